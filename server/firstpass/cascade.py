@@ -1,0 +1,94 @@
+"""The loop: ask the policy for a move, carry it out, check the reply, until the exchange ends.
+
+It knows no HTTP, model, database, clock or event loop; all of these come in as plain callables and Protocols.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+from firstpass.contract import Contract
+from firstpass.errors import Abandoned, Failure, FirstpassError
+from firstpass.exchange import Ask, Consult, Exchange, Receipt, Refuse, Reply, Step, TierName
+from firstpass.policy import Policy
+from firstpass.tier import Tier
+
+Sink = Callable[[Consult, bytes], Awaitable[None]]
+"""Takes the wire bytes of a binding reply as they come, with the move that they answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a cascade is made of. `clock` gives monotonic seconds."""
+
+    policy: Policy
+    tiers: Mapping[TierName, Tier]
+    contracts: Mapping[str, Contract]
+    clock: Callable[[], float]
+
+
+async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Sink | None = None) -> Exchange:
+    """Carry `ask` to its end.
+
+    keep: called exactly once with the ended exchange, also when the caller goes away in the middle.
+    sink: hears a binding reply as it streams; None asks every tier for whole replies.
+    """
+    exchange, started = Exchange(ask), parts.clock()
+    while isinstance(move := parts.policy.next(exchange), Consult):
+        listener = _StepListener(move, sink if move.binding else None)
+        try:
+            exchange = exchange.grown(await _consult(exchange, move, parts, listener))
+        except BaseException as stop:
+            failure = _why(stop, move)
+            exchange = exchange.grown(listener.step(failure=failure))
+            keep(exchange.ended(Refuse(failure), parts.clock() - started))
+            raise
+    exchange = exchange.ended(move, parts.clock() - started)
+    keep(exchange)
+    return exchange
+
+
+def _why(stop: BaseException, move: Consult) -> Failure:
+    """A bug of ours is recorded as one; what is no Exception is the caller's leaving."""
+    if isinstance(stop, Exception):
+        return FirstpassError(f"internal error: {type(stop).__name__}", part=move.tier).failure
+    return Abandoned("the caller went away", part=move.tier).failure
+
+
+async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_StepListener") -> Step:
+    """One step: what the tier said and what the checks found. A failure is part of the step, not an exception."""
+    ask = exchange.ask
+    contract = parts.contracts[ask.contract] if ask.contract is not None else None
+    try:
+        if contract is not None:
+            sampling = contract.sampling(ask.sampling)
+            ask = replace(ask, messages=contract.prepare(exchange, move), sampling=sampling)
+        reply = await parts.tiers[move.tier].reply(ask, listener)
+    except FirstpassError as error:
+        return listener.step(failure=error.failure)
+    findings = contract.check(exchange.ask, reply) if contract is not None else ()
+    return replace(listener.step(reply=reply), findings=findings)
+
+
+class _StepListener:
+    """Hears what a tier does during one step."""
+
+    def __init__(self, move: Consult, sink: Sink | None) -> None:
+        self._move = move
+        self._sink = sink
+        self._receipt: Receipt | None = None
+        self._streamed = False
+
+    @property
+    def streaming(self) -> bool:
+        return self._sink is not None
+
+    def sent(self, receipt: Receipt) -> None:
+        self._receipt = receipt
+
+    async def chunk(self, data: bytes) -> None:
+        assert self._sink is not None, "a tier streams only where it is listened to"
+        self._streamed = True
+        await self._sink(self._move, data)
+
+    def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
+        return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed)

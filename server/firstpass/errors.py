@@ -1,0 +1,137 @@
+"""What can go wrong, as one tree: one HTTP status a class. Knows no dialect: the web puts a Failure into an envelope.
+
+FirstpassError
+├── BadAsk 400                the request itself; `param` names the field
+│   └── ContextTooLong 400    more tokens than the model's context holds
+├── Unauthorised 401          no key, or not a live one
+├── Forbidden 403             a rule of this server: host, origin, egress ceiling
+├── NotFound 404              no such model, route or exchange
+├── WrongMethod 405
+├── TooLarge 413              the body is over the limit
+├── WrongMediaType 415        the body is not JSON
+├── Busy 429                  more requests at once than this server takes
+├── StoreFailed 500           the record could not be written or read
+├── TierFailed 502            a model answered with an error, or with nonsense
+│   ├── TierUnavailable 503   it is not running (yet); Retry-After says when to come back
+│   └── TierTimedOut 504
+├── Abandoned 499             the caller went away; recorded, never sent
+└── BadSettings (no status)   the configuration; ends the process at start
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Part = Literal["web", "policy", "contract", "draft", "verifier", "egress", "store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as data, so that it can be recorded and rendered later."""
+
+    kind: str
+    part: Part
+    message: str
+    status: int
+    code: str
+    param: str | None = None
+    retry_after_seconds: int | None = None
+
+
+class FirstpassError(Exception):
+    """Base of the tree. `part` says which part of the path failed, `param` which field of the request."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        part: Part = "web",
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.failure = Failure(
+            kind=type(self).__name__,
+            part=part,
+            message=message,
+            status=self.status,
+            code=code or self.code,
+            param=param,
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
+class BadAsk(FirstpassError):
+    status = 400
+    code = "invalid_value"
+
+
+class ContextTooLong(BadAsk):
+    code = "context_length_exceeded"
+
+
+class Unauthorised(FirstpassError):
+    status = 401
+    code = "invalid_api_key"
+
+
+class Forbidden(FirstpassError):
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(FirstpassError):
+    status = 404
+    code = "not_found"
+
+
+class WrongMethod(FirstpassError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooLarge(FirstpassError):
+    status = 413
+    code = "body_too_large"
+
+
+class WrongMediaType(FirstpassError):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Busy(FirstpassError):
+    status = 429
+    code = "too_many_requests"
+
+
+class Abandoned(FirstpassError):
+    status = 499
+    code = "client_closed_request"
+
+
+class StoreFailed(FirstpassError):
+    status = 500
+    code = "store_failed"
+
+
+class TierFailed(FirstpassError):
+    status = 502
+    code = "tier_failed"
+
+
+class TierUnavailable(TierFailed):
+    status = 503
+    code = "tier_unavailable"
+
+
+class TierTimedOut(TierFailed):
+    status = 504
+    code = "tier_timed_out"
+
+
+class BadSettings(FirstpassError):
+    code = "bad_settings"

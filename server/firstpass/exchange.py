@@ -1,0 +1,204 @@
+"""What was asked, every step taken, and how it ended. Knows no HTTP, database, clock or model: standard library only.
+
+An `Exchange` only grows: a policy reads it and names the next `Move`; the cascade carries it out and appends a `Step`.
+History, audit, replay and evaluation all read this one type.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from firstpass.errors import Failure
+
+Ceiling = Literal["local-only", "redacted", "any"]
+"""How far a request's text may travel, strictest first."""
+
+CEILINGS: tuple[Ceiling, ...] = ("local-only", "redacted", "any")
+
+Target = Literal["cascade", "local", "strong"]
+Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
+TierName = Literal["draft", "verifier"]
+
+
+def strictest(*ceilings: Ceiling) -> Ceiling:
+    """The ceiling that all the given ones allow."""
+    return min(ceilings, key=CEILINGS.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    n: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    logprobs: bool | int | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, after the dialect has been taken off.
+
+    A chat has `messages`; a completion has one user message, the prompt. `received_unix` is in seconds.
+    """
+
+    id: str
+    received_unix: float
+    kind: Literal["chat", "completion"]
+    model: str
+    target: Target
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    contract: str | None = None
+    ceiling: Ceiling = "local-only"
+    stream: bool = False
+    include_usage: bool = False
+    logprobs_required: bool = False
+    store: bool = True
+    session: str | None = None
+    key: str | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the tier counted them, never estimated from chunks."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A generated token and its natural-log probability."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What left the machine: where to, how many bytes, and the digest of exactly those bytes."""
+
+    host: str
+    sent_unix: float
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a tier said.
+
+    raw: its wire body, None for a streamed reply; kept only until the answer is rendered.
+    others: the texts of the choices past the first.
+    """
+
+    text: str
+    model: str
+    finish_reason: str | None
+    usage: Usage | None
+    seconds: float
+    first_token_seconds: float | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    others: tuple[str, ...] = ()
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check saw in a reply. `subject` is the reference, TODO or section that it is about."""
+
+    check: str
+    severity: Literal["fail", "note"]
+    message: str
+    section: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """Ask a tier. A binding reply is the answer whatever it says, so it may stream straight to the caller."""
+
+    tier: TierName
+    purpose: Literal["answer", "draft", "verify"]
+    binding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """End with the reply of step number `step`."""
+
+    step: int
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """End without an answer."""
+
+    failure: Failure
+
+
+Move = Consult | Answer | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One consultation: the move, then the reply with the findings on it, or the failure."""
+
+    move: Consult
+    reply: Reply | None = None
+    failure: Failure | None = None
+    findings: tuple[Finding, ...] = ()
+    receipt: Receipt | None = None
+    streamed: bool = False
+    """Whether some of its text already reached the caller."""
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity == "fail")
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is a reply and no check failed on it."""
+        return self.reply is not None and not self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    ask: Ask
+    steps: tuple[Step, ...] = ()
+    ending: Answer | Refuse | None = None
+    seconds: float | None = None
+
+    def grown(self, step: Step) -> "Exchange":
+        return replace(self, steps=(*self.steps, step))
+
+    def ended(self, ending: Answer | Refuse, seconds: float) -> "Exchange":
+        return replace(self, ending=ending, seconds=seconds)
+
+    @property
+    def answer(self) -> Step | None:
+        """The step whose reply the caller gets."""
+        return self.steps[self.ending.step] if isinstance(self.ending, Answer) else None
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        return tuple(step.receipt for step in self.steps if step.receipt)

@@ -1,0 +1,90 @@
+"""The first policy: accept a draft that passes its checks, else verify it where allowed, else answer it unverified.
+
+It knows whether a verifier exists and whether it is off this machine; it does not know how to reach it.
+"""
+
+from typing import Literal
+
+from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Move, Refuse, Route, Step
+
+Verifier = Literal["none", "local", "hosted"]
+"""Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
+
+
+class FirstPolicy:
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def next(self, exchange: Exchange) -> Move:
+        match exchange.ask.target:
+            case "local":
+                return _one_consult(exchange, Consult("draft", "answer", binding=True), "draft")
+            case "strong":
+                return self._strong(exchange)
+            case "cascade" if exchange.ask.contract is None:
+                return self._unchecked(exchange)
+            case "cascade":
+                return self._checked(exchange)
+
+    def _barrier(self, ask: Ask) -> Failure | None:
+        """Why the verifier may not be asked, if it may not."""
+        if self._verifier == "none":
+            return NotFound("no verifier is configured on this server", part="policy", param="model").failure
+        if self._verifier == "hosted" and ask.ceiling != "any":
+            message = f"the verifier is off this machine and the egress ceiling of this request is {ask.ceiling}"
+            return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
+        return None
+
+    def _strong(self, exchange: Exchange) -> Move:
+        barrier = self._barrier(exchange.ask)
+        if barrier is not None:
+            return Refuse(barrier)
+        return _one_consult(exchange, Consult("verifier", "answer", binding=True), "strong")
+
+    def _unchecked(self, exchange: Exchange) -> Move:
+        """No contract, so there is nothing to hold the draft back for: it binds, and only its failure escalates."""
+        if len(exchange.steps) == 1 and self._may_escalate(exchange.ask, exchange.steps[0]):
+            return Consult("verifier", "answer", binding=True)
+        route: Route = "draft" if len(exchange.steps) < 2 else "strong"
+        return _one_consult(exchange, Consult("draft", "answer", binding=True), route)
+
+    def _may_escalate(self, ask: Ask, step: Step) -> bool:
+        """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller."""
+        if step.failure is None or step.streamed or self._barrier(ask) is not None:
+            return False
+        return step.failure.kind != BadAsk.__name__
+
+    def _checked(self, exchange: Exchange) -> Move:
+        match exchange.steps:
+            case ():
+                return Consult("draft", "draft")
+            case (draft,) if draft.passed:
+                return Answer(0, "draft")
+            case (draft,) if draft.reply is not None and self._barrier(exchange.ask) is None:
+                return Consult("verifier", "verify")
+            case (draft,) if self._may_escalate(exchange.ask, draft):
+                return Consult("verifier", "answer")
+            case _:
+                return _best(exchange)
+
+
+def _one_consult(exchange: Exchange, consult: Consult, route: Route) -> Move:
+    """Consult once; the last step's reply is the answer, its failure the refusal."""
+    if not exchange.steps:
+        return consult
+    last = exchange.steps[-1]
+    return Refuse(last.failure) if last.failure is not None else Answer(len(exchange.steps) - 1, route)
+
+
+def _best(exchange: Exchange) -> Move:
+    """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure."""
+    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.reply is not None]
+    if not replies:
+        failure = exchange.steps[0].failure
+        assert failure is not None, "a step has a reply or a failure"
+        return Refuse(failure)
+    number, step = min(replies, key=lambda pair: (len(pair[1].failed), -pair[0]))
+    if not step.passed:
+        return Answer(number, "unverified")
+    return Answer(number, "verified" if step.move.purpose == "verify" else "strong")

@@ -1,0 +1,107 @@
+"""The loop with doubles for its tiers and the real contract; nothing here touches a network."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from firstpass import cascade
+from firstpass.cascade import Parts
+from firstpass.contract.pr_summary import PrSummary
+from firstpass.errors import TierFailed
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, TierName
+from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.tier import Tier
+from tests.doubles import ScriptedTier
+
+DIFF = """diff --git a/auth.py b/auth.py
+--- a/auth.py
++++ b/auth.py
+@@ -1,3 +1,4 @@
+ def login(user):
+     check(user)
++    s = createSession(user)
+     return user
+"""
+OMITS = "Summary: Log the user in.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"
+NAMES = "Summary: Create a session at login.\nCalls:\n- createSession()\nTODOs:\n- none\nActions:\n- none"
+
+
+def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
+    text = DIFF if contract else "hello"
+    fields = {"contract": contract} | changes
+    return Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", text),), **fields)  # type: ignore[arg-type]
+
+
+def parts(where: Verifier, **tiers: Tier) -> Parts:
+    named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
+    clock = itertools.count().__next__
+    return Parts(FirstPolicy(where), named, {"pr-summary": PrSummary()}, clock)
+
+
+async def test_the_origin_s_failing_case_is_caught_and_verified() -> None:
+    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([NAMES])
+    kept: list[Exchange] = []
+    exchange = await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), kept.append)
+    assert kept == [exchange]
+    failed = [finding.message for finding in exchange.steps[0].failed]
+    assert failed == ["Summary omitted required API call: createSession()"]
+    assert exchange.ending == Answer(1, "verified")
+    assert exchange.answer is not None and exchange.answer.reply is not None
+    assert "- createSession()" in exchange.answer.reply.text
+
+
+async def test_the_verifier_is_told_what_the_checks_found() -> None:
+    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([NAMES])
+    await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), lambda _: None)
+    told = verifier.asked[0].messages[-1].content
+    assert "createSession()" in told and "Log the user in." in told and "+    s = createSession(user)" in told
+
+
+async def test_without_a_verifier_the_omission_is_answered_and_marked() -> None:
+    exchange = await cascade.run(asked(), parts("none", draft=ScriptedTier([OMITS])), lambda _: None)
+    assert exchange.ending == Answer(0, "unverified")
+
+
+async def test_a_failing_tier_is_a_recorded_step() -> None:
+    draft = ScriptedTier([TierFailed("broke", part="draft")])
+    exchange = await cascade.run(asked(contract=None), parts("none", draft=draft), lambda _: None)
+    assert isinstance(exchange.ending, Refuse)
+    assert exchange.steps[0].failure is not None and exchange.steps[0].failure.message == "broke"
+
+
+async def test_a_contract_s_input_fault_is_a_refusal_that_names_the_field() -> None:
+    two = replace(asked(), messages=(Message("user", "a"),) * 2)
+    exchange = await cascade.run(two, parts("none", draft=ScriptedTier([])), lambda _: None)
+    assert isinstance(exchange.ending, Refuse)
+    assert (exchange.ending.failure.status, exchange.ending.failure.param) == (400, "messages")
+
+
+async def test_only_a_binding_reply_streams() -> None:
+    heard: list[tuple[Consult, bytes]] = []
+
+    async def sink(move: Consult, data: bytes) -> None:
+        heard.append((move, data))
+
+    await cascade.run(asked(), parts("none", draft=ScriptedTier([OMITS])), lambda _: None, sink)
+    assert heard == []
+    await cascade.run(asked(contract=None), parts("none", draft=ScriptedTier(["hi"])), lambda _: None, sink)
+    assert heard == [(Consult("draft", "answer", binding=True), b"data: hi\n\n")]
+
+
+async def test_a_caller_that_leaves_is_recorded() -> None:
+    kept: list[Exchange] = []
+    draft = ScriptedTier([asyncio.CancelledError()])
+    with pytest.raises(asyncio.CancelledError):
+        await cascade.run(asked(), parts("none", draft=draft), kept.append)
+    assert isinstance(kept[0].ending, Refuse) and kept[0].ending.failure.code == "client_closed_request"
+    assert kept[0].steps[0].failure is not None
+
+
+async def test_a_bug_is_recorded_as_one_and_not_hidden() -> None:
+    kept: list[Exchange] = []
+    with pytest.raises(ZeroDivisionError):
+        await cascade.run(asked(), parts("none", draft=ScriptedTier([ZeroDivisionError()])), kept.append)
+    assert isinstance(kept[0].ending, Refuse) and kept[0].ending.failure.status == 500

@@ -1,0 +1,133 @@
+"""The first policy, move by move, without a network."""
+
+from dataclasses import replace
+
+import pytest
+
+from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Message, Refuse, Reply, Step, strictest
+from firstpass.policy.first import FirstPolicy, Verifier
+
+ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary")
+GOOD = Reply("good", "m", "stop", None, 0.1)
+BAD = (Finding("omitted", "fail", "Summary omitted required API call: createSession()"),)
+DRAFT = Consult("draft", "draft")
+VERIFY = Consult("verifier", "verify")
+DOWN = TierUnavailable("down", part="draft").failure
+
+
+def next_move(verifier: Verifier, *steps: Step, **changes: object) -> object:
+    return FirstPolicy(verifier).next(Exchange(replace(ASK, **changes), steps))  # type: ignore[arg-type]
+
+
+def test_a_contract_is_drafted_before_anything_else() -> None:
+    assert next_move("none") == DRAFT
+
+
+def test_a_draft_that_passes_is_never_sent_to_the_verifier() -> None:
+    assert next_move("hosted", Step(DRAFT, GOOD), ceiling="any") == Answer(0, "draft")
+
+
+def test_a_note_does_not_fail_a_draft() -> None:
+    note = Finding("logprobs", "note", "no logprobs")
+    assert next_move("none", Step(DRAFT, GOOD, findings=(note,))) == Answer(0, "draft")
+
+
+def test_a_failing_draft_is_verified_where_the_ceiling_allows_it() -> None:
+    assert next_move("hosted", Step(DRAFT, GOOD, findings=BAD), ceiling="any") == VERIFY
+
+
+@pytest.mark.parametrize("ceiling", ["local-only", "redacted"])
+def test_a_failing_draft_under_a_stricter_ceiling_is_answered_unverified(ceiling: str) -> None:
+    assert next_move("hosted", Step(DRAFT, GOOD, findings=BAD), ceiling=ceiling) == Answer(0, "unverified")
+
+
+def test_a_second_engine_on_this_machine_verifies_under_local_only() -> None:
+    assert next_move("local", Step(DRAFT, GOOD, findings=BAD)) == VERIFY
+
+
+def test_without_a_verifier_a_failing_draft_is_answered_unverified() -> None:
+    assert next_move("none", Step(DRAFT, GOOD, findings=BAD), ceiling="any") == Answer(0, "unverified")
+
+
+def test_a_verified_answer_is_the_one_that_passes() -> None:
+    steps = (Step(DRAFT, GOOD, findings=BAD), Step(VERIFY, GOOD))
+    assert next_move("local", *steps) == Answer(1, "verified")
+
+
+def test_a_verifier_that_fails_leaves_the_draft_unverified() -> None:
+    steps = (Step(DRAFT, GOOD, findings=BAD), Step(VERIFY, failure=DOWN))
+    assert next_move("local", *steps) == Answer(0, "unverified")
+
+
+def test_of_two_failing_replies_the_one_with_fewer_faults_is_answered() -> None:
+    steps = (Step(DRAFT, GOOD, findings=BAD), Step(VERIFY, GOOD, findings=BAD * 2))
+    assert next_move("local", *steps) == Answer(0, "unverified")
+
+
+def test_a_draft_engine_that_is_down_sends_a_contract_to_the_verifier() -> None:
+    consult = Consult("verifier", "answer")
+    assert next_move("local", Step(DRAFT, failure=DOWN)) == consult
+    assert next_move("local", Step(DRAFT, failure=DOWN), Step(consult, GOOD)) == Answer(1, "strong")
+
+
+def test_a_draft_engine_that_is_down_is_refused_where_nothing_else_may_answer() -> None:
+    assert next_move("hosted", Step(DRAFT, failure=DOWN)) == Refuse(DOWN)
+
+
+def test_a_bad_ask_is_not_sent_on() -> None:
+    failure = BadAsk("seed", part="draft").failure
+    assert next_move("local", Step(DRAFT, failure=failure)) == Refuse(failure)
+
+
+def test_a_diff_too_long_for_the_draft_may_fit_the_verifier() -> None:
+    failure = ContextTooLong("too long", part="draft").failure
+    assert next_move("local", Step(DRAFT, failure=failure)) == Consult("verifier", "answer")
+
+
+def test_free_text_binds_the_draft() -> None:
+    consult = Consult("draft", "answer", binding=True)
+    assert next_move("local", contract=None) == consult
+    assert next_move("local", Step(consult, GOOD), contract=None) == Answer(0, "draft")
+
+
+def test_a_stream_that_broke_after_its_first_bytes_is_not_started_again_elsewhere() -> None:
+    consult = Consult("draft", "answer", binding=True)
+    assert next_move("local", Step(consult, failure=DOWN, streamed=True), contract=None) == Refuse(DOWN)
+    assert next_move("local", Step(consult, failure=DOWN), contract=None) == Consult("verifier", "answer", binding=True)
+
+
+def test_the_local_model_never_escalates() -> None:
+    consult = Consult("draft", "answer", binding=True)
+    assert next_move("local", target="local") == consult
+    assert next_move("local", Step(consult, failure=DOWN), target="local") == Refuse(DOWN)
+
+
+def test_the_strong_model_is_refused_where_the_ceiling_forbids_it() -> None:
+    move = next_move("hosted", target="strong")
+    assert isinstance(move, Refuse)
+    assert (move.failure.status, move.failure.code, move.failure.part) == (403, "egress_forbidden", "policy")
+
+
+def test_the_strictest_ceiling_wins() -> None:
+    assert strictest("any", "local-only") == "local-only"
+    assert strictest("any", "redacted") == "redacted"
+
+
+@pytest.mark.parametrize("verifier", ["none", "local", "hosted"])
+@pytest.mark.parametrize("target", ["cascade", "local", "strong"])
+@pytest.mark.parametrize("contract", [None, "pr-summary"])
+@pytest.mark.parametrize("ceiling", ["local-only", "redacted", "any"])
+@pytest.mark.parametrize("outcome", [GOOD, BAD, DOWN])
+def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceiling(
+    verifier: Verifier, target: str, contract: str | None, ceiling: str, outcome: object
+) -> None:
+    ask = replace(ASK, target=target, contract=contract, ceiling=ceiling)  # type: ignore[arg-type]
+    exchange, policy = Exchange(ask), FirstPolicy(verifier)
+    while isinstance(move := policy.next(exchange), Consult):
+        if move.tier == "verifier":
+            assert verifier == "local" or (verifier == "hosted" and ceiling == "any")
+        failed = isinstance(outcome, Failure)
+        findings = BAD if outcome is BAD else ()
+        exchange = exchange.grown(Step(move, None if failed else GOOD, outcome if failed else None, findings))
+    assert len(exchange.steps) <= 2
