@@ -1,0 +1,101 @@
+"""The calls in a hunk, by syntax tree. Knows the hunk only: not the file around it, nor what a name stands for.
+
+What counts was decided on real commits (benchmarks/suites/evidence): a function, method, constructor or Rust macro that
+is called by name. Left out, by name and whatever it is called on: what the language itself provides (`len`, `make`,
+`Ok`, `require`); Kotlin's annotations and infix calls; and what stands in a Rust macro's arguments, no syntax yet.
+"""
+
+import builtins
+import re
+from collections.abc import Iterator
+
+import tree_sitter
+
+from firstpass.evidence.diff import DiffLine, LineKind
+from firstpass.evidence.languages import Grammar, LanguageName, grammar
+from firstpass.evidence.reading import PIECE_CHARACTERS, Allowance, read
+
+LONGEST_LINE = 2_000
+"""Characters; a longer line is generated or minified, and is left out."""
+
+_ECMASCRIPT = frozenset(("require", "String", "Number", "Boolean", "parseInt", "parseFloat"))
+_GO_FUNCTIONS = frozenset(
+    ("append", "cap", "close", "copy", "delete", "len", "make", "new", "panic", "print", "println", "recover")
+)
+_GO_INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in ("", "8", "16", "32", "64", "ptr"))
+_GO_TYPES = _GO_INTEGERS | {"bool", "byte", "error", "float64", "rune", "string"}
+_RUST_MACROS = frozenset(
+    ("assert", "assert_eq", "format", "matches", "panic", "print", "println", "eprint", "eprintln", "vec", "write")
+) | {"writeln"}
+PROVIDED: dict[LanguageName, frozenset[str]] = {
+    "python": frozenset(dir(builtins)),
+    "javascript": _ECMASCRIPT,
+    "typescript": _ECMASCRIPT,
+    "tsx": _ECMASCRIPT,
+    "go": _GO_FUNCTIONS | _GO_TYPES,
+    "rust": frozenset(("Ok", "Err", "Some")) | _RUST_MACROS,
+    "java": frozenset(),
+    "kotlin": frozenset(),
+}
+_RESERVED: dict[LanguageName, frozenset[str]] = {
+    "python": frozenset(),
+    "javascript": frozenset(("async", "for", "function", "if", "switch", "while")),
+    "typescript": frozenset(("async", "for", "function", "if", "switch", "while")),
+    "tsx": frozenset(("async", "for", "function", "if", "switch", "while")),
+    "go": frozenset(("func", "if", "switch")),
+    "rust": frozenset(("fn", "if", "match", "while")),
+    "java": frozenset(("catch", "for", "if", "super", "switch", "synchronized", "this", "while")),
+    "kotlin": frozenset(("catch", "for", "fun", "if", "when", "while")),
+}
+"""Words that only a broken tree takes for the name of a call."""
+
+
+_MAY_CALL = re.compile(r"[({`\[]|\bnew\b")
+"""What a line with a call holds: also `run {` (Kotlin), `new X`, tagged templates (JavaScript), `vec![` (Rust)."""
+
+
+def calls_in(
+    language: LanguageName, lines: tuple[DiffLine, ...], kind: LineKind, allowance: Allowance
+) -> Iterator[str]:
+    """The names called on the lines of one kind, in order, repeats included.
+
+    lines: one side of a hunk, so context and `kind`. A call counts where its name stands.
+    """
+    for piece in _pieces(lines):
+        wanted = frozenset(at for at, line in enumerate(piece) if line.kind == kind)
+        if any(_MAY_CALL.search(piece[at].text) for at in wanted):
+            yield from _calls_in_piece(language, piece, wanted, allowance)
+
+
+def _pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
+    """The lines in order, as many at once as may be parsed at once; a generated line is emptied."""
+    piece: list[DiffLine] = []
+    characters = 0
+    for line in lines:
+        text = line.text if len(line.text) <= LONGEST_LINE else ""
+        characters += len(text) + 1
+        if characters > PIECE_CHARACTERS:
+            yield piece
+            piece, characters = [], len(text) + 1
+        piece.append(line._replace(text=text))
+    yield piece
+
+
+def _calls_in_piece(
+    language: LanguageName, lines: list[DiffLine], wanted: frozenset[int], allowance: Allowance
+) -> Iterator[str]:
+    reading = read(language, "\n".join(line.text for line in lines), wanted, allowance)
+    if reading is None:
+        return
+    with allowance.charged():
+        nodes = _call_names(grammar(language), reading.tree)
+    left_out = PROVIDED[language] | _RESERVED[language]
+    for node in nodes:
+        name = (node.text or b"").decode("utf-8", "replace")
+        if node.start_point[0] - reading.offset in wanted and name not in left_out:
+            yield name
+
+
+def _call_names(grammar: Grammar, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
+    captures = tree_sitter.QueryCursor(grammar.calls).captures(tree.root_node)
+    return sorted((node for nodes in captures.values() for node in nodes), key=lambda node: node.start_byte)

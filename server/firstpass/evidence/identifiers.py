@@ -1,0 +1,20 @@
+"""Every name that a diff holds: the references that an answer may make. Knows no grammar."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from firstpass.evidence.diff import FileDiff
+
+_IDENTIFIER = re.compile(r"[^\W\d][\w$]*|[$]+[\w$]*")
+
+
+def identifiers(files: Iterable[FileDiff]) -> frozenset[str]:
+    """The identifier tokens of every line, hunk heading and path, words of comments and strings included."""
+    return frozenset(name for file in files for text in _texts(file) for name in _IDENTIFIER.findall(text))
+
+
+def _texts(file: FileDiff) -> Iterator[str]:
+    yield from filter(None, (file.old_path, file.new_path))
+    for hunk in file.hunks:
+        yield hunk.heading
+        yield "\n".join(line.text for line in hunk.lines)

@@ -1,0 +1,107 @@
+"""A fragment's syntax tree, within a limit of time. Knows no diff, and not what the tree is read for.
+
+Three hazards of the grammars' C code shape this module. An external scanner may look for white space past the end of
+the text for ever (Kotlin's after a final `@Name`), where no callback can stop it: so every text ends in a line end.
+Some inputs parse in exponential time: so a callback watches the clock. A query takes quadratic time on a node of many
+children, and crashes when it is cancelled: so pieces are small, and the clock is read between them.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import tree_sitter
+
+from firstpass.evidence.fragments import Frame, frames
+from firstpass.evidence.languages import LanguageName, grammar
+
+PIECE_CHARACTERS = 16_384
+"""What is parsed at once, at most."""
+
+
+class Reading(NamedTuple):
+    """A tree of a framed piece.
+
+    offset: lines before the piece. errors: bytes that did not parse. clean: none of them on a wanted line.
+    """
+
+    tree: tree_sitter.Tree
+    offset: int
+    errors: int
+    clean: bool
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How much processor time reading may still take, in seconds of this thread; once spent, pieces go unread."""
+
+    seconds: float
+    _parsers: dict[LanguageName, tree_sitter.Parser] = field(default_factory=dict)
+
+    @property
+    def spent(self) -> bool:
+        return self.seconds <= 0
+
+    def parse(self, language: LanguageName, text: bytes) -> tree_sitter.Tree | None:
+        """The tree, or None when the allowance runs out first."""
+        end = time.thread_time() + self.seconds
+
+        def out_of_time(_offset: int, _has_error: bool) -> bool:
+            return time.thread_time() > end
+
+        parser = self._parsers.get(language)
+        if parser is None:
+            parser = self._parsers[language] = tree_sitter.Parser(grammar(language).language)
+        try:
+            return parser.parse(lambda at, _: text[at:], progress_callback=out_of_time)
+        except ValueError:  # "Parsing failed": the callback stopped it
+            parser.reset()
+            return None
+
+    @contextmanager
+    def charged(self) -> Iterator[None]:
+        """What runs inside is paid from the allowance."""
+        started = time.thread_time()
+        try:
+            yield
+        finally:
+            self.seconds -= time.thread_time() - started
+
+
+def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance) -> Reading | None:
+    """The tree of one piece, in the frame that leaves the fewest errors; None when the allowance is spent.
+
+    text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at.
+    """
+    best = _framed(language, text, Frame(), wanted, allowance)
+    if best is None or best.clean:
+        return best
+    for frame in frames(language, text):
+        reading = _framed(language, text, frame, wanted, allowance)
+        if reading and reading.errors < best.errors:
+            best = reading
+        if best.clean:
+            break
+    return best
+
+
+def _framed(
+    language: LanguageName, text: str, frame: Frame, wanted: frozenset[int], allowance: Allowance
+) -> Reading | None:
+    if allowance.spent:
+        return None
+    framed = "\n".join((*frame.before, text, *frame.after, ""))
+    with allowance.charged():
+        tree = allowance.parse(language, framed.encode("utf-8", "replace"))
+        return _judged(language, tree, len(frame.before), wanted) if tree else None
+
+
+def _judged(language: LanguageName, tree: tree_sitter.Tree, offset: int, wanted: frozenset[int]) -> Reading:
+    if not tree.root_node.has_error:
+        return Reading(tree, offset, 0, True)
+    nodes = tree_sitter.QueryCursor(grammar(language).errors).captures(tree.root_node).get("error", [])
+    spans = [(node.start_point[0] - offset, node.end_point[0] - offset) for node in nodes]
+    clean = not any(first <= line <= last for first, last in set(spans) for line in wanted)
+    return Reading(tree, offset, 1 + sum(node.end_byte - node.start_byte for node in nodes), clean)
