@@ -1,0 +1,189 @@
+"""A running engine: its guard, its log, its private directory. Knows processes; the recipe knows what to run."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from firstpass.engine import guard, probe
+from firstpass.engine.recipe import Recipe
+from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.errors import TierFailed
+
+GRACE_SECONDS = 8.0
+"""For an engine to end by itself; its guard kills it after that."""
+
+UNSWEPT_SECONDS = 5.0
+LAST_LINES = 20
+LAST_BYTES = 16_384
+SCRATCH_BYTES = 60
+"""The longest private directory: a Unix socket's path has 108 bytes (unix(7)), and vLLM's own sockets add 37."""
+
+
+class GuardedLauncher:
+    """Starts engines of one spec, each in a fresh private directory, each with a log of its own."""
+
+    def __init__(self, spec: EngineSpec, recipe: Recipe) -> None:
+        self._spec = spec
+        self._recipe = recipe
+
+    @property
+    def expects_logprobs(self) -> bool:
+        return self._recipe.expects_logprobs
+
+    async def launch(self) -> "GuardedChild":
+        """Raises: OSError if the process or its log can't be made."""
+        scratch = private_directory()
+        try:
+            command = self._recipe.command(scratch)
+            log_path = log_file(self._spec.data_dir, self._spec.name)
+            with fresh(log_path) as log:
+                process = await spawn(command.argv, command.environment, scratch, log)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return GuardedChild(process, command.endpoint, self._recipe, scratch, log_path)
+
+
+async def spawn(argv: tuple[str, ...], environment: Mapping[str, str], scratch: Path, log: IO[bytes]) -> Process:
+    """The guard, with the command below it, in a session of its own: a terminal's Ctrl-C is the front's to handle.
+
+    The guard's standard input is the pipe whose end tells it that this process is gone.
+    """
+    guarded = (sys.executable, "-I", "-S", guard.__file__, "--grace", str(GRACE_SECONDS), "--remove", str(scratch))
+    return await asyncio.create_subprocess_exec(
+        *guarded,
+        "--",
+        *argv,
+        env=dict(environment),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=log,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+class GuardedChild:
+    """One run of an engine, from its launch to the end of its last process."""
+
+    def __init__(self, process: Process, endpoint: Endpoint, recipe: Recipe, scratch: Path, log_path: Path) -> None:
+        self.endpoint = endpoint
+        self._process = process
+        self._recipe = recipe
+        self._scratch = scratch
+        self._log_path = log_path
+        self._read_bytes = 0
+        self._swept: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The guard's, which is the session's and the process group's number too."""
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        return self._process.returncode
+
+    async def exited(self) -> int:
+        """The status, once no process of it is left."""
+        status = await self._process.wait()
+        if self._swept is None:
+            self._swept = asyncio.create_task(self._sweep())
+        await asyncio.shield(self._swept)
+        return status
+
+    async def is_up(self) -> bool:
+        """Raises: TierFailed if its socket is open to others."""
+        if self.endpoint.uds and not self.endpoint.uds.exists():
+            return False
+        if not await probe.answers(self.endpoint, self._ready_url()):
+            return False
+        if self.endpoint.uds:
+            seal(self.endpoint.uds)
+        return True
+
+    async def warm_up(self, seconds: float) -> bool:
+        return await probe.warm_up(self.endpoint, seconds)
+
+    async def stop(self) -> None:
+        """Returns when no process of it is left."""
+        if self.exit_status is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS + guard.KILL_SECONDS):
+                await self.exited()
+        except TimeoutError:
+            kill_group(self.pid)
+            await self.exited()
+
+    def new_stages(self) -> list[str]:
+        """What its log has said since the last call, in the recipe's words."""
+        with self._log_path.open("rb") as log:
+            log.seek(self._read_bytes)
+            whole_lines = log.read().rpartition(b"\n")[0]
+        self._read_bytes += len(whole_lines)
+        said = whole_lines.decode(errors="replace")
+        return [stage for marker, stage in self._recipe.stages.items() if marker in said]
+
+    def last_lines(self) -> str:
+        with self._log_path.open("rb") as log:
+            log.seek(max(0, self._log_path.stat().st_size - LAST_BYTES))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-LAST_LINES:])
+
+    def _ready_url(self) -> str:
+        return str(self.endpoint.base_url).removesuffix("/v1") + self._recipe.ready_path
+
+    async def _sweep(self) -> None:
+        """A guard that ended by itself has left nothing; one that was killed has left processes, in its group."""
+        deadline = asyncio.get_running_loop().time() + UNSWEPT_SECONDS
+        while kill_group(self.pid) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # nobody announces the end of a process that isn't a child
+        if self._process.stdin:
+            self._process.stdin.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def kill_group(number: int) -> bool:
+    """Whether there was any process in the group to kill."""
+    try:
+        os.killpg(number, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def private_directory() -> Path:
+    """Fresh, mode 0700, with a path short enough for the sockets in it. The caller removes it."""
+    base = tempfile.gettempdir()
+    fits = len(os.fsencode(base)) + len("/firstpass-12345678") <= SCRATCH_BYTES
+    return Path(tempfile.mkdtemp(prefix="firstpass-", dir=base if fits else "/tmp"))  # noqa: S108
+
+
+def seal(socket: Path) -> None:
+    """Mode 0600. Raises: TierFailed if it isn't a socket, or stays open to others."""
+    socket.chmod(0o600)
+    mode = socket.lstat().st_mode
+    if not stat.S_ISSOCK(mode) or stat.S_IMODE(mode) != 0o600:
+        raise TierFailed(f"the engine's socket has mode {stat.filemode(mode)}", part="draft")
+
+
+def log_file(data_dir: Path, name: str) -> Path:
+    return data_dir / f"engine-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.log"
+
+
+def fresh(log_path: Path) -> IO[bytes]:
+    """An empty log for this user alone; the previous start's is kept with `.1` after its name."""
+    log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if log_path.exists():
+        log_path.replace(log_path.with_name(log_path.name + ".1"))
+    return os.fdopen(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), "wb")

@@ -1,0 +1,101 @@
+"""What to run for an engine and how to tell that it is up. Knows command lines and environments; starts nothing."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.errors import BadSettings
+
+PASSED = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VLLM_LOGGING_LEVEL", "VLLM_ATTENTION_BACKEND"),
+    )
+)
+PASSED_PREFIXES = ("LC_", "CUDA", "NVIDIA", "NCCL_", "OMP_", "KMP_", "GOMP_", "TORCH", "PYTORCH", "TRITON", "VLLM_CPU")
+"""All that an engine sees of the front's environment: no provider's key, no proxy, no switch that opens more routes."""
+
+QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+"""No telemetry, no download: an engine has no reason to reach another machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """argv, the whole environment, and the endpoint that they open."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    endpoint: Endpoint
+
+
+class Recipe(Protocol):
+    """A kind of engine."""
+
+    @property
+    def ready_path(self) -> str:
+        """Answered 200, relative to the endpoint's base URL, when the engine can take its first request."""
+        ...
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """What its log says, and what that means to the person who waits; in the order of a start."""
+        ...
+
+    @property
+    def expects_logprobs(self) -> bool: ...
+
+    def command(self, scratch: Path) -> Command:
+        """scratch: a fresh directory, this user's alone, for the socket and other short-lived files."""
+        ...
+
+
+def recipe_for(spec: EngineSpec) -> Recipe:
+    """Raises: BadSettings for arguments that no engine may get."""
+    refuse_trust(spec.extra_args)
+    if spec.kind == "vllm":
+        from firstpass.engine.vllm import VllmRecipe
+
+        return VllmRecipe(spec)
+    from firstpass.engine.transformers import TransformersRecipe
+
+    return TransformersRecipe(spec)
+
+
+def refuse_trust(extra_args: tuple[str, ...]) -> None:
+    """A model directory is data: its code is never run. argparse would take an abbreviation too."""
+    for argument in extra_args:
+        if argument.replace("_", "-").startswith("--trust"):
+            raise BadSettings(f"engine.extra_args: {argument} is refused: a model's own code is never run")
+
+
+def clean_environment(**further: str) -> dict[str, str]:
+    """The part of this process's environment that an engine may see, and what every engine gets."""
+    passed = {key: value for key, value in os.environ.items() if key in PASSED or key.startswith(PASSED_PREFIXES)}
+    return passed | QUIET | further
+
+
+def thread_count(spec: EngineSpec) -> int:
+    """As many as the process may run on, which a container or taskset makes fewer than the machine has."""
+    if spec.threads:
+        return spec.threads
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_port() -> int:
+    """A loopback port that is free now. If another process takes it first, the engine's start fails and says so."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

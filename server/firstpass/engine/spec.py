@@ -1,0 +1,86 @@
+"""What an engine is to the rest of the server. Knows no process and no HTTP: the words that the other modules share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+Kind = Literal["vllm", "transformers", "external"]
+State = Literal["stopped", "starting", "ready", "stopping", "failed"]
+
+Progress = Callable[[str, float], None]
+"""Called while an engine starts: what it is doing now, and the seconds since the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a ready engine answers.
+
+    base_url: with the API's path prefix, as `http://127.0.0.1:4321/v1`; its host means nothing where `uds` is set.
+    model: the name to put into requests.
+    """
+
+    base_url: str
+    uds: Path | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """All that an engine is built from.
+
+    name: for logs, and (unless `served_name` says otherwise) the model's name in the engine's own API.
+    model_dir: a local directory of weights, tokenizer and chat template; None for an external engine.
+    context_tokens: longest prompt plus answer; None leaves it to the model's config.
+    threads: None for as many as this process may run on.
+    url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
+    """
+
+    name: str
+    kind: Kind
+    data_dir: Path
+    model_dir: Path | None = None
+    served_name: str | None = None
+    context_tokens: int | None = None
+    threads: int | None = None
+    extra_args: tuple[str, ...] = ()
+    start_deadline_seconds: float = 300.0
+    url: str | None = None
+
+
+class Engine(Protocol):
+    """A model server on this machine."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def state(self) -> State:
+        """For people and gauges; never a reason to call or not to call `ensure_ready`."""
+        ...
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether its answers carry log-probabilities; known for certain once it has been ready."""
+        ...
+
+    async def ensure_ready(self) -> Endpoint:
+        """The endpoint of a running, warmed-up engine, started first if need be.
+
+        What it does in each state:
+          stopped   no process: starts one, waits for it
+          starting  waits for the start in progress; one start serves every caller
+          ready     returns at once
+          stopping  raises: the server is going down
+          failed    the last start failed, or it died too often: starts one if the restart limit allows, else raises
+
+        Raises: TierUnavailable (part "draft", with Retry-After), TierTimedOut when the start took too long.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop for good, with every process below it. May be called twice."""
+        ...

@@ -1,0 +1,63 @@
+"""An engine that somebody else runs: a real HTTP server on loopback, or nothing there."""
+
+from pathlib import Path
+
+import pytest
+
+from firstpass import engine
+from firstpass.engine import Engine, EngineSpec
+from firstpass.engine.external import ExternalEngine, local_address
+from firstpass.errors import BadSettings, TierUnavailable
+from tests.conftest import serving
+from tests.doubles import openai_app
+
+
+def external(url: str, data_dir: Path) -> Engine:
+    return engine.build(EngineSpec(name="external", kind="external", data_dir=data_dir, url=url))
+
+
+async def test_a_running_server_is_ready_under_the_name_that_it_gives(tmp_path: Path) -> None:
+    with serving(openai_app(lambda body: "ok")) as url:
+        there = external(url, tmp_path)
+        endpoint = await there.ensure_ready()
+        assert endpoint.model == "scripted" and endpoint.base_url == f"{url}/v1" and there.state == "ready"
+        await there.close()
+        assert there.state == "stopped"
+
+
+async def test_logprobs_are_believed_only_when_seen(tmp_path: Path) -> None:
+    with serving(openai_app(lambda body: "ok")) as url:
+        there = external(url, tmp_path)
+        await there.ensure_ready()
+        assert there.gives_logprobs is False
+
+
+async def test_a_server_is_asked_for_one_warm_up_only(tmp_path: Path) -> None:
+    application = openai_app(lambda body: "ok")
+    with serving(application) as url:
+        now = [0.0]
+        there = ExternalEngine(EngineSpec(name="x", kind="external", data_dir=tmp_path, url=url), lambda: now[0])
+        for seconds in range(0, 60, 3):
+            now[0] = float(seconds)
+            await there.ensure_ready()
+    assert len(application.state.seen) == 1
+
+
+async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
+    there = external("http://127.0.0.1:9", tmp_path)
+    with pytest.raises(TierUnavailable) as caught:
+        await there.ensure_ready()
+    assert caught.value.failure.part == "draft" and caught.value.failure.retry_after_seconds
+    assert there.state == "failed"
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1:8000", "https://api.example.com/v1", "ftp://localhost", "", "unix:"])
+def test_an_address_off_this_machine_is_a_bad_setting(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings):
+        external(url, tmp_path)
+
+
+def test_an_address_may_be_a_socket_or_have_a_prefix_of_its_own() -> None:
+    assert local_address("unix:/run/m.sock") == ("http://engine/v1", Path("/run/m.sock"))
+    assert local_address("http://localhost:1/api/v2/") == ("http://localhost:1/api/v2", None)
+    assert local_address("http://[::1]:1") == ("http://[::1]:1/v1", None)

@@ -1,0 +1,170 @@
+"""The guard and the child, with real processes: small trees of shells in place of an engine."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+import pytest
+
+from firstpass.engine import EngineSpec, guard
+from firstpass.engine.child import GuardedChild, GuardedLauncher, log_file, private_directory
+from firstpass.engine.recipe import Command
+from firstpass.engine.spec import Endpoint
+
+GONE_SECONDS = 3.0
+
+TREE = """
+trap '' TERM
+(trap '' TERM; sleep 997; true) &
+setsid sh -c "trap '' TERM; sleep 997; true" &
+sleep 997 &
+echo grown
+wait; wait; wait
+"""
+"""Children that ignore SIGTERM, and one that leaves the session: no engine behaves worse."""
+
+FRONT = """
+import subprocess, sys, time
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+"""Stands in for the server: starts the guard, and waits to be killed."""
+
+
+class ShellRecipe:
+    """An engine that is a shell script."""
+
+    ready_path = "/health"
+    stages: ClassVar = {"grown": "growing"}
+    expects_logprobs = False
+
+    def __init__(self, script: str) -> None:
+        self._script = script
+
+    def command(self, scratch: Path) -> Command:
+        endpoint = Endpoint("http://engine/v1", scratch / "api.sock", "m")
+        return Command(("sh", "-c", self._script), dict(os.environ), endpoint)
+
+
+async def grown(data_dir: Path, script: str = TREE) -> tuple[GuardedChild, list[psutil.Process]]:
+    """A launched child with its whole tree, the guard first and its command second."""
+    spec = EngineSpec(name="tree", kind="vllm", data_dir=data_dir)
+    child = await GuardedLauncher(spec, ShellRecipe(script)).launch()
+    async with asyncio.timeout(5):
+        while "grown" not in log_file(data_dir, "tree").read_text():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    return child, await asyncio.to_thread(whole_tree, child.pid)
+
+
+def whole_tree(root: int, sleepers: int = 3) -> list[psutil.Process]:
+    guard_process = psutil.Process(root)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        below = guard_process.children(recursive=True)
+        if sum(process.name() == "sleep" for process in below) >= sleepers:
+            return [guard_process, *below]
+        time.sleep(0.005)
+    raise AssertionError("the tree did not grow")
+
+
+def left(tree: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run after a while."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while alive := [process for process in tree if runs(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return alive
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstpass.engine.child.GRACE_SECONDS", 0.1)
+
+
+async def test_stopping_leaves_no_process_and_no_directory(tmp_path: Path) -> None:
+    child, tree = await grown(tmp_path)
+    assert len(tree) >= 6
+    await child.stop()
+    assert left(tree) == [] and not child.endpoint.uds.parent.exists()  # type: ignore[union-attr]
+    await child.stop()
+
+
+async def test_a_killed_command_takes_its_whole_tree_along(tmp_path: Path) -> None:
+    child, tree = await grown(tmp_path)
+    tree[1].send_signal(signal.SIGKILL)
+    assert await child.exited() == 128 + signal.SIGKILL
+    assert left(tree) == []
+
+
+async def test_a_killed_guard_takes_the_command_and_its_group_along(tmp_path: Path) -> None:
+    # The child that left the session can only be caught by a guard that lives, so this tree has none.
+    script = "(trap '' TERM; sleep 997; true) & sleep 997 & sleep 997 & echo grown; wait"
+    child, tree = await grown(tmp_path, script)
+    tree[0].send_signal(signal.SIGKILL)
+    assert await child.exited() == -signal.SIGKILL
+    assert left(tree) == [] and not child.endpoint.uds.parent.exists()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_front_leaves_no_process_behind(how: signal.Signals, tmp_path: Path) -> None:
+    guarded = [sys.executable, "-I", "-S", guard.__file__, "--grace", "0.1", "--remove", str(tmp_path / "scratch")]
+    (tmp_path / "scratch").mkdir()
+    front = subprocess.Popen([sys.executable, "-c", FRONT, *guarded, "--", "sh", "-c", TREE], stdout=subprocess.PIPE)
+    assert front.stdout
+    tree = whole_tree(int(front.stdout.readline()))
+    front.send_signal(how)
+    front.wait()
+    front.stdout.close()
+    assert left(tree) == [] and not (tmp_path / "scratch").exists()
+
+
+async def test_the_exit_status_is_the_command_s(tmp_path: Path) -> None:
+    launcher = GuardedLauncher(EngineSpec(name="tree", kind="vllm", data_dir=tmp_path), ShellRecipe("exit 7"))
+    assert await (await launcher.launch()).exited() == 7
+
+
+async def test_the_log_is_private_and_the_one_before_is_kept(tmp_path: Path) -> None:
+    launcher = GuardedLauncher(EngineSpec(name="a/b", kind="vllm", data_dir=tmp_path), ShellRecipe("echo $$"))
+    for _ in range(2):
+        await (await launcher.launch()).exited()
+    log, before = tmp_path / "engine-a-b.log", tmp_path / "engine-a-b.log.1"
+    assert log.read_text() != before.read_text() and log.stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_last_lines_are_the_last_twenty(tmp_path: Path) -> None:
+    launcher = GuardedLauncher(EngineSpec(name="x", kind="vllm", data_dir=tmp_path), ShellRecipe("seq 1 5000"))
+    child = await launcher.launch()
+    await child.exited()
+    assert child.last_lines().splitlines() == [str(number) for number in range(4981, 5001)]
+
+
+async def test_files_of_the_command_are_its_user_s_alone(tmp_path: Path) -> None:
+    launcher = GuardedLauncher(
+        EngineSpec(name="x", kind="vllm", data_dir=tmp_path), ShellRecipe(f"touch {tmp_path}/made")
+    )
+    await (await launcher.launch()).exited()
+    assert (tmp_path / "made").stat().st_mode & 0o077 == 0
+
+
+def test_a_private_directory_leaves_room_for_a_socket_s_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    made = private_directory()
+    assert len(os.fsencode(made)) < 60 and made.stat().st_mode & 0o777 == 0o700
+    made.rmdir()

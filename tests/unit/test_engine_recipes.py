@@ -1,0 +1,96 @@
+"""What engines are started with. Starts none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from firstpass import engine
+from firstpass.engine import EngineSpec
+from firstpass.engine.cache_size import cache_blocks, cache_bytes
+from firstpass.engine.recipe import recipe_for
+from firstpass.engine.vllm import VllmRecipe
+from firstpass.errors import BadSettings
+
+CONFIG = {"num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 256}
+
+
+@pytest.fixture
+def model_dir(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"max_position_embeddings": 4096}))
+    return tmp_path
+
+
+def spec_of(model_dir: Path, kind: engine.Kind = "vllm", **more: object) -> EngineSpec:
+    return EngineSpec(name="m", kind=kind, data_dir=model_dir, model_dir=model_dir, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+def test_an_engine_sees_no_key_and_no_proxy_and_may_not_phone(
+    kind: engine.Kind, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "FIRSTPASS_VERIFIER__API_KEY", "HF_TOKEN", "HTTPS_PROXY", "VLLM_SERVER_DEV_MODE"):
+        monkeypatch.setenv(name, "planted")
+    environment = recipe_for(spec_of(model_dir, kind)).command(model_dir).environment
+    assert "planted" not in environment.values()
+    assert environment["HF_HUB_OFFLINE"] == environment["VLLM_NO_USAGE_STATS"] == environment["DO_NOT_TRACK"] == "1"
+
+
+@pytest.mark.parametrize("argument", ["--trust-remote-code", "--trust_remote_code", "--trust-rem"])
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+def test_a_model_s_own_code_can_not_be_asked_for(kind: engine.Kind, argument: str, model_dir: Path) -> None:
+    with pytest.raises(BadSettings, match="refused"):
+        engine.build(spec_of(model_dir, kind, extra_args=(argument,)))
+
+
+def test_vllm_listens_on_a_socket_in_the_private_directory_and_nowhere_else(model_dir: Path) -> None:
+    command = VllmRecipe(spec_of(model_dir, served_name="served")).command(Path("/private"))
+    assert command.endpoint.uds == Path("/private/api.sock") and command.endpoint.model == "served"
+    assert command.argv[command.argv.index("--uds") + 1] == "/private/api.sock"
+    assert "--host" not in command.argv and "--port" not in command.argv
+    assert command.environment["VLLM_RPC_BASE_PATH"] == "/private"
+
+
+def test_vllm_on_a_cpu_starts_without_compiling_and_on_all_threads(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    command = VllmRecipe(spec_of(model_dir, threads=3)).command(Path("/private"))
+    assert "--enforce-eager" in command.argv
+    assert command.environment["OMP_NUM_THREADS"] == "3"
+    assert command.environment["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+
+
+def test_vllm_on_a_gpu_compiles_and_sizes_its_own_cache(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: False)
+    command = VllmRecipe(spec_of(model_dir)).command(Path("/private"))
+    assert not {"--enforce-eager", "--kv-cache-memory-bytes"} & set(command.argv)
+    assert "TORCHDYNAMO_DISABLE" not in command.environment
+
+
+def test_extra_arguments_come_last_so_that_they_win(model_dir: Path) -> None:
+    assert VllmRecipe(spec_of(model_dir, extra_args=("--dtype", "float32"))).command(model_dir).argv[-1] == "float32"
+
+
+def test_transformers_listens_on_loopback_and_promises_no_logprobs(model_dir: Path) -> None:
+    recipe = recipe_for(spec_of(model_dir, "transformers"))
+    command = recipe.command(model_dir)
+    assert command.endpoint.base_url.startswith("http://127.0.0.1:") and not recipe.expects_logprobs
+    assert command.argv[command.argv.index("--host") + 1] == "127.0.0.1"
+
+
+def test_the_cache_holds_sixteen_contexts_within_bounds(model_dir: Path) -> None:
+    token_bytes = 2 * 2 * 6 * 2 * 64  # keys and values, bfloat16, layers, heads, size
+    assert cache_bytes(spec_of(model_dir)) == 16 * 4096 * token_bytes
+    assert cache_bytes(spec_of(model_dir, context_tokens=16)) == 64 * 2**20
+    assert cache_blocks(spec_of(model_dir), 256) == 16 * 4096 // 256
+
+
+def test_a_directory_without_a_config_is_a_bad_setting(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="no readable"):
+        cache_bytes(spec_of(tmp_path))
+
+
+def test_an_engine_without_a_model_is_a_bad_setting(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="model directory"):
+        engine.build(EngineSpec(name="m", kind="vllm", data_dir=tmp_path))

@@ -1,0 +1,227 @@
+"""The states of an engine, with children that are only objects and a clock that is only a number."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from firstpass.engine import Endpoint, EngineSpec
+from firstpass.engine.restarts import STARTS, WINDOW_SECONDS
+from firstpass.engine.supervised import SupervisedEngine
+from firstpass.errors import TierFailed, TierTimedOut, TierUnavailable
+
+
+@dataclass
+class FakeChild:
+    """An engine's run. `up` is whether it answers; it dies by `die` or `stop`."""
+
+    endpoint: Endpoint
+    up: bool = True
+    sick: str | None = None
+    exit_status: int | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def die(self, status: int) -> None:
+        self.exit_status = self.exit_status if self.exit_status is not None else status
+        self.ended.set()
+
+    async def exited(self) -> int:
+        await self.ended.wait()
+        assert self.exit_status is not None
+        return self.exit_status
+
+    async def is_up(self) -> bool:
+        return self.up
+
+    async def warm_up(self, seconds: float) -> bool:
+        if self.sick:
+            raise TierFailed(self.sick, part="draft")
+        return True
+
+    def new_stages(self) -> list[str]:
+        return ["loading weights"]
+
+    def last_lines(self) -> str:
+        return "RuntimeError: no memory left"
+
+    async def stop(self) -> None:
+        self.die(143)
+
+
+@dataclass
+class FakeLauncher:
+    """up, sick: how the next child behaves. error: raised by the next launch."""
+
+    expects_logprobs: bool = True
+    up: bool = True
+    sick: str | None = None
+    error: OSError | None = None
+    children: list[FakeChild] = field(default_factory=list)
+
+    async def launch(self) -> FakeChild:
+        if self.error:
+            raise self.error
+        endpoint = Endpoint(f"http://engine/{len(self.children)}/v1", None, "m")
+        self.children.append(FakeChild(endpoint, self.up, self.sick))
+        return self.children[-1]
+
+
+@dataclass
+class Clock:
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def engine_of(launcher: FakeLauncher, clock: Clock | None = None, deadline: float = 30.0) -> SupervisedEngine:
+    spec = EngineSpec(name="tiny", kind="vllm", data_dir=Path("unused"), start_deadline_seconds=deadline)
+    return SupervisedEngine(spec, launcher, clock=clock or Clock(), poll_seconds=0.001)
+
+
+async def settled(engine: SupervisedEngine, state: str) -> None:
+    async with asyncio.timeout(2):
+        while engine.state != state:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def test_concurrent_callers_share_one_start() -> None:
+    launcher = FakeLauncher()
+    engine = engine_of(launcher)
+    endpoints = await asyncio.gather(*(engine.ensure_ready() for _ in range(20)))
+    assert len(launcher.children) == 1 and set(endpoints) == {launcher.children[0].endpoint}
+    assert engine.state == "ready"
+    await engine.close()
+
+
+async def test_a_caller_who_gives_up_does_not_end_the_start_of_the_others() -> None:
+    launcher = FakeLauncher(up=False)
+    engine = engine_of(launcher)
+    patient, hasty = (asyncio.create_task(engine.ensure_ready()) for _ in range(2))
+    await asyncio.sleep(0.01)
+    hasty.cancel()
+    launcher.children[0].up = True
+    assert await patient == launcher.children[0].endpoint
+    await engine.close()
+
+
+async def test_an_engine_that_dies_while_ready_is_restarted_at_once_with_nobody_asking() -> None:
+    launcher = FakeLauncher()
+    engine = engine_of(launcher)
+    first = await engine.ensure_ready()
+    launcher.children[0].die(137)
+    await asyncio.sleep(0.01)
+    await settled(engine, "ready")
+    assert await engine.ensure_ready() == launcher.children[1].endpoint != first
+    await engine.close()
+
+
+async def test_an_engine_that_dies_while_starting_says_why_to_the_operator_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    launcher = FakeLauncher(up=False)
+    engine = engine_of(launcher)
+    waiting = asyncio.create_task(engine.ensure_ready())
+    await asyncio.sleep(0.01)
+    launcher.children[0].die(1)
+    with pytest.raises(TierUnavailable, match="exited with status 1") as caught:
+        await waiting
+    assert caught.value.failure.part == "draft" and caught.value.failure.retry_after_seconds
+    assert "no memory left" in caplog.text and "no memory left" not in str(caught.value)
+    assert engine.state == "failed"
+    await engine.close()
+
+
+async def test_an_engine_that_fails_its_warm_up_is_stopped() -> None:
+    launcher = FakeLauncher(sick="the engine answered 400: no chat template")
+    engine = engine_of(launcher)
+    with pytest.raises(TierUnavailable, match="no chat template"):
+        await engine.ensure_ready()
+    assert launcher.children[0].exit_status == 143
+    await engine.close()
+
+
+async def test_a_start_past_its_deadline_times_out_and_leaves_no_child() -> None:
+    launcher = FakeLauncher(up=False)
+    engine = engine_of(launcher, deadline=0.02)
+    with pytest.raises(TierTimedOut) as caught:
+        await engine.ensure_ready()
+    assert caught.value.failure.part == "draft"
+    assert launcher.children[0].exit_status == 143 and engine.state == "failed"
+    await engine.close()
+
+
+async def test_an_engine_that_can_not_be_launched_is_unavailable() -> None:
+    engine = engine_of(FakeLauncher(error=PermissionError("no")))
+    with pytest.raises(TierUnavailable, match="could not be launched"):
+        await engine.ensure_ready()
+    await engine.close()
+
+
+async def test_a_failed_start_is_tried_again_by_the_next_caller() -> None:
+    launcher = FakeLauncher(sick="not yet")
+    engine = engine_of(launcher)
+    with pytest.raises(TierUnavailable):
+        await engine.ensure_ready()
+    launcher.sick = None
+    assert await engine.ensure_ready() == launcher.children[1].endpoint
+    await engine.close()
+
+
+async def test_after_three_deaths_the_engine_is_left_alone_until_the_window_frees() -> None:
+    launcher, clock = FakeLauncher(), Clock()
+    engine = engine_of(launcher, clock)
+    for child in range(STARTS):
+        await engine.ensure_ready()
+        clock.seconds += 10
+        launcher.children[child].die(137)
+        await asyncio.sleep(0.01)
+    await settled(engine, "failed")
+    with pytest.raises(TierUnavailable, match="too often") as caught:
+        await engine.ensure_ready()
+    assert caught.value.failure.retry_after_seconds == WINDOW_SECONDS - 10 * STARTS
+    clock.seconds = WINDOW_SECONDS
+    assert await engine.ensure_ready() == launcher.children[STARTS].endpoint
+    await engine.close()
+
+
+async def test_closing_stops_a_start_in_progress() -> None:
+    launcher = FakeLauncher(up=False)
+    engine = engine_of(launcher)
+    waiting = asyncio.create_task(engine.ensure_ready())
+    await asyncio.sleep(0.01)
+    await engine.close()
+    with pytest.raises(TierUnavailable, match="stopping"):
+        await waiting
+    assert engine.state == "stopped" and launcher.children[0].exit_status == 143
+
+
+async def test_a_closed_engine_stays_closed_and_may_be_closed_twice() -> None:
+    launcher = FakeLauncher()
+    engine = engine_of(launcher)
+    await engine.ensure_ready()
+    await engine.close()
+    await engine.close()
+    with pytest.raises(TierUnavailable, match="stopping"):
+        await engine.ensure_ready()
+    assert len(launcher.children) == 1
+
+
+async def test_an_engine_that_never_started_closes() -> None:
+    engine = engine_of(FakeLauncher())
+    await engine.close()
+    assert engine.state == "stopped"
+
+
+async def test_progress_names_every_stage() -> None:
+    heard: list[str] = []
+    launcher = FakeLauncher(up=False)
+    spec = EngineSpec(name="tiny", kind="vllm", data_dir=Path("unused"))
+    engine = SupervisedEngine(spec, launcher, progress=lambda stage, _: heard.append(stage), poll_seconds=0.001)
+    waiting = asyncio.create_task(engine.ensure_ready())
+    await asyncio.sleep(0.01)
+    launcher.children[0].up = True
+    await waiting
+    assert heard[0] == "importing" and "loading weights" in heard and heard[-2:] == ["warming up", "ready"]
+    await engine.close()
