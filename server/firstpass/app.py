@@ -1,0 +1,192 @@
+"""The only place where parts are joined: settings in, a running server out."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from typing import Literal
+
+from fastapi import FastAPI
+
+from firstpass import cascade, catalogue, contract, engine
+from firstpass.cascade import Parts, Sink
+from firstpass.egress import EgressDoor
+from firstpass.engine import Engine, EngineSpec
+from firstpass.engine.external import is_loopback
+from firstpass.errors import BadSettings, Busy, FirstpassError
+from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
+from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.settings import Settings, VerifierSettings
+from firstpass.store.keys import key_id, load_pepper, matches
+from firstpass.store.sqlite import SqliteStore
+from firstpass.tier import Tier
+from firstpass.tier.local import LocalDoor
+from firstpass.tier.openai_http import OpenAITier
+from firstpass.web import routes
+from firstpass.web.gate import Rules
+from firstpass.web.metrics import Metrics
+from firstpass.web.parse import House
+
+log = logging.getLogger(__name__)
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Server:
+    """One front: the draft engine, the tiers, the store, and the web's view of them (its Backend).
+
+    Raises: BadSettings, StoreFailed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = SqliteStore(settings.server.store_path)
+        self._pepper = load_pepper(settings.server.pepper_path)
+        self._engine = build_engine(settings)
+        self._local = LocalDoor(self._engine, settings.engine.reply_seconds)
+        self._outside = self._egress_door(settings.verifier) if settings.verifier else None
+        contracts = {name: contract.contract(name) for name in contract.NAMES}
+        self._parts = Parts(FirstPolicy(_where(settings.verifier)), self._tiers(), contracts, time.monotonic)
+        self._in_flight = 0
+        self.house = House(self._models(), frozenset(contract.NAMES), settings.policy.egress)
+        self.metrics = Metrics()
+        self.started_unix = time.time()
+
+    def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
+        return EgressDoor(
+            verifier.url,
+            verifier.model,
+            verifier.api_key.get_secret_value() if verifier.api_key else None,
+            hosted=verifier.hosted,
+            reply_seconds=verifier.reply_seconds,
+            record=self._record_departure,
+        )
+
+    def _tiers(self) -> Mapping[TierName, Tier]:
+        tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local)}
+        if self._outside:
+            tiers["verifier"] = OpenAITier("verifier", self._outside)
+        return tiers
+
+    def _models(self) -> Mapping[str, Target]:
+        """The names that a caller may give. The engine's own name means the engine."""
+        names: dict[str, Target] = {"firstpass": "cascade", "local": "local", self._engine.name: "local"}
+        return names | ({"strong": "strong"} if self._settings.verifier else {})
+
+    def engine_state(self) -> str:
+        return self._engine.state
+
+    async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
+        """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, StoreFailed."""
+        if self._in_flight >= self._settings.server.in_flight_limit:
+            raise Busy(f"{self._in_flight} requests are being worked on, which is the limit", retry_after_seconds=2)
+        ended: list[Exchange] = []
+        with self._counted():
+            try:
+                return await cascade.run(ask, self._parts, ended.append, sink)
+            finally:
+                for exchange in ended:
+                    self.metrics.observe(exchange)
+                    await asyncio.shield(asyncio.to_thread(self._store.append, exchange))
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._in_flight += 1
+        self.metrics.in_flight.set(self._in_flight)
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self.metrics.in_flight.set(self._in_flight)
+
+    async def _record_departure(self, exchange_id: str, receipt: Receipt) -> None:
+        await asyncio.to_thread(self._store.record_departure, exchange_id, receipt)
+
+    async def authenticate(self, key: str) -> str | None:
+        identity = key_id(key)
+        record = await asyncio.to_thread(self._store.find_key, identity) if identity else None
+        return record.id if record and matches(key, record, self._pepper) else None
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """The engine starts beside the front, so that /healthz and /v1/models answer at once."""
+        starting = asyncio.create_task(self._start_engine())
+        try:
+            yield
+        finally:
+            starting.cancel()
+            await self._local.aclose()
+            if self._outside:
+                await self._outside.aclose()
+            await self._engine.close()
+            self._store.close()
+
+    async def _start_engine(self) -> None:
+        try:
+            await self._engine.ensure_ready()
+        except FirstpassError as error:
+            log.error("the draft engine did not start: %s", error)
+
+
+def build(settings: Settings) -> FastAPI:
+    """The ASGI application of a whole server. Raises: BadSettings, StoreFailed."""
+    server, wanted = Server(settings), settings.server
+    rules = Rules(_hosts(settings), keys_required=keys_required(settings))
+    limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
+    return routes.build(server, rules, limits, server.authenticate, server.running)
+
+
+def keys_required(settings: Settings) -> bool:
+    return settings.server.keys == "required" or not is_loopback(settings.server.host)
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """On loopback only known names pass, against DNS rebinding; elsewhere keys guard, and a list is optional."""
+    server = settings.server
+    if not server.allowed_hosts and not is_loopback(server.host):
+        return None
+    return LOOPBACK_NAMES | {server.host} | {host.lower() for host in server.allowed_hosts}
+
+
+def _where(verifier: VerifierSettings | None) -> Verifier:
+    if verifier is None:
+        return "none"
+    return "hosted" if verifier.hosted else "local"
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The draft engine, not started. Raises: BadSettings for a model that is not there or not the recorded bytes."""
+    wanted = settings.engine
+    kind = _engine_kind(wanted.kind)
+    if kind == "external":
+        spec = EngineSpec(name="external", kind=kind, url=wanted.url, data_dir=settings.server.data_dir)
+        return engine.build(spec)
+    card = catalogue.find(wanted.model)
+    if damaged := catalogue.flipped(card):
+        raise BadSettings(f"engine.model: {card.name} is damaged: {', '.join(damaged)} differ from the card")
+    return engine.build(
+        EngineSpec(
+            name=card.name,
+            kind=kind,
+            model_dir=card.directory,
+            context_tokens=min(wanted.context_tokens or card.context_tokens, card.context_tokens),
+            threads=wanted.threads,
+            data_dir=settings.server.data_dir,
+            extra_args=wanted.extra_args,
+            start_deadline_seconds=wanted.start_deadline_seconds,
+        )
+    )
+
+
+def _engine_kind(
+    wanted: Literal["auto", "vllm", "transformers", "external"],
+) -> Literal["vllm", "transformers", "external"]:
+    """vLLM where it is installed; it is asked for without importing it, which takes seconds."""
+    if wanted != "auto":
+        return wanted
+    if find_spec("vllm") is not None:
+        return "vllm"
+    log.warning("vLLM is not installed: the transformers engine takes its place (no logprobs)")
+    return "transformers"

@@ -1,0 +1,318 @@
+"""The command line of Firstpass: serve a model, ask it, read the record, make keys."""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from firstpass.errors import FirstpassError
+from firstpass.exchange import Answer, Exchange, Refuse
+from firstpass.settings import Settings, load
+from firstpass.store.codec import encode
+from firstpass.store.keys import KeyRecord, load_pepper, mint
+from firstpass.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    import uvicorn
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+ASK_SECONDS = 600.0
+DRAIN_SECONDS = 30
+TABLE_WIDTH = 200
+"""Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the server listens beyond loopback.")
+app.add_typer(keys, name="keys")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Config = Annotated[Path | None, typer.Option("--config", help="A TOML settings file.", exists=True, dir_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def main() -> None:
+    """The console script. Errors of ours end with a line on stderr and status 1."""
+    try:
+        app()
+    except FirstpassError as error:
+        _fail(str(error))
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Overrides server.port.", min=0, max=65535)] = None,
+) -> None:
+    """Start the engine and the front, and serve until Ctrl-C."""
+    from firstpass.app import keys_required
+
+    show_log()
+    settings = load(config, _overridden(host, port))
+    if keys_required(settings):
+        _require_a_key(settings)
+    front(settings).run()
+
+
+def front(settings: Settings) -> "uvicorn.Server":
+    """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
+    import uvicorn
+
+    from firstpass.app import build
+
+    config = uvicorn.Config(
+        build(settings),
+        host=settings.server.host,
+        port=settings.server.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+def show_log() -> None:
+    """The server's log on stderr, readable for people."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _overridden(host: str | None, port: int | None) -> dict[str, str]:
+    environment = dict(os.environ)
+    if host is not None:
+        environment["FIRSTPASS_SERVER__HOST"] = host
+    if port is not None:
+        environment["FIRSTPASS_SERVER__PORT"] = str(port)
+    return environment
+
+
+def _require_a_key(settings: Settings) -> None:
+    with _store(settings) as store:
+        if not any(key.revoked_unix is None for key in store.list_keys()):
+            _fail("API keys are required here and there is none yet: make one with `firstpass keys create NAME`")
+
+
+@app.command()
+def ask(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")] = None,
+    contract: Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")] = None,
+    model: Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")] = "firstpass",
+    egress: Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")] = None,
+    session: Annotated[str | None, typer.Option(help="A name that ties requests together.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Length limit of the answer.", min=1)] = None,
+    url: Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")] = DEFAULT_URL,
+    api_key: Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
+    text = prompt if prompt is not None else _stdin()
+    options = {"contract": contract, "egress": egress, "session": session}
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": text}],
+        "firstpass": {name: value for name, value in options.items() if value is not None},
+    } | ({"max_tokens": max_tokens} if max_tokens else {})
+    response = _post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key)
+    if as_json:
+        typer.echo(response.text)
+        raise typer.Exit(0 if response.is_success else 1)
+    if not response.is_success:
+        _fail(_error_message(response))
+    print_answer(response)
+
+
+def _stdin() -> str:
+    """Bytes that are no UTF-8 are replaced: a diff of a Latin-1 file is still a diff."""
+    if sys.stdin.isatty():
+        err.print("reading from the terminal; end with Ctrl-D")
+    return sys.stdin.buffer.read().decode(errors="replace")
+
+
+def _post(url: str, body: dict[str, Any], api_key: str | None) -> httpx.Response:
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        return httpx.post(url, json=body, headers=headers, timeout=ASK_SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        _fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
+
+
+def _error_message(response: httpx.Response) -> str:
+    try:
+        error = response.json()["error"]
+        return f"{error['message']} ({response.status_code} {error['code']}, {error.get('part', 'web')})"
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code}: {response.text[:300]}"
+
+
+def print_answer(response: httpx.Response) -> None:
+    """An answer for people: the text, how it was made, what the checks found, and whether anything left the machine."""
+    answer = response.json()
+    out.print(answer["choices"][0]["message"]["content"] or "", markup=False)
+    how = answer.get("firstpass") or {}
+    route = how.get("route") or response.headers.get("x-firstpass-route", "?")
+    out.print(f"\n[dim]route[/] {route}  [dim]exchange[/] {response.headers['x-request-id']}")
+    for finding in how.get("findings", ()):
+        colour = "red" if finding["severity"] == "fail" else "yellow"
+        out.print(f"[{colour}]{finding['check']}[/] {escape(finding['message'])}")
+    if how:
+        out.print(f"[dim]latency[/] {how['seconds']:.3f} s")
+        out.print(f"[dim]left the machine[/] {_departed(how['receipts'])}")
+
+
+def _departed(receipts: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{receipt['bytes']} bytes to {receipt['host']}" for receipt in receipts) or "nothing"
+
+
+@app.command()
+def history(
+    exchange_id: Annotated[str | None, typer.Argument(help="Show this exchange whole.")] = None,
+    limit: Annotated[int, typer.Option(help="How many of the newest to list.", min=1)] = 20,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recorded exchanges, newest first, or show one with its steps and findings."""
+    with _store(load(config)) as store:
+        if exchange_id is None:
+            _list(store.latest(limit), as_json)
+            return
+        exchange = store.read(exchange_id)
+    if exchange is None:
+        _fail(f"no exchange {exchange_id} in the record")
+    _show(exchange, as_json)
+
+
+def _list(exchanges: list[Exchange], as_json: bool) -> None:
+    if as_json:
+        typer.echo("[" + ",\n".join(encode(exchange) for exchange in exchanges) + "]")
+        return
+    table = _table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
+    for exchange in exchanges:
+        tokens = sum(step.reply.usage.completion_tokens for step in exchange.steps if step.reply and step.reply.usage)
+        ask_ = exchange.ask
+        table.add_row(
+            _time(ask_.received_unix),
+            ask_.id,
+            escape(ask_.model),
+            ask_.contract or "-",
+            _end(exchange),
+            str(len(exchange.steps)),
+            str(tokens),
+            f"{exchange.seconds or 0:.3f}",
+        )
+    Console(width=TABLE_WIDTH).print(table)
+
+
+def _table(*names: str) -> Table:
+    return Table(*(Column(name, no_wrap=True) for name in names), box=None)
+
+
+def _show(exchange: Exchange, as_json: bool) -> None:
+    if as_json:
+        typer.echo(encode(exchange))
+        return
+    ask_ = exchange.ask
+    out.print(f"[bold]{ask_.id}[/]  {_time(ask_.received_unix)}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
+    out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
+    for message in ask_.messages:
+        out.print(f"\n[bold]{message.role}[/]\n{escape(message.content)}")
+    for number, step in enumerate(exchange.steps):
+        out.print(f"\n[bold]step {number}: {step.move.tier}, {step.move.purpose}[/]")
+        if step.reply:
+            out.print(f"[dim]{escape(str(step.reply.usage))}, {step.reply.seconds:.3f} s[/]\n{escape(step.reply.text)}")
+        if step.failure:
+            out.print(f"[red]{step.failure.kind}[/] {escape(step.failure.message)}")
+        for finding in step.findings:
+            out.print(f"  {finding.severity} {finding.check}: {escape(finding.message)}")
+    for receipt in exchange.receipts:
+        out.print(f"\nleft the machine: {receipt.bytes} bytes to {receipt.host}, sha256 {receipt.sha256}")
+    if not exchange.receipts:
+        out.print("\nnothing left the machine")
+
+
+def _end(exchange: Exchange) -> str:
+    match exchange.ending:
+        case Answer(route=route):
+            return route
+        case Refuse(failure=failure):
+            return f"{failure.status} {failure.code}"
+        case None:
+            return "unended"
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")], config: Config = None, as_json: AsJson = False
+) -> None:
+    """Make a key. It is shown once: only a digest is kept. Two live keys for one name allow a rotation."""
+    settings = load(config)
+    with _store(settings) as store:
+        key, record = mint(name, load_pepper(settings.server.pepper_path), time.time())
+        store.add_key(record)
+    if as_json:
+        typer.echo(json.dumps({"id": record.id, "name": name, "key": key}))
+        return
+    err.print(f"key {record.id} for {escape(name)}; keep it now, it can not be shown again:")
+    typer.echo(key)
+
+
+@keys.command("list")
+def list_keys(config: Config = None, as_json: AsJson = False) -> None:
+    """The keys that were ever made, without their secrets."""
+    with _store(load(config)) as store:
+        records = store.list_keys()
+    if as_json:
+        typer.echo(json.dumps([_public(record) for record in records]))
+        return
+    table = _table("id", "name", "created", "revoked")
+    for record in records:
+        revoked = _time(record.revoked_unix) if record.revoked_unix else "-"
+        table.add_row(record.id, escape(record.name), _time(record.created_unix), revoked)
+    Console(width=TABLE_WIDTH).print(table)
+
+
+@keys.command("revoke")
+def revoke_key(key: Annotated[str, typer.Argument(help="The key's id.")], config: Config = None) -> None:
+    """End a key at once, on every front that shares the store."""
+    with _store(load(config)) as store:
+        if not store.revoke_key(key, time.time()):
+            _fail(f"no live key {key}")
+    err.print(f"revoked {key}")
+
+
+def _public(record: KeyRecord) -> dict[str, Any]:
+    return {name: value for name, value in asdict(record).items() if name != "digest"}
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[SqliteStore]:
+    store = SqliteStore(settings.server.store_path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _time(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"[red]firstpass:[/] {escape(message)}")
+    raise SystemExit(1)

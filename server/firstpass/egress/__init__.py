@@ -1,0 +1,80 @@
+"""The only door out of the machine: the ceiling is checked again, the record is written, then the bytes go.
+
+It knows no contract and no dialect: bytes in, a response out. No other module may open a socket that can leave the
+machine.
+"""
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+
+from firstpass.errors import Forbidden, StoreFailed
+from firstpass.exchange import Ask, Receipt
+
+CONNECT_SECONDS = 10.0
+
+Recorder = Callable[[str, Receipt], Awaitable[None]]
+"""Writes durably that the exchange with this id is about to send what the receipt says."""
+
+
+class EgressDoor:
+    """The way to one verifier endpoint.
+
+    base_url: with its path prefix, such as https://host/v1.
+    hosted: whether it is off this machine; a second local engine on loopback is not, and leaves no receipt.
+    reply_seconds: how long a reply may stay silent, the wait for its first byte included.
+    """
+
+    def __init__(
+        self, base_url: str, model: str, api_key: str | None, *, hosted: bool, reply_seconds: float, record: Recorder
+    ) -> None:
+        self._model = model
+        self._hosted = hosted
+        self._record = record
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        # Redirects and proxies from the environment could carry the text to a host that nobody allowed.
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers=headers,
+            timeout=httpx.Timeout(reply_seconds, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def model(self) -> str:
+        return self._model
+
+    @property
+    def gives_logprobs(self) -> bool:
+        return True
+
+    @asynccontextmanager
+    async def post(
+        self, ask: Ask, path: str, body: bytes, sent: Callable[[Receipt], None]
+    ) -> AsyncIterator[httpx.Response]:
+        if self._hosted:
+            sent(await self._clear(ask, body))
+        headers = {"content-type": "application/json"}
+        async with self._client.stream("POST", path, content=body, headers=headers) as response:
+            yield response
+
+    async def _clear(self, ask: Ask, body: bytes) -> Receipt:
+        """The receipt under which `body` may leave: allowed, and already on the disk.
+
+        Raises: Forbidden under any ceiling but `any`; StoreFailed where the record can not be written.
+        """
+        if ask.ceiling != "any":
+            message = f"the egress ceiling of this request is {ask.ceiling}"
+            raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
+        receipt = Receipt(self._client.base_url.host, time.time(), len(body), hashlib.sha256(body).hexdigest())
+        try:
+            await self._record(ask.id, receipt)
+        except StoreFailed as error:
+            raise StoreFailed("nothing was sent: its record could not be written", part="egress") from error
+        return receipt
+
+    async def aclose(self) -> None:
+        await self._client.aclose()

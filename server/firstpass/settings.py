@@ -1,0 +1,147 @@
+"""One frozen Settings, from a TOML file and the environment; an unknown key is an error. Read by app and cli alone.
+
+The file is the one named by --config or FIRSTPASS_CONFIG. A variable FIRSTPASS_<SECTION>__<KEY>, such as
+FIRSTPASS_SERVER__PORT, wins over the file.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from firstpass.engine.external import is_loopback, local_address
+from firstpass.errors import BadSettings
+
+PREFIX = "FIRSTPASS_"
+OTHER_VARIABLES = {"FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_VENV", "FIRSTPASS_TORCH_INDEX"}
+"""Variables with our prefix that are not settings: they belong to the client commands and to scripts/."""
+
+
+def default_data_dir() -> Path:
+    """XDG Base Directory Specification: $XDG_DATA_HOME, else ~/.local/share."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "firstpass"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback requires API keys.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    keys: Literal["auto", "required"] = Field(
+        "auto", description="auto: API keys are required unless the server listens on loopback only."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names, beside loopback and the listening address, that the Host header may carry."
+    )
+    body_limit_bytes: int = Field(4 * 2**20, gt=0, description="Larger request bodies are answered 413.")
+    body_seconds: float = Field(30.0, gt=0, description="A body must have arrived whole in this time.")
+    in_flight_limit: int = Field(64, gt=0, description="More requests than this at once are answered 429.")
+    data_dir: Path = Field(default_factory=default_data_dir, description="Where the record, keys and logs are kept.")
+
+    @property
+    def store_path(self) -> Path:
+        return self.data_dir / "firstpass.sqlite"
+
+    @property
+    def pepper_path(self) -> Path:
+        return self.data_dir / "pepper"
+
+
+class EngineSettings(Section):
+    kind: Literal["auto", "vllm", "transformers", "external"] = Field(
+        "auto", description="auto: vLLM where it is installed, else transformers."
+    )
+    model: str = Field("firstpass-draft-8m", description="A name in the catalogue, or the path of a model directory.")
+    url: str | None = Field(
+        None, description="For kind external: a server on this machine, as http://127.0.0.1:PORT/v1 or unix:/path."
+    )
+    context_tokens: int | None = Field(None, gt=0, description="Shorter context than the model's own.")
+    threads: int | None = Field(None, gt=0, description="CPU threads; as many as there are cores by default.")
+    start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
+    reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
+    extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")
+
+    @model_validator(mode="after")
+    def _external_is_local(self) -> Self:
+        if (self.kind == "external") != (self.url is not None):
+            raise ValueError("engine.url and engine.kind = 'external' belong together")
+        if self.url is not None:
+            local_address(self.url)
+        return self
+
+
+class VerifierSettings(Section):
+    url: str = Field(description="Base URL of an OpenAI-compatible endpoint, with its path prefix (.../v1).")
+    model: str = Field(description="The model's name at that endpoint.")
+    api_key: SecretStr | None = Field(None, description="Sent as a Bearer token.")
+    hosted: bool = Field(True, description="false: a second engine on this machine's loopback, free of the ceiling.")
+    reply_seconds: float = Field(120.0, gt=0, description="How long a reply may stay silent.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// URL")
+        return url
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        parts = urlsplit(self.url)
+        loopback = is_loopback(parts.hostname or "")
+        if not self.hosted and not loopback:
+            raise ValueError("hosted = false needs a loopback url")
+        if parts.scheme == "http" and not loopback:
+            raise ValueError("a url off this machine must be https")
+        return self
+
+
+class PolicySettings(Section):
+    egress: Literal["local-only", "any"] = Field(
+        "local-only", description="The ceiling for every request; a request may only ask for a stricter one."
+    )
+
+
+class Settings(Section):
+    server: Server = Server()
+    engine: EngineSettings = EngineSettings()
+    verifier: VerifierSettings | None = None
+    policy: PolicySettings = PolicySettings()
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Raises: BadSettings that names the key and where it stands."""
+    config = path or (Path(environment["FIRSTPASS_CONFIG"]) if "FIRSTPASS_CONFIG" in environment else None)
+    values = _read(config) if config else {}
+    for name, value in environment.items():
+        if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
+            _set(values, name, value)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
+        raise BadSettings(f"bad settings: {lines}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"bad settings file {path}: {error}") from error
+
+
+def _set(values: dict[str, Any], name: str, value: str) -> None:
+    section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+    if not separator:
+        raise BadSettings(f"unknown variable {name}; settings read {PREFIX}<SECTION>__<KEY>")
+    field = values.setdefault(section, {})
+    if not isinstance(field, dict):
+        raise BadSettings(f"{section} must be a table")
+    field[key] = value.split(",") if key in ("allowed_hosts", "extra_args") else value

@@ -1,0 +1,34 @@
+"""Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
+
+from typing import Protocol
+
+from firstpass.exchange import Exchange, Receipt
+from firstpass.store.keys import KeyRecord
+
+
+class Store(Protocol):
+    """Every method is durable when it returns, and raises StoreFailed where it can not be."""
+
+    def append(self, exchange: Exchange) -> None: ...
+
+    def record_departure(self, exchange_id: str, receipt: Receipt) -> None:
+        """Called before the bytes go, so that there is no egress without a prior record."""
+        ...
+
+    def read(self, exchange_id: str) -> Exchange | None: ...
+
+    def latest(self, limit: int) -> list[Exchange]:
+        """The newest exchanges, newest first."""
+        ...
+
+    def add_key(self, key: KeyRecord) -> None: ...
+
+    def find_key(self, key_id: str) -> KeyRecord | None: ...
+
+    def list_keys(self) -> list[KeyRecord]: ...
+
+    def revoke_key(self, key_id: str, now_unix: float) -> bool:
+        """False where there is no such live key."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,43 @@
+"""The numbered changes of the SQLite schema, oldest first. A migration that has shipped is never edited."""
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (
+    (
+        "0001_exchanges",
+        """
+        CREATE TABLE exchanges (
+            id TEXT PRIMARY KEY,
+            received_unix REAL NOT NULL,
+            model TEXT NOT NULL,
+            contract TEXT,
+            session TEXT,
+            route TEXT,
+            status INTEGER NOT NULL,
+            seconds REAL NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX exchanges_by_time ON exchanges (received_unix DESC);
+        CREATE TABLE departures (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            exchange_id TEXT NOT NULL,
+            host TEXT NOT NULL,
+            sent_unix REAL NOT NULL,
+            bytes INTEGER NOT NULL,
+            sha256 TEXT NOT NULL
+        ) STRICT;
+        """,
+    ),
+    (
+        "0002_keys",
+        """
+        CREATE TABLE keys (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            created_unix REAL NOT NULL,
+            revoked_unix REAL
+        ) STRICT;
+        """,
+    ),
+)

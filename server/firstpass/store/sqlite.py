@@ -1,0 +1,134 @@
+"""The store in one SQLite file, written through apsw, whose SQLite we choose. It knows no HTTP and no model."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from firstpass.errors import StoreFailed
+from firstpass.exchange import Answer, Exchange, Receipt, Refuse, Usage
+from firstpass.store.codec import decode, encode
+from firstpass.store.keys import KeyRecord
+from firstpass.store.migrations import MIGRATIONS
+
+BUSY_MILLISECONDS = 10_000
+WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
+
+T = TypeVar("T")
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite has the WAL-reset fix. Source: SQLite release notes of 3.51.3, 3.50.7, 3.44.6."""
+    return version >= WAL_RESET_FIXED[-1] or any(
+        version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
+    )
+
+
+class SqliteStore:
+    """One connection behind one lock: appends are single rows, and SQLite has one writer anyway.
+
+    Raises: StoreFailed where the file can't be opened, is no store of ours, or this SQLite is a broken one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        version = apsw.sqlite_lib_version()
+        if not wal_is_safe(tuple(int(part) for part in version.split("."))):
+            raise StoreFailed(f"SQLite {version} can lose commits; 3.51.3 or later is needed", part="store")
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        self._connection = self._do("open", lambda: apsw.Connection(str(path)))
+        self._do("migrate", self._prepare)
+
+    def _do(self, what: str, work: Callable[[], T]) -> T:
+        with self._lock:
+            try:
+                return work()
+            except (apsw.Error, ValueError) as error:
+                raise StoreFailed(f"the store could not {what}: {error}", part="store") from error
+
+    def _prepare(self) -> None:
+        self._connection.set_busy_timeout(BUSY_MILLISECONDS)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        with self._connection:
+            self._migrate()
+
+    def _migrate(self) -> None:
+        self._connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
+        done = {row[0] for row in self._connection.execute("SELECT name FROM migrations")}
+        unknown = done - {name for name, _ in MIGRATIONS}
+        if unknown:
+            raise ValueError(f"it was written by a newer version (migration {max(unknown)})")
+        for name, script in MIGRATIONS:
+            if name not in done:
+                self._connection.execute(script)
+                self._connection.execute("INSERT INTO migrations VALUES (?)", (name,))
+
+    def _rows(self, what: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._do(what, lambda: list(self._connection.execute(sql, values)))
+
+    def append(self, exchange: Exchange) -> None:
+        row = _row(exchange)
+        self._rows("append an exchange", f"INSERT INTO exchanges VALUES ({', '.join('?' * len(row))})", *row)  # noqa: S608
+
+    def record_departure(self, exchange_id: str, receipt: Receipt) -> None:
+        sql = "INSERT INTO departures (exchange_id, host, sent_unix, bytes, sha256) VALUES (?, ?, ?, ?, ?)"
+        values = (exchange_id, receipt.host, receipt.sent_unix, receipt.bytes, receipt.sha256)
+        self._rows("record a departure", sql, *values)
+
+    def departures(self, exchange_id: str) -> list[Receipt]:
+        sql = "SELECT host, sent_unix, bytes, sha256 FROM departures WHERE exchange_id = ? ORDER BY number"
+        return [Receipt(*row) for row in self._rows("read departures", sql, exchange_id)]
+
+    def read(self, exchange_id: str) -> Exchange | None:
+        rows = self._rows("read an exchange", "SELECT body FROM exchanges WHERE id = ?", exchange_id)
+        return self._decoded(rows)[0] if rows else None
+
+    def latest(self, limit: int) -> list[Exchange]:
+        sql = "SELECT body FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"
+        return self._decoded(self._rows("list exchanges", sql, limit))
+
+    def _decoded(self, rows: list[tuple[Any, ...]]) -> list[Exchange]:
+        return self._do("read an exchange", lambda: [decode(row[0]) for row in rows])
+
+    def add_key(self, key: KeyRecord) -> None:
+        values = (key.id, key.name, key.digest, key.created_unix, key.revoked_unix)
+        self._rows("add a key", "INSERT INTO keys VALUES (?, ?, ?, ?, ?)", *values)
+
+    def find_key(self, key_id: str) -> KeyRecord | None:
+        rows = self._rows("find a key", "SELECT * FROM keys WHERE id = ?", key_id)
+        return KeyRecord(*rows[0]) if rows else None
+
+    def list_keys(self) -> list[KeyRecord]:
+        return [KeyRecord(*row) for row in self._rows("list keys", "SELECT * FROM keys ORDER BY created_unix")]
+
+    def revoke_key(self, key_id: str, now_unix: float) -> bool:
+        sql = "UPDATE keys SET revoked_unix = ? WHERE id = ? AND revoked_unix IS NULL RETURNING id"
+        return bool(self._rows("revoke a key", sql, now_unix, key_id))
+
+    def close(self) -> None:
+        self._do("close", self._connection.close)
+
+
+def _row(exchange: Exchange) -> tuple[Any, ...]:
+    """In the order of the table's columns. Tokens are summed over the steps."""
+    ask, ending = exchange.ask, exchange.ending
+    assert ending is not None and exchange.seconds is not None, "only an ended exchange is stored"
+    usages = [step.reply.usage or Usage(0, 0) for step in exchange.steps if step.reply]
+    return (
+        ask.id,
+        ask.received_unix,
+        ask.model,
+        ask.contract,
+        ask.session,
+        ending.route if isinstance(ending, Answer) else None,
+        ending.failure.status if isinstance(ending, Refuse) else 200,
+        exchange.seconds,
+        sum(usage.prompt_tokens for usage in usages),
+        sum(usage.completion_tokens for usage in usages),
+        encode(exchange),
+    )

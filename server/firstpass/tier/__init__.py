@@ -1,0 +1,58 @@
+"""How a model is asked. A tier knows its dialect and its door; it knows no policy, contract or store."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import httpx
+
+from firstpass.exchange import Ask, Receipt, Reply
+
+
+class Listener(Protocol):
+    """Who wants to hear about a consultation while it runs."""
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the reply's bytes are wanted as they come, through `chunk`."""
+        ...
+
+    def sent(self, receipt: Receipt) -> None:
+        """The request has just left the machine."""
+        ...
+
+    async def chunk(self, data: bytes) -> None:
+        """One server-sent event of the reply, its blank line included."""
+        ...
+
+
+class Tier(Protocol):
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        """Ask the model and wait for all it says.
+
+        Raises: BadAsk where the model refuses the request itself, TierFailed and its children for everything else.
+        Cancelling the call closes the connection, which stops the work at the model.
+        """
+        ...
+
+
+class Door(Protocol):
+    """The way to one endpoint: where the request's bytes go, and under which rule."""
+
+    async def model(self) -> str:
+        """The endpoint's own name of its model, once it can be asked. Raises: TierUnavailable, TierTimedOut."""
+        ...
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether the endpoint returns token logprobs; known once `model` has returned."""
+        ...
+
+    def post(
+        self, ask: Ask, path: str, body: bytes, sent: Callable[[Receipt], None]
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        """Send `body` (JSON) to `path` below the endpoint's base; the response's body is not read yet.
+
+        Raises: Forbidden where the ask's ceiling does not allow this door; httpx.HTTPError on the wire.
+        """
+        ...

@@ -1,0 +1,213 @@
+"""Asks a model that speaks the OpenAI HTTP API, local or hosted alike. Knows no policy: the door decides what may go.
+
+Sources: the OpenAI API reference (chat completions, completions), vLLM 0.32 `entrypoints/openai`.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import httpx
+
+from firstpass.errors import BadAsk, ContextTooLong, TierFailed, TierTimedOut, TierUnavailable
+from firstpass.exchange import Ask, Reply, TierName, TokenLogprob, Usage
+from firstpass.tier import Door, Listener
+
+PATHS: Mapping[str, str] = {"chat": "chat/completions", "completion": "completions"}
+CONTEXT_WORDS = ("context length", "context_length", "maximum model length", "max_model_len", "maximum context")
+
+
+class OpenAITier:
+    """part: how this tier is called in errors and records."""
+
+    def __init__(self, part: TierName, door: Door) -> None:
+        self._part = part
+        self._door = door
+
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        started = time.monotonic()
+        body = self._body(ask, await self._door.model(), stream=listener.streaming)
+        try:
+            async with self._door.post(ask, PATHS[ask.kind], body, listener.sent) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise self._refusal(response, await response.aread())
+                if listener.streaming:
+                    return await self._streamed(ask, response, listener, started)
+                return self._whole(ask, await response.aread(), started)
+        except httpx.TimeoutException as error:
+            message = f"the {self._part} model did not answer in time"
+            raise TierTimedOut(message, part=self._part, retry_after_seconds=10) from error
+        except httpx.HTTPError as error:
+            message = f"the connection to the {self._part} model broke ({type(error).__name__})"
+            raise TierFailed(message, part=self._part, retry_after_seconds=1) from error
+
+    def _body(self, ask: Ask, model: str, *, stream: bool) -> bytes:
+        """The wire request. A streamed one always asks for usage, since the record needs it."""
+        body = {name: value for name, value in asdict(ask.sampling).items() if value is not None}
+        if not self._door.gives_logprobs:
+            if ask.logprobs_required:
+                raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
+            body.pop("logprobs", None)
+        body["model"] = model
+        if ask.kind == "chat":
+            body["messages"] = [asdict(message) for message in ask.messages]
+        else:
+            body["prompt"] = ask.messages[0].content
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return json.dumps(body).encode()
+
+    def _refusal(self, response: httpx.Response, body: bytes) -> Exception:
+        """The tier's error in our tree: only a 400 or 422 is the caller's fault."""
+        message, param = _error_text(body)
+        status = response.status_code
+        if status in (400, 413, 422):
+            kind = ContextTooLong if any(words in message.lower() for words in CONTEXT_WORDS) else BadAsk
+            return kind(message, part=self._part, param="messages" if kind is ContextTooLong else param)
+        text = f"the {self._part} model answered {status}: {message}"
+        if status in (429, 503):
+            wait = response.headers.get("retry-after", "")
+            seconds = int(wait) if wait.isdigit() else 5
+            return TierUnavailable(text, part=self._part, retry_after_seconds=seconds)
+        return TierFailed(text, part=self._part)
+
+    def _whole(self, ask: Ask, raw: bytes, started: float) -> Reply:
+        try:
+            answer = json.loads(raw)
+            texts = [_choice_text(choice) for choice in answer["choices"]]
+            first = answer["choices"][0]
+            return Reply(
+                text=texts[0],
+                model=str(answer["model"]),
+                finish_reason=first.get("finish_reason"),
+                usage=_usage(answer.get("usage")),
+                seconds=time.monotonic() - started,
+                logprobs=_logprobs(first.get("logprobs")),
+                others=tuple(texts[1:]),
+                raw=raw,
+            )
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            message = f"the {self._part} model's answer is no {ask.kind} completion"
+            raise TierFailed(message, part=self._part) from error
+
+    async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
+        gathered = _Gathered(wants_usage=ask.include_usage)
+        async for event in _events(response):
+            data = _data(event)
+            if data == b"[DONE]":
+                gathered.done = True
+                await listener.chunk(event)
+                break
+            if self._keep(gathered, data, started):
+                await listener.chunk(event)
+        if not gathered.done:
+            raise TierFailed(f"the {self._part} model's stream broke off", part=self._part)
+        return gathered.reply(time.monotonic() - started)
+
+    def _keep(self, gathered: "_Gathered", data: bytes, started: float) -> bool:
+        """Account for one event; False where it is only ours (the usage that the caller did not ask for)."""
+        try:
+            chunk = json.loads(data)
+            if "error" in chunk:
+                message, _ = _error_text(data)
+                raise TierFailed(f"the {self._part} model failed while it answered: {message}", part=self._part)
+            return gathered.add(chunk, time.monotonic() - started)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TierFailed(f"the {self._part} model's stream is no event stream", part=self._part) from error
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A reply put together from its chunks, choice by choice."""
+
+    wants_usage: bool
+    done: bool = False
+    model: str = ""
+    texts: dict[int, list[str]] = field(default_factory=dict)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    first_token_seconds: float | None = None
+
+    def add(self, chunk: dict[str, Any], seconds: float) -> bool:
+        """Whether the chunk is for the caller too."""
+        self.model = chunk.get("model") or self.model
+        if chunk.get("usage"):
+            self.usage = _usage(chunk["usage"])
+        for choice in chunk["choices"]:
+            self._add_choice(choice, seconds)
+        return bool(chunk["choices"]) or self.wants_usage
+
+    def _add_choice(self, choice: dict[str, Any], seconds: float) -> None:
+        number = choice.get("index", 0)
+        text = (choice["delta"].get("content") or "") if "delta" in choice else choice["text"]
+        if text and self.first_token_seconds is None:
+            self.first_token_seconds = seconds
+        self.texts.setdefault(number, []).append(text)
+        if number == 0:
+            self.logprobs.extend(_logprobs(choice.get("logprobs")))
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+
+    def reply(self, seconds: float) -> Reply:
+        texts = ["".join(self.texts[number]) for number in sorted(self.texts)] or [""]
+        return Reply(
+            text=texts[0],
+            model=self.model,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            seconds=seconds,
+            first_token_seconds=self.first_token_seconds,
+            logprobs=tuple(self.logprobs),
+            others=tuple(texts[1:]),
+        )
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The stream's events as they stood on the wire, blank line included; comments are dropped."""
+    event: list[str] = []
+    async for line in response.aiter_lines():
+        if line:
+            event.append(line)
+        elif any(not part.startswith(":") for part in event):
+            yield ("\n".join(event) + "\n\n").encode()
+            event = []
+        else:
+            event = []
+
+
+def _data(event: bytes) -> bytes:
+    """HTML standard, 9.2.6: data lines are joined with a newline; one space after the colon is not part of it."""
+    lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
+    return b"\n".join(lines)
+
+
+def _choice_text(choice: dict[str, Any]) -> str:
+    return (choice["message"].get("content") or "") if "message" in choice else choice["text"]
+
+
+def _usage(usage: dict[str, Any] | None) -> Usage | None:
+    return Usage(usage["prompt_tokens"], usage.get("completion_tokens") or 0) if usage else None
+
+
+def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
+    """Both shapes: chat has a list of entries, completions two parallel lists (its first may be null, for echo)."""
+    if not block:
+        return ()
+    if "content" in block:
+        return tuple(TokenLogprob(entry["token"], entry["logprob"]) for entry in block["content"] or ())
+    pairs = zip(block["tokens"], block["token_logprobs"], strict=True)
+    return tuple(TokenLogprob(token, logprob) for token, logprob in pairs if logprob is not None)
+
+
+def _error_text(body: bytes) -> tuple[str, str | None]:
+    """The message and the field that an error body names, whichever of the usual shapes it has."""
+    try:
+        error = json.loads(body)
+        error = error.get("error", error)
+        if isinstance(error, str):
+            return error, None
+        return str(error.get("message") or error.get("detail") or error), error.get("param")
+    except (ValueError, AttributeError):
+        return body[:200].decode(errors="replace") or "no reason given", None

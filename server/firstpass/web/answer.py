@@ -1,0 +1,161 @@
+"""One request's answer on the wire: whole or streamed, kept alive while it is made, dropped when its caller leaves.
+
+It knows ASGI and the event loop; what the bytes mean is render's.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from firstpass.cascade import Sink
+from firstpass.errors import Failure, FirstpassError
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse
+from firstpass.web import render
+
+KEEPALIVE_SECONDS = 10.0
+"""Claude Code stalls after 20 s of silence; a comment line is no event to any client (HTML standard, 9.2.5)."""
+
+QUEUE_EVENTS = 256
+
+Runner = Callable[[Ask, Sink | None], Awaitable[Exchange]]
+Renderer = Callable[[Exchange], bytes]
+
+
+class AnswerResponse(Response):
+    """Runs the ask and sends what comes of it. A caller that disconnects cancels the run."""
+
+    def __init__(self, ask: Ask, run: Runner, renderer: Renderer) -> None:
+        super().__init__()
+        self._ask = ask
+        self._run = run
+        self._renderer = renderer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        work = asyncio.ensure_future(self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not work.done():
+                work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+
+    async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = await self._run(self._ask, None)
+        if isinstance(exchange.ending, Refuse):
+            await error_response(exchange.ending.failure, self._ask.id)(scope, receive, send)
+            return
+        headers = _headers(self._ask, exchange)
+        await Response(self._renderer(exchange), 200, headers, "application/json")(scope, receive, send)
+
+    async def _streamed(self, send: Send) -> None:
+        stream = _Stream(self._ask, send)
+        queue: asyncio.Queue[tuple[Consult, bytes]] = asyncio.Queue(QUEUE_EVENTS)
+
+        async def sink(move: Consult, data: bytes) -> None:
+            await queue.put((move, data))
+
+        run = asyncio.ensure_future(self._run(self._ask, sink))
+        try:
+            await self._pump(stream, queue, run)
+        finally:
+            if not run.done():
+                run.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await run
+
+    async def _pump(
+        self, stream: "_Stream", queue: "asyncio.Queue[tuple[Consult, bytes]]", run: "asyncio.Future[Exchange]"
+    ) -> None:
+        """Forward what comes until the run is over and the queue is empty."""
+        coming = asyncio.ensure_future(queue.get())
+        try:
+            while not (run.done() and queue.empty() and not coming.done()):
+                both: tuple[asyncio.Future[Any], ...] = (coming, run)
+                await asyncio.wait(both, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if coming.done():
+                    await stream.forward(*coming.result())
+                    coming = asyncio.ensure_future(queue.get())
+                elif not run.done():
+                    await stream.keep_alive()
+        finally:
+            coming.cancel()
+        await stream.finish(run.result())
+
+
+class _Stream:
+    """The response's side of a stream. Its status is open until the first byte, so early failures keep their own."""
+
+    def __init__(self, ask: Ask, send: Send) -> None:
+        self._ask = ask
+        self._send = send
+        self._started = False
+        self._forwarded = False
+
+    async def forward(self, move: Consult, data: bytes) -> None:
+        self._forwarded = True
+        await self._write(data, {"x-firstpass-route": "draft" if move.tier == "draft" else "strong"})
+
+    async def keep_alive(self) -> None:
+        await self._write(b": waiting\n\n", {})
+
+    async def finish(self, exchange: Exchange) -> None:
+        if isinstance(exchange.ending, Refuse):
+            await self._fail(exchange.ending.failure)
+        elif not self._forwarded:
+            for data in render.held_back(exchange):
+                await self._write(data, _headers(self._ask, exchange))
+        if self._started:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _fail(self, failure: Failure) -> None:
+        if self._started:
+            await self._write(render.event(render.error_body(failure, self._ask.id)), {})
+            return
+        response = error_response(failure, self._ask.id)
+        await self._send({"type": "http.response.start", "status": failure.status, "headers": response.raw_headers})
+        await self._send({"type": "http.response.body", "body": response.body})
+
+    async def _write(self, data: bytes, headers: dict[str, str]) -> None:
+        if not self._started:
+            self._started = True
+            headers = {
+                "content-type": "text/event-stream; charset=utf-8",
+                "cache-control": "no-cache",
+                "x-accel-buffering": "no",
+                "x-request-id": self._ask.id,
+            } | headers
+            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+            await self._send({"type": "http.response.start", "status": 200, "headers": raw})
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def error_response(failure: Failure, exchange_id: str | None = None) -> JSONResponse:
+    headers = render.error_headers(failure)
+    if exchange_id is not None:
+        headers["x-request-id"] = exchange_id
+    return JSONResponse(render.error_body(failure, exchange_id), failure.status, headers)
+
+
+def as_failure(error: Exception) -> Failure:
+    return error.failure if isinstance(error, FirstpassError) else FirstpassError("internal error").failure
+
+
+def _headers(ask: Ask, exchange: Exchange) -> dict[str, str]:
+    """Every answer says how it was made, and what left the machine on the way."""
+    assert isinstance(exchange.ending, Answer), "only an answer has a route"
+    headers = {"x-request-id": ask.id, "x-firstpass-route": exchange.ending.route}
+    if exchange.receipts:
+        headers["x-firstpass-receipt"] = ",".join(f"{receipt.host};{receipt.sha256}" for receipt in exchange.receipts)
+    return headers
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

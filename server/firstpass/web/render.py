@@ -1,0 +1,122 @@
+"""From an ended exchange to the bytes that its caller gets. It knows the OpenAI envelope; it decides nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from firstpass.errors import Failure
+from firstpass.exchange import Answer, Exchange, Reply, Step
+
+DEFAULT_RETRY_SECONDS = 1
+RETRIED = (408, 409, 429)
+"""The official SDKs retry on these and on every 5xx, so each of them says when."""
+
+TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(fields: dict[str, Any]) -> bytes:
+    return b"data: " + _dump(fields) + b"\n\n"
+
+
+def error_body(failure: Failure, exchange_id: str | None = None) -> dict[str, Any]:
+    """The OpenAI error envelope, with the part of the path that failed and the exchange to look it up by."""
+    kind = TYPES.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
+    error = {"message": failure.message, "type": kind, "param": failure.param, "code": failure.code}
+    return {"error": error | {"part": failure.part, "exchange": exchange_id}}
+
+
+def error_headers(failure: Failure) -> dict[str, str]:
+    if failure.status in RETRIED or failure.status >= 500:
+        return {"retry-after": str(failure.retry_after_seconds or DEFAULT_RETRY_SECONDS)}
+    return {"www-authenticate": "Bearer"} if failure.status == 401 else {}
+
+
+def how(exchange: Exchange) -> dict[str, Any]:
+    """The `firstpass` object of an answer: how it was made and what the checks found on it."""
+    step, ending = exchange.answer, exchange.ending
+    assert step is not None and isinstance(ending, Answer), "only an answer is rendered"
+    return {
+        "exchange": exchange.ask.id,
+        "route": ending.route,
+        "contract": exchange.ask.contract,
+        "findings": [asdict(finding) for finding in step.findings],
+        "steps": [_outline(step) for step in exchange.steps],
+        "receipts": [asdict(receipt) for receipt in exchange.receipts],
+        "seconds": exchange.seconds,
+    }
+
+
+def _outline(step: Step) -> dict[str, Any]:
+    """A step without its text."""
+    return {
+        "tier": step.move.tier,
+        "purpose": step.move.purpose,
+        "model": step.reply.model if step.reply else None,
+        "seconds": step.reply.seconds if step.reply else None,
+        "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,
+        "failed_checks": len(step.failed),
+        "failure": step.failure.message if step.failure else None,
+    }
+
+
+def openai(exchange: Exchange) -> bytes:
+    """A whole chat or plain completion. A binding answer passes byte for byte; a checked one says how it was made."""
+    step = exchange.answer
+    assert step is not None and step.reply is not None and step.reply.raw is not None, "a whole reply has its bytes"
+    if step.move.binding:
+        return step.reply.raw
+    return _dump(_checked_body(exchange, step.reply))
+
+
+def _checked_body(exchange: Exchange, reply: Reply) -> dict[str, Any]:
+    assert reply.raw is not None, "a whole reply has its bytes"
+    body: dict[str, Any] = json.loads(reply.raw)
+    if not exchange.ask.sampling.logprobs:  # The checks wanted them, the caller did not.
+        for choice in body["choices"]:
+            choice["logprobs"] = None
+    return body | {"id": f"chatcmpl-{exchange.ask.id}", "firstpass": how(exchange)}
+
+
+def held_back(exchange: Exchange) -> Iterator[bytes]:
+    """A checked chat answer as the stream that its caller asked for: text, end, usage if wanted, done."""
+    step = exchange.answer
+    assert step is not None and step.reply is not None, "only an answer is rendered"
+    whole = _checked_body(exchange, step.reply)
+    choice = whole["choices"][0]
+    base = {name: whole.get(name) for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    delta = {"role": "assistant", "content": choice["message"].get("content") or ""}
+    yield event(base | {"choices": [_delta(delta, choice.get("logprobs"), None)]})
+    yield event(base | {"choices": [_delta({}, None, choice.get("finish_reason"))], "firstpass": whole["firstpass"]})
+    if exchange.ask.include_usage:
+        yield event(base | {"choices": [], "usage": whole.get("usage")})
+    yield DONE
+
+
+def _delta(delta: dict[str, Any], logprobs: Any, finish_reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+
+
+def infer(exchange: Exchange) -> bytes:
+    """The origin's shape: the text and each token's natural-log probability."""
+    step = exchange.answer
+    assert step is not None and step.reply is not None, "only an answer is rendered"
+    reply = step.reply
+    return _dump(
+        {
+            "id": exchange.ask.id,
+            "model": reply.model,
+            "output": reply.text,
+            "finish_reason": reply.finish_reason,
+            "logprobs": [asdict(token) for token in reply.logprobs] or None,
+            "usage": asdict(reply.usage) if reply.usage else None,
+            "latency_ms": round((exchange.seconds or 0) * 1000, 1),
+            "firstpass": how(exchange),
+        }
+    )
+
+
+def _dump(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")

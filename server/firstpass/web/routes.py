@@ -1,0 +1,166 @@
+"""The routes: read a body, parse it to an Ask, hand it on. They know the backend's few methods, nothing behind them."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import Lifespan
+
+from firstpass.cascade import Sink
+from firstpass.errors import (
+    BadAsk,
+    Failure,
+    FirstpassError,
+    NotFound,
+    TierUnavailable,
+    TooLarge,
+    WrongMediaType,
+    WrongMethod,
+)
+from firstpass.exchange import Ask, Exchange
+from firstpass.web import parse, render
+from firstpass.web.answer import AnswerResponse, Renderer, as_failure, error_response
+from firstpass.web.gate import Authenticate, Gate, Rules
+from firstpass.web.metrics import Metrics
+from firstpass.web.parse import House
+
+Parser = Callable[[bytes, Mapping[str, str], House, str | None], Ask]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """body_bytes: of a request. body_seconds: in which it must have arrived whole."""
+
+    body_bytes: int
+    body_seconds: float
+
+
+class Backend(Protocol):
+    """What the web needs of the server behind it."""
+
+    @property
+    def house(self) -> House: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def started_unix(self) -> float: ...
+
+    def engine_state(self) -> str:
+        """One word; `ready` means that an answer needs no wait."""
+        ...
+
+    async def run(self, ask: Ask, sink: Sink | None) -> Exchange: ...
+
+
+def build(
+    backend: Backend,
+    rules: Rules,
+    limits: Limits,
+    authenticate: Authenticate,
+    lifespan: Lifespan[FastAPI] | None = None,
+) -> FastAPI:
+    """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
+    app = FastAPI(title="Firstpass", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(Gate, rules=rules, authenticate=authenticate)
+    _add_errors(app)
+    _add_asks(app, backend, limits)
+    _add_models(app, backend)
+    _add_status(app, backend)
+    return app
+
+
+def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
+    def route(path: str, parser: Parser, renderer: Renderer) -> None:
+        async def handle(request: Request) -> Response:
+            raw = await _body(request, limits)
+            ask = parser(raw, request.headers, backend.house, request.scope["state"]["key"])
+            return AnswerResponse(ask, backend.run, renderer)
+
+        app.add_api_route(path, handle, methods=["POST"], response_model=None)
+
+    route("/v1/chat/completions", parse.chat, render.openai)
+    route("/v1/completions", parse.completion, render.openai)
+    route("/infer", parse.infer, render.infer)
+
+
+def _add_models(app: FastAPI, backend: Backend) -> None:
+    def card(name: str) -> dict[str, object]:
+        return {"id": name, "object": "model", "created": int(backend.started_unix), "owned_by": "firstpass"}
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, object]:
+        return {"object": "list", "data": [card(name) for name in backend.house.models]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> dict[str, object]:
+        if name not in backend.house.models:
+            raise NotFound(f"unknown model {name!r}", param="model", code="model_not_found")
+        return card(name)
+
+
+def _add_status(app: FastAPI, backend: Backend) -> None:
+    @app.get("/healthz")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def ready() -> Response:
+        state = backend.engine_state()
+        if state == "ready":
+            return JSONResponse({"status": "ready"})
+        return error_response(TierUnavailable(f"the draft engine is {state}", part="draft").failure)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        backend.metrics.engine_ready.set(backend.engine_state() == "ready")
+        return Response(backend.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(FirstpassError)
+    async def ours(request: Request, error: FirstpassError) -> Response:
+        return error_response(error.failure)
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Response:
+        return error_response(_routing_failure(request, error.status_code))
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        return error_response(as_failure(error))
+
+
+def _routing_failure(request: Request, status: int) -> Failure:
+    path = request.url.path
+    if status == 405:
+        return WrongMethod(f"{request.method} is not allowed on {path}").failure
+    return NotFound(f"there is no {path} here", code="route_not_found").failure
+
+
+async def _body(request: Request, limits: Limits) -> bytes:
+    """Raises: WrongMediaType, TooLarge, BadAsk where it does not arrive in time."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise WrongMediaType(f"the body must be application/json, not {kind or 'untyped'}")
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read(request, limits.body_bytes)
+    except TimeoutError as error:
+        raise BadAsk(f"the body did not arrive in {limits.body_seconds:g} s", code="body_timeout") from error
+
+
+async def _read(request: Request, limit_bytes: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit_bytes:
+            raise TooLarge(f"the body is over the limit of {limit_bytes} bytes")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,62 @@
+"""What tests share: a real HTTP server around any ASGI application, and a whole front before a scripted engine."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from firstpass import app
+from firstpass.settings import Settings
+from tests.doubles import Answerer, openai_app
+
+START_SECONDS = 10.0
+
+
+@contextmanager
+def serving(application: Any) -> Iterator[str]:
+    """The application on a free loopback port, in a thread; gives its URL."""
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + START_SECONDS
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        assert server.started, "the server did not start"
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+Front = Callable[..., AbstractContextManager[httpx.Client]]
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Front:
+    """front(answerer, section={...}) is a whole Firstpass whose draft engine is a scripted server; gives a client."""
+
+    @contextmanager
+    def start(answer: Answerer, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
+        with serving(openai_app(answer)) as engine_url:
+            engine = {"kind": "external", "url": f"{engine_url}/v1"}
+            server = {"data_dir": tmp_path / "data"} | sections.pop("server", {})
+            settings = Settings.model_validate({"engine": engine, "server": server} | sections)
+            with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
+                _wait_until_ready(client)
+                yield client
+
+    return start
+
+
+def _wait_until_ready(client: httpx.Client) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not client.get("/readyz").is_success:
+        assert time.monotonic() < deadline, client.get("/readyz").text
+        time.sleep(0.02)

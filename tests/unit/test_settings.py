@@ -1,0 +1,66 @@
+"""Settings: from a real file and an environment; unknown keys are errors; every setting is described."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from firstpass.errors import BadSettings
+from firstpass.settings import EngineSettings, PolicySettings, Server, Settings, VerifierSettings, load
+
+
+def test_the_defaults_stay_on_this_machine() -> None:
+    settings = load(environment={})
+    assert settings.server.host == "127.0.0.1" and settings.verifier is None
+    assert settings.policy.egress == "local-only"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "f.toml").write_text('[server]\nport = 1\nhost = "127.0.0.2"\n')
+    settings = load(tmp_path / "f.toml", {"FIRSTPASS_SERVER__PORT": "2"})
+    assert (settings.server.port, settings.server.host) == (2, "127.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[server]\nprot = 1\n", "server.prot"),
+        ("[serve]\nport = 1\n", "serve"),
+        ("[server]\nport = 70000\n", "server.port"),
+        ('[engine]\nkind = "external"\n', "engine.url"),
+        ('[engine]\nkind = "external"\nurl = "http://10.0.0.1/v1"\n', "loopback"),
+        ('[verifier]\nurl = "http://models.example/v1"\nmodel = "m"\n', "https"),
+        ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nhosted = false\n', "loopback"),
+        ('[policy]\negress = "redacted"\n', "policy.egress"),
+        ("not toml", "f.toml"),
+    ],
+)
+def test_a_bad_setting_is_an_error_that_names_it(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "f.toml").write_text(text)
+    with pytest.raises(BadSettings, match=named):
+        load(tmp_path / "f.toml", {})
+
+
+@pytest.mark.parametrize("name", ["FIRSTPASS_PORT", "FIRSTPASS_SERVER__PROT", "FIRSTPASS_SERVE__PORT"])
+def test_an_unknown_variable_is_an_error(name: str) -> None:
+    with pytest.raises(BadSettings):
+        load(environment={name: "1"})
+
+
+def test_a_key_does_not_show_when_settings_are_printed() -> None:
+    environment = {
+        "FIRSTPASS_VERIFIER__URL": "https://models.example/v1",
+        "FIRSTPASS_VERIFIER__MODEL": "m",
+        "FIRSTPASS_VERIFIER__API_KEY": "hush",
+    }
+    assert "hush" not in repr(load(environment=environment))
+
+
+@pytest.mark.parametrize("section", [Server, EngineSettings, VerifierSettings, PolicySettings])
+def test_every_setting_is_described(section: type[BaseModel]) -> None:
+    assert not [name for name, field in section.model_fields.items() if not field.description]
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().server = Server()  # type: ignore[misc]

@@ -1,0 +1,162 @@
+"""The store on a real SQLite file."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+import pytest
+
+from firstpass.errors import StoreFailed, TierFailed
+from firstpass.exchange import (
+    Answer,
+    Ask,
+    Consult,
+    Exchange,
+    Finding,
+    Message,
+    Receipt,
+    Refuse,
+    Reply,
+    Sampling,
+    Step,
+    TokenLogprob,
+    Usage,
+)
+from firstpass.store.keys import key_id, load_pepper, matches, mint
+from firstpass.store.sqlite import SqliteStore, wal_is_safe
+
+SECRET_TEXT = "launch code 0000"
+RECEIPT = Receipt("verifier.example", 2.0, 10, "ab" * 32)
+WHOLE = Exchange(
+    Ask("ex_1", 1.0, "chat", "firstpass", "cascade", (Message("user", SECRET_TEXT),), Sampling(stop=("x",), seed=3)),
+    (
+        Step(
+            Consult("draft", "draft"),
+            Reply(SECRET_TEXT, "m", "stop", Usage(3, 4), 0.5, logprobs=(TokenLogprob("a", -0.5),), raw=b"{}"),
+            findings=(Finding("omitted", "fail", SECRET_TEXT, "Calls", SECRET_TEXT),),
+        ),
+        Step(Consult("verifier", "verify"), failure=TierFailed(SECRET_TEXT).failure, receipt=RECEIPT),
+    ),
+    Answer(0, "unverified"),
+    seconds=1.5,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(tmp_path / "store.sqlite")
+
+
+def test_an_exchange_comes_back_as_it_was_without_its_wire_body(store: SqliteStore) -> None:
+    store.append(WHOLE)
+    first = WHOLE.steps[0]
+    assert first.reply is not None
+    expected = replace(WHOLE, steps=(replace(first, reply=replace(first.reply, raw=None)), WHOLE.steps[1]))
+    assert store.read("ex_1") == expected
+    assert store.read("ex_2") is None
+
+
+def test_a_refused_exchange_comes_back_as_refused(store: SqliteStore) -> None:
+    refused = replace(WHOLE, ending=Refuse(TierFailed("broke").failure))
+    store.append(refused)
+    found = store.read("ex_1")
+    assert found is not None and found.ending == refused.ending
+
+
+def test_the_newest_are_listed_first(store: SqliteStore) -> None:
+    for number in range(3):
+        store.append(replace(WHOLE, ask=replace(WHOLE.ask, id=f"ex_{number}", received_unix=float(number))))
+    assert [exchange.ask.id for exchange in store.latest(2)] == ["ex_2", "ex_1"]
+
+
+def test_what_was_appended_survives_a_new_start(tmp_path: Path) -> None:
+    first = SqliteStore(tmp_path / "store.sqlite")
+    first.append(WHOLE)
+    first.close()
+    assert SqliteStore(tmp_path / "store.sqlite").read("ex_1") is not None
+
+
+def test_store_false_keeps_the_counts_and_no_text(store: SqliteStore, tmp_path: Path) -> None:
+    store.append(replace(WHOLE, ask=replace(WHOLE.ask, store=False)))
+    found = store.read("ex_1")
+    assert found is not None and found.steps[0].reply is not None
+    assert found.steps[0].reply.usage == Usage(3, 4) and found.steps[0].findings[0].check == "omitted"
+    store.close()
+    assert SECRET_TEXT.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_the_same_exchange_twice_is_an_error(store: SqliteStore) -> None:
+    store.append(WHOLE)
+    with pytest.raises(StoreFailed, match="append an exchange"):
+        store.append(WHOLE)
+
+
+def test_a_departure_is_there_before_its_exchange_ends(store: SqliteStore) -> None:
+    store.record_departure("ex_1", RECEIPT)
+    assert store.departures("ex_1") == [RECEIPT]
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path, store: SqliteStore) -> None:
+    assert stat.S_IMODE((tmp_path / "store.sqlite").stat().st_mode) == 0o600
+
+
+def test_every_commit_is_synced_in_wal_mode(tmp_path: Path, store: SqliteStore) -> None:
+    assert next(store._connection.execute("PRAGMA journal_mode"))[0] == "wal"
+    assert next(store._connection.execute("PRAGMA synchronous"))[0] == 2
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").write_text("not a database, but long enough to have a header " * 4)
+    with pytest.raises(StoreFailed):
+        SqliteStore(tmp_path / "store.sqlite")
+
+
+def test_a_store_from_a_newer_version_is_refused(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "store.sqlite").close()
+    with apsw.Connection(str(tmp_path / "store.sqlite")) as connection:
+        connection.execute("INSERT INTO migrations VALUES ('9999_future')")
+    with pytest.raises(StoreFailed, match="9999_future"):
+        SqliteStore(tmp_path / "store.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 6), True),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 54, 0), True),
+    ],
+)
+def test_a_sqlite_with_the_wal_reset_bug_is_known(version: tuple[int, ...], safe: bool) -> None:
+    assert wal_is_safe(version) is safe
+
+
+def test_a_key_is_known_by_its_digest_alone_until_it_is_revoked(store: SqliteStore, tmp_path: Path) -> None:
+    pepper = load_pepper(tmp_path / "pepper")
+    key, record = mint("ci", pepper, 1.0)
+    store.add_key(record)
+    assert key not in str(store.list_keys())
+    found = store.find_key(key_id(key) or "")
+    assert found is not None and matches(key, found, pepper)
+    assert not matches(key, found, b"another pepper")
+    assert store.revoke_key(record.id, 2.0) and not store.revoke_key(record.id, 3.0)
+    revoked = store.find_key(record.id)
+    assert revoked is not None and not matches(key, revoked, pepper)
+
+
+def test_a_mistyped_key_is_no_key() -> None:
+    key, _ = mint("ci", b"pepper", 1.0)
+    assert key_id(key) is not None
+    assert key_id(key[:-1] + ("0" if key[-1] != "0" else "1")) is None
+    assert key_id("sk-anything") is None and key_id("") is None
+
+
+def test_the_pepper_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
+    pepper = load_pepper(tmp_path / "pepper")
+    assert load_pepper(tmp_path / "pepper") == pepper and len(pepper) == 32
+    assert stat.S_IMODE((tmp_path / "pepper").stat().st_mode) == 0o600

@@ -1,0 +1,278 @@
+"""The whole front over real HTTP, before a scripted engine: dialect, limits, errors, the cascade and its record."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from firstpass.settings import Settings
+from firstpass.store.keys import load_pepper, mint
+from firstpass.store.sqlite import SqliteStore
+from tests.conftest import Front, serving
+from tests.doubles import openai_app
+from tests.unit.test_cascade import DIFF, NAMES, OMITS
+
+CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": "hello"}]}
+SUMMARY: dict[str, Any] = {
+    "model": "firstpass",
+    "messages": [{"role": "user", "content": DIFF}],
+    "firstpass": {"contract": "pr-summary"},
+}
+
+
+def says(text: str) -> Any:
+    return lambda body: text
+
+
+def test_a_draft_that_passes_is_the_answer_and_says_how_it_was_made(front: Front) -> None:
+    with front(says(NAMES)) as client:
+        response = client.post("/v1/chat/completions", json=SUMMARY)
+    body = response.json()
+    assert response.headers["x-firstpass-route"] == "draft"
+    assert body["choices"][0]["message"]["content"] == NAMES
+    assert body["firstpass"]["route"] == "draft" and body["firstpass"]["receipts"] == []
+    assert [finding["check"] for finding in body["firstpass"]["findings"] if finding["severity"] == "fail"] == []
+
+
+def test_an_omission_is_answered_unverified_where_no_verifier_is_configured(front: Front) -> None:
+    with front(says(OMITS)) as client:
+        body = client.post("/v1/chat/completions", json=SUMMARY).json()
+    assert body["firstpass"]["route"] == "unverified"
+    messages = [finding["message"] for finding in body["firstpass"]["findings"]]
+    assert "Summary omitted required API call: createSession()" in messages
+
+
+def test_a_hosted_verifier_is_asked_only_where_the_ceiling_allows_and_leaves_a_receipt(front: Front) -> None:
+    stronger = openai_app(says(NAMES))
+    with serving(stronger) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger", "api_key": "hush"}
+        with front(says(OMITS), verifier=verifier, policy={"egress": "any"}) as client:
+            kept = client.post("/v1/chat/completions", json=SUMMARY, headers={"x-firstpass-egress": "local-only"})
+            assert kept.json()["firstpass"]["route"] == "unverified" and stronger.state.seen == []
+            sent = client.post("/v1/chat/completions", json=SUMMARY)
+    assert sent.headers["x-firstpass-route"] == "verified"
+    assert sent.json()["choices"][0]["message"]["content"] == NAMES
+    assert len(stronger.state.seen) == 1 and sent.json()["firstpass"]["receipts"][0]["host"] == "127.0.0.1"
+    assert sent.headers["x-firstpass-receipt"].startswith("127.0.0.1;")
+
+
+def test_a_verifier_that_can_not_be_reached_leaves_the_draft_unverified(front: Front) -> None:
+    verifier = {"url": "http://127.0.0.1:9/v1", "model": "stronger", "hosted": False}
+    with front(says(OMITS), verifier=verifier) as client:
+        how = client.post("/v1/chat/completions", json=SUMMARY).json()["firstpass"]
+    assert how["route"] == "unverified" and "connection" in how["steps"][1]["failure"]
+
+
+def test_the_strong_route_is_refused_under_local_only(front: Front) -> None:
+    verifier = {"url": "https://models.example/v1", "model": "stronger"}
+    with front(says(OMITS), verifier=verifier) as client:
+        response = client.post("/v1/chat/completions", json=CHAT | {"model": "strong"})
+    assert response.status_code == 403 and response.json()["error"]["code"] == "egress_forbidden"
+
+
+def test_a_checked_answer_streams_whole_once_it_is_accepted(front: Front) -> None:
+    with front(says(NAMES)) as client:
+        asked = SUMMARY | {"stream": True, "stream_options": {"include_usage": True}}
+        response = client.post("/v1/chat/completions", json=asked)
+    events = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
+    assert "".join(event["choices"][0]["delta"].get("content", "") for event in events if event["choices"]) == NAMES
+    assert events[-1]["choices"] == [] and events[-1]["usage"]["completion_tokens"] == 13
+    assert events[-2]["firstpass"]["route"] == "draft" and response.text.endswith("data: [DONE]\n\n")
+    assert response.headers["x-firstpass-route"] == "draft"
+
+
+def test_every_exchange_is_recorded_the_refused_ones_too(front: Front, tmp_path: Path) -> None:
+    with front(says(NAMES)) as client:
+        answered = client.post("/v1/chat/completions", json=SUMMARY)
+        two = SUMMARY | {"messages": CHAT["messages"] * 2}
+        refused = client.post("/v1/chat/completions", json=two)
+    store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
+    kept = store.read(answered.headers["x-request-id"])
+    assert kept is not None and kept.steps[0].reply is not None and kept.steps[0].reply.text == NAMES
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == "messages"
+    assert store.read(refused.json()["error"]["exchange"]) is not None
+
+
+def test_infer_has_the_origin_s_shape(front: Front) -> None:
+    with front(says("hi")) as client:
+        body = client.post("/infer", json={"model": "local", "prompt": "hello"}).json()
+    assert body["output"] == "hi" and body["firstpass"]["route"] == "draft"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param", "code"),
+    [
+        (b"{", 400, None, "invalid_json"),
+        (b"[1]", 400, None, "invalid_json"),
+        (b'"\xff"', 400, None, "invalid_json"),
+        ({"messages": CHAT["messages"]}, 400, "model", "missing_required_parameter"),
+        ({"model": "firstpass"}, 400, "messages", "missing_required_parameter"),
+        (CHAT | {"model": "gpt-9"}, 404, "model", "model_not_found"),
+        (CHAT | {"model": "strong"}, 404, "model", "model_not_found"),
+        (CHAT | {"messages": []}, 400, "messages", "invalid_value"),
+        (CHAT | {"messages": [{"role": "user"}]}, 400, "messages.0.content", "missing_required_parameter"),
+        (CHAT | {"messages": [{"role": "king", "content": "x"}]}, 400, "messages.0.role", "invalid_value"),
+        (CHAT | {"temprature": 1}, 400, "temprature", "unknown_parameter"),
+        (CHAT | {"tools": []}, 400, "tools", "unsupported_parameter"),
+        (CHAT | {"temperature": "hot"}, 400, "temperature", "invalid_value"),
+        (CHAT | {"temperature": 3}, 400, "temperature", "invalid_value"),
+        (CHAT | {"n": 16384}, 400, "n", "invalid_value"),
+        (CHAT | {"logprobs": True, "top_logprobs": 21}, 400, "top_logprobs", "invalid_value"),
+        (CHAT | {"top_logprobs": 2}, 400, "top_logprobs", "invalid_value"),
+        (CHAT | {"max_tokens": 0}, 400, "max_tokens", "invalid_value"),
+        (CHAT | {"max_tokens": True}, 400, "max_tokens", "invalid_value"),
+        (CHAT | {"stream_options": {}}, 400, "stream_options", "invalid_value"),
+        (CHAT | {"firstpass": {"contract": "haiku"}}, 400, "firstpass.contract", "contract_not_found"),
+        (CHAT | {"firstpass": {"egress": "redacted"}}, 400, "firstpass.egress", "unsupported_value"),
+        (CHAT | {"firstpass": {"egres": "any"}}, 400, "firstpass.egres", "unknown_parameter"),
+        (SUMMARY | {"n": 2}, 400, "n", "invalid_value"),
+    ],
+)
+def test_bad_input_gets_a_4xx_that_names_the_field(
+    front: Front, body: Any, status: int, param: str | None, code: str
+) -> None:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with front(says("hi")) as client:
+        response = client.post("/v1/chat/completions", content=raw, headers={"content-type": "application/json"})
+    error = response.json()["error"]
+    assert (response.status_code, error["param"], error["code"]) == (status, param, code), error
+    assert error["message"] and error["type"]
+
+
+def test_a_null_field_is_an_absent_one(front: Front) -> None:
+    with front(says("hi")) as client:
+        assert client.post("/v1/chat/completions", json=CHAT | {"temperature": None, "tools": None}).status_code == 200
+
+
+def test_what_the_caller_sets_reaches_the_engine(front: Front) -> None:
+    engine = openai_app(says("hi"))
+    with serving(engine) as url, front(says("-"), engine={"kind": "external", "url": f"{url}/v1"}) as client:
+        asked = {"seed": 3, "stop": "x", "max_completion_tokens": 9, "logit_bias": {"5": -1}, "top_p": 0.5}
+        client.post("/v1/chat/completions", json=CHAT | asked)
+    seen = engine.state.seen[-1]
+    assert {name: seen[name] for name in ("seed", "stop", "max_tokens", "logit_bias", "top_p")} == {
+        "seed": 3,
+        "stop": ["x"],
+        "max_tokens": 9,
+        "logit_bias": {"5": -1},
+        "top_p": 0.5,
+    }
+    assert seen["model"] == "scripted"
+
+
+def test_a_header_steers_as_the_body_does_and_may_not_contradict_it(front: Front) -> None:
+    with front(says(NAMES)) as client:
+        plain = {"model": "firstpass", "messages": SUMMARY["messages"]}
+        steered = client.post("/v1/chat/completions", json=plain, headers={"x-firstpass-contract": "pr-summary"})
+        assert steered.json()["firstpass"]["contract"] == "pr-summary"
+        torn = client.post("/v1/chat/completions", json=SUMMARY, headers={"x-firstpass-contract": "other"})
+        assert torn.status_code == 400 and torn.json()["error"]["param"] == "x-firstpass-contract"
+
+
+def test_a_body_over_the_limit_is_refused(front: Front) -> None:
+    with front(says("hi"), server={"body_limit_bytes": 100}) as client:
+        response = client.post("/v1/chat/completions", json=CHAT | {"user": "x" * 100})
+    assert response.status_code == 413 and response.json()["error"]["code"] == "body_too_large"
+
+
+def test_a_body_that_is_not_json_by_its_own_word_is_refused(front: Front) -> None:
+    with front(says("hi")) as client:
+        response = client.post("/v1/chat/completions", content=b"{}", headers={"content-type": "text/plain"})
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/infer", 405)])
+def test_routing_errors_have_the_envelope_too(front: Front, method: str, path: str, status: int) -> None:
+    with front(says("hi")) as client:
+        response = client.request(method, path)
+    assert response.status_code == status and response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "evil.example"}, "bad_host"),
+        ({"sec-fetch-site": "cross-site"}, "cross_site"),
+        ({"origin": "https://evil.example"}, "cross_site"),
+    ],
+)
+def test_a_page_of_another_site_is_not_answered(front: Front, headers: dict[str, str], code: str) -> None:
+    with front(says("hi")) as client:
+        response = client.post("/v1/chat/completions", json=CHAT, headers=headers)
+    assert response.status_code == 403 and response.json()["error"]["code"] == code
+
+
+def test_keys_are_required_where_they_are_switched_on(front: Front, tmp_path: Path) -> None:
+    with front(says("hi"), server={"keys": "required"}) as client:
+        store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
+        key, record = mint("ci", load_pepper(tmp_path / "data" / "pepper"), 1.0)
+        store.add_key(record)
+        none = client.post("/v1/chat/completions", json=CHAT)
+        assert none.status_code == 401 and none.headers["www-authenticate"] == "Bearer"
+        for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}):
+            answered = client.post("/v1/chat/completions", json=CHAT, headers=headers)
+            assert answered.status_code == 200
+        kept = store.read(answered.headers["x-request-id"])
+        assert kept is not None and kept.ask.key == record.id
+        store.revoke_key(record.id, 2.0)
+        assert client.post("/v1/chat/completions", json=CHAT, headers=headers).status_code == 401
+        assert client.get("/healthz").status_code == 200 and client.get("/metrics").status_code == 401
+
+
+def test_the_models_are_listed_and_described(front: Front) -> None:
+    with front(says("hi")) as client:
+        names = [model["id"] for model in client.get("/v1/models").json()["data"]]
+        assert names[:2] == ["firstpass", "local"]
+        assert client.get("/v1/models/local").json()["id"] == "local"
+        assert client.get("/v1/models/gpt-9").status_code == 404
+
+
+def test_metrics_count_the_routes(front: Front) -> None:
+    with front(says(NAMES)) as client:
+        client.post("/v1/chat/completions", json=SUMMARY)
+        text = client.get("/metrics").text
+    assert 'firstpass_requests_total{route="draft",status="200"} 1.0' in text
+    assert "firstpass_engine_ready 1.0" in text and "firstpass_departed_bytes_total 0.0" in text
+
+
+def test_the_official_sdk_raises_its_own_exceptions(front: Front) -> None:
+    with front(says("hi")) as client:
+        sdk = openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused", max_retries=0)
+        with sdk, pytest.raises(openai.NotFoundError, match="unknown model"):
+            sdk.chat.completions.create(model="gpt-9", messages=CHAT["messages"])
+
+
+def test_an_engine_that_fails_gives_a_5xx_with_retry_after(front: Front) -> None:
+    def broken(body: dict[str, Any]) -> str:
+        if body["messages"][0]["content"] == "hello":
+            raise ValueError("planned")
+        return "warm"
+
+    with front(broken) as client:
+        response = client.post("/v1/chat/completions", json=CHAT)
+    assert response.status_code == 502 and response.headers["retry-after"]
+    assert response.json()["error"]["part"] == "draft"
+
+
+def test_defaults_of_the_whole_tree_are_valid(tmp_path: Path) -> None:
+    assert Settings().engine.model == "firstpass-draft-8m"
+
+
+def test_no_request_waits_for_a_slow_body_for_ever(front: Front) -> None:
+    def slow() -> Any:
+        import time
+
+        yield b"{"
+        time.sleep(1.5)
+        yield b"}"
+
+    with front(says("hi"), server={"body_seconds": 0.3}) as client:
+        try:
+            headers = {"content-type": "application/json"}
+            response = client.post("/v1/chat/completions", content=slow(), headers=headers)
+        except httpx.WriteError:
+            return
+    assert response.status_code == 400 and response.json()["error"]["code"] == "body_timeout"

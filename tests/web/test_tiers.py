@@ -1,0 +1,216 @@
+"""The OpenAI tier and the egress door against a real HTTP server that answers with exactly the given bytes."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from firstpass.egress import EgressDoor
+from firstpass.errors import (
+    BadAsk,
+    ContextTooLong,
+    FirstpassError,
+    Forbidden,
+    StoreFailed,
+    TierFailed,
+    TierTimedOut,
+    TierUnavailable,
+)
+from firstpass.exchange import Ask, Message, Receipt, Sampling, TokenLogprob, Usage
+from firstpass.tier.openai_http import OpenAITier
+from tests.conftest import serving
+
+ASK = Ask("ex_1", 0.0, "chat", "strong", "strong", (Message("user", "hello"),), ceiling="any")
+WHOLE = {
+    "model": "m",
+    "choices": [{"message": {"content": "hi"}, "finish_reason": "stop", "logprobs": None}],
+    "usage": {"prompt_tokens": 2, "completion_tokens": 1},
+}
+
+
+@dataclass
+class Heard:
+    """A listener that remembers."""
+
+    streaming: bool = False
+    receipts: list[Receipt] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+
+    def sent(self, receipt: Receipt) -> None:
+        self.receipts.append(receipt)
+
+    async def chunk(self, data: bytes) -> None:
+        self.chunks.append(data)
+
+
+@dataclass
+class Ledger:
+    broken: bool = False
+    written: list[tuple[str, Receipt]] = field(default_factory=list)
+
+    async def record(self, exchange_id: str, receipt: Receipt) -> None:
+        if self.broken:
+            raise StoreFailed("disk full", part="store")
+        self.written.append((exchange_id, receipt))
+
+
+@contextmanager
+def answering(
+    body: bytes, status: int = 200, seconds: float = 0.0, headers: tuple[tuple[str, str], ...] = ()
+) -> Iterator[tuple[str, list[bytes]]]:
+    """A server whose every answer is `body`; gives its URL and the bodies that it was sent."""
+    import asyncio
+
+    seen: list[bytes] = []
+
+    async def application(scope, receive, send):  # type: ignore[no-untyped-def]
+        if scope["type"] != "http":
+            return
+        parts, more = b"", True
+        while more:
+            message = await receive()
+            parts += message.get("body", b"")
+            more = message.get("more_body", False)
+        seen.append(parts)
+        await asyncio.sleep(seconds)
+        raw = [(name.encode(), value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    with serving(application) as url:
+        yield url, seen
+
+
+def door(url: str, ledger: Ledger | None = None, *, hosted: bool = True, reply_seconds: float = 5.0) -> EgressDoor:
+    record = (ledger or Ledger()).record
+    return EgressDoor(f"{url}/v1", "m", "hush", hosted=hosted, reply_seconds=reply_seconds, record=record)
+
+
+async def asked(url: str, ask: Ask = ASK, heard: Heard | None = None, reply_seconds: float = 5.0):  # type: ignore[no-untyped-def]
+    way = door(url, reply_seconds=reply_seconds)
+    try:
+        return await OpenAITier("verifier", way).reply(ask, heard or Heard())
+    finally:
+        await way.aclose()
+
+
+async def test_a_whole_reply_is_read_with_its_usage() -> None:
+    with answering(json.dumps(WHOLE).encode()) as (url, _):
+        reply = await asked(url)
+    assert (reply.text, reply.model, reply.usage) == ("hi", "m", Usage(2, 1))
+
+
+async def test_nothing_is_sent_without_a_record_and_the_record_is_of_the_very_bytes() -> None:
+    ledger, heard = Ledger(), Heard()
+    with answering(json.dumps(WHOLE).encode()) as (url, seen):
+        way = door(url, ledger)
+        await OpenAITier("verifier", way).reply(ASK, heard)
+        (exchange_id, receipt), body = ledger.written[0], seen[0]
+        assert exchange_id == "ex_1" and heard.receipts == [receipt]
+        assert (receipt.bytes, receipt.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+        ledger.broken = True
+        with pytest.raises(StoreFailed, match="nothing was sent"):
+            await OpenAITier("verifier", way).reply(ASK, Heard())
+        assert len(seen) == 1
+        await way.aclose()
+
+
+@pytest.mark.parametrize("ceiling", ["local-only", "redacted"])
+async def test_the_door_checks_the_ceiling_again(ceiling: str) -> None:
+    with answering(json.dumps(WHOLE).encode()) as (url, seen), pytest.raises(Forbidden):
+        await asked(url, replace(ASK, ceiling=ceiling))  # type: ignore[arg-type]
+    assert seen == []
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    with answering(b"", 307, headers=(("location", "http://127.0.0.1:9/elsewhere"),)) as (url, seen):
+        with pytest.raises(TierFailed, match="307"):
+            await asked(url)
+        assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": {"message": "seed must be an integer", "param": "seed"}}, BadAsk),
+        (400, {"error": {"message": "This model's maximum context length is 4096 tokens."}}, ContextTooLong),
+        (422, {"detail": "bad"}, BadAsk),
+        (401, {"error": {"message": "bad key"}}, TierFailed),
+        (404, {"error": "no such model"}, TierFailed),
+        (429, {"error": {"message": "slow down"}}, TierUnavailable),
+        (500, "oops", TierFailed),
+        (503, {}, TierUnavailable),
+    ],
+)
+async def test_an_error_of_the_endpoint_is_one_of_ours(status: int, body: object, kind: type[FirstpassError]) -> None:
+    raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    with answering(raw, status) as (url, _), pytest.raises(FirstpassError) as caught:
+        await asked(url)
+    assert type(caught.value) is kind and caught.value.failure.part == "verifier"
+
+
+async def test_a_silent_endpoint_times_out() -> None:
+    with answering(b"", seconds=1.0) as (url, _), pytest.raises(TierTimedOut):
+        await asked(url, reply_seconds=0.2)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"choices": [], "model": "m"}', b'{"choices": 3}'])
+async def test_a_200_that_is_no_completion_is_a_failure_not_a_crash(body: bytes) -> None:
+    with answering(body) as (url, _), pytest.raises(TierFailed, match="no chat completion"):
+        await asked(url)
+
+
+def sse(*events: object) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+def chunk(text: str, **more: object) -> dict[str, object]:
+    return {"model": "m", "choices": [{"index": 0, "delta": {"content": text}} | more]}
+
+
+COUNTED = {"model": "m", "choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 2}}
+DONE = b"data: [DONE]\n\n"
+
+
+async def test_a_stream_passes_byte_for_byte_and_is_accounted_for() -> None:
+    logprobs = {"content": [{"token": "h", "logprob": -0.5}]}
+    said = sse(chunk("h", logprobs=logprobs), chunk("i", finish_reason="stop"))
+    heard = Heard(streaming=True)
+    with answering(b": comment\n\n" + said + sse(COUNTED) + DONE) as (url, seen):
+        reply = await asked(url, heard=heard)
+    assert b"".join(heard.chunks) == said + DONE, "the usage chunk was not asked for"
+    assert (reply.text, reply.usage, reply.finish_reason) == ("hi", Usage(2, 2), "stop")
+    assert reply.logprobs == (TokenLogprob("h", -0.5),) and reply.first_token_seconds is not None
+    assert json.loads(seen[0])["stream_options"] == {"include_usage": True}
+
+
+async def test_the_usage_chunk_reaches_those_who_asked_for_it() -> None:
+    heard = Heard(streaming=True)
+    with answering(sse(chunk("h"), COUNTED) + DONE) as (url, _):
+        await asked(url, replace(ASK, stream=True, include_usage=True), heard)
+    assert heard.chunks == [sse(chunk("h")), sse(COUNTED), DONE]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [sse(chunk("h")), sse(chunk("h"), {"error": {"message": "out of memory"}}), b"data: {\n\n", b"data: 3\n\n"],
+)
+async def test_a_stream_that_breaks_or_fails_is_a_failure(body: bytes) -> None:
+    with answering(body) as (url, _), pytest.raises(TierFailed):
+        await asked(url, heard=Heard(streaming=True))
+
+
+async def test_plain_completions_have_their_own_shape_of_logprobs() -> None:
+    choice = {
+        "text": "hi",
+        "logprobs": {"tokens": ["x", "hi"], "token_logprobs": [None, -0.1]},
+        "finish_reason": "stop",
+    }
+    ask = replace(ASK, kind="completion", sampling=Sampling(echo=True, logprobs=1))
+    with answering(json.dumps({"model": "m", "choices": [choice]}).encode()) as (url, seen):
+        reply = await asked(url, ask)
+    assert reply.logprobs == (TokenLogprob("hi", -0.1),) and reply.usage is None
+    assert json.loads(seen[0])["prompt"] == "hello"
