@@ -1,0 +1,62 @@
+"""What happens when processes die: the engine under a request, the front itself. Real vLLM, real signals."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.unit.test_cascade import DIFF
+from tests.vllm.conftest import Live, assert_gone, living
+from tests.vllm.test_main_job import summary
+
+pytestmark = pytest.mark.vllm
+
+RECOVERY_SECONDS = 60.0
+LONG = {"model": "local", "messages": [{"role": "user", "content": "x"}], "max_tokens": 3500, "temperature": 1.0}
+
+
+def engine_core(live: Live) -> psutil.Process:
+    """The process that holds the model: the deepest of the tree."""
+    return next(process for process in live.tree() if "EngineCore" in process.name() + " ".join(process.cmdline()))
+
+
+def api_server(live: Live) -> psutil.Process:
+    return next(process for process in live.tree() if "vllm.entrypoints.openai.api_server" in process.cmdline())
+
+
+@pytest.mark.parametrize("victim", [engine_core, api_server])
+def test_a_killed_engine_is_an_error_in_the_caller_s_dialect_and_then_comes_back(live: Live, victim: object) -> None:
+    answers: list[httpx.Response] = []
+    ask = threading.Thread(
+        target=lambda: answers.append(httpx.post(f"{live.url}/v1/chat/completions", json=LONG, timeout=120))
+    )
+    before = live.tree()
+    ask.start()
+    time.sleep(0.5)
+    assert ask.is_alive(), "the request ended before the engine could be killed under it"
+    victim(live).send_signal(signal.SIGKILL)  # type: ignore[operator]
+    killed = time.monotonic()
+    ask.join()
+    error = answers[0].json()["error"]
+    assert answers[0].status_code in (500, 502, 503) and error["part"] == "draft" and error["message"]
+    assert answers[0].headers["retry-after"]
+    while not summary(live, DIFF).is_success:
+        assert time.monotonic() - killed < RECOVERY_SECONDS
+        time.sleep(0.2)
+    print(f"answered again {time.monotonic() - killed:.1f} s after the kill")
+    assert_gone([process for process in before if process not in live.tree()])
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_process_is_left_when_the_front_is_gone(tmp_path: Path, how: signal.Signals) -> None:
+    with living(tmp_path / "data") as own:
+        tree = own.tree()
+        assert len(tree) >= 3, "front, engine and its core"
+        own.process.send_signal(how)
+        assert_gone(tree)
+        sockets = [path for path in (tmp_path / "data").rglob("*") if path.is_socket()]
+        assert how is signal.SIGKILL or sockets == []
