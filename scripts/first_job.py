@@ -13,13 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import uvicorn
 from rich.console import Console
+from rich.markup import escape
 
-from firstpass.cli import front, print_answer, show_log
+from firstpass.cli import front, print_answer, run, show_log
 from firstpass.errors import FirstpassError
 from firstpass.settings import Settings, load
 
 COMMITS_TRIED = 200
+TOO_LONG = ("context_length_exceeded", "body_too_large")
+C_LOCALE = os.environ | {"LC_ALL": "C"}
+LISTEN_SECONDS = 30.0
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 300.0
 SAMPLE = Path(__file__).with_name("sample.diff")
@@ -39,14 +44,15 @@ def main() -> None:
 
     def work() -> None:
         try:
-            _job(settings, arguments.commit)
-        except (RuntimeError, httpx.HTTPError) as error:
+            _job(server, settings, arguments.commit)
+        except Exception as error:  # noqa: BLE001 - whatever it is ends the thread, so it has to end the server too
             outcome.append(str(error) or type(error).__name__)
-        if arguments.once or outcome:
-            server.should_exit = True
+        finally:
+            if arguments.once or outcome:
+                server.should_exit = True
 
     threading.Thread(target=work, daemon=True).start()
-    server.run()
+    run(server)
     if outcome:
         sys.exit(f"quickstart: {outcome[0]}")
 
@@ -58,9 +64,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _job(settings: Settings, commit: str | None) -> None:
-    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
-    url = f"http://{host}:{settings.server.port}"
+def _job(server: uvicorn.Server, settings: Settings, commit: str | None) -> None:
+    url = _address(server)
     with httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False) as client:
         started = time.monotonic()
         _wait_until_ready(client, settings.engine.start_deadline_seconds)
@@ -68,32 +73,35 @@ def _job(settings: Settings, commit: str | None) -> None:
         for name, diff in _diffs(commit):
             response = _summarise(client, diff)
             if response.is_success:
-                console.print(f"\n[bold]PR summary of {name}[/]\n", markup=True)
+                console.print(f"\n[bold]PR summary of {escape(name)}[/]\n")
                 print_answer(response)
                 console.print("\nAsk it yourself: [bold]git diff HEAD~1 | firstpass ask --contract pr-summary[/]")
                 return
             error = response.json()["error"]
-            if error["code"] != "context_length_exceeded" or commit:
+            if error["code"] not in TOO_LONG or commit:
                 raise RuntimeError(f"{name}: {error['message']}")
         raise RuntimeError("no diff was answered")
 
 
+def _address(server: uvicorn.Server) -> str:
+    """Where our own server listens, once it does: what else may answer on that port must not get the diff."""
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while not server.started:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the front did not start")
+        time.sleep(POLL_SECONDS)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _wait_until_ready(client: httpx.Client, deadline_seconds: float) -> None:
     """Raises: RuntimeError where the engine does not become ready in time."""
-    end, detail = time.monotonic() + deadline_seconds, "the front did not start"
-    while time.monotonic() < end:
-        try:
-            response = client.get("/readyz")
-        except httpx.ConnectError:
-            time.sleep(POLL_SECONDS)
-            continue
-        if response.is_success:
-            return
+    end = time.monotonic() + deadline_seconds
+    while not (response := client.get("/readyz")).is_success:
         detail = response.json()["error"]["message"]
-        if "failed" in detail:
-            break
+        if "failed" in detail or time.monotonic() > end:
+            raise RuntimeError(detail)
         time.sleep(POLL_SECONDS)
-    raise RuntimeError(detail)
 
 
 def _summarise(client: httpx.Client, diff: str) -> httpx.Response:
@@ -116,8 +124,11 @@ def _diffs(commit: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _git(*arguments: str) -> str:
-    """What git prints, nothing where there is no repository. Files that are no UTF-8 are read all the same."""
-    done = subprocess.run(["git", *arguments], capture_output=True, check=False, env=os.environ | {"LC_ALL": "C"})
+    """What git prints, nothing where there is no repository or no git. Files that are no UTF-8 are read too."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False, env=C_LOCALE)
+    except OSError:
+        return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
 
 

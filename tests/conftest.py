@@ -15,7 +15,7 @@ from firstpass import app
 from firstpass.settings import Settings
 from tests.doubles import Answerer, openai_app
 
-START_SECONDS = 10.0
+START_SECONDS = 20.0
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """Small classes that obey the project's Protocols, and a scripted OpenAI-compatible server over real HTTP."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from fastapi import FastAPI, Request, Response
 
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Ask, Reply, Usage
@@ -35,21 +38,28 @@ class ScriptedTier:
         return reply(line)
 
 
+def _stream(model: str, text: str) -> str:
+    chunks = [{"index": 0, "delta": {"content": word}} for word in text.splitlines(keepends=True)]
+    events = [json.dumps({"model": model, "choices": [chunk]}) for chunk in chunks]
+    return "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"])
+
+
 Answerer = Callable[[dict[str, Any]], str]
 
 
 def openai_app(answer: Answerer) -> Any:
     """An ASGI application that answers /v1/chat/completions with what `answer` says to the request's body."""
-    from fastapi import FastAPI, Request
-
     app = FastAPI()
     app.state.seen = []
 
-    @app.post("/v1/chat/completions")
-    async def chat(request: Request) -> dict[str, Any]:
+    @app.post("/v1/chat/completions", response_model=None)
+    async def chat(request: Request) -> Response | dict[str, Any]:
         body = await request.json()
         app.state.seen.append(body)
-        choice = {"index": 0, "message": {"role": "assistant", "content": answer(body)}, "finish_reason": "stop"}
+        if body.get("stream"):
+            return Response(_stream(body["model"], answer(body)), media_type="text/event-stream")
+        said = await asyncio.to_thread(answer, body)
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 11, "completion_tokens": 13, "total_tokens": 24}
         return {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]} | {
             "usage": usage

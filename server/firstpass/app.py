@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import FastAPI
 
@@ -31,6 +31,8 @@ from firstpass.web.parse import House
 
 log = logging.getLogger(__name__)
 
+GLANCE_SECONDS = 5.0
+ROUTES = ("firstpass", "local", "strong")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -49,7 +51,7 @@ class Server:
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
         contracts = {name: contract.contract(name) for name in contract.NAMES}
         self._parts = Parts(FirstPolicy(_where(settings.verifier)), self._tiers(), contracts, time.monotonic)
-        self._in_flight = 0
+        self._running: set[asyncio.Task[Any]] = set()
         self.house = House(self._models(), frozenset(contract.NAMES), settings.policy.egress)
         self.metrics = Metrics()
         self.started_unix = time.time()
@@ -80,26 +82,28 @@ class Server:
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
         """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, StoreFailed."""
-        if self._in_flight >= self._settings.server.in_flight_limit:
-            raise Busy(f"{self._in_flight} requests are being worked on, which is the limit", retry_after_seconds=2)
+        if len(self._running) >= self._settings.server.in_flight_limit:
+            raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
         ended: list[Exchange] = []
         with self._counted():
             try:
                 return await cascade.run(ask, self._parts, ended.append, sink)
             finally:
                 for exchange in ended:
-                    self.metrics.observe(exchange)
                     await asyncio.shield(asyncio.to_thread(self._store.append, exchange))
+                    self.metrics.observe(exchange)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        self._in_flight += 1
-        self.metrics.in_flight.set(self._in_flight)
+        task = asyncio.current_task()
+        assert task is not None, "asks are run by the event loop"
+        self._running.add(task)
+        self.metrics.in_flight.set(len(self._running))
         try:
             yield
         finally:
-            self._in_flight -= 1
-            self.metrics.in_flight.set(self._in_flight)
+            self._running.discard(task)
+            self.metrics.in_flight.set(len(self._running))
 
     async def _record_departure(self, exchange_id: str, receipt: Receipt) -> None:
         await asyncio.to_thread(self._store.record_departure, exchange_id, receipt)
@@ -111,23 +115,36 @@ class Server:
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
-        """The engine starts beside the front, so that /healthz and /v1/models answer at once."""
-        starting = asyncio.create_task(self._start_engine())
+        """The engine starts beside the front, so that /healthz and /v1/models answer at once.
+
+        What still runs at the end is stopped and recorded before the store closes: uvicorn does not wait for it.
+        """
+        keeping = asyncio.create_task(self._keep_engine_ready())
         try:
             yield
         finally:
-            starting.cancel()
+            stopped = [keeping, *self._running]
+            for task in stopped:
+                task.cancel()
+            await asyncio.gather(*stopped, return_exceptions=True)
             await self._local.aclose()
             if self._outside:
                 await self._outside.aclose()
             await self._engine.close()
             self._store.close()
 
-    async def _start_engine(self) -> None:
-        try:
-            await self._engine.ensure_ready()
-        except FirstpassError as error:
-            log.error("the draft engine did not start: %s", error)
+    async def _keep_engine_ready(self) -> None:
+        """No request has to come for an engine that failed to be tried again; its own restart limit still holds."""
+        said = ""
+        while True:
+            try:
+                await self._engine.ensure_ready()
+                said = ""
+            except FirstpassError as error:
+                if str(error) != said:
+                    log.error("the draft engine is not ready: %s", error)
+                said = str(error)
+            await asyncio.sleep(GLANCE_SECONDS)
 
 
 def build(settings: Settings) -> FastAPI:
@@ -161,9 +178,14 @@ def build_engine(settings: Settings) -> Engine:
     wanted = settings.engine
     kind = _engine_kind(wanted.kind)
     if kind == "external":
-        spec = EngineSpec(name="external", kind=kind, url=wanted.url, data_dir=settings.server.data_dir)
-        return engine.build(spec)
+        named = wanted.model if "model" in wanted.model_fields_set else None
+        data_dir = settings.server.data_dir
+        return engine.build(EngineSpec("external", kind, data_dir, url=wanted.url, served_name=named))
     card = catalogue.find(wanted.model)
+    if card.name in ROUTES:
+        raise BadSettings(f"engine.model: {card.name} is the name of a route; give the model another")
+    if wanted.context_tokens and wanted.context_tokens > card.context_tokens:
+        raise BadSettings(f"engine.context_tokens: {card.name} holds {card.context_tokens} at most")
     if damaged := catalogue.flipped(card):
         raise BadSettings(f"engine.model: {card.name} is damaged: {', '.join(damaged)} differ from the card")
     return engine.build(
@@ -171,7 +193,7 @@ def build_engine(settings: Settings) -> Engine:
             name=card.name,
             kind=kind,
             model_dir=card.directory,
-            context_tokens=min(wanted.context_tokens or card.context_tokens, card.context_tokens),
+            context_tokens=wanted.context_tokens or card.context_tokens,
             threads=wanted.threads,
             data_dir=settings.server.data_dir,
             extra_args=wanted.extra_args,

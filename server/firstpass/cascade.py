@@ -12,8 +12,8 @@ from firstpass.exchange import Ask, Consult, Exchange, Receipt, Refuse, Reply, S
 from firstpass.policy import Policy
 from firstpass.tier import Tier
 
-Sink = Callable[[Consult, bytes], Awaitable[None]]
-"""Takes the wire bytes of a binding reply as they come, with the move that they answer."""
+Sink = Callable[[Step, bytes], Awaitable[None]]
+"""Takes the wire bytes of a binding reply as they come, with the step so far: its move and its receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
             sampling = contract.sampling(ask.sampling)
             ask = replace(ask, messages=contract.prepare(exchange, move), sampling=sampling)
         reply = await parts.tiers[move.tier].reply(ask, listener)
+        findings = contract.check(exchange.ask, reply) if contract is not None else ()
     except FirstpassError as error:
         return listener.step(failure=error.failure)
-    findings = contract.check(exchange.ask, reply) if contract is not None else ()
     return replace(listener.step(reply=reply), findings=findings)
 
 
@@ -88,7 +88,7 @@ class _StepListener:
     async def chunk(self, data: bytes) -> None:
         assert self._sink is not None, "a tier streams only where it is listened to"
         self._streamed = True
-        await self._sink(self._move, data)
+        await self._sink(self.step(), data)
 
     def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
         return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed)

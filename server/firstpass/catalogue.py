@@ -57,7 +57,7 @@ def _read(directory: Path) -> Card:
         config = json.loads((directory / CONFIG).read_text())
         context = int(config.get("max_position_embeddings") or config["text_config"]["max_position_embeddings"])
         return Card(str(fields.get("name", directory.name)), directory, context, dict(fields.get("sha256", {})))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadSettings(f"engine.model: {directory} is no model directory: {error}") from error
 
 

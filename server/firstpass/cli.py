@@ -1,8 +1,10 @@
 """The command line of Firstpass: serve a model, ask it, read the record, make keys."""
 
+import contextlib
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
 DRAIN_SECONDS = 30
+LIST_LIMIT = 100_000
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 TABLE_WIDTH = 200
 """Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
 
@@ -46,10 +50,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 
 def main() -> None:
-    """The console script. Errors of ours end with a line on stderr and status 1."""
+    """The console script. Errors of ours and the system's end with a line on stderr and status 1."""
     try:
         app()
-    except FirstpassError as error:
+    except (FirstpassError, OSError) as error:
         _fail(str(error))
 
 
@@ -66,7 +70,13 @@ def serve(
     settings = load(config, _overridden(host, port))
     if keys_required(settings):
         _require_a_key(settings)
-    front(settings).run()
+    run(front(settings))
+
+
+def run(server: "uvicorn.Server") -> None:
+    """Until a signal ends it. uvicorn raises the signal again when it is done; for Ctrl-C that is no error."""
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
 
 
 def front(settings: Settings) -> "uvicorn.Server":
@@ -122,7 +132,7 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
-    text = prompt if prompt is not None else _stdin()
+    text = _utf8(os.fsencode(prompt)) if prompt is not None else _utf8(_stdin())
     options = {"contract": contract, "egress": egress, "session": session}
     body = {
         "model": model,
@@ -138,17 +148,30 @@ def ask(
     print_answer(response)
 
 
-def _stdin() -> str:
-    """Bytes that are no UTF-8 are replaced: a diff of a Latin-1 file is still a diff."""
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        _fail("there is neither a prompt nor an open stdin")
     if sys.stdin.isatty():
         err.print("reading from the terminal; end with Ctrl-D")
-    return sys.stdin.buffer.read().decode(errors="replace")
+    return sys.stdin.buffer.read()
+
+
+def _utf8(data: bytes) -> str:
+    """Bytes that are no UTF-8 are replaced: a diff of a Latin-1 file is still a diff."""
+    return data.decode(errors="replace")
+
+
+def _plain(text: str) -> str:
+    """Text of a model or a diff without the control characters that would steer a terminal."""
+    return CONTROLS.sub("", text)
 
 
 def _post(url: str, body: dict[str, Any], api_key: str | None) -> httpx.Response:
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         return httpx.post(url, json=body, headers=headers, timeout=ASK_SECONDS, trust_env=False)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        _fail(f"bad URL or API key: {error}")
     except httpx.HTTPError as error:
         _fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
 
@@ -164,13 +187,13 @@ def _error_message(response: httpx.Response) -> str:
 def print_answer(response: httpx.Response) -> None:
     """An answer for people: the text, how it was made, what the checks found, and whether anything left the machine."""
     answer = response.json()
-    out.print(answer["choices"][0]["message"]["content"] or "", markup=False)
+    out.print(_plain(answer["choices"][0]["message"]["content"] or ""), markup=False)
     how = answer.get("firstpass") or {}
     route = how.get("route") or response.headers.get("x-firstpass-route", "?")
     out.print(f"\n[dim]route[/] {route}  [dim]exchange[/] {response.headers['x-request-id']}")
     for finding in how.get("findings", ()):
         colour = "red" if finding["severity"] == "fail" else "yellow"
-        out.print(f"[{colour}]{finding['check']}[/] {escape(finding['message'])}")
+        out.print(f"[{colour}]{finding['check']}[/] {escape(_plain(finding['message']))}")
     if how:
         out.print(f"[dim]latency[/] {how['seconds']:.3f} s")
         out.print(f"[dim]left the machine[/] {_departed(how['receipts'])}")
@@ -183,7 +206,7 @@ def _departed(receipts: list[dict[str, Any]]) -> str:
 @app.command()
 def history(
     exchange_id: Annotated[str | None, typer.Argument(help="Show this exchange whole.")] = None,
-    limit: Annotated[int, typer.Option(help="How many of the newest to list.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="How many of the newest to list.", min=1, max=LIST_LIMIT)] = 20,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -231,15 +254,16 @@ def _show(exchange: Exchange, as_json: bool) -> None:
     out.print(f"[bold]{ask_.id}[/]  {_time(ask_.received_unix)}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
     out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
     for message in ask_.messages:
-        out.print(f"\n[bold]{message.role}[/]\n{escape(message.content)}")
+        out.print(f"\n[bold]{message.role}[/]\n{escape(_plain(message.content))}")
     for number, step in enumerate(exchange.steps):
         out.print(f"\n[bold]step {number}: {step.move.tier}, {step.move.purpose}[/]")
         if step.reply:
-            out.print(f"[dim]{escape(str(step.reply.usage))}, {step.reply.seconds:.3f} s[/]\n{escape(step.reply.text)}")
+            out.print(f"[dim]{escape(str(step.reply.usage))}, {step.reply.seconds:.3f} s[/]")
+            out.print(_plain(step.reply.text), markup=False)
         if step.failure:
-            out.print(f"[red]{step.failure.kind}[/] {escape(step.failure.message)}")
+            out.print(f"[red]{step.failure.kind}[/] {escape(_plain(step.failure.message))}")
         for finding in step.findings:
-            out.print(f"  {finding.severity} {finding.check}: {escape(finding.message)}")
+            out.print(f"  {finding.severity} {finding.check}: {escape(_plain(finding.message))}")
     for receipt in exchange.receipts:
         out.print(f"\nleft the machine: {receipt.bytes} bytes to {receipt.host}, sha256 {receipt.sha256}")
     if not exchange.receipts:

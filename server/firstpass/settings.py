@@ -5,6 +5,7 @@ FIRSTPASS_SERVER__PORT, wins over the file.
 """
 
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +59,10 @@ class EngineSettings(Section):
     kind: Literal["auto", "vllm", "transformers", "external"] = Field(
         "auto", description="auto: vLLM where it is installed, else transformers."
     )
-    model: str = Field("firstpass-draft-8m", description="A name in the catalogue, or the path of a model directory.")
+    model: str = Field(
+        "firstpass-draft-8m",
+        description="A catalogue name or a model directory; the name there for kind external.",
+    )
     url: str | None = Field(
         None, description="For kind external: a server on this machine, as http://127.0.0.1:PORT/v1 or unix:/path."
     )
@@ -74,6 +78,8 @@ class EngineSettings(Section):
             raise ValueError("engine.url and engine.kind = 'external' belong together")
         if self.url is not None:
             local_address(self.url)
+            if self.context_tokens or self.threads or self.extra_args:
+                raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
         return self
 
 
@@ -83,6 +89,13 @@ class VerifierSettings(Section):
     api_key: SecretStr | None = Field(None, description="Sent as a Bearer token.")
     hosted: bool = Field(True, description="false: a second engine on this machine's loopback, free of the ceiling.")
     reply_seconds: float = Field(120.0, gt=0, description="How long a reply may stay silent.")
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
+            raise ValueError("must be printable ASCII: it goes into a header")
+        return key
 
     @field_validator("url")
     @classmethod
@@ -118,7 +131,8 @@ class Settings(Section):
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises: BadSettings that names the key and where it stands."""
-    config = path or (Path(environment["FIRSTPASS_CONFIG"]) if "FIRSTPASS_CONFIG" in environment else None)
+    named = environment.get("FIRSTPASS_CONFIG")
+    config = path or (Path(named) if named else None)
     values = _read(config) if config else {}
     for name, value in environment.items():
         if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
@@ -144,4 +158,7 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
     field = values.setdefault(section, {})
     if not isinstance(field, dict):
         raise BadSettings(f"{section} must be a table")
-    field[key] = value.split(",") if key in ("allowed_hosts", "extra_args") else value
+    if key == "allowed_hosts":
+        field[key] = [host.strip() for host in value.split(",") if host.strip()]
+    else:
+        field[key] = shlex.split(value) if key == "extra_args" else value

@@ -11,7 +11,7 @@ from firstpass import cascade
 from firstpass.cascade import Parts
 from firstpass.contract.pr_summary import PrSummary
 from firstpass.errors import TierFailed
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, TierName
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import ScriptedTier
@@ -80,15 +80,15 @@ async def test_a_contract_s_input_fault_is_a_refusal_that_names_the_field() -> N
 
 
 async def test_only_a_binding_reply_streams() -> None:
-    heard: list[tuple[Consult, bytes]] = []
+    heard: list[tuple[Step, bytes]] = []
 
-    async def sink(move: Consult, data: bytes) -> None:
-        heard.append((move, data))
+    async def sink(step: Step, data: bytes) -> None:
+        heard.append((step, data))
 
     await cascade.run(asked(), parts("none", draft=ScriptedTier([OMITS])), lambda _: None, sink)
     assert heard == []
     await cascade.run(asked(contract=None), parts("none", draft=ScriptedTier(["hi"])), lambda _: None, sink)
-    assert heard == [(Consult("draft", "answer", binding=True), b"data: hi\n\n")]
+    assert heard == [(Step(Consult("draft", "answer", binding=True), streamed=True), b"data: hi\n\n")]
 
 
 async def test_a_caller_that_leaves_is_recorded() -> None:

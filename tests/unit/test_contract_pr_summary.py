@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from firstpass.contract import NAMES, contract
-from firstpass.contract.pr_summary import NO_CHANGES, PROMPT, PrSummary, parse_answer, prompt, render_answer
+from firstpass.contract.pr_summary import PROMPT, PrSummary, parse_answer, prompt, render_answer
 from firstpass.contract.references import references
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Step, TokenLogprob
@@ -27,6 +27,7 @@ GOOD = render_answer(
     ["expire old sessions"],
     ["Check that src/auth/login.py handles a failing check_password."],
 )
+NO_CHANGES = render_answer("No changes.", (), (), ())
 PR = PrSummary()
 TRAINED_PROMPT_SHA256 = "e17e0f9d1cc25f98065d7645e99b19289cff9291ec1c4940baec4d4693758538"
 

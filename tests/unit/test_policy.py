@@ -99,8 +99,16 @@ def test_a_stream_that_broke_after_its_first_bytes_is_not_started_again_elsewher
 
 def test_the_local_model_never_escalates() -> None:
     consult = Consult("draft", "answer", binding=True)
-    assert next_move("local", target="local") == consult
-    assert next_move("local", Step(consult, failure=DOWN), target="local") == Refuse(DOWN)
+    assert next_move("local", target="local", contract=None) == consult
+    assert next_move("local", Step(consult, failure=DOWN), target="local", contract=None) == Refuse(DOWN)
+
+
+@pytest.mark.parametrize(("target", "tier", "route"), [("local", "draft", "draft"), ("strong", "verifier", "strong")])
+def test_one_model_alone_is_checked_by_its_contract_too(target: str, tier: str, route: str) -> None:
+    consult = Consult(tier, "answer")  # type: ignore[arg-type]
+    assert next_move("local", target=target) == consult
+    assert next_move("local", Step(consult, GOOD), target=target) == Answer(0, route)  # type: ignore[arg-type]
+    assert next_move("local", Step(consult, GOOD, findings=BAD), target=target) == Answer(0, "unverified")
 
 
 def test_the_strong_model_is_refused_where_the_ceiling_forbids_it() -> None:

@@ -33,6 +33,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nhosted = false\n', "loopback"),
         ('[policy]\negress = "redacted"\n', "policy.egress"),
         ("not toml", "f.toml"),
+        ('[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/v1"\nthreads = 2\n', "external"),
+        ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\napi_key = "é"\n', "api_key"),
     ],
 )
 def test_a_bad_setting_is_an_error_that_names_it(tmp_path: Path, text: str, named: str) -> None:
@@ -54,6 +56,17 @@ def test_a_key_does_not_show_when_settings_are_printed() -> None:
         "FIRSTPASS_VERIFIER__API_KEY": "hush",
     }
     assert "hush" not in repr(load(environment=environment))
+
+
+def test_lists_in_the_environment_are_read_as_people_write_them() -> None:
+    environment = {
+        "FIRSTPASS_SERVER__ALLOWED_HOSTS": "a.example, b.example,",
+        "FIRSTPASS_ENGINE__EXTRA_ARGS": """--x '{"a": 1, "b": 2}'""",
+        "FIRSTPASS_CONFIG": "",
+    }
+    settings = load(environment=environment)
+    assert settings.server.allowed_hosts == ("a.example", "b.example")
+    assert settings.engine.extra_args == ("--x", '{"a": 1, "b": 2}')
 
 
 @pytest.mark.parametrize("section", [Server, EngineSettings, VerifierSettings, PolicySettings])

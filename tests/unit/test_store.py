@@ -1,6 +1,8 @@
 """The store on a real SQLite file."""
 
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +156,24 @@ def test_a_mistyped_key_is_no_key() -> None:
     assert key_id(key) is not None
     assert key_id(key[:-1] + ("0" if key[-1] != "0" else "1")) is None
     assert key_id("sk-anything") is None and key_id("") is None
+
+
+def test_a_damaged_pepper_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pepper").write_bytes(b"")
+    with pytest.raises(StoreFailed, match="damaged"):
+        load_pepper(tmp_path / "pepper")
+
+
+def test_a_folder_that_can_not_be_made_is_a_store_failure() -> None:
+    with pytest.raises(StoreFailed, match="open"):
+        SqliteStore(Path("/proc/nowhere/store.sqlite"))
+
+
+def test_many_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from firstpass.store.sqlite import SqliteStore; SqliteStore(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(tmp_path / "store.sqlite")]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(6)]
+    assert [process.communicate()[1] for process in started] == [b""] * 6
 
 
 def test_the_pepper_is_made_once_and_for_its_owner(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The whole front over real HTTP, before a scripted engine: dialect, limits, errors, the cascade and its record."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,10 @@ SUMMARY: dict[str, Any] = {
 
 def says(text: str) -> Any:
     return lambda body: text
+
+
+def nested(levels: int) -> dict[str, Any]:
+    return {"a": nested(levels - 1)} if levels else {}
 
 
 def test_a_draft_that_passes_is_the_answer_and_says_how_it_was_made(front: Front) -> None:
@@ -129,6 +135,14 @@ def test_infer_has_the_origin_s_shape(front: Front) -> None:
         (CHAT | {"firstpass": {"egress": "redacted"}}, 400, "firstpass.egress", "unsupported_value"),
         (CHAT | {"firstpass": {"egres": "any"}}, 400, "firstpass.egres", "unknown_parameter"),
         (SUMMARY | {"n": 2}, 400, "n", "invalid_value"),
+        (CHAT | {"maxTokens": 3}, 400, "maxTokens", "unknown_parameter"),
+        (CHAT | {"messages": [{"role": "user", "content": None}]}, 400, "messages.0.content", "invalid_value"),
+        (CHAT | {"logit_bias": {"5": 101}}, 400, "logit_bias.5", "invalid_value"),
+        (CHAT | {"user": "\ud800"}, 400, None, "invalid_json"),
+        (b'{"model": "local", "model": "strong"}', 400, "model", "invalid_json"),
+        (b'{"model": ' + b"[" * 100_000, 400, None, "invalid_json"),
+        (CHAT | {"response_format": nested(40)}, 400, "response_format", "invalid_value"),
+        (CHAT | {"response_format": {"x": "y" * 20_000}}, 400, "response_format", "invalid_value"),
     ],
 )
 def test_bad_input_gets_a_4xx_that_names_the_field(
@@ -172,6 +186,76 @@ def test_a_header_steers_as_the_body_does_and_may_not_contradict_it(front: Front
         assert torn.status_code == 400 and torn.json()["error"]["param"] == "x-firstpass-contract"
 
 
+@pytest.mark.parametrize(
+    ("headers", "param"),
+    [
+        ([("x-firstpass-egres", "local-only")], "x-firstpass-egres"),
+        ([("x-firstpass-egress", "any"), ("x-firstpass-egress", "local-only")], "x-firstpass-egress"),
+        ([("x-firstpass-egress", "nowhere")], "x-firstpass-egress"),
+        ([("x-firstpass-session", "s" * 201)], "x-firstpass-session"),
+        ([("x-firstpass-store", "maybe")], "x-firstpass-store"),
+    ],
+)
+def test_a_steering_header_is_checked_like_a_field(front: Front, headers: list[tuple[str, str]], param: str) -> None:
+    with front(says("hi")) as client:
+        response = client.post("/v1/chat/completions", json=CHAT, headers=headers)
+    assert response.status_code == 400 and response.json()["error"]["param"] == param
+
+
+def test_one_model_alone_under_a_contract_is_marked_where_it_fails(front: Front) -> None:
+    with front(says(OMITS)) as client:
+        response = client.post("/v1/chat/completions", json=SUMMARY | {"model": "local"})
+    assert response.headers["x-firstpass-route"] == "unverified" and response.json()["firstpass"]["findings"]
+
+
+def test_a_streamed_answer_of_the_verifier_carries_its_receipt(front: Front) -> None:
+    stronger = openai_app(says(NAMES))
+    with serving(stronger) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger"}
+        with front(says(OMITS), verifier=verifier, policy={"egress": "any"}) as client:
+            response = client.post("/v1/chat/completions", json=CHAT | {"model": "strong", "stream": True})
+    assert response.headers["x-firstpass-receipt"].startswith("127.0.0.1;")
+    assert response.headers["x-firstpass-route"] == "strong" and NAMES.split()[0] in response.text
+
+
+def test_store_false_leaves_no_text_in_any_file(front: Front, tmp_path: Path) -> None:
+    word = "xylophone"
+    asked = CHAT | {"messages": [{"role": "user", "content": word}], "stop": word, "user": word, "store": False}
+    asked |= {"response_format": {"type": word}}
+    with front(says(word)) as client:
+        assert client.post("/v1/chat/completions", json=asked).status_code == 200
+        assert client.post("/v1/chat/completions", json=asked | {"messages": asked["messages"] * 2}).status_code == 200
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("firstpass.sqlite*"))
+    assert b"x-request-id" not in kept and word.encode() not in kept
+
+
+def test_what_still_runs_at_the_end_is_recorded(front: Front, tmp_path: Path) -> None:
+    def slow(body: dict[str, Any]) -> str:
+        time.sleep(1.0 if body["messages"][0]["content"] == "hello" else 0)
+        return "late"
+
+    with front(slow) as client:
+        url = f"{client.base_url}/v1/chat/completions"
+        caller = threading.Thread(target=lambda: httpx.post(url, json=CHAT, timeout=10))
+        caller.start()
+        time.sleep(0.3)
+    caller.join()
+    assert len(SqliteStore(tmp_path / "data" / "firstpass.sqlite").latest(10)) == 1
+
+
+def test_an_engine_that_comes_up_late_makes_the_server_ready_by_itself(front: Front) -> None:
+    attempts: list[int] = []
+
+    def late(body: dict[str, Any]) -> str:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ValueError("planned: the first warm-up fails")
+        return "warm"
+
+    with front(late) as client:
+        assert client.get("/readyz").is_success and len(attempts) == 2
+
+
 def test_a_body_over_the_limit_is_refused(front: Front) -> None:
     with front(says("hi"), server={"body_limit_bytes": 100}) as client:
         response = client.post("/v1/chat/completions", json=CHAT | {"user": "x" * 100})
@@ -197,6 +281,7 @@ def test_routing_errors_have_the_envelope_too(front: Front, method: str, path: s
         ({"host": "evil.example"}, "bad_host"),
         ({"sec-fetch-site": "cross-site"}, "cross_site"),
         ({"origin": "https://evil.example"}, "cross_site"),
+        ({"origin": "http://["}, "cross_site"),
     ],
 )
 def test_a_page_of_another_site_is_not_answered(front: Front, headers: dict[str, str], code: str) -> None:
@@ -263,8 +348,6 @@ def test_defaults_of_the_whole_tree_are_valid(tmp_path: Path) -> None:
 
 def test_no_request_waits_for_a_slow_body_for_ever(front: Front) -> None:
     def slow() -> Any:
-        import time
-
         yield b"{"
         time.sleep(1.5)
         yield b"}"

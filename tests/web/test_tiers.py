@@ -157,6 +157,35 @@ async def test_a_silent_endpoint_times_out() -> None:
         await asked(url, reply_seconds=0.2)
 
 
+async def test_a_retry_after_that_is_no_number_is_not_believed() -> None:
+    answer = answering(b"{}", 503, headers=(("retry-after", "9" * 40),))
+    with answer as (url, _), pytest.raises(TierUnavailable) as caught:
+        await asked(url)
+    assert caught.value.failure.retry_after_seconds == 5
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"usage": {"prompt_tokens": None}},
+        {"usage": {"prompt_tokens": -1, "completion_tokens": 2**70}},
+        {"model": ["m"]},
+        {"choices": [{"message": None}]},
+        {"choices": [{"message": {"content": ["a"]}}]},
+        {"choices": [{"message": {"content": "a"}, "finish_reason": 7}]},
+        {"choices": [{"message": {"content": "a"}, "logprobs": {"content": [{"token": 1, "logprob": 0}]}}]},
+    ],
+)
+async def test_a_field_of_the_wrong_type_is_a_failure_not_a_broken_record(odd: dict[str, object]) -> None:
+    with answering(json.dumps(WHOLE | odd).encode()) as (url, _), pytest.raises(TierFailed):
+        await asked(url)
+
+
+async def test_half_a_surrogate_pair_does_not_reach_the_record() -> None:
+    with answering(json.dumps(WHOLE | {"choices": [{"message": {"content": "a\ud83d"}}]}).encode()) as (url, _):
+        assert (await asked(url)).text == "a?"
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"choices": [], "model": "m"}', b'{"choices": 3}'])
 async def test_a_200_that_is_no_completion_is_a_failure_not_a_crash(body: bytes) -> None:
     with answering(body) as (url, _), pytest.raises(TierFailed, match="no chat completion"):
@@ -185,6 +214,16 @@ async def test_a_stream_passes_byte_for_byte_and_is_accounted_for() -> None:
     assert (reply.text, reply.usage, reply.finish_reason) == ("hi", Usage(2, 2), "stop")
     assert reply.logprobs == (TokenLogprob("h", -0.5),) and reply.first_token_seconds is not None
     assert json.loads(seen[0])["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_only_the_line_ends_of_the_standard_end_a_line(end: str) -> None:
+    event = json.dumps(chunk("a\u2028b\x85c"), ensure_ascii=False)
+    body = f"\ufeffdata: {event}{end}{end}data: [DONE]{end}".encode()
+    heard = Heard(streaming=True)
+    with answering(body) as (url, _):
+        assert (await asked(url, heard=heard)).text == "a\u2028b\x85c"
+    assert b"".join(heard.chunks) == f"data: {event}\n\ndata: [DONE]\n\n".encode()
 
 
 async def test_the_usage_chunk_reaches_those_who_asked_for_it() -> None:

@@ -16,7 +16,7 @@ from firstpass.errors import BadAsk
 from firstpass.evidence import Evidence, gather, normalised
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step
 
-__all__ = ["NO_CHANGES", "PROMPT", "PrSummary", "Sections", "parse_answer", "prompt", "render_answer"]
+__all__ = ["PROMPT", "PrSummary", "Sections", "parse_answer", "prompt", "render_answer"]
 
 PROMPT = """Write a pull request summary of the diff below. Use only names that occur in the diff.
 Answer in four sections:
@@ -28,9 +28,6 @@ Actions: one "- text" a line for what a reviewer should do next, or "- none".
 Diff:
 {diff}"""
 """What the bundled model is trained on, byte for byte: a change here is a new version of the contract."""
-
-NO_CHANGES = render_answer("No changes.", (), (), ())
-"""The answer to an empty diff."""
 
 MAX_TOKENS = 512
 """Where the caller sets no limit; a small model that repeats itself has to end somewhere."""

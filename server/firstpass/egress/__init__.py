@@ -69,7 +69,8 @@ class EgressDoor:
         if ask.ceiling != "any":
             message = f"the egress ceiling of this request is {ask.ceiling}"
             raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
-        receipt = Receipt(self._client.base_url.host, time.time(), len(body), hashlib.sha256(body).hexdigest())
+        host = self._client.base_url.raw_host.decode("ascii")
+        receipt = Receipt(host, time.time(), len(body), hashlib.sha256(body).hexdigest())
         try:
             await self._record(ask.id, receipt)
         except StoreFailed as error:

@@ -6,7 +6,7 @@ It knows whether a verifier exists and whether it is off this machine; it does n
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Move, Refuse, Route, Step
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Move, Refuse, Route, Step, TierName
 
 Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
@@ -19,7 +19,7 @@ class FirstPolicy:
     def next(self, exchange: Exchange) -> Move:
         match exchange.ask.target:
             case "local":
-                return _one_consult(exchange, Consult("draft", "answer", binding=True), "draft")
+                return _alone(exchange, "draft", "draft")
             case "strong":
                 return self._strong(exchange)
             case "cascade" if exchange.ask.contract is None:
@@ -40,14 +40,13 @@ class FirstPolicy:
         barrier = self._barrier(exchange.ask)
         if barrier is not None:
             return Refuse(barrier)
-        return _one_consult(exchange, Consult("verifier", "answer", binding=True), "strong")
+        return _alone(exchange, "verifier", "strong")
 
     def _unchecked(self, exchange: Exchange) -> Move:
         """No contract, so there is nothing to hold the draft back for: it binds, and only its failure escalates."""
         if len(exchange.steps) == 1 and self._may_escalate(exchange.ask, exchange.steps[0]):
             return Consult("verifier", "answer", binding=True)
-        route: Route = "draft" if len(exchange.steps) < 2 else "strong"
-        return _one_consult(exchange, Consult("draft", "answer", binding=True), route)
+        return _alone(exchange, "draft", "draft" if len(exchange.steps) < 2 else "strong")
 
     def _may_escalate(self, ask: Ask, step: Step) -> bool:
         """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller."""
@@ -69,12 +68,14 @@ class FirstPolicy:
                 return _best(exchange)
 
 
-def _one_consult(exchange: Exchange, consult: Consult, route: Route) -> Move:
-    """Consult once; the last step's reply is the answer, its failure the refusal."""
+def _alone(exchange: Exchange, tier: TierName, route: Route) -> Move:
+    """One tier answers for itself. Under a contract its reply is checked too, and then it does not bind."""
     if not exchange.steps:
-        return consult
+        return Consult(tier, "answer", binding=exchange.ask.contract is None)
     last = exchange.steps[-1]
-    return Refuse(last.failure) if last.failure is not None else Answer(len(exchange.steps) - 1, route)
+    if last.failure is not None:
+        return Refuse(last.failure)
+    return Answer(len(exchange.steps) - 1, route if last.passed else "unverified")
 
 
 def _best(exchange: Exchange) -> Move:

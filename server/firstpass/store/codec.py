@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from firstpass.exchange import Ask, Exchange, Message, Step
+from firstpass.exchange import Answer, Ask, Exchange, Message, Refuse, Step
 
 _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
@@ -13,7 +13,8 @@ def encode(exchange: Exchange) -> str:
     """The exchange without wire bodies, and without any text where the caller said `store: false`."""
     kept = replace(exchange, steps=tuple(_without_raw(step) for step in exchange.steps))
     if not exchange.ask.store:
-        kept = replace(kept, ask=_wordless_ask(kept.ask), steps=tuple(_wordless(step) for step in kept.steps))
+        steps = tuple(_wordless(step) for step in kept.steps)
+        kept = replace(kept, ask=_wordless_ask(kept.ask), steps=steps, ending=_wordless_ending(kept.ending))
     return _ADAPTER.dump_json(kept).decode()
 
 
@@ -27,7 +28,13 @@ def _without_raw(step: Step) -> Step:
 
 
 def _wordless_ask(ask: Ask) -> Ask:
-    return replace(ask, messages=tuple(Message(message.role, "") for message in ask.messages), metadata=None)
+    messages = tuple(Message(message.role, "") for message in ask.messages)
+    sampling = replace(ask.sampling, stop=None, suffix=None, response_format=None, logit_bias=None)
+    return replace(ask, messages=messages, sampling=sampling, user=None, metadata=None)
+
+
+def _wordless_ending(ending: Answer | Refuse | None) -> Answer | Refuse | None:
+    return Refuse(replace(ending.failure, message="")) if isinstance(ending, Refuse) else ending
 
 
 def _wordless(step: Step) -> Step:

@@ -4,6 +4,7 @@ A key reads `fp-<id>-<secret>-<crc>`: 8 hex digits to look it up by, 256 random 
 it, so that a mistyped key is told apart from a revoked one and secret scanners can be sure.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -11,6 +12,8 @@ import secrets
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from firstpass.errors import StoreFailed
 
 PREFIX = "fp"
 PEPPER_BYTES = 32
@@ -54,17 +57,28 @@ def digest(key: str, pepper: bytes) -> str:
 
 
 def load_pepper(path: Path) -> bytes:
-    """The server's own secret, made on first use with mode 0600. A copied database alone verifies no key."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    pepper = secrets.token_bytes(PEPPER_BYTES)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pepper)
+    """The server's own secret, made on first use with mode 0600. A copied database alone verifies no key.
+
+    Raises: StoreFailed for a damaged one.
+    """
+    if not path.exists():
+        _make_pepper(path)
+    pepper = path.read_bytes()
+    if len(pepper) != PEPPER_BYTES:
+        raise StoreFailed(f"{path} is damaged: it has {len(pepper)} bytes, not {PEPPER_BYTES}", part="store")
+    return pepper
+
+
+def _make_pepper(path: Path) -> None:
+    """Written whole under another name and then linked: whoever comes first wins, and nobody reads half of one."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(PEPPER_BYTES))
         file.flush()
         os.fsync(file.fileno())
-    return pepper
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 def _crc(text: str) -> str:

@@ -1,6 +1,7 @@
 """The store in one SQLite file, written through apsw, whose SQLite we choose. It knows no HTTP and no model."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from firstpass.store.migrations import MIGRATIONS
 BUSY_MILLISECONDS = 10_000
 WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
+
+INSERT = "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 T = TypeVar("T")
 
@@ -38,24 +41,36 @@ class SqliteStore:
         if not wal_is_safe(tuple(int(part) for part in version.split("."))):
             raise StoreFailed(f"SQLite {version} can lose commits; 3.51.3 or later is needed", part="store")
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        self._connection = self._do("open", lambda: apsw.Connection(str(path)))
+        self._connection = self._do("open", lambda: _opened(path))
         self._do("migrate", self._prepare)
 
     def _do(self, what: str, work: Callable[[], T]) -> T:
         with self._lock:
             try:
                 return work()
-            except (apsw.Error, ValueError) as error:
+            except (apsw.Error, OSError, ValueError) as error:
                 raise StoreFailed(f"the store could not {what}: {error}", part="store") from error
 
     def _prepare(self) -> None:
         self._connection.set_busy_timeout(BUSY_MILLISECONDS)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            self._connection.execute(f"PRAGMA {pragma}")
+        self._switch_to_wal()
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
             self._migrate()
+        self._connection.execute("COMMIT")
+
+    def _switch_to_wal(self) -> None:
+        """SQLite does not wait for its busy timeout here: two processes that make the file at once would collide."""
+        deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def _migrate(self) -> None:
         self._connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
@@ -72,8 +87,7 @@ class SqliteStore:
         return self._do(what, lambda: list(self._connection.execute(sql, values)))
 
     def append(self, exchange: Exchange) -> None:
-        row = _row(exchange)
-        self._rows("append an exchange", f"INSERT INTO exchanges VALUES ({', '.join('?' * len(row))})", *row)  # noqa: S608
+        self._do("append an exchange", lambda: self._connection.execute(INSERT, _row(exchange)))
 
     def record_departure(self, exchange_id: str, receipt: Receipt) -> None:
         sql = "INSERT INTO departures (exchange_id, host, sent_unix, bytes, sha256) VALUES (?, ?, ?, ?, ?)"
@@ -112,6 +126,13 @@ class SqliteStore:
 
     def close(self) -> None:
         self._do("close", self._connection.close)
+
+
+def _opened(path: Path) -> apsw.Connection:
+    """The file, for its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    return apsw.Connection(str(path))
 
 
 def _row(exchange: Exchange) -> tuple[Any, ...]:

@@ -41,15 +41,18 @@ class LocalDoor:
 
     async def _current_client(self) -> httpx.AsyncClient:
         endpoint = await self._engine.ensure_ready()
-        if self._client is None or endpoint != self._endpoint:
-            await self.aclose()
-            uds = str(endpoint.uds) if endpoint.uds else None
-            transport = httpx.AsyncHTTPTransport(uds=uds, limits=httpx.Limits(max_connections=None))
-            self._client = httpx.AsyncClient(
-                transport=transport, base_url=endpoint.base_url, timeout=self._timeout, trust_env=False
-            )
-            self._endpoint = endpoint
-        return self._client
+        if self._client is not None and endpoint == self._endpoint:
+            return self._client
+        uds = str(endpoint.uds) if endpoint.uds else None
+        transport = httpx.AsyncHTTPTransport(uds=uds, limits=httpx.Limits(max_connections=None))
+        client = httpx.AsyncClient(
+            transport=transport, base_url=endpoint.base_url, timeout=self._timeout, trust_env=False
+        )
+        # Both at once, before any await: two callers after a restart must not build two.
+        old, self._client, self._endpoint = self._client, client, endpoint
+        if old is not None:
+            await old.aclose()
+        return client
 
     async def aclose(self) -> None:
         if self._client is not None:

@@ -4,6 +4,8 @@ Sources: the OpenAI API reference (chat completions, completions), vLLM 0.32 `en
 """
 
 import json
+import math
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +18,17 @@ from firstpass.exchange import Ask, Reply, TierName, TokenLogprob, Usage
 from firstpass.tier import Door, Listener
 
 PATHS: Mapping[str, str] = {"chat": "chat/completions", "completion": "completions"}
+RETRY_AFTER = re.compile(r"[0-9]{1,5}")
+DEFAULT_RETRY_SECONDS = 5
+NONSENSE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+"""What reading a wire body raises where it is not of the promised shape."""
+
+LOGPROB_FLOOR = -9999.0
+"""vLLM's own stand-in for minus infinity, which JSON can not say."""
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
+BOM = b"\xef\xbb\xbf"
+
 CONTEXT_WORDS = ("context length", "context_length", "maximum model length", "max_model_len", "maximum context")
 
 
@@ -69,7 +82,7 @@ class OpenAITier:
         text = f"the {self._part} model answered {status}: {message}"
         if status in (429, 503):
             wait = response.headers.get("retry-after", "")
-            seconds = int(wait) if wait.isdigit() else 5
+            seconds = int(wait) if RETRY_AFTER.fullmatch(wait) else DEFAULT_RETRY_SECONDS
             return TierUnavailable(text, part=self._part, retry_after_seconds=seconds)
         return TierFailed(text, part=self._part)
 
@@ -80,15 +93,15 @@ class OpenAITier:
             first = answer["choices"][0]
             return Reply(
                 text=texts[0],
-                model=str(answer["model"]),
-                finish_reason=first.get("finish_reason"),
+                model=_text(answer["model"]),
+                finish_reason=_text(first.get("finish_reason")) or None,
                 usage=_usage(answer.get("usage")),
                 seconds=time.monotonic() - started,
                 logprobs=_logprobs(first.get("logprobs")),
                 others=tuple(texts[1:]),
                 raw=raw,
             )
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except NONSENSE as error:
             message = f"the {self._part} model's answer is no {ask.kind} completion"
             raise TierFailed(message, part=self._part) from error
 
@@ -114,7 +127,7 @@ class OpenAITier:
                 message, _ = _error_text(data)
                 raise TierFailed(f"the {self._part} model failed while it answered: {message}", part=self._part)
             return gathered.add(chunk, time.monotonic() - started)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except NONSENSE as error:
             raise TierFailed(f"the {self._part} model's stream is no event stream", part=self._part) from error
 
 
@@ -133,7 +146,7 @@ class _Gathered:
 
     def add(self, chunk: dict[str, Any], seconds: float) -> bool:
         """Whether the chunk is for the caller too."""
-        self.model = chunk.get("model") or self.model
+        self.model = _text(chunk.get("model")) or self.model
         if chunk.get("usage"):
             self.usage = _usage(chunk["usage"])
         for choice in chunk["choices"]:
@@ -141,14 +154,14 @@ class _Gathered:
         return bool(chunk["choices"]) or self.wants_usage
 
     def _add_choice(self, choice: dict[str, Any], seconds: float) -> None:
-        number = choice.get("index", 0)
-        text = (choice["delta"].get("content") or "") if "delta" in choice else choice["text"]
+        number = _count(choice.get("index", 0))
+        text = _text(choice["delta"].get("content") if "delta" in choice else choice["text"])
         if text and self.first_token_seconds is None:
             self.first_token_seconds = seconds
         self.texts.setdefault(number, []).append(text)
         if number == 0:
             self.logprobs.extend(_logprobs(choice.get("logprobs")))
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            self.finish_reason = _text(choice.get("finish_reason")) or self.finish_reason
 
     def reply(self, seconds: float) -> Reply:
         texts = ["".join(self.texts[number]) for number in sorted(self.texts)] or [""]
@@ -165,16 +178,32 @@ class _Gathered:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The stream's events as they stood on the wire, blank line included; comments are dropped."""
-    event: list[str] = []
-    async for line in response.aiter_lines():
-        if line:
+    """The stream's events as they stood on the wire, each with a blank line at its end; comments are dropped."""
+    event: list[bytes] = []
+    async for line in _lines(response):
+        if line and not line.startswith(b":"):
             event.append(line)
-        elif any(not part.startswith(":") for part in event):
-            yield ("\n".join(event) + "\n\n").encode()
+        elif not line and event:
+            yield b"\n".join(event) + b"\n\n"
             event = []
-        else:
-            event = []
+    if event:
+        yield b"\n".join(event) + b"\n\n"
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """HTML standard, 9.2.5: a line ends with CRLF, LF or CR and with nothing else; one leading BOM is not text."""
+    rest, first = b"", True
+    async for part in response.aiter_bytes():
+        rest += part
+        if first and len(rest) >= len(BOM):
+            rest, first = rest.removeprefix(BOM), False
+        held = rest[-1:] if rest.endswith(b"\r") else b""  # A CR may be half of a CRLF.
+        *lines, rest = LINE_END.split(rest[: len(rest) - len(held)])
+        rest += held
+        for line in lines:
+            yield line
+    for line in LINE_END.split(rest):
+        yield line
 
 
 def _data(event: bytes) -> bytes:
@@ -184,11 +213,34 @@ def _data(event: bytes) -> bytes:
 
 
 def _choice_text(choice: dict[str, Any]) -> str:
-    return (choice["message"].get("content") or "") if "message" in choice else choice["text"]
+    return _text(choice["message"].get("content") if "message" in choice else choice["text"])
+
+
+def _text(value: object) -> str:
+    """A wire string, None as an empty one; half a surrogate pair is no character. Raises: TypeError."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"a string was expected, not {type(value).__name__}")
+    return value.encode("utf-8", "replace").decode()
+
+
+def _count(value: object) -> int:
+    """Raises: TypeError for anything but a count that a database can hold."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise TypeError("a count was expected")
+    return value
+
+
+def _logprob(value: object) -> float:
+    """Raises: TypeError for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise TypeError("a log-probability was expected")
+    return max(float(value), LOGPROB_FLOOR)
 
 
 def _usage(usage: dict[str, Any] | None) -> Usage | None:
-    return Usage(usage["prompt_tokens"], usage.get("completion_tokens") or 0) if usage else None
+    return Usage(_count(usage["prompt_tokens"]), _count(usage.get("completion_tokens") or 0)) if usage else None
 
 
 def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
@@ -196,9 +248,10 @@ def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
     if not block:
         return ()
     if "content" in block:
-        return tuple(TokenLogprob(entry["token"], entry["logprob"]) for entry in block["content"] or ())
-    pairs = zip(block["tokens"], block["token_logprobs"], strict=True)
-    return tuple(TokenLogprob(token, logprob) for token, logprob in pairs if logprob is not None)
+        pairs = [(entry["token"], entry["logprob"]) for entry in block["content"] or ()]
+    else:
+        pairs = list(zip(block["tokens"], block["token_logprobs"], strict=True))
+    return tuple(TokenLogprob(_text(token), _logprob(logprob)) for token, logprob in pairs if logprob is not None)
 
 
 def _error_text(body: bytes) -> tuple[str, str | None]:
@@ -207,7 +260,9 @@ def _error_text(body: bytes) -> tuple[str, str | None]:
         error = json.loads(body)
         error = error.get("error", error)
         if isinstance(error, str):
-            return error, None
-        return str(error.get("message") or error.get("detail") or error), error.get("param")
-    except (ValueError, AttributeError):
+            return _text(error), None
+        message = error.get("message") or error.get("detail") or error
+        param = error.get("param")
+        return _text(str(message)), _text(param) if isinstance(param, str) else None
+    except NONSENSE:
         return body[:200].decode(errors="replace") or "no reason given", None

@@ -5,6 +5,7 @@ It knows ASGI and the event loop; what the bytes mean is render's.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,14 +14,17 @@ from starlette.types import Receive, Scope, Send
 
 from firstpass.cascade import Sink
 from firstpass.errors import Failure, FirstpassError
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse
+from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.web import render
+
+log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 10.0
 """Claude Code stalls after 20 s of silence; a comment line is no event to any client (HTML standard, 9.2.5)."""
 
 QUEUE_EVENTS = 256
 
+Events = asyncio.Queue[tuple[Step, bytes]]
 Runner = Callable[[Ask, Sink | None], Awaitable[Exchange]]
 Renderer = Callable[[Exchange], bytes]
 
@@ -56,23 +60,26 @@ class AnswerResponse(Response):
 
     async def _streamed(self, send: Send) -> None:
         stream = _Stream(self._ask, send)
-        queue: asyncio.Queue[tuple[Consult, bytes]] = asyncio.Queue(QUEUE_EVENTS)
+        queue: Events = asyncio.Queue(QUEUE_EVENTS)
 
-        async def sink(move: Consult, data: bytes) -> None:
-            await queue.put((move, data))
+        async def sink(step: Step, data: bytes) -> None:
+            await queue.put((step, data))
 
         run = asyncio.ensure_future(self._run(self._ask, sink))
         try:
             await self._pump(stream, queue, run)
+        except Exception as error:
+            if not stream.started:
+                raise
+            log.exception("a stream failed after its first byte")
+            await stream.fail(as_failure(error))
         finally:
             if not run.done():
                 run.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await run
 
-    async def _pump(
-        self, stream: "_Stream", queue: "asyncio.Queue[tuple[Consult, bytes]]", run: "asyncio.Future[Exchange]"
-    ) -> None:
+    async def _pump(self, stream: "_Stream", queue: Events, run: "asyncio.Future[Exchange]") -> None:
         """Forward what comes until the run is over and the queue is empty."""
         coming = asyncio.ensure_future(queue.get())
         try:
@@ -95,36 +102,39 @@ class _Stream:
     def __init__(self, ask: Ask, send: Send) -> None:
         self._ask = ask
         self._send = send
-        self._started = False
+        self.started = False
         self._forwarded = False
 
-    async def forward(self, move: Consult, data: bytes) -> None:
+    async def forward(self, step: Step, data: bytes) -> None:
         self._forwarded = True
-        await self._write(data, {"x-firstpass-route": "draft" if move.tier == "draft" else "strong"})
+        route = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
+        await self._write(data, route | _receipt_header((step.receipt,) if step.receipt else ()))
 
     async def keep_alive(self) -> None:
         await self._write(b": waiting\n\n", {})
 
     async def finish(self, exchange: Exchange) -> None:
         if isinstance(exchange.ending, Refuse):
-            await self._fail(exchange.ending.failure)
-        elif not self._forwarded:
+            await self.fail(exchange.ending.failure)
+            return
+        if not self._forwarded:
             for data in render.held_back(exchange):
                 await self._write(data, _headers(self._ask, exchange))
-        if self._started:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _fail(self, failure: Failure) -> None:
-        if self._started:
-            await self._write(render.event(render.error_body(failure, self._ask.id)), {})
+    async def fail(self, failure: Failure) -> None:
+        """The error as a status where that is still open, else as the stream's last event."""
+        if self.started:
+            data = render.event(render.error_body(failure, self._ask.id))
+            await self._send({"type": "http.response.body", "body": data, "more_body": False})
             return
         response = error_response(failure, self._ask.id)
         await self._send({"type": "http.response.start", "status": failure.status, "headers": response.raw_headers})
         await self._send({"type": "http.response.body", "body": response.body})
 
     async def _write(self, data: bytes, headers: dict[str, str]) -> None:
-        if not self._started:
-            self._started = True
+        if not self.started:
+            self.started = True
             headers = {
                 "content-type": "text/event-stream; charset=utf-8",
                 "cache-control": "no-cache",
@@ -151,9 +161,12 @@ def _headers(ask: Ask, exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
     headers = {"x-request-id": ask.id, "x-firstpass-route": exchange.ending.route}
-    if exchange.receipts:
-        headers["x-firstpass-receipt"] = ",".join(f"{receipt.host};{receipt.sha256}" for receipt in exchange.receipts)
-    return headers
+    return headers | _receipt_header(exchange.receipts)
+
+
+def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:
+    sent = ",".join(f"{receipt.host};{receipt.sha256}" for receipt in receipts)
+    return {"x-firstpass-receipt": sent} if sent else {}
 
 
 async def _disconnected(receive: Receive) -> None:

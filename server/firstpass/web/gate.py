@@ -65,7 +65,7 @@ def _check_origin(headers: Headers) -> None:
     if site is not None:
         foreign = site not in ("same-origin", "none")
     else:
-        foreign = origin is not None and urlsplit(origin).netloc != headers.get("host")
+        foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
     if foreign:
         raise Forbidden("requests from other sites' pages are not answered", code="cross_site")
 

@@ -5,24 +5,39 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import CEILINGS, Ask, Ceiling, Message, Sampling, Target, strictest
+from firstpass.exchange import Ask, Ceiling, Message, Sampling, Target, strictest
 from firstpass.web.wire import (
     UNSUPPORTED,
     ChatBody,
+    ChatMessage,
     CompletionBody,
     FirstpassOptions,
     InferBody,
     SamplingBody,
+    StreamOptions,
+    TextPart,
     Wire,
 )
 
-OPTION_HEADERS = ("contract", "egress", "session", "store")
+HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
+OPEN_FIELDS = ("logit_bias", "metadata")
+"""Objects whose keys are the caller's own."""
+
+FIELDS = {
+    name
+    for model in (ChatBody, CompletionBody, InferBody, ChatMessage, TextPart, StreamOptions, FirstpassOptions)
+    for name in model.model_fields
+}
+SCHEMA_DEPTH_LIMIT = 32
+SCHEMA_CHARACTERS_LIMIT = 16_384
+"""vLLM compiles a schema without a limit of its own; small ones can still be slow."""
 
 Body = TypeVar("Body", bound=Wire)
 
@@ -40,7 +55,15 @@ class House:
     ceiling: Ceiling
 
 
-def chat(raw: bytes, headers: Mapping[str, str], house: House, key: str | None) -> Ask:
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a request brings beside its body. key: the id of its live API key."""
+
+    headers: Headers
+    key: str | None
+
+
+def chat(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
     body = _validated(ChatBody, raw)
     if body.max_tokens is not None and body.max_completion_tokens not in (None, body.max_tokens):
@@ -50,6 +73,7 @@ def chat(raw: bytes, headers: Mapping[str, str], house: House, key: str | None) 
     for number, message in enumerate(body.messages):
         if message.name is not None:
             raise BadAsk("names of participants are not supported", param=f"messages.{number}.name")
+    _bound(body.response_format)
     sampling = _sampling(
         body,
         max_tokens=body.max_completion_tokens or body.max_tokens,
@@ -57,33 +81,26 @@ def chat(raw: bytes, headers: Mapping[str, str], house: House, key: str | None) 
         response_format=body.response_format,
     )
     messages = tuple(Message(message.role, message.text) for message in body.messages)
-    return _ask(body, "chat", messages, sampling, headers, house, key, store=body.store)
+    return _ask(body, "chat", messages, sampling, caller, house)
 
 
-def completion(raw: bytes, headers: Mapping[str, str], house: House, key: str | None) -> Ask:
+def completion(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
     body = _validated(CompletionBody, raw)
     sampling = _sampling(body, max_tokens=body.max_tokens, echo=body.echo, suffix=body.suffix)
-    return _ask(body, "completion", (Message("user", body.prompt),), sampling, headers, house, key)
+    return _ask(body, "completion", (Message("user", body.prompt),), sampling, caller, house)
 
 
-def infer(raw: bytes, headers: Mapping[str, str], house: House, key: str | None) -> Ask:
+def infer(raw: bytes, caller: Caller, house: House) -> Ask:
     """The prompt becomes a chat, as the origin meant it. Raises: BadAsk, NotFound (an unknown model)."""
     body = _validated(InferBody, raw)
     sampling = Sampling(max_tokens=body.max_tokens, temperature=body.temperature, logprobs=True)
-    messages = (Message("user", body.prompt),)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
-    return _ask(shared, "chat", messages, sampling, headers, house, key, infer=True)
+    return _ask(shared, "chat", (Message("user", body.prompt),), sampling, caller, house)
 
 
 def _validated(kind: type[Body], raw: bytes) -> Body:
-    try:
-        fields = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BadAsk(f"the body is not JSON: {error}", code="invalid_json") from error
-    if not isinstance(fields, dict):
-        raise BadAsk("the body must be a JSON object", code="invalid_json")
-    fields = {name: value for name, value in fields.items() if value is not None}
+    fields = {name: value for name, value in _object(raw).items() if value is not None}
     for name in fields:
         if name in UNSUPPORTED and name not in kind.model_fields:
             raise BadAsk(f"{name}: {UNSUPPORTED[name]}", param=name, code="unsupported_parameter")
@@ -93,15 +110,69 @@ def _validated(kind: type[Body], raw: bytes) -> Body:
         raise _first_fault(error) from error
 
 
+def _object(raw: bytes) -> dict[str, Any]:
+    """Raises: BadAsk for what is no JSON object, says one thing twice, or holds half a UTF-16 pair."""
+    try:
+        fields = json.loads(raw, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise BadAsk(f"the body is not JSON: {error}", code="invalid_json") from error
+    if not isinstance(fields, dict):
+        raise BadAsk("the body must be a JSON object", code="invalid_json")
+    try:
+        if b"\\u" in raw:
+            json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadAsk("the body holds a lone surrogate, which is no character", code="invalid_json") from error
+    return fields
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 8259, 4: names should be unique; where they are not, readers differ in which one they take."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise BadAsk(f"{repeated} stands twice in one object", param=repeated, code="invalid_json")
+    return fields
+
+
 def _first_fault(error: ValidationError) -> BadAsk:
-    """The first fault in the caller's terms; pydantic's names of union branches are left out of the path."""
+    """The first fault, by the path that the caller wrote: names of union branches are left out."""
     fault = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or part.replace("_", "").islower())
-    if fault["type"] == "extra_forbidden":
+    unknown = fault["type"] == "extra_forbidden"
+    path = _path(fault["loc"][:-1] if unknown else fault["loc"])
+    if unknown:
+        path = ".".join([*path.split("."), str(fault["loc"][-1])] if path else [str(fault["loc"][-1])])
         return BadAsk(f"unknown parameter: {path}", param=path, code="unknown_parameter")
     if fault["type"] == "missing":
         return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
     return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    kept: list[str] = []
+    for part in location:
+        if isinstance(part, int) or part in FIELDS or (kept and kept[-1] in OPEN_FIELDS):
+            kept.append(str(part))
+    return ".".join(kept)
+
+
+def _bound(schema: dict[str, Any] | None) -> None:
+    """Raises: BadAsk for a response_format that is deeper or longer than any honest one."""
+    level: list[Any] = [schema]
+    depth = 0
+    while level and depth <= SCHEMA_DEPTH_LIMIT:
+        level = [inner for value in level for inner in _inside(value)]
+        depth += 1
+    if level or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT:
+        limits = f"{SCHEMA_DEPTH_LIMIT} levels and {SCHEMA_CHARACTERS_LIMIT} characters"
+        raise BadAsk(f"response_format may have {limits}", param="response_format")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _sampling(body: SamplingBody, **own: Any) -> Sampling:
@@ -111,20 +182,16 @@ def _sampling(body: SamplingBody, **own: Any) -> Sampling:
 
 def _ask(
     body: SamplingBody,
-    kind: Any,
+    kind: Literal["chat", "completion"],
     messages: tuple[Message, ...],
     sampling: Sampling,
-    headers: Mapping[str, str],
+    caller: Caller,
     house: House,
-    key: str | None,
-    store: bool | None = None,
-    infer: bool = False,
 ) -> Ask:
-    options = _options(body.firstpass, headers)
+    options = _options(body.firstpass, caller.headers)
     if body.stream_options is not None and not body.stream:
         raise BadAsk("stream_options needs stream: true", param="stream_options")
-    if options.store is not None and store not in (None, options.store):
-        raise BadAsk("store and firstpass.store differ; give one", param="firstpass.store")
+    asked_logprobs = getattr(body, "logprobs", None)
     return Ask(
         id=f"ex_{secrets.token_hex(12)}",
         received_unix=time.time(),
@@ -137,31 +204,42 @@ def _ask(
         ceiling=_ceiling(options.egress, house),
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
-        store=next((choice for choice in (options.store, store) if choice is not None), True),
-        logprobs_required=sampling.logprobs is not None and sampling.logprobs is not False and not infer,
+        logprobs_required=asked_logprobs is not None and asked_logprobs is not False,
+        store=_store(options.store, getattr(body, "store", None)),
         session=options.session,
-        key=key,
+        key=caller.key,
         user=body.user,
         metadata=body.metadata,
     )
 
 
-def _options(options: FirstpassOptions, headers: Mapping[str, str]) -> FirstpassOptions:
-    """The body's options with the headers' beside them; two different values for one of them are a fault."""
+def _store(ours: bool | None, openai: bool | None) -> bool:
+    """`firstpass.store` and the OpenAI field mean the same. Raises: BadAsk where they differ."""
+    if None not in (ours, openai) and ours != openai:
+        raise BadAsk("store and firstpass.store differ; give one", param="firstpass.store")
+    return next((choice for choice in (ours, openai) if choice is not None), True)
+
+
+def _options(options: FirstpassOptions, headers: Headers) -> FirstpassOptions:
+    """The body's options with the headers' beside them. A typo in either must not lift a limit, so all is checked."""
     given: dict[str, Any] = {}
-    for name in OPTION_HEADERS:
-        header, value = f"x-firstpass-{name}", headers.get(f"x-firstpass-{name}")
-        if value is None:
+    for header, value in headers.items():
+        if not header.startswith(HEADER):
             continue
-        if name == "store":
-            given[name] = _flag(header, value)
-        else:
-            given[name] = value
+        name = header.removeprefix(HEADER)
+        if name not in FirstpassOptions.model_fields:
+            raise BadAsk(f"unknown header {header}", param=header, code="unknown_parameter")
+        if name in given:
+            raise BadAsk(f"the header {header} stands twice", param=header)
+        given[name] = _flag(header, value) if name == "store" else value
         if getattr(options, name) not in (None, given[name]):
             raise BadAsk(f"the header {header} and firstpass.{name} differ; give one", param=header)
-    if given.get("egress", "any") not in CEILINGS:
-        raise BadAsk(f"x-firstpass-egress must be one of {', '.join(CEILINGS)}", param="x-firstpass-egress")
-    return options.model_copy(update=given)
+    try:
+        return FirstpassOptions.model_validate(options.model_dump() | given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        header = f"{HEADER}{fault['loc'][0]}"
+        raise BadAsk(f"{header}: {fault['msg']}", param=header) from error
 
 
 def _flag(header: str, value: str) -> bool:

@@ -119,4 +119,4 @@ def infer(exchange: Exchange) -> bytes:
 
 
 def _dump(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return json.dumps(fields, separators=(",", ":")).encode()

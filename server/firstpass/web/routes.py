@@ -1,7 +1,7 @@
 """The routes: read a body, parse it to an Ask, hand it on. They know the backend's few methods, nothing behind them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,9 +27,9 @@ from firstpass.web import parse, render
 from firstpass.web.answer import AnswerResponse, Renderer, as_failure, error_response
 from firstpass.web.gate import Authenticate, Gate, Rules
 from firstpass.web.metrics import Metrics
-from firstpass.web.parse import House
+from firstpass.web.parse import Caller, House
 
-Parser = Callable[[bytes, Mapping[str, str], House, str | None], Ask]
+Parser = Callable[[bytes, Caller, House], Ask]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def build(
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
-    app = FastAPI(title="Firstpass", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="Firstpass", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     app.add_middleware(Gate, rules=rules, authenticate=authenticate)
     _add_errors(app)
     _add_asks(app, backend, limits)
@@ -80,7 +80,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
     def route(path: str, parser: Parser, renderer: Renderer) -> None:
         async def handle(request: Request) -> Response:
             raw = await _body(request, limits)
-            ask = parser(raw, request.headers, backend.house, request.scope["state"]["key"])
+            ask = parser(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
             return AnswerResponse(ask, backend.run, renderer)
 
         app.add_api_route(path, handle, methods=["POST"], response_model=None)
