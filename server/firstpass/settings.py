@@ -67,7 +67,9 @@ class EngineSettings(Section):
         None, description="For kind external: a server on this machine, as http://127.0.0.1:PORT/v1 or unix:/path."
     )
     context_tokens: int | None = Field(None, gt=0, description="Shorter context than the model's own.")
-    threads: int | None = Field(None, gt=0, description="CPU threads; as many as there are cores by default.")
+    threads: int | None = Field(
+        None, gt=0, description="CPU threads; by default one for a small model, else one a core."
+    )
     start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
     reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
     extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")

@@ -1,6 +1,7 @@
 """What engines are started with. Starts none."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from firstpass import engine
 from firstpass.engine import EngineSpec
 from firstpass.engine.cache_size import cache_blocks, cache_bytes
-from firstpass.engine.recipe import recipe_for
+from firstpass.engine.recipe import recipe_for, thread_count
 from firstpass.engine.vllm import VllmRecipe
 from firstpass.errors import BadSettings
 
@@ -94,3 +95,10 @@ def test_a_directory_without_a_config_is_a_bad_setting(tmp_path: Path) -> None:
 def test_an_engine_without_a_model_is_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="model directory"):
         engine.build(EngineSpec(name="m", kind="vllm", data_dir=tmp_path))
+
+
+@pytest.mark.parametrize(("megabytes", "one"), [(16, True), (65, False), (0, False)])
+def test_a_small_model_gets_one_thread(model_dir: Path, megabytes: int, one: bool) -> None:
+    with (model_dir / "model.safetensors").open("wb") as file:
+        file.truncate(megabytes * 2**20)
+    assert thread_count(spec_of(model_dir)) == (1 if one else len(os.sched_getaffinity(0)))

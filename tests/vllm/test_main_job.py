@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -192,6 +193,7 @@ def test_quickstart_does_the_main_job_once(tmp_path: Path, live: Live) -> None:
     environment = live.environment | {
         "FIRSTPASS_SERVER__PORT": str(free_port()),
         "FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data"),
+        "FIRSTPASS_VENV": sys.prefix,
     }
     command = [str(ROOT / "scripts" / "quickstart"), "--once"]
     done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, timeout=300, check=False)

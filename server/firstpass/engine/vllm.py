@@ -73,14 +73,12 @@ class VllmRecipe:
 
         VLLM_ENABLE_V1_MULTIPROCESSING=0 puts the worker into the engine process: one process less (7 s, 500 MB).
         TORCHDYNAMO_DISABLE=1 keeps the sampler from compiling C++ at the first request with logprobs (10 s).
-        OMP_WAIT_POLICY=passive: beside one busy neighbour, threads that spin while they wait halt each other.
         `nobind`, because `auto` reserves a core for the scheduler and serves on one of two.
         """
         return {
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "TORCHDYNAMO_DISABLE": "1",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": str(thread_count(self._spec)),
             "TMPDIR": str(scratch),
         }
