@@ -11,12 +11,11 @@ import pytest
 
 from tests.unit.test_cascade import DIFF
 from tests.vllm.conftest import Live, assert_gone, living
-from tests.vllm.test_main_job import summary
+from tests.vllm.test_main_job import LONG, summary
 
 pytestmark = pytest.mark.vllm
 
 RECOVERY_SECONDS = 60.0
-LONG = {"model": "local", "messages": [{"role": "user", "content": "x"}], "max_tokens": 3500, "temperature": 1.0}
 
 
 def engine_core(live: Live) -> psutil.Process:
