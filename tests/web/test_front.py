@@ -90,6 +90,36 @@ def test_a_checked_answer_streams_whole_once_it_is_accepted(front: Front) -> Non
     assert response.headers["x-firstpass-route"] == "draft"
 
 
+def test_a_held_back_stream_is_kept_alive(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstpass.web.answer.KEEPALIVE_SECONDS", 0.1)
+
+    def slow(body: dict[str, Any]) -> str:
+        time.sleep(0.5)
+        return NAMES
+
+    with front(slow) as client:
+        response = client.post("/v1/chat/completions", json=SUMMARY | {"stream": True})
+    assert response.text.startswith(": waiting\n\n") and response.text.endswith("data: [DONE]\n\n")
+    assert "createSession" in response.text
+
+
+def test_a_failure_after_the_first_byte_is_the_stream_s_last_event(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstpass.web.answer.KEEPALIVE_SECONDS", 0.1)
+
+    def fails(body: dict[str, Any]) -> str:
+        if body["messages"][0]["content"] != "ready?":
+            time.sleep(0.5)
+            raise ValueError("planned")
+        return "warm"
+
+    with front(fails) as client:
+        response = client.post("/v1/chat/completions", json=SUMMARY | {"stream": True})
+    last = json.loads(response.text.splitlines()[-2].removeprefix("data: "))
+    assert response.status_code == 200 and last["error"]["part"] == "draft"
+
+
 def test_every_exchange_is_recorded_the_refused_ones_too(front: Front, tmp_path: Path) -> None:
     with front(says(NAMES)) as client:
         answered = client.post("/v1/chat/completions", json=SUMMARY)
