@@ -32,6 +32,9 @@ Diff:
 MAX_TOKENS = 512
 """Where the caller sets no limit; a small model that repeats itself has to end somewhere."""
 
+SHOWN_CHARACTERS = 80
+"""Of a name in a message: a model that repeats itself makes names without end."""
+
 _INSTRUCTION = PROMPT.partition("\n\nDiff:")[0]
 _VERIFY = """{instruction}
 
@@ -140,7 +143,8 @@ def _prose(sections: Sections, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _hallucinated(section: SectionName, written: str, subject: str) -> Finding:
-    message = f"{section} names {written}, which does not occur in the diff"
+    shown = written if len(written) <= SHOWN_CHARACTERS else f"{written[:SHOWN_CHARACTERS]}..."
+    message = f"{section} names {shown}, which does not occur in the diff"
     return Finding("hallucinated", "fail", message, section, subject)
 
 
