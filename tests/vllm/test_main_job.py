@@ -182,6 +182,8 @@ def test_many_at_once_are_all_answered(live: Live) -> None:
 
 def test_no_socket_leaves_the_machine_under_local_only(live: Live) -> None:
     """Every address that its processes asked libc for since the start, and every connection the kernel knows of."""
+    if "LD_PRELOAD" not in live.environment:
+        pytest.skip("there is no C compiler to build the spy with")
     remote = set()
     asking = threading.Thread(target=lambda: [summary(live, SAMPLE) for _ in range(3)])
     asking.start()
