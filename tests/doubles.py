@@ -12,6 +12,19 @@ from firstpass.errors import FirstpassError
 from firstpass.exchange import Ask, Reply, Usage
 from firstpass.tier import Listener
 
+DIFF = """diff --git a/auth.py b/auth.py
+--- a/auth.py
++++ b/auth.py
+@@ -1,3 +1,4 @@
+ def login(user):
+     check(user)
++    s = createSession(user)
+     return user
+"""
+OMITS = "Summary: Log the user in.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"
+NAMES = "Summary: Create a session at login.\nCalls:\n- createSession()\nTODOs:\n- none\nActions:\n- none"
+"""A change that adds a call, an answer that omits it (the origin's failing case), and one that does not."""
+
 
 def reply(text: str, *, model: str = "double", finish_reason: str = "stop") -> Reply:
     """A whole reply with the wire body that a real server would have sent."""
@@ -45,6 +58,11 @@ def _stream(model: str, text: str) -> str:
 
 
 Answerer = Callable[[dict[str, Any]], str]
+
+
+def says(text: str) -> Answerer:
+    """Answers everything with `text`."""
+    return lambda body: text
 
 
 def openai_app(answer: Answerer) -> Any:

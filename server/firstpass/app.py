@@ -19,6 +19,7 @@ from firstpass.errors import BadSettings, Busy, FirstpassError
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.settings import Settings, VerifierSettings
+from firstpass.store import Store
 from firstpass.store.keys import key_id, load_pepper, matches
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
@@ -44,7 +45,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._store = SqliteStore(settings.server.store_path)
+        self._store: Store = SqliteStore(settings.server.store_path)
         self._pepper = load_pepper(settings.server.pepper_path)
         self._engine = build_engine(settings)
         self._local = LocalDoor(self._engine, settings.engine.reply_seconds)

@@ -1,6 +1,5 @@
 """The command line of Firstpass: serve a model, ask it, read the record, make keys."""
 
-import contextlib
 import json
 import logging
 import os
@@ -8,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.table import Column, Table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.settings import Settings, load
+from firstpass.store import Store
 from firstpass.store.codec import encode
 from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
@@ -75,7 +75,7 @@ def serve(
 
 def run(server: "uvicorn.Server") -> None:
     """Until a signal ends it. uvicorn raises the signal again when it is done; for Ctrl-C that is no error."""
-    with contextlib.suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt):
         server.run()
 
 
@@ -325,7 +325,7 @@ def _public(record: KeyRecord) -> dict[str, Any]:
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[SqliteStore]:
+def _store(settings: Settings) -> Iterator[Store]:
     store = SqliteStore(settings.server.store_path)
     try:
         yield store

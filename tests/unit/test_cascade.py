@@ -14,19 +14,7 @@ from firstpass.errors import TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
-from tests.doubles import ScriptedTier
-
-DIFF = """diff --git a/auth.py b/auth.py
---- a/auth.py
-+++ b/auth.py
-@@ -1,3 +1,4 @@
- def login(user):
-     check(user)
-+    s = createSession(user)
-     return user
-"""
-OMITS = "Summary: Log the user in.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"
-NAMES = "Summary: Create a session at login.\nCalls:\n- createSession()\nTODOs:\n- none\nActions:\n- none"
+from tests.doubles import DIFF, NAMES, OMITS, ScriptedTier
 
 
 def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:

@@ -13,7 +13,7 @@ import pytest
 
 from firstpass.contract.pr_summary import parse_answer
 from tests.conftest import Front
-from tests.unit.test_cascade import DIFF, OMITS
+from tests.doubles import DIFF, OMITS
 from tests.vllm.conftest import Live, free_port
 
 pytestmark = pytest.mark.vllm

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.unit.test_cascade import DIFF
+from tests.doubles import DIFF
 from tests.vllm.conftest import living
 from tests.vllm.test_main_job import summary
 

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.unit.test_cascade import DIFF
+from tests.doubles import DIFF
 from tests.vllm.conftest import Live, assert_gone, living
 from tests.vllm.test_main_job import LONG, summary
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Front
-from tests.unit.test_cascade import DIFF, NAMES, OMITS
-from tests.web.test_front import says
+from tests.doubles import DIFF, NAMES, OMITS, says
 
 
 def firstpass(*arguments: str, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[bytes]:

@@ -14,8 +14,7 @@ from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, serving
-from tests.doubles import openai_app
-from tests.unit.test_cascade import DIFF, NAMES, OMITS
+from tests.doubles import DIFF, NAMES, OMITS, openai_app, says
 
 CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": "hello"}]}
 SUMMARY: dict[str, Any] = {
@@ -23,10 +22,6 @@ SUMMARY: dict[str, Any] = {
     "messages": [{"role": "user", "content": DIFF}],
     "firstpass": {"contract": "pr-summary"},
 }
-
-
-def says(text: str) -> Any:
-    return lambda body: text
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -59,9 +59,10 @@ def gather(diff: str) -> Evidence:
 def _calls(files: tuple[FileDiff, ...], kind: LineKind, allowance: Allowance) -> Iterator[str]:
     for file in files:
         language = _language(file)
-        for hunk in file.hunks if language else ():
-            lines = hunk.after if kind == "added" else hunk.before
-            yield from calls_in(language, lines, kind, allowance) if language else ()
+        if language is None:
+            continue
+        for hunk in file.hunks:
+            yield from calls_in(language, hunk.after if kind == "added" else hunk.before, kind, allowance)
 
 
 def _language(file: FileDiff) -> LanguageName | None:

@@ -19,6 +19,7 @@ LONGEST_LINE = 2_000
 """Characters; a longer line is generated or minified, and is left out."""
 
 _ECMASCRIPT = frozenset(("require", "String", "Number", "Boolean", "parseInt", "parseFloat"))
+_ECMASCRIPT_RESERVED = frozenset(("async", "for", "function", "if", "switch", "while"))
 _GO_FUNCTIONS = frozenset(
     ("append", "cap", "close", "copy", "delete", "len", "make", "new", "panic", "print", "println", "recover")
 )
@@ -39,9 +40,9 @@ PROVIDED: dict[LanguageName, frozenset[str]] = {
 }
 _RESERVED: dict[LanguageName, frozenset[str]] = {
     "python": frozenset(),
-    "javascript": frozenset(("async", "for", "function", "if", "switch", "while")),
-    "typescript": frozenset(("async", "for", "function", "if", "switch", "while")),
-    "tsx": frozenset(("async", "for", "function", "if", "switch", "while")),
+    "javascript": _ECMASCRIPT_RESERVED,
+    "typescript": _ECMASCRIPT_RESERVED,
+    "tsx": _ECMASCRIPT_RESERVED,
     "go": frozenset(("func", "if", "switch")),
     "rust": frozenset(("fn", "if", "match", "while")),
     "java": frozenset(("catch", "for", "if", "super", "switch", "synchronized", "this", "while")),

@@ -21,10 +21,11 @@ class Frame(NamedTuple):
 _DEEPEST = 24
 """Levels of nesting that a frame restores; deeper code is read as it stands."""
 
+_ECMASCRIPT_BLOCKS = (("{",), ("class X {", "f() {", "{"), ("x = {",), ("x = {", "f() {", "{"))
 _BLOCKS: dict[LanguageName, tuple[tuple[str, ...], ...]] = {
-    "javascript": (("{",), ("class X {", "f() {", "{"), ("x = {",), ("x = {", "f() {", "{")),
-    "typescript": (("{",), ("class X {", "f() {", "{"), ("x = {",), ("x = {", "f() {", "{")),
-    "tsx": (("{",), ("class X {", "f() {", "{"), ("x = {",), ("x = {", "f() {", "{")),
+    "javascript": _ECMASCRIPT_BLOCKS,
+    "typescript": _ECMASCRIPT_BLOCKS,
+    "tsx": _ECMASCRIPT_BLOCKS,
     "go": (("func f() {", "{"), ("var x = T{", "{"), ("type T struct {",)),
     "rust": (("fn f() {", "{"), ("impl X {", "fn f() {", "{"), ("struct X {",)),
     "java": (("class X {", "void f() {", "{"), ("class X {", "class Y {", "void f() {", "{"), ("{",)),

@@ -55,8 +55,7 @@ class AnswerResponse(Response):
         if isinstance(exchange.ending, Refuse):
             await error_response(exchange.ending.failure, self._ask.id)(scope, receive, send)
             return
-        headers = _headers(self._ask, exchange)
-        await Response(self._renderer(exchange), 200, headers, "application/json")(scope, receive, send)
+        await Response(self._renderer(exchange), 200, _headers(exchange), "application/json")(scope, receive, send)
 
     async def _streamed(self, send: Send) -> None:
         stream = _Stream(self._ask, send)
@@ -118,8 +117,9 @@ class _Stream:
             await self.fail(exchange.ending.failure)
             return
         if not self._forwarded:
+            headers = _headers(exchange)
             for data in render.held_back(exchange):
-                await self._write(data, _headers(self._ask, exchange))
+                await self._write(data, headers)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, failure: Failure) -> None:
@@ -157,10 +157,10 @@ def as_failure(error: Exception) -> Failure:
     return error.failure if isinstance(error, FirstpassError) else FirstpassError("internal error").failure
 
 
-def _headers(ask: Ask, exchange: Exchange) -> dict[str, str]:
+def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
-    headers = {"x-request-id": ask.id, "x-firstpass-route": exchange.ending.route}
+    headers = {"x-request-id": exchange.ask.id, "x-firstpass-route": exchange.ending.route}
     return headers | _receipt_header(exchange.receipts)
 
 

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -139,22 +139,22 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _first_fault(error: ValidationError) -> BadAsk:
     """The first fault, by the path that the caller wrote: names of union branches are left out."""
     fault = error.errors(include_url=False)[0]
-    unknown = fault["type"] == "extra_forbidden"
-    path = _path(fault["loc"][:-1] if unknown else fault["loc"])
-    if unknown:
-        path = ".".join([*path.split("."), str(fault["loc"][-1])] if path else [str(fault["loc"][-1])])
+    if fault["type"] == "extra_forbidden":
+        *outer, name = fault["loc"]
+        path = ".".join([*_written(outer), str(name)])
         return BadAsk(f"unknown parameter: {path}", param=path, code="unknown_parameter")
+    path = ".".join(_written(fault["loc"]))
     if fault["type"] == "missing":
         return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
     return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _written(location: Sequence[int | str]) -> list[str]:
     kept: list[str] = []
     for part in location:
         if isinstance(part, int) or part in FIELDS or (kept and kept[-1] in OPEN_FIELDS):
             kept.append(str(part))
-    return ".".join(kept)
+    return kept
 
 
 def _bound(schema: dict[str, Any] | None) -> None:
