@@ -182,22 +182,22 @@ def build_engine(settings: Settings) -> Engine:
         named = wanted.model if "model" in wanted.model_fields_set else None
         data_dir = settings.server.data_dir
         return engine.build(EngineSpec("external", kind, data_dir, url=wanted.url, served_name=named))
-    card = catalogue.find(wanted.model)
-    if card.name in ROUTES:
-        raise BadSettings(f"engine.model: {card.name} is the name of a route; give the model another")
-    if wanted.context_tokens and wanted.context_tokens > card.context_tokens:
-        raise BadSettings(f"engine.context_tokens: {card.name} holds {card.context_tokens} at most")
-    if damaged := catalogue.flipped(card):
-        raise BadSettings(f"engine.model: {card.name} is damaged: {', '.join(damaged)} differ from the card")
+    model = catalogue.find(wanted.model, settings.models_dir)
+    if model.name in ROUTES:
+        raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")
+    if wanted.context_tokens and wanted.context_tokens > model.context_tokens:
+        raise BadSettings(f"engine.context_tokens: {model.name} holds {model.context_tokens} at most")
+    if damaged := catalogue.flipped(model):
+        raise BadSettings(f"engine.model: {model.name} is damaged: {', '.join(damaged)} differ from the record")
     return engine.build(
         EngineSpec(
-            name=card.name,
+            name=model.name,
             kind=kind,
-            model_dir=card.directory,
-            context_tokens=wanted.context_tokens or card.context_tokens,
+            model_dir=model.directory,
+            context_tokens=wanted.context_tokens or model.context_tokens,
             threads=wanted.threads,
             data_dir=settings.server.data_dir,
-            extra_args=wanted.extra_args,
+            extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
             start_deadline_seconds=wanted.start_deadline_seconds,
         )
     )

@@ -1,4 +1,4 @@
-"""The command line of Firstpass: serve a model, ask it, read the record, make keys."""
+"""The command line of Firstpass: serve a model, ask it, read the record, make keys, look after the models."""
 
 import json
 import logging
@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
+from firstpass.cli_models import models
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.settings import Settings, load
@@ -26,6 +24,7 @@ from firstpass.store import Store
 from firstpass.store.codec import encode
 from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
+from firstpass.terminal import AsJson, Config, err, fail, out, print_table, table
 
 if TYPE_CHECKING:
     import uvicorn
@@ -35,18 +34,11 @@ ASK_SECONDS = 600.0
 DRAIN_SECONDS = 30
 LIST_LIMIT = 100_000
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-TABLE_WIDTH = 200
-"""Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the server listens beyond loopback.")
 app.add_typer(keys, name="keys")
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Config = Annotated[Path | None, typer.Option("--config", help="A TOML settings file.", exists=True, dir_okay=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+app.add_typer(models, name="models")
 
 
 def main() -> None:
@@ -54,7 +46,7 @@ def main() -> None:
     try:
         app()
     except (FirstpassError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -116,7 +108,7 @@ def _overridden(host: str | None, port: int | None) -> dict[str, str]:
 def _require_a_key(settings: Settings) -> None:
     with _store(settings) as store:
         if not any(key.revoked_unix is None for key in store.list_keys()):
-            _fail("API keys are required here and there is none yet: make one with `firstpass keys create NAME`")
+            fail("API keys are required here and there is none yet: make one with `firstpass keys create NAME`")
 
 
 @app.command()
@@ -144,13 +136,13 @@ def ask(
         typer.echo(response.text)
         raise typer.Exit(0 if response.is_success else 1)
     if not response.is_success:
-        _fail(_error_message(response))
+        fail(_error_message(response))
     print_answer(response)
 
 
 def _stdin() -> bytes:
     if sys.stdin is None:
-        _fail("there is neither a prompt nor an open stdin")
+        fail("there is neither a prompt nor an open stdin")
     if sys.stdin.isatty():
         err.print("reading from the terminal; end with Ctrl-D")
     return sys.stdin.buffer.read()
@@ -171,9 +163,9 @@ def _post(url: str, body: dict[str, Any], api_key: str | None) -> httpx.Response
     try:
         return httpx.post(url, json=body, headers=headers, timeout=ASK_SECONDS, trust_env=False)
     except (httpx.InvalidURL, UnicodeError) as error:
-        _fail(f"bad URL or API key: {error}")
+        fail(f"bad URL or API key: {error}")
     except httpx.HTTPError as error:
-        _fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
+        fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
 
 
 def _error_message(response: httpx.Response) -> str:
@@ -217,7 +209,7 @@ def history(
             return
         exchange = store.read(exchange_id)
     if exchange is None:
-        _fail(f"no exchange {exchange_id} in the record")
+        fail(f"no exchange {exchange_id} in the record")
     _show(exchange, as_json)
 
 
@@ -225,11 +217,11 @@ def _list(exchanges: list[Exchange], as_json: bool) -> None:
     if as_json:
         typer.echo("[" + ",\n".join(encode(exchange) for exchange in exchanges) + "]")
         return
-    table = _table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
+    rows = table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
     for exchange in exchanges:
         tokens = sum(step.reply.usage.completion_tokens for step in exchange.steps if step.reply and step.reply.usage)
         ask_ = exchange.ask
-        table.add_row(
+        rows.add_row(
             _time(ask_.received_unix),
             ask_.id,
             escape(ask_.model),
@@ -239,11 +231,7 @@ def _list(exchanges: list[Exchange], as_json: bool) -> None:
             str(tokens),
             f"{exchange.seconds or 0:.3f}",
         )
-    Console(width=TABLE_WIDTH).print(table)
-
-
-def _table(*names: str) -> Table:
-    return Table(*(Column(name, no_wrap=True) for name in names), box=None)
+    print_table(rows)
 
 
 def _show(exchange: Exchange, as_json: bool) -> None:
@@ -304,11 +292,11 @@ def list_keys(config: Config = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_public(record) for record in records]))
         return
-    table = _table("id", "name", "created", "revoked")
+    rows = table("id", "name", "created", "revoked")
     for record in records:
         revoked = _time(record.revoked_unix) if record.revoked_unix else "-"
-        table.add_row(record.id, escape(record.name), _time(record.created_unix), revoked)
-    Console(width=TABLE_WIDTH).print(table)
+        rows.add_row(record.id, escape(record.name), _time(record.created_unix), revoked)
+    print_table(rows)
 
 
 @keys.command("revoke")
@@ -316,7 +304,7 @@ def revoke_key(key: Annotated[str, typer.Argument(help="The key's id.")], config
     """End a key at once, on every front that shares the store."""
     with _store(load(config)) as store:
         if not store.revoke_key(key, time.time()):
-            _fail(f"no live key {key}")
+            fail(f"no live key {key}")
     err.print(f"revoked {key}")
 
 
@@ -335,8 +323,3 @@ def _store(settings: Settings) -> Iterator[Store]:
 
 def _time(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _fail(message: str) -> NoReturn:
-    err.print(f"[red]firstpass:[/] {escape(message)}")
-    raise SystemExit(1)

@@ -15,6 +15,7 @@ FirstpassError
 │   ├── TierUnavailable 503   it is not running (yet); Retry-After says when to come back
 │   └── TierTimedOut 504
 ├── Abandoned 499             the caller went away; recorded, never sent
+├── PullFailed (no status)    a model was not fetched: the hub, the way to it, or bytes that are not the recorded ones
 └── BadSettings (no status)   the configuration; ends the process at start
 """
 
@@ -131,6 +132,10 @@ class TierUnavailable(TierFailed):
 class TierTimedOut(TierFailed):
     status = 504
     code = "tier_timed_out"
+
+
+class PullFailed(FirstpassError):
+    code = "pull_failed"
 
 
 class BadSettings(FirstpassError):

@@ -63,6 +63,9 @@ class EngineSettings(Section):
         "firstpass-draft-8m",
         description="A catalogue name or a model directory; the name there for kind external.",
     )
+    models_dir: Path | None = Field(
+        None, description="Where `firstpass models pull` puts models; by default `models` in server.data_dir."
+    )
     url: str | None = Field(
         None, description="For kind external: a server on this machine, as http://127.0.0.1:PORT/v1 or unix:/path."
     )
@@ -129,6 +132,10 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     verifier: VerifierSettings | None = None
     policy: PolicySettings = PolicySettings()
+
+    @property
+    def models_dir(self) -> Path:
+        return self.engine.models_dir or self.server.data_dir / "models"
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -1,7 +1,7 @@
 """The only door out of the machine: the ceiling is checked again, the record is written, then the bytes go.
 
-It knows no contract and no dialect: bytes in, a response out. No other module may open a socket that can leave the
-machine.
+It knows no contract and no dialect: bytes in, a response out. No module outside this package may open a socket that can
+leave the machine; inside it `hub` is the other one, which fetches models and carries no prompt.
 """
 
 import hashlib

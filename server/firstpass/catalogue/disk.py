@@ -1,0 +1,124 @@
+"""Model directories: is this one, which bytes does it hold, what did a pull write down. It knows no catalogue."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from firstpass.errors import BadSettings
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+WEIGHTS = "*.safetensors"
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json", "vocab.txt")
+LOCK = "pulled.json"
+DIGEST_CHUNK_BYTES = 2**20
+
+Damage = Literal["missing", "differs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file that a pull brought: its size and its hex digest."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a pull wrote down beside the weights; a second pull and `verify` hold it to that.
+
+    revision: the commit that the card's revision stood for.
+    complete: false while files are still on their way.
+    """
+
+    card: str
+    repository: str
+    revision: str
+    files: Mapping[str, Held] = field(default_factory=dict)
+    complete: bool = False
+
+
+def read_lock(directory: Path) -> Lock | None:
+    """None where nothing was pulled to. Raises: BadSettings that names the file."""
+    path = directory / LOCK
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return Lock(**said | {"files": {name: Held(**held) for name, held in said["files"].items()}})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadSettings(f"{path}: not written by `firstpass models pull`: {error}") from error
+
+
+def write_lock(directory: Path, lock: Lock) -> None:
+    fresh = directory / f"{LOCK}.new"
+    fresh.write_text(json.dumps(asdict(lock), indent=2) + "\n", encoding="utf-8")
+    fresh.replace(directory / LOCK)
+
+
+def context_of(directory: Path) -> int:
+    """The longest context in tokens that a directory's config.json allows, once the rest of a model is there too.
+
+    Raises: BadSettings that names the file which is missing or broken.
+    """
+    config = _object(directory / CONFIG)
+    _require_tokenizer(directory)
+    _require_weights(directory)
+    text = config.get("text_config") or config
+    context = text.get("max_position_embeddings") if isinstance(text, dict) else None
+    if not isinstance(context, int) or context <= 0:
+        raise BadSettings(f"engine.model: {directory / CONFIG} has no max_position_embeddings")
+    return context
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadSettings(f"engine.model: {path.parent} is no model directory: it has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"engine.model: {path} can not be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadSettings(f"engine.model: {path} holds no JSON object")
+    return value
+
+
+def _require_tokenizer(directory: Path) -> None:
+    if not any((directory / name).is_file() for name in TOKENIZERS):
+        raise BadSettings(f"engine.model: {directory} has no tokenizer: none of {', '.join(TOKENIZERS)}")
+
+
+def _require_weights(directory: Path) -> None:
+    """Only safetensors: a pickled checkpoint (*.bin, *.pt) is code, and a model's own code is never run."""
+    if not any(directory.glob(WEIGHTS)):
+        raise BadSettings(f"engine.model: {directory} has no weights: no {WEIGHTS}")
+    if (directory / INDEX).is_file():
+        shards = _object(directory / INDEX).get("weight_map")
+        if not isinstance(shards, dict):
+            raise BadSettings(f"engine.model: {directory / INDEX} has no weight_map")
+        for name in sorted({str(shard) for shard in shards.values()}):
+            if not (directory / name).is_file():
+                raise BadSettings(f"engine.model: {directory / name} is missing: {INDEX} names it")
+
+
+def damage(directory: Path, sha256: Mapping[str, str]) -> dict[str, Damage]:
+    """The files that are missing or whose bytes are not the recorded ones. Reads every byte."""
+    found: dict[str, Damage] = {}
+    for name, digest in sha256.items():
+        if not (directory / name).is_file():
+            found[name] = "missing"
+        elif sha256_of(directory / name) != digest:
+            found[name] = "differs"
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(DIGEST_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

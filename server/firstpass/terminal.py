@@ -1,0 +1,31 @@
+"""What the commands share when they talk to a person: two consoles, tables, an error's line. It knows no command."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+TABLE_WIDTH = 200
+"""Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Config = Annotated[Path | None, typer.Option("--config", help="A TOML settings file.", exists=True, dir_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def table(*names: str) -> Table:
+    return Table(*(Column(name, no_wrap=True) for name in names), box=None)
+
+
+def print_table(rows: Table) -> None:
+    Console(width=TABLE_WIDTH).print(rows)
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    err.print(f"[red]firstpass:[/] {escape(message)}")
+    raise SystemExit(status)
