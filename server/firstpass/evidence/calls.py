@@ -88,10 +88,8 @@ def _calls_in_piece(
     reading = read(language, "\n".join(line.text for line in lines), wanted, allowance)
     if reading is None:
         return
-    with allowance.charged():
-        nodes = _call_names(grammar(language), reading.tree)
     left_out = PROVIDED[language] | _RESERVED[language]
-    for node in nodes:
+    for node in _call_names(grammar(language), reading.tree):
         name = (node.text or b"").decode("utf-8", "replace")
         if node.start_point[0] - reading.offset in wanted and name not in left_out:
             yield name

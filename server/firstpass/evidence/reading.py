@@ -7,8 +7,6 @@ children, and crashes when it is cancelled: so pieces are small, and the clock i
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,39 +33,39 @@ class Reading(NamedTuple):
 
 @dataclass(slots=True)
 class Allowance:
-    """How much processor time reading may still take, in seconds of this thread; once spent, pieces go unread."""
+    """How much processor time reading may take, in seconds of this thread; once spent, pieces go unread.
+
+    Reading the processor clock is a system call, 100 microseconds on some virtual machines. Processor time never runs
+    faster than the wall's, so it is read only when the wall's clock says that it may have run out.
+    """
 
     seconds: float
+    _started: float = field(default_factory=time.thread_time)
+    _safe_until: float = 0.0
     _parsers: dict[LanguageName, tree_sitter.Parser] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._safe_until = time.monotonic() + self.seconds
 
     @property
     def spent(self) -> bool:
-        return self.seconds <= 0
+        now = time.monotonic()
+        if now < self._safe_until:
+            return False
+        left = self.seconds - (time.thread_time() - self._started)
+        self._safe_until = now + max(left, 0.0)
+        return left <= 0
 
     def parse(self, language: LanguageName, text: bytes) -> tree_sitter.Tree | None:
         """The tree, or None when the allowance runs out first."""
-        end = time.thread_time() + self.seconds
-
-        def out_of_time(_offset: int, _has_error: bool) -> bool:
-            return time.thread_time() > end
-
         parser = self._parsers.get(language)
         if parser is None:
             parser = self._parsers[language] = tree_sitter.Parser(grammar(language).language)
         try:
-            return parser.parse(lambda at, _: text[at:], progress_callback=out_of_time)
+            return parser.parse(lambda at, _: text[at:], progress_callback=lambda _offset, _has_error: self.spent)
         except ValueError:  # "Parsing failed": the callback stopped it
             parser.reset()
             return None
-
-    @contextmanager
-    def charged(self) -> Iterator[None]:
-        """What runs inside is paid from the allowance."""
-        started = time.thread_time()
-        try:
-            yield
-        finally:
-            self.seconds -= time.thread_time() - started
 
 
 def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance) -> Reading | None:
@@ -93,9 +91,8 @@ def _framed(
     if allowance.spent:
         return None
     framed = "\n".join((*frame.before, text, *frame.after, ""))
-    with allowance.charged():
-        tree = allowance.parse(language, framed.encode("utf-8", "replace"))
-        return _judged(language, tree, len(frame.before), wanted) if tree else None
+    tree = allowance.parse(language, framed.encode("utf-8", "replace"))
+    return _judged(language, tree, len(frame.before), wanted) if tree else None
 
 
 def _judged(language: LanguageName, tree: tree_sitter.Tree, offset: int, wanted: frozenset[int]) -> Reading:
