@@ -69,6 +69,17 @@ def test_vllm_on_a_gpu_compiles_and_sizes_its_own_cache(model_dir: Path, monkeyp
     assert "TORCHDYNAMO_DISABLE" not in command.environment
 
 
+@pytest.mark.parametrize(("model_type", "by_head"), [("lfm2_moe", True), ("qwen3_moe", False), (None, False)])
+def test_where_vllm_s_rotary_kernel_is_wrong_on_a_cpu_it_is_not_used(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, model_type: str | None, by_head: bool
+) -> None:
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    config = json.loads((model_dir / "config.json").read_text()) | {"model_type": model_type}
+    (model_dir / "config.json").write_text(json.dumps(config))
+    argv = VllmRecipe(spec_of(model_dir)).command(Path("/private")).argv
+    assert any("-rotary_embedding" in argument for argument in argv) is by_head
+
+
 def test_extra_arguments_come_last_so_that_they_win(model_dir: Path) -> None:
     assert VllmRecipe(spec_of(model_dir, extra_args=("--dtype", "float32"))).command(model_dir).argv[-1] == "float32"
 

@@ -43,6 +43,9 @@ class FakeChild:
         return ["loading weights"]
 
     def last_lines(self) -> str:
+        return "Traceback of ten lines\nRuntimeError: no memory left"
+
+    def reason(self) -> str:
         return "RuntimeError: no memory left"
 
     async def stop(self) -> None:
@@ -117,7 +120,7 @@ async def test_an_engine_that_dies_while_ready_is_restarted_at_once_with_nobody_
     await engine.close()
 
 
-async def test_an_engine_that_dies_while_starting_says_why_to_the_operator_only(
+async def test_an_engine_that_dies_while_starting_says_why_and_the_operator_gets_the_lines_before(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     launcher = FakeLauncher(up=False)
@@ -125,10 +128,10 @@ async def test_an_engine_that_dies_while_starting_says_why_to_the_operator_only(
     waiting = asyncio.create_task(engine.ensure_ready())
     await asyncio.sleep(0.01)
     launcher.children[0].die(1)
-    with pytest.raises(TierUnavailable, match="exited with status 1") as caught:
+    with pytest.raises(TierUnavailable, match="exited with status 1 while starting: RuntimeError: no memory") as caught:
         await waiting
     assert caught.value.failure.part == "draft" and caught.value.failure.retry_after_seconds
-    assert "no memory left" in caplog.text and "no memory left" not in str(caught.value)
+    assert "Traceback of ten lines" in caplog.text and "Traceback" not in str(caught.value)
     assert engine.state == "failed"
     await engine.close()
 
@@ -183,6 +186,16 @@ async def test_after_three_deaths_the_engine_is_left_alone_until_the_window_free
     assert caught.value.failure.retry_after_seconds == WINDOW_SECONDS - 10 * STARTS
     clock.seconds = WINDOW_SECONDS
     assert await engine.ensure_ready() == launcher.children[STARTS].endpoint
+    await engine.close()
+
+
+async def test_an_engine_that_never_starts_is_left_alone_and_still_says_why() -> None:
+    engine = engine_of(FakeLauncher(sick="the engine answered 400: no chat template"))
+    for _ in range(STARTS):
+        with pytest.raises(TierUnavailable, match="no chat template"):
+            await engine.ensure_ready()
+    with pytest.raises(TierUnavailable, match=r"too often .*no chat template"):
+        await engine.ensure_ready()
     await engine.close()
 
 

@@ -52,7 +52,17 @@ def free_port() -> int:
 
 @contextmanager
 def living(data_dir: Path, **variables: str) -> Iterator[Live]:
-    """A server from start to a clean end by SIGINT; fails where processes of it are left."""
+    """A server that is ready, until its clean end."""
+    began = time.monotonic()
+    with started(data_dir, **variables) as live:
+        wait_until_ready(live, READY_SECONDS)
+        live.ready_seconds = time.monotonic() - began
+        yield live
+
+
+@contextmanager
+def started(data_dir: Path, **variables: str) -> Iterator[Live]:
+    """A server that may not be ready, or never. It ends cleanly by SIGINT; fails where processes of it are left."""
     port = free_port()
     environment = os.environ | {
         "FIRSTPASS_SERVER__PORT": str(port),
@@ -62,12 +72,9 @@ def living(data_dir: Path, **variables: str) -> Iterator[Live]:
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "front.log").open("wb") as log:
         command = [sys.executable, "-m", "firstpass", "serve"]
-        started = time.monotonic()
         process = psutil.Popen(command, env=environment, stdout=log, stderr=log)
     live = Live(process, f"http://127.0.0.1:{port}", data_dir, environment, 0.0)
     try:
-        wait_until_ready(live, READY_SECONDS)
-        live.ready_seconds = time.monotonic() - started
         yield live
     finally:
         tree = live.tree() if process.is_running() else []

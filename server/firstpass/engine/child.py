@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from firstpass.engine import guard, probe
+from firstpass.engine.reason import quoted
 from firstpass.engine.recipe import Recipe
 from firstpass.engine.spec import Endpoint, EngineSpec
 from firstpass.errors import TierFailed
@@ -25,6 +26,9 @@ GRACE_SECONDS = 8.0
 UNSWEPT_SECONDS = 5.0
 LAST_LINES = 20
 LAST_BYTES = 16_384
+REASON_BYTES = 262_144
+"""vLLM prints the traceback of each of its processes after the one that matters."""
+
 SCRATCH_BYTES = 60
 """The longest private directory: a Unix socket's path has 108 bytes (unix(7)), and vLLM's own sockets add 37."""
 
@@ -136,9 +140,15 @@ class GuardedChild:
         return [stage for marker, stage in self._recipe.stages.items() if marker in said]
 
     def last_lines(self) -> str:
+        return "\n".join(self._tail(LAST_BYTES).splitlines()[-LAST_LINES:])
+
+    def reason(self) -> str:
+        return quoted(self._tail(REASON_BYTES))
+
+    def _tail(self, size_bytes: int) -> str:
         with self._log_path.open("rb") as log:
-            log.seek(max(0, self._log_path.stat().st_size - LAST_BYTES))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-LAST_LINES:])
+            log.seek(max(0, self._log_path.stat().st_size - size_bytes))
+            return log.read().decode(errors="replace")
 
     def _ready_url(self) -> str:
         return str(self.endpoint.base_url).removesuffix("/v1") + self._recipe.ready_path

@@ -47,6 +47,10 @@ class Child(Protocol):
 
     def last_lines(self) -> str: ...
 
+    def reason(self) -> str:
+        """Why it ended, quoted from its log; empty where that names no error."""
+        ...
+
     async def stop(self) -> None:
         """Returns when no process of it is left. May be called twice."""
         ...
@@ -85,6 +89,7 @@ class SupervisedEngine:
         self._start: asyncio.Task[Endpoint | FirstpassError] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
+        self._last_failure = ""
 
     @property
     def name(self) -> str:
@@ -129,7 +134,9 @@ class SupervisedEngine:
         wait_seconds = self._limit.wait_seconds()
         if wait_seconds > 0:
             self._state = "failed"
-            raise self._unavailable("the draft engine died too often and is left alone for now", wait_seconds)
+            message = "the draft engine died too often and is left alone for now"
+            why = f"; the last start: {self._last_failure}" if self._last_failure else ""
+            raise self._unavailable(message + why, wait_seconds)
         self._limit.record()
         self._state = "starting"
         self._start = asyncio.create_task(self._run_start())
@@ -170,7 +177,7 @@ class SupervisedEngine:
     def _became_ready(self, child: Child, began: float) -> Endpoint | FirstpassError:
         if self._closed or child.exit_status is not None:
             return self._failed(self._unavailable("the draft engine stopped while starting"), child.last_lines())
-        self._state = "ready"
+        self._state, self._last_failure = "ready", ""
         self._say("ready", began)
         return child.endpoint
 
@@ -188,14 +195,15 @@ class SupervisedEngine:
     def _failed(self, failure: FirstpassError, details: str) -> FirstpassError:
         if self._closed:
             return self._unavailable("the draft engine is stopping")
-        self._state = "failed"
+        self._state, self._last_failure = "failed", str(failure)
         log.error("engine %s: %s; its last lines:\n%s", self.name, failure, details)
         return failure
 
     def _reason(self, child: Child, error: Exception) -> str:
         """Short: the operator's log has the rest."""
         if child.exit_status is not None:
-            return f"the draft engine exited with status {child.exit_status} while starting; its log says why"
+            status, why = child.exit_status, child.reason()
+            return f"the draft engine exited with status {status} while starting: {why or 'its log says no more'}"
         return f"the draft engine did not start: {error or type(error).__name__}"
 
     def _timed_out(self) -> TierTimedOut:

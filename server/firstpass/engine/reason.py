@@ -1,0 +1,45 @@
+"""Why an engine's start failed, in the words of its log. Knows how Python and vLLM print errors; reads no file."""
+
+import re
+
+LONGEST = 300
+
+ERROR = re.compile(
+    r"^(?:\([^)]*\) )?"  # vLLM names its process: `(EngineCore pid=7) `
+    r"(?:[A-Z]+ \S+ \S+ \[[^\]]*\] )?"  # a line of its logger: `ERROR 11-23 14:22:19 [core.py:1120] `
+    r"\s*(?P<text>(?:[A-Za-z_][\w.]*(?:Error|Exception): |Value error, ).+)"
+)
+"""`Value error, ` is pydantic's, on the line below its own name."""
+
+HOLLOW = ("validation error for", "validation errors for", "Engine core initialization failed")
+"""They only say that something else went wrong."""
+
+DIRECTORIES = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+")
+"""Of an absolute path: the caller, who may be on another machine, gets its last name only."""
+
+PYDANTIC_TAIL = re.compile(r" \[type=\w+, input_value=.*")
+
+
+def quoted(log: str) -> str:
+    """The last two different errors of a log, the later one last; empty where it names none.
+
+    Two, because the last is often what another process made of the first: the engine process says what is wrong, the
+    server above it that there is no engine.
+    """
+    errors: list[str] = []
+    for line in reversed(log.splitlines()):
+        text = error_of(line)
+        if text and text not in errors:
+            errors.insert(0, text)
+        if len(errors) == 2:
+            break
+    return "; ".join(errors)
+
+
+def error_of(line: str) -> str:
+    """What a line says after the name of an error, with that name; empty for any other line."""
+    match = ERROR.match(line)
+    if match is None or any(words in line for words in HOLLOW):
+        return ""
+    text = DIRECTORIES.sub("…/", PYDANTIC_TAIL.sub("", match["text"]).strip())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
