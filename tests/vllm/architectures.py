@@ -2,7 +2,8 @@
 
 Each keeps what its family does differently (head layout, multipliers, sinks, windows, convolutions, shared experts) and
 shrinks the rest: two or three layers, 64 or 128 wide. Widths are multiples of 32 and heads at least 32 wide, as the CPU
-kernels of vLLM 0.32 want them (`cpu_moe.py`, `cpu_attn.py`). Tokenizer and chat template are the bundled model's.
+kernels of vLLM 0.32 want them (`cpu_moe.py`, `cpu_attn.py`). Tokenizer and chat template are their own, those of an
+earlier bundled model: a seed's margins hang on the tokens.
 """
 
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 import transformers
 
-TOKENIZER_DIR = Path(__file__).parents[2] / "models" / "catalogue" / "firstpass-draft-8m"
+TOKENIZER_DIR = Path(__file__).parent / "tokenizer"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TOKENS = 4096
 SPECIAL_TOKENS = 16

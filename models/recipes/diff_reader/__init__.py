@@ -1,1 +1,1 @@
-"""The recipe of `firstpass-draft-8m`: from labelled commits to a served model. Imports firstpass, never the reverse."""
+"""The recipe of the bundled models: from labelled commits to a served model. Imports firstpass, never the reverse."""

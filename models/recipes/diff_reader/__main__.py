@@ -4,9 +4,12 @@ import argparse
 import importlib
 
 COMMANDS = {
+    "commits": "labelled commits from git repositories on this disk",
     "data": "rows from commits and made diffs",
     "tokenizer": "train the tokenizer",
+    "encode": "every row as tokens",
     "train": "train the model, or go on with it",
+    "grow": "a larger model that starts out as a smaller one",
     "export": "write the catalogue folder from a checkpoint",
     "evaluate": "measure an exported model on held-out repositories",
     "card": "write the exported folder's card and README from what was measured",

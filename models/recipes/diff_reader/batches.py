@@ -8,39 +8,47 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diff_reader.encode import Encoded
+
 IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A row as tokens; the answer starts at `answer_at`."""
-
-    ids: Sequence[int]
-    answer_at: int
+SENTENCE_WEIGHT = 0.3
+"""A subject's words can not be read off the diff for certain: at full weight they would be most of the loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """ids, targets, weights: (rows, tokens); targets are shifted left; a weight is 0 where nothing is to be learned."""
+    """ids, targets, weights: (rows, tokens); targets are shifted left; a weight is 0 where nothing is to be learned.
+
+    answer: where a target belongs to an answer, its sentence left out.
+    marks: (calls, 4), row and then what `Mark` has, for each new call in the prompts.
+    """
 
     ids: Tensor
     targets: Tensor
     weights: Tensor
+    answer: Tensor
+    marks: Tensor
 
 
-def batch_of(rows: list[Encoded], pad: int, prompt_weight: float) -> Batch:
+def batch_of(rows: Sequence[Encoded], pad: int, prompt_weight: float, authors_words: bool) -> Batch:
     """Rows padded on the right: causal attention needs no mask then."""
-    length = max(len(row.ids) for row in rows) - 1
+    length = max(row.size for row in rows) - 1
     ids = torch.full((len(rows), length), pad)
     targets = torch.full((len(rows), length), IGNORED)
     weights = torch.zeros(len(rows), length)
+    answer = torch.zeros(len(rows), length, dtype=torch.bool)
     for place, row in enumerate(rows):
-        size = len(row.ids) - 1
-        ids[place, :size] = torch.tensor(row.ids[:-1])
-        targets[place, :size] = torch.tensor(row.ids[1:])
-        weights[place, : row.answer_at - 1] = prompt_weight
-        weights[place, row.answer_at - 1 : size] = 1.0
-    return Batch(ids, targets, weights)
+        sentence = row.sentences[authors_words]
+        tokens = torch.tensor([*row.prompt, *sentence, *row.rest])
+        size, said, told = len(tokens) - 1, len(row.prompt) - 1, len(row.prompt) + len(sentence) - 1
+        ids[place, :size] = tokens[:-1]
+        targets[place, :size] = tokens[1:]
+        weights[place, :said] = prompt_weight
+        weights[place, said:told] = SENTENCE_WEIGHT if sentence != row.sentences[False] else 1.0
+        weights[place, told:size] = 1.0
+        answer[place, told:size] = True
+    marks = [(place, *mark) for place, row in enumerate(rows) for mark in row.marks]
+    return Batch(ids, targets, weights, answer, torch.tensor(marks, dtype=torch.long).reshape(-1, 4))
 
 
 @dataclass(slots=True)
@@ -54,23 +62,24 @@ class Pool:
 
     def deal(self, longest: int) -> list[Encoded]:
         """A batch of at most `tokens` tokens whose rows have at most `longest` each, if there is one."""
-        fitting = [place for place, chunk in enumerate(self.left) if len(self.rows[chunk[-1]].ids) <= longest]
+        fitting = self._fitting(longest)
         if not fitting:
             self.left = self._chunks()
-            fitting = [place for place, chunk in enumerate(self.left) if len(self.rows[chunk[-1]].ids) <= longest] or [
-                0
-            ]
+            fitting = self._fitting(longest) or [0]
         return [self.rows[number] for number in self.left.pop(self.rng.choice(fitting))]
 
+    def _fitting(self, longest: int) -> list[int]:
+        return [place for place, chunk in enumerate(self.left) if self.rows[chunk[-1]].size <= longest]
+
     def _chunks(self) -> list[list[int]]:
-        order = sorted(range(len(self.rows)), key=lambda number: (len(self.rows[number].ids) // 8, self.rng.random()))
+        order = sorted(range(len(self.rows)), key=lambda number: (self.rows[number].size // 8, self.rng.random()))
         chunks: list[list[int]] = [[]]
         for number in order:
-            if chunks[-1] and (len(chunks[-1]) + 1) * len(self.rows[number].ids) > self.tokens:
+            if chunks[-1] and (len(chunks[-1]) + 1) * self.rows[number].size > self.tokens:
                 chunks.append([])
             chunks[-1].append(number)
         for chunk in chunks:
-            chunk.sort(key=lambda number: len(self.rows[number].ids))
+            chunk.sort(key=lambda number: self.rows[number].size)
         return chunks
 
     def state(self) -> dict[str, Any]:
@@ -79,13 +88,3 @@ class Pool:
     def restore(self, state: dict[str, Any]) -> None:
         self.left = state["left"]
         self.rng.setstate(state["rng"])
-
-
-def synthetic_share(progress: float) -> float:
-    """Share of the steps on made diffs: nearly all at first, a fifth in the end. progress: 0 to 1."""
-    return 0.9 if progress < 0.12 else max(0.2, 0.9 - 1.8 * (progress - 0.12))
-
-
-def longest_at(progress: float, context: int) -> int:
-    """Longest row, in tokens: copying is learned on short ones."""
-    return int(min(1.0, 0.12 + progress) * context)

@@ -8,27 +8,40 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from diff_reader.encode import SOURCES
 from diff_reader.train import Shape, build_model
+from firstpass.contract.pr_summary import PrSummary
 
-NAME, VERSION, LICENCE = "firstpass-draft-8m", "0.1.0", "Apache-2.0"
+VERSION, LICENCE = "0.2.0", "Apache-2.0"
+NAMES = {"draft": "firstpass-draft-10m", "verify": "firstpass-verify-29m"}
+CONTRACT = f"{PrSummary.name} version {PrSummary.version}"
 WRITTEN_HERE = ("card.toml", "README.md")
 ROWS = {
     "call_recall": "calls found (recall)",
     "call_precision": "named calls that are required (precision)",
-    "named_not_required": "named calls that are not required",
-    "named_not_in_diff": "named calls that occur nowhere in the diff",
+    "named_not_in_diff": "named calls that occur nowhere in the diff (hallucinated)",
     "all_calls_exact": "commits with all calls exactly right",
     "format_valid": "answers in the contract's form",
+    "sentence_grounded": "sentences whose code names all occur in the diff",
+    "sentence_overlap": "words shared with the author's subject (F1)",
+    "separation": "right calls told from wrong ones by their lowest token log-probability (AUROC)",
+}
+SUMMARIES = {
+    "draft": "The bundled draft model: it makes the first run need no download.",
+    "verify": (
+        "The verifier of Firstpass' tests and evaluations: it stands in for a hosted model, and is none. In the"
+        " repository, not in the wheel."
+    ),
 }
 LIMITS = (
-    "A draft model of 8 million parameters: it names, copies and sorts; it does not understand a change.",
-    "It knows one prompt, contract pr-summary version 1. Chat with it and it talks nonsense.",
-    "Its sentence is one of five patterns around a call, and the share that is false is in the figures.",
-    "Names made of non-ASCII letters, diffs above 3,072 tokens and languages outside the seven were hardly trained on.",
-    "Best on short diffs of one file; of a long commit it misses most calls and TODOs, and it misspells rare names.",
-    "An empty diff makes it babble to the token limit.",
-    "A regular expression finds more calls and TODOs than it does; code decides these sections in the cascade.",
+    "It names, copies and sorts; it does not understand a change.",
+    "Its sentence is a guess in the style of commit subjects.",
+    f"It knows one prompt, contract {CONTRACT}. Chat with it and it talks nonsense.",
+    "Names made of non-ASCII letters and languages outside the seven (Python, JavaScript, TypeScript, Go, Rust, Java,"
+    " Kotlin) were hardly trained on.",
+    "The longer the diff, the more calls it misses; code decides the structured sections in the cascade.",
 )
+CURVE_ROWS = 12
 
 
 def counts(shape: Shape, tokenizer: Tokenizer) -> tuple[int, int]:
@@ -43,7 +56,9 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def percent(figure: list[float]) -> str:
+def percent(figure: list[float] | None) -> str:
+    if not figure:
+        return "-"
     value, low, high = (100 * number for number in figure)
     return f"{value:.1f}% ({low:.1f} to {high:.1f})"
 
@@ -65,111 +80,141 @@ def toml(tables: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def figures_of(evaluation: dict[str, Any], part: str, prefix: str = "") -> dict[str, Any]:
+    measured = evaluation[part]
+    found = {f"{prefix}{name}": value for name, value in measured.items() if name in ROWS}
+    return found | {f"{prefix}todo_recall": measured["todos"]["recall"]}
+
+
 def card_tables(
-    folder: Path, train: dict[str, Any], evaluation: dict[str, Any], made: dict[str, Any]
+    role: str, folder: Path, record: dict[str, Any], evaluation: dict[str, Any], made: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    shape = Shape(**train["shape"])
+    shape = Shape(**record["shape"])
     total, active = counts(shape, Tokenizer.from_file(str(folder / "tokenizer.json")))
     files = sorted(path.name for path in folder.iterdir() if path.name not in WRITTEN_HERE)
-    figures = {
-        f"{prefix}{name}": value
-        for prefix, part in (("", "model"), ("regular_expression_", "regular_expression"))
-        for name, value in evaluation[part].items()
-        if name in ROWS
-    }
-    todos = evaluation["model"]["todos"]
+    baseline = evaluation.get("baseline")
     return {
         "": {
-            "name": NAME,
+            "name": NAMES[role],
             "version": VERSION,
+            "summary": SUMMARIES[role],
             "licence": LICENCE,
             "architecture": "Qwen3MoeForCausalLM",
             "dtype": "bfloat16",
-            "contract": "pr-summary version 1",
+            "contract": CONTRACT,
             "parameters_total": total,
             "parameters_active": active,
             "experts": shape.experts,
             "experts_per_token": shape.experts_per_token,
+            "expert_width": shape.expert_width,
             "layers": shape.layers,
             "hidden": shape.hidden,
             "kv_heads": shape.kv_heads,
             "head_dim": shape.head_dim,
             "vocabulary": shape.vocabulary,
             "context_tokens": shape.context,
+            "wheel": role == "draft",
             "limits": list(LIMITS),
         },
         "made": {
             **made,
-            "steps": train["done"]["step"],
-            "tokens": train["done"]["tokens"],
-            "minutes": round(train["done"]["seconds"] / 60, 1),
-            "threads": train["threads"],
-            "seed": train["plan"]["seed"],
-            **{f"version_{name}": version for name, version in train["versions"].items()},
+            "steps": record["done"]["step"],
+            "tokens": record["done"]["tokens"],
+            "minutes": round(record["done"]["seconds"] / 60, 1),
+            "device": record["device"],
+            "processes": record["processes"],
+            "seed": record["plan"]["seed"],
+            **{f"version_{name}": version for name, version in record["versions"].items()},
         },
-        "data": {
-            "commits": train["rows"]["commits"],
-            "synthetic": train["rows"]["synthetic"],
-            "held_out": evaluation["held_out"],
-        },
+        "data": {**{name: record["rows"][name] for name in SOURCES}, "held_out": evaluation["held_out"]},
         "figures": {
             "commits": evaluation["commits"],
             "seed": evaluation["seed"],
-            **figures,
-            "sentence_true": evaluation["model"]["sentence_true"],
-            "todo_recall": todos["recall"],
-            "todo_commits": todos["commits"],
+            **figures_of(evaluation, "model"),
+            "todo_commits": evaluation["model"]["todos"]["commits"],
+            **figures_of(evaluation, "regular_expression", "regular_expression_"),
+            **(figures_of(baseline, "model", "step_a_") if baseline else {}),
+            "edge_cases_in_form": [name for name, good in evaluation["edge_cases_in_form"].items() if good],
         },
         "sha256": {name: digest(folder / name) for name in files},
     }
 
 
-def readme(tables: dict[str, dict[str, Any]], evaluation: dict[str, Any]) -> str:
+def curve(log: Path) -> list[dict[str, float]]:
+    """The measurements during training, thinned out evenly to CURVE_ROWS; the last is always there."""
+    lines = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
+    points = [line for line in lines if "held_out_loss" in line]
+    every = max(1, len(points) / CURVE_ROWS)
+    chosen = sorted({len(points) - 1 - round(number * every) for number in range(CURVE_ROWS)})
+    return [points[place] for place in chosen if place >= 0]
+
+
+def readme(
+    role: str, tables: dict[str, dict[str, Any]], evaluation: dict[str, Any], points: list[dict[str, float]]
+) -> str:
     top, made, data = tables[""], tables["made"], tables["data"]
     ours, theirs = evaluation["model"], evaluation["regular_expression"]
-    table = "\n".join(f"| {label} | {percent(ours[name])} | {percent(theirs[name])} |" for name, label in ROWS.items())
-    found = " | ".join(percent(part["todos"]["recall"]) for part in (ours, theirs))
-    sentence = f"| sentences that the labels bear out | {percent(ours['sentence_true'])} | writes none |"
-    todos = f"| TODOs found, {ours['todos']['commits']} commits that add some | {found} |"
-    per_language = ("call_recall", "call_precision", "all_calls_exact")
+    before = evaluation.get("baseline", {}).get("model", {})
+    columns = [NAMES[role], "regular expression", *(["model of step A"] if before else [])]
+    measured = [ours, theirs, *([before] if before else [])]
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [
+        f"| {label} | {' | '.join(percent(part.get(name)) for part in measured)} |" for name, label in ROWS.items()
+    ]
+    found = " | ".join(percent(part["todos"]["recall"]) for part in measured)
+    lines.append(f"| TODOs found, {ours['todos']['commits']} commits that add some | {found} |")
+    table = "\n".join(lines)
+    per_language = ("call_recall", "named_not_in_diff", "all_calls_exact")
     languages = "\n".join(
-        f"| {name} | {part['commits']} | {' | '.join(percent(part[figure]) for figure in per_language)} |"
+        f"| {name} | {part['commits']} | {' | '.join(percent(part.get(figure)) for figure in per_language)} |"
         for name, part in ours["languages"].items()
     )
+    learned = "\n".join(
+        f"| {point['at'] / 1e6:.1f} | {point['held_out_loss']:.3f} | {100 * point['held_out_exact']:.0f}% |"
+        for point in points
+    )
     cases = "\n\n".join(f"{name}:\n\n```\n{text}\n```" for name, text in evaluation["origin_cases"].items())
+    edges = ", ".join(f"{name}: {'yes' if good else 'no'}" for name, good in evaluation["edge_cases_in_form"].items())
     commands = "\n".join(made["commands"])
     notes = "\n\n".join(made["notes"])
     limits = "\n".join(f"- {limit}" for limit in top["limits"])
-    return f"""# {NAME}
+    return f"""# {NAMES[role]}
 
-A sparse mixture-of-experts model that writes pull request summaries from diffs, small enough to lie in the repository:
+{SUMMARIES[role]} A sparse mixture-of-experts model that writes pull request summaries from diffs:
 {top["parameters_total"]:,} parameters, {top["parameters_active"]:,} of them active a token
 ({top["experts"]} experts, top-{top["experts_per_token"]}), context {top["context_tokens"]:,} tokens, bfloat16.
-It is Firstpass' bundled draft model: it makes the first run need no download. Licence: {LICENCE}.
+Licence: {LICENCE}.
 
-It was trained from random weights by the recipe `models/recipes/diff_reader`: {made["minutes"]:.0f} minutes on
-{made["threads"]} CPU threads, {made["steps"]:,} steps, {made["tokens"] / 1e6:.1f} million tokens.
+Trained by the recipe `models/recipes/diff_reader`: {made["minutes"]:.0f} minutes on {made["device"]}
+({made["processes"]} processes), {made["steps"]:,} steps, {made["tokens"] / 1e6:.1f} million tokens.
 `train.json` has the seeds, the versions and the plan.
 
 ## Measured
 
 {evaluation["commits"]} commits drawn at random (seed {evaluation["seed"]}) from repositories that neither
 the model nor its tokenizer has seen ({", ".join(evaluation["held_out"])}), greedy decoding.
-In parentheses: 95% bootstrap intervals over commits. The last column is a regular expression, `name(` on added lines.
+In parentheses: 95% bootstrap intervals over commits. The regular expression is `name(` on added lines.
 
-| | {NAME} | regular expression |
-|---|---|---|
 {table}
-{sentence}
-{todos}
 
-| language | commits | recall | precision | all exact |
+| language | commits | recall | hallucinated | all exact |
 |---|---|---|---|---|
 {languages}
+
+In the contract's form on what is no ordinary diff: {edges}.
 
 Two diffs that add `createSession(user)`:
 
 {cases}
+
+## How it learned
+
+Held-out rows during training: the mean loss, in nats, of the tokens after the sentence, and the share of rows whose
+every such token is right (calls, TODOs and actions together).
+
+| million tokens | loss | rows all right |
+|---|---|---|
+{learned}
 
 ## Made with
 
@@ -181,9 +226,9 @@ From `models/recipes`, with `server` on the Python path:
 
 {notes}
 
-Data: {data["commits"]:,} labelled commits of permissively licensed repositories and {data["synthetic"]:,} made diffs
-(`synthetic.py`), which have the rare names and the TODOs that commits lack. The labels are calls
-that syntax trees show to be new, without the language's own names such as `len`. No diff of a commit is in this folder.
+Data: {data["commits"]:,} labelled commits of permissively licensed repositories, {data["variants"]:,} variants of them
+(turned round, cut, joined, names changed) and {data["synthetic"]:,} made diffs. The labels are calls that syntax trees
+show to be new, without the language's own names such as `len`. No diff of a commit is in this folder.
 
 ## Limits
 
@@ -194,26 +239,38 @@ that syntax trees show to be new, without the language's own names such as `len`
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--target", type=Path, required=True, help="exported folder")
+    parser.add_argument("--role", choices=NAMES, default="draft")
+    parser.add_argument("--baseline", type=Path, help="evaluation.json of an older model on the same commits")
     parser.add_argument("--note", action="append", default=[], help="what the records do not say about this run")
 
 
 def run(options: argparse.Namespace) -> None:
-    train = json.loads((options.target / "train.json").read_text(encoding="utf-8"))
+    record = json.loads((options.target / "train.json").read_text(encoding="utf-8"))
     evaluation = json.loads((options.out / "evaluation.json").read_text(encoding="utf-8"))
-    made, minutes = train["data"]["synthetic_asked"], train["plan"]["minutes"]
-    end = f"--minutes {minutes:g}" if minutes else f"--steps {train['plan']['steps']}"
-    seed = train["plan"]["seed"]
-    data_seed = train["data"]["seed"]
-    threads = f"OMP_NUM_THREADS={train['threads']} OMP_WAIT_POLICY=passive"
-    command = [
-        f"python -m diff_reader data --commits commits.jsonl.zst --out run --synthetic {made} --seed {data_seed}",
-        f"python -m diff_reader tokenizer --out run --size {train['shape']['vocabulary']}",
-        f"{threads} python -m diff_reader train --out run {end} --seed {seed}",
-        f"python -m diff_reader export --out run --target ../catalogue/{NAME}",
-        f"python -m diff_reader evaluate --commits commits.jsonl.zst --model ../catalogue/{NAME} --out run"
-        f" --number {evaluation['commits']} --seed {evaluation['seed']}",
-        f"python -m diff_reader card --out run --target ../catalogue/{NAME}",
-    ]
-    tables = card_tables(options.target, train, evaluation, {"commands": command, "notes": options.note})
+    if options.baseline:
+        evaluation["baseline"] = json.loads(options.baseline.read_text(encoding="utf-8"))
+    made = {"commands": commands_of(options.role, record, evaluation), "notes": options.note}
+    tables = card_tables(options.role, options.target, record, evaluation, made)
+    text = readme(options.role, tables, evaluation, curve(options.out / "log.jsonl"))
     (options.target / "card.toml").write_text(toml(tables).lstrip("\n"), encoding="utf-8")
-    (options.target / "README.md").write_text(readme(tables, evaluation), encoding="utf-8")
+    (options.target / "README.md").write_text(text, encoding="utf-8")
+
+
+def commands_of(role: str, record: dict[str, Any], evaluation: dict[str, Any]) -> list[str]:
+    """The commands that make the folder again."""
+    data, plan, target = record["data"], record["plan"], f"../catalogue/{NAMES[role]}"
+    end = f"--minutes {plan['minutes']:g}" if plan["minutes"] else f"--tokens {plan['tokens']}"
+    grown = role == "verify"
+    return [
+        f"python -m diff_reader data --commits commits.jsonl.zst --out run --synthetic {data['synthetic_asked']}"
+        f" --variants {data['variants_asked']} --seed {data['seed']}",
+        f"python -m diff_reader tokenizer --out run --size {record['shape']['vocabulary']}",
+        "python -m diff_reader encode --out run",
+        *(["python -m diff_reader grow --checkpoint draft-run/stable.pt --out run/start.pt"] if grown else []),
+        f"python -m diff_reader train --out run --shape {role}{' --start run/start.pt' if grown else ''} {end}"
+        f" --tokens-per-step {plan['tokens_per_step']} --seed {plan['seed']}",
+        f"python -m diff_reader export --out run --target {target}",
+        f"python -m diff_reader evaluate --commits commits.jsonl.zst --model {target} --out run"
+        f" --number {evaluation['commits']} --seed {evaluation['seed']}",
+        f"python -m diff_reader card --out run --role {role} --target {target}",
+    ]

@@ -3,7 +3,9 @@
 import argparse
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,22 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from diff_reader.measures import Marks, by_language, figures_of, interval, marks_of_answer, marks_of_expression, ratio
+from diff_reader.measures import (
+    Marks,
+    by_language,
+    figures_of,
+    in_form,
+    interval,
+    marks_of_answer,
+    marks_of_expression,
+    ratio,
+)
 from diff_reader.rows import HELD_OUT, read_commits
+from firstpass.contract.compact import compact
 from firstpass.contract.pr_summary import prompt
 
 ANSWER_TOKENS = 384
+_CALL_LINE = re.compile(r"- ([^\s(]+)\(\)$")
 ORIGIN_CASES = {
     "python": """diff --git a/app/login.py b/app/login.py
 index 3f1c2aa..9b0d417 100644
@@ -43,33 +56,94 @@ index 3f1c2aa..9b0d417 100644
 }
 """The case that started the project: both must name createSession and nothing else."""
 
+EDGE_CASES = {
+    "empty": "",
+    "prose": "Please have a look at the login page, it has been slow since Monday. TODO: ask Ann about the cache.",
+    "binary": """diff --git a/logo.png b/logo.png
+index 3f1c2aa..9b0d417 100644
+Binary files a/logo.png and b/logo.png differ
+""",
+    "deletion": """diff --git a/lib/retry.go b/lib/retry.go
+deleted file mode 100644
+index 3f1c2aa..0000000
+--- a/lib/retry.go
++++ /dev/null
+@@ -1,7 +0,0 @@
+-package lib
+-
+-// TODO: give up after a minute
+-func Retry(do func() error) error {
+-\tlog.Println("retrying")
+-\treturn do()
+-}
+""",
+}
+"""What is sent as well; the answer must keep the contract's form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer. ended: the model stopped by itself. scores: by call, its name's lowest token log-probability, nats."""
+
+    text: str
+    ended: bool
+    scores: dict[str, float]
+
 
 class Model:
     """An exported folder, decoded greedily in batches of like length."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str, whole_diff: bool) -> None:
+        """whole_diff: ask with the diff as it is, as `firstpass-draft-8m` was trained."""
         self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval().to(device)
         self.model.set_experts_implementation("grouped_mm")
+        self.device, self.whole_diff = device, whole_diff
 
     def chat(self, diff: str) -> str:
-        messages = [{"role": "user", "content": prompt(diff)}]
+        content = prompt(diff if self.whole_diff else compact(diff))
+        messages = [{"role": "user", "content": content}]
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def size(self, diff: str) -> int:
         return len(self.tokenizer(self.chat(diff), add_special_tokens=False)["input_ids"])
 
     @torch.inference_mode()
-    def answers(self, diffs: Sequence[str]) -> list[tuple[str, bool]]:
-        """(text, whether it ended by itself), one for each diff."""
+    def answers(self, diffs: Sequence[str]) -> list[Said]:
         given = self.tokenizer(
             [self.chat(diff) for diff in diffs], add_special_tokens=False, padding=True, return_tensors="pt"
+        ).to(self.device)
+        out = self.model.generate(
+            **given, max_new_tokens=ANSWER_TOKENS, do_sample=False, output_logits=True, return_dict_in_generate=True
         )
-        out = self.model.generate(**given, max_new_tokens=ANSWER_TOKENS, do_sample=False)[
-            :, given["input_ids"].shape[1] :
-        ]
+        chosen = out.sequences[:, given["input_ids"].shape[1] :]
+        steps = [logits.float().log_softmax(-1) for logits in out.logits]
+        scores = torch.stack([step.gather(1, chosen[:, [at]]) for at, step in enumerate(steps)], dim=1)[..., 0]
+        return [self._said(ids, row) for ids, row in zip(chosen.tolist(), scores.tolist(), strict=True)]
+
+    def _said(self, ids: list[int], scores: list[float]) -> Said:
         end = self.tokenizer.eos_token_id
-        return [(self.tokenizer.decode(ids, skip_special_tokens=True).strip("\n"), end in ids.tolist()) for ids in out]
+        size = ids.index(end) if end in ids else len(ids)
+        pieces = self.tokenizer.batch_decode([[token] for token in ids[:size]])
+        text = self.tokenizer.decode(ids[:size], skip_special_tokens=True).strip("\n")
+        return Said(text, end in ids, call_scores(pieces, scores))
+
+
+def call_scores(pieces: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
+    """By bare name: the lowest score of the tokens between a call's "- " and its "("."""
+    found: dict[str, float] = {}
+    line, low, in_calls = "", 0.0, False
+    for piece, score in zip(pieces, scores, strict=False):
+        if "\n" in piece:
+            if in_calls and (match := _CALL_LINE.match(line)):
+                found.setdefault(match[1], low)
+            in_calls = line.startswith("Calls:") or (in_calls and line.startswith("- "))
+            line, low = piece.rpartition("\n")[2], 0.0
+            continue
+        if re.search(r"\w", piece):
+            low = min(low, score)
+        line += piece
+    return found
 
 
 def batches(places: Sequence[int], sizes: Sequence[int], tokens: int = 24_000) -> Iterator[list[int]]:
@@ -84,9 +158,9 @@ def batches(places: Sequence[int], sizes: Sequence[int], tokens: int = 24_000) -
         yield batch
 
 
-def answer_all(model: Model, commits: Sequence[dict[str, Any]]) -> list[tuple[str, bool]]:
+def answer_all(model: Model, commits: Sequence[dict[str, Any]]) -> list[Said]:
     sizes = [model.size(commit["diff"]) for commit in commits]
-    answers: list[tuple[str, bool]] = [("", False)] * len(commits)
+    answers = [Said("", False, {})] * len(commits)
     with tqdm(total=len(commits)) as bar:
         for batch in batches(range(len(commits)), sizes):
             for place, answer in zip(batch, model.answers([commits[place]["diff"] for place in batch]), strict=True):
@@ -120,19 +194,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the run: evaluation.json and answers.jsonl go there"
     )
-    parser.add_argument("--number", type=int, default=400)
+    parser.add_argument("--number", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--whole-diff", action="store_true", help="ask with the diff as it is")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def run(options: argparse.Namespace) -> None:
-    model = Model(options.model)
-    cases = dict(zip(ORIGIN_CASES, (text for text, _ in model.answers(list(ORIGIN_CASES.values()))), strict=True))
-    for text in cases.values():
-        print(text, end="\n\n")
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    model = Model(options.model, device, options.whole_diff)
+    cases = ORIGIN_CASES | EDGE_CASES
+    shown = dict(zip(cases, model.answers(list(cases.values())), strict=True))
+    for name, said in shown.items():
+        print(f"{name}:\n{said.text}", end="\n\n")
     commits, with_todos = drawn(options.commits, options.number, options.seed, model)
     everything = commits + with_todos
     answers = answer_all(model, everything)
-    ours = [marks_of_answer(commit, *answer) for commit, answer in zip(everything, answers, strict=True)]
+    ours = [
+        marks_of_answer(commit, said.text, said.ended, said.scores)
+        for commit, said in zip(everything, answers, strict=True)
+    ]
     theirs = [marks_of_expression(commit) for commit in everything]
     size = len(commits)
     facts = {
@@ -141,11 +222,12 @@ def run(options: argparse.Namespace) -> None:
         "held_out": sorted(HELD_OUT),
         "model": {**figures_of(ours[:size]), "todos": todo_figures(ours), "languages": by_language(ours[:size])},
         "regular_expression": {**figures_of(theirs[:size]), "todos": todo_figures(theirs)},
-        "origin_cases": cases,
+        "origin_cases": {name: shown[name].text for name in ORIGIN_CASES},
+        "edge_cases_in_form": {name: shown[name].ended and in_form(shown[name].text) for name in EDGE_CASES},
     }
     (options.out / "evaluation.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     with (options.out / "answers.jsonl").open("w", encoding="utf-8") as out:
-        for commit, (text, ended) in zip(everything, answers, strict=True):
+        for commit, said in zip(everything, answers, strict=True):
             named = {key: commit[key] for key in ("repo", "sha", "required", "todos")}
-            out.write(json.dumps({**named, "answer": text, "ended": ended}) + "\n")
+            out.write(json.dumps({**named, "answer": said.text, "ended": said.ended, "scores": said.scores}) + "\n")
     print(json.dumps(facts, indent=2))

@@ -10,10 +10,10 @@ import torch
 from tokenizers import Tokenizer
 
 from diff_reader.tokenizer import END, PAD, write_config
-from diff_reader.train import Shape, build_model
+from diff_reader.train import SHAPES, Shape, build_model, copy_weights
 
-MOST_BYTES = 20_000_000
-"""More does not go into the repository."""
+MOST_BYTES = {"draft": 20_000_000, "verify": 60_000_000}
+"""More does not go into the wheel, and into the repository."""
 
 
 def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -26,13 +26,13 @@ def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def export(run_folder: Path, target: Path, shape: Shape) -> None:
+def export(run_folder: Path, target: Path, shape: Shape, most_bytes: int) -> None:
     """Writes weights (bf16), configurations and tokenizer; a half-written folder never takes the old one's place."""
     target.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_file(str(run_folder / "tokenizer.json"))
     model = build_model(shape, tokenizer)
     state = torch.load(run_folder / "checkpoint.pt", weights_only=False)
-    model.load_state_dict(state["model"])
+    copy_weights(state["weights"], model.named_parameters())
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(fresh)
@@ -42,8 +42,8 @@ def export(run_folder: Path, target: Path, shape: Shape) -> None:
         json.dumps(generation_config(tokenizer), indent=2) + "\n", encoding="utf-8"
     )
     _write_record(run_folder, fresh, state["progress"])
-    if (size := (fresh / "model.safetensors").stat().st_size) > MOST_BYTES:
-        raise SystemExit(f"model.safetensors has {size} bytes, more than {MOST_BYTES}")
+    if (size := (fresh / "model.safetensors").stat().st_size) > most_bytes:
+        raise SystemExit(f"model.safetensors has {size} bytes, more than {most_bytes}")
     for file in fresh.iterdir():
         file.chmod(0o644)
         file.replace(target / file.name)
@@ -63,9 +63,10 @@ def _write_record(run_folder: Path, fresh: Path, progress: dict[str, Any]) -> No
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--target", type=Path, required=True, help="catalogue folder to write")
+    parser.add_argument("--shape", choices=SHAPES, default="draft")
 
 
 def run(options: argparse.Namespace) -> None:
-    export(options.out, options.target, Shape())
+    export(options.out, options.target, SHAPES[options.shape], MOST_BYTES[options.shape])
     size = (options.target / "model.safetensors").stat().st_size
     print(f"{options.target}: model.safetensors has {size:,} bytes")

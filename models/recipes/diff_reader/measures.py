@@ -1,13 +1,17 @@
 """What an answer is worth, against a commit's labels. Knows no model; the baseline is measured the same way."""
 
+import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from diff_reader.rows import changed_paths
-from firstpass.contract.sections import SECTIONS, parse_answer
+from diff_reader.rows import changed_paths, subject_of
+from firstpass.contract.references import names_in, references
+from firstpass.contract.sections import SECTIONS, Sections, parse_answer
 
 KEYWORDS = frozenset(
     [
@@ -53,8 +57,12 @@ class Marks:
     todos_found: int
     todos: int
     valid: bool
-    sentence: bool
-    """The sentence is of the recipe's kind and the labels bear it out."""
+    grounded: bool
+    """Each name that the sentence writes as code occurs in the diff."""
+    overlap: float | None
+    """Of the sentence's words with the author's subject, 0 to 1; None where there is no subject to compare with."""
+    scores: tuple[tuple[float, bool], ...] = ()
+    """For each named call: the lowest log-probability of its name's tokens, in nats, and whether it is required."""
 
     @property
     def exact(self) -> bool:
@@ -67,42 +75,42 @@ def language_of(diff: str) -> str:
     return max(sorted(set(found)), key=found.count) if found else "other"
 
 
-def sentence_holds(commit: dict[str, Any], sentence: str) -> bool:
-    """Whether each name in `Call a, no longer b.`, `Call a in b.` and their like is what the sentence says it is."""
-    called = re.match(r"Call (\S+?)(?:,| in )", sentence)
-    dropped = re.search(r"(?:no longer|^Remove) (\S+?)(?:\.$| from )", sentence)
-    place = re.search(r" (?:in|from) (\S+)\.$", sentence)
-    return (
-        bool(called or dropped)
-        and (not called or called[1] in commit["required"])
-        and (not dropped or dropped[1] in commit["removed"])
-        and (not place or place[1] in commit["diff"])
-    )
+def overlap_of(sentence: str, subject: str) -> float | None:
+    """F1 of the two texts' words, without case and order.
+
+    Source: Lin, ROUGE, 2004, section 2 (ROUGE-1, with the words as a set).
+    """
+    said, meant = (set(re.findall(r"\w+", text.casefold())) for text in (sentence, subject))
+    return 2 * len(said & meant) / (len(said) + len(meant)) if said and meant else None
 
 
-def marks(
-    commit: dict[str, Any], calls: Sequence[str], todos: Sequence[str], valid: bool, sentence: bool = False
-) -> Marks:
-    named, required = set(calls), set(commit["required"])
+def marks_of(commit: dict[str, Any], answer: Sections, valid: bool, scores: Mapping[str, float] | None = None) -> Marks:
+    """scores: the lowest log-probability of each named call's tokens, in nats."""
+    named, required = set(answer.calls), set(commit["required"])
+    identifiers = set(commit["identifiers"])
     return Marks(
         language=language_of(commit["diff"]),
         named=len(named),
         right=len(named & required),
         required=len(required),
-        unknown=len(named - set(commit["identifiers"])),
-        todos_found=sum(todo in todos for todo in set(commit["todos"])),
+        unknown=len(named - identifiers),
+        todos_found=sum(todo in answer.todos for todo in set(commit["todos"])),
         todos=len(set(commit["todos"])),
         valid=valid,
-        sentence=sentence,
+        grounded=all(identifiers.issuperset(names_in(name)) for name in references(answer.summary)),
+        overlap=overlap_of(answer.summary, subject_of(commit["subject"])),
+        scores=tuple((score, name in required) for name, score in (scores or {}).items()),
     )
 
 
-def marks_of_answer(commit: dict[str, Any], text: str, ended: bool) -> Marks:
+def marks_of_answer(commit: dict[str, Any], text: str, ended: bool, scores: Mapping[str, float] | None = None) -> Marks:
     """ended: the model stopped by itself; an answer that was cut is not valid."""
-    answer = parse_answer(text)
+    return marks_of(commit, parse_answer(text), ended and in_form(text), scores)
+
+
+def in_form(text: str) -> bool:
     headings = [line.split(":")[0] for line in text.split("\n") if re.match(r"(Summary|Calls|TODOs|Actions):", line)]
-    valid = ended and tuple(headings) == SECTIONS and bool(answer.summary)
-    return marks(commit, answer.calls, answer.todos, valid, sentence_holds(commit, answer.summary))
+    return tuple(headings) == SECTIONS and bool(parse_answer(text).summary)
 
 
 def marks_of_expression(commit: dict[str, Any]) -> Marks:
@@ -114,7 +122,30 @@ def marks_of_expression(commit: dict[str, Any]) -> Marks:
         for line in added
         if (found := re.search(r"\b(?:TODO|FIXME|XXX|HACK)\b(?:\([^)]*\))?:?\s*(.*?)(?:\*/)?$", line))
     ]
-    return marks(commit, sorted(names), todos, valid=True)
+    return marks_of(commit, Sections("", tuple(sorted(names)), tuple(todos), ()), valid=True)
+
+
+def separation(all_marks: Sequence[Marks]) -> float:
+    """How often a right call's score is above a wrong one's (AUROC), ties counted half; NaN where one kind is missing.
+
+    Source: Mann and Whitney, 1947: the area under the curve is U divided by the number of pairs.
+    """
+    ranked = sorted(score for one in all_marks for score in one.scores)
+    wrong = sum(not right for _, right in ranked)
+    pairs = wrong * (len(ranked) - wrong)
+    if not pairs:
+        return float("nan")
+    below, won = 0, 0.0
+    for _, group in groupby(ranked, key=itemgetter(0)):
+        kinds = [right for _, right in group]
+        losing = kinds.count(False)
+        won += kinds.count(True) * (below + 0.5 * losing)
+        below += losing
+    return won / pairs
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
 
 
 def ratio(top: str, bottom: str) -> Callable[[Sequence[Marks]], float]:
@@ -133,7 +164,9 @@ FIGURES: dict[str, Callable[[Sequence[Marks]], float]] = {
     "named_not_required": lambda all_marks: 1.0 - ratio("right", "named")(all_marks),
     "named_not_in_diff": ratio("unknown", "named"),
     "all_calls_exact": lambda all_marks: sum(one.exact for one in all_marks) / len(all_marks),
-    "sentence_true": lambda all_marks: sum(one.sentence for one in all_marks) / len(all_marks),
+    "sentence_grounded": lambda all_marks: sum(one.grounded for one in all_marks) / len(all_marks),
+    "sentence_overlap": lambda all_marks: mean([one.overlap or 0.0 for one in all_marks if one.overlap is not None]),
+    "separation": separation,
     "format_valid": lambda all_marks: sum(one.valid for one in all_marks) / len(all_marks),
 }
 
@@ -141,14 +174,20 @@ FIGURES: dict[str, Callable[[Sequence[Marks]], float]] = {
 def interval(
     all_marks: Sequence[Marks], figure: Callable[[Sequence[Marks]], float], seed: int = 1, draws: int = 1000
 ) -> list[float]:
-    """[value, low, high]: a 95% percentile bootstrap over commits."""
+    """[value, low, high]: a 95% percentile bootstrap over commits; empty where the figure has no value."""
+    value = figure(all_marks) if all_marks else float("nan")
+    if math.isnan(value):
+        return []
     rng = random.Random(seed)
-    values = sorted(figure(rng.choices(all_marks, k=len(all_marks))) for _ in range(draws))
-    return [round(number, 4) for number in (figure(all_marks), values[int(0.025 * draws)], values[int(0.975 * draws)])]
+    drawn = (figure(rng.choices(all_marks, k=len(all_marks))) for _ in range(draws))
+    values = sorted(number for number in drawn if not math.isnan(number))
+    low, high = values[int(0.025 * len(values))], values[int(0.975 * len(values))]
+    return [round(number, 4) for number in (value, low, high)]
 
 
 def figures_of(all_marks: Sequence[Marks]) -> dict[str, list[float]]:
-    return {name: interval(all_marks, figure) for name, figure in FIGURES.items()}
+    """The figures that have a value."""
+    return {name: found for name, figure in FIGURES.items() if (found := interval(all_marks, figure))}
 
 
 def by_language(all_marks: Sequence[Marks]) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_GATE_AND_UP = "experts.gate_up_proj"
+_BY_HEAD = ("q_proj.weight", "k_proj.weight", "v_proj.weight")
 
 
 def orthogonal(batch: Tensor, rounds: int = 5) -> Tensor:
@@ -29,10 +31,16 @@ def orthogonal(batch: Tensor, rounds: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps all matrices of a shape as one batch; a stack of experts counts as that many matrices."""
+    """Steps all matrices of a shape as one batch.
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+    parameters: (parameter, rows): what is stored as one tensor is as many matrices of `rows` rows as it holds. An
+    attention head is one, and so is an expert's gate; small matrices also cost less, by the square of their rows.
+    """
+
+    def __init__(self, parameters: Iterable[tuple[nn.Parameter, int]], lr: float, momentum: float = 0.95) -> None:
+        pairs = list(parameters)
+        super().__init__([parameter for parameter, _ in pairs], {"lr": lr, "momentum": momentum})
+        self._rows = dict(pairs)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -40,7 +48,7 @@ class Muon(torch.optim.Optimizer):
             shapes: dict[tuple[int, int], list[nn.Parameter]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    shapes.setdefault((parameter.shape[-2], parameter.shape[-1]), []).append(parameter)
+                    shapes.setdefault((self._rows[parameter], parameter.shape[-1]), []).append(parameter)
             for shape, parameters in shapes.items():
                 self._step_shape(shape, parameters, group["lr"], group["momentum"])
 
@@ -58,11 +66,20 @@ class Muon(torch.optim.Optimizer):
             parameter.add_(part.reshape(parameter.shape), alpha=-lr * scale)
 
 
-def optimizers_of(model: nn.Module, matrix_lr: float, other_lr: float) -> tuple[torch.optim.Optimizer, ...]:
-    """(Muon, AdamW). The router and the tied embedding are tables of scores, not maps between spaces: AdamW."""
-    matrices: list[nn.Parameter] = []
+def optimizers_of(
+    named: Iterable[tuple[str, nn.Parameter]], head_dim: int, matrix_lr: float, other_lr: float
+) -> tuple[torch.optim.Optimizer, ...]:
+    """(Muon, AdamW) for a model's parameters and their names.
+
+    The router and the tied embedding are tables of scores, not maps between spaces: AdamW.
+    """
+    matrices: list[tuple[nn.Parameter, int]] = []
     others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inner = parameter.ndim >= 2 and "embed" not in name and not name.endswith("mlp.gate.weight")
-        (matrices if inner else others).append(parameter)
+    for name, parameter in named:
+        if parameter.ndim < 2 or "embed" in name or name.startswith("guide.") or name.endswith("mlp.gate.weight"):
+            others.append(parameter)
+        elif name.endswith(_GATE_AND_UP):
+            matrices.append((parameter, parameter.shape[-2] // 2))
+        else:
+            matrices.append((parameter, head_dim if name.endswith(_BY_HEAD) else parameter.shape[-2]))
     return Muon(matrices, lr=matrix_lr), torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.95), weight_decay=0.0)

@@ -10,7 +10,10 @@ from typing import Any
 
 import zstandard
 
-from firstpass.contract.pr_summary import prompt, render_answer
+from firstpass.contract.compact import compact
+from firstpass.contract.pr_summary import PrSummary, render_answer
+from firstpass.evidence import gather
+from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
 HELD_OUT = frozenset({"psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"})
 """Repositories that neither the tokenizer nor the model ever sees: the measurement is made on them."""
@@ -46,6 +49,11 @@ SOURCE_SUFFIXES = frozenset(
     ]
 )
 
+MOST_SUBJECT = 120
+"""Characters."""
+
+_BRACKETS = re.compile(r"\[[^\]]*\]|\((?:#|GH-?)[^)]*\)|#\d+")
+_PREFIX = re.compile(r"^\w+(?:\([^)]*\))?!?:\s*")
 _TEST_PATH = re.compile(
     r"(^|/)(tests?|__tests__|spec|specs|playground|jvmTest|e2e)/|(^|/)test_|[_.-](tests?|spec)\.|Test\.(java|kt)$"
 )
@@ -53,22 +61,40 @@ _TEST_PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One diff and its right answer. `origin` is the repository, or `synthetic`."""
+    """One diff and its right answer. `origin` is the repository, or `synthetic`.
+
+    summary: a true sentence, by rule. subject: what the commit's author wrote, empty where there is none.
+    draft: an answer to correct, as the cascade asks its verifier to; empty for a row that asks for a first one.
+    """
 
     origin: str
     diff: str
     summary: str
+    subject: str
     calls: tuple[str, ...]
     todos: tuple[str, ...]
     actions: tuple[str, ...]
+    draft: str = ""
 
     @property
-    def prompt(self) -> str:
-        return prompt(self.diff)
+    def messages(self) -> tuple[Message, ...]:
+        """What a tier is sent, as the contract writes it around the diff's short form."""
+        contract = PrSummary()
+        asked = (Message("user", self.diff if self.draft else compact(self.diff)),)
+        ask = Ask("row", 0.0, "chat", "", "cascade", asked, contract=contract.name)
+        if not self.draft:
+            return contract.prepare(Exchange(ask), Consult("draft", "draft"))
+        reply = Reply(self.draft, "", "stop", None, 0.0)
+        step = Step(Consult("draft", "draft"), reply, findings=contract.check(ask, reply))
+        return contract.prepare(Exchange(ask, (step,)), Consult("verifier", "verify"))
 
-    @property
-    def answer(self) -> str:
-        return render_answer(self.summary, self.calls, self.todos, self.actions)
+    def answer(self, authors_words: bool) -> str:
+        """The calls stand the last first. authors_words: the subject is the sentence, where there is one.
+
+        A reader from left to right knows at a call which one came before it, not which one will come.
+        """
+        summary = self.subject if authors_words and self.subject else self.summary
+        return render_answer(summary, reversed(self.calls), self.todos, self.actions)
 
 
 def read_commits(path: Path) -> Iterator[dict[str, Any]]:
@@ -111,14 +137,47 @@ def sentence_of(calls: Sequence[str], removed: Sequence[str], todos: Sequence[st
     invented.
     """
     if calls and removed:
-        return f"Call {calls[0]}, no longer {removed[0]}."
+        return f"Call {calls[-1]}, no longer {removed[0]}."
     if calls:
-        return f"Call {calls[0]} in {place}."
+        return f"Call {calls[-1]} in {place}."
     if removed:
         return f"Remove {removed[0]} from {place}."
     if todos:
         return f"Note what is left to do in {place}."
     return f"Change {place}."
+
+
+def subject_of(text: str) -> str:
+    """A commit's subject as a sentence: without ticket numbers and `fix(scope):`; empty where too little is left."""
+    text = _BRACKETS.sub("", text).strip()
+    text = _PREFIX.sub("", text).strip().rstrip(".")
+    if len(text.split()) < 2 or len(text) > MOST_SUBJECT or not text.isascii():
+        return ""
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def row_of_diff(origin: str, diff: str, subject: str = "") -> Row:
+    """A row whose labels the product's own reading of the diff gives (`firstpass.evidence`)."""
+    evidence = gather(diff)
+    added = "\n".join(line for line in diff.splitlines() if line.startswith("+"))
+    removed = [name for name in evidence.removed_calls if not re.search(rf"(?<![\w$]){re.escape(name)}\s*\(", added)]
+    places = [name for name in re.findall(r"^@@.*@@.*?(\w+)\s*\(", diff, re.M) if name.isidentifier()]
+    place = (places or list(evidence.paths) or ["the code"])[0]
+    return Row(
+        origin=origin,
+        diff=diff,
+        summary=sentence_of(evidence.calls, removed, evidence.todos, place),
+        subject=subject_of(subject),
+        calls=evidence.calls,
+        todos=evidence.todos,
+        actions=actions_of(diff, removed, evidence.todos),
+    )
+
+
+def labels_agree(commit: dict[str, Any]) -> bool:
+    """Whether the product's reading of the hunks finds what the syntax trees of the whole files found."""
+    evidence = gather(commit["diff"])
+    return set(evidence.calls) == set(commit["required"]) and set(evidence.todos) == set(commit["todos"])
 
 
 def in_order_of_appearance(names: Sequence[str], diff: str, marker: str) -> tuple[str, ...]:
@@ -145,6 +204,7 @@ def row_of_commit(commit: dict[str, Any]) -> Row:
         origin=commit["repo"],
         diff=diff,
         summary=sentence_of(calls, removed, todos, place),
+        subject=subject_of(commit["subject"]),
         calls=calls,
         todos=todos,
         actions=actions_of(diff, removed, todos),

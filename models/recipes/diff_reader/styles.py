@@ -131,3 +131,24 @@ STYLES = (
     ),
 )
 # fmt: on
+
+RESERVED = frozenset(
+    _words(
+        """
+        and as assert async await break case class continue def default defer del do elif else enum except export
+        extends extern false finally fn for from func function global go goto if impl implements import in interface
+        internal is lambda let loop map match mod move mut new nil none nonlocal not null object open operator or
+        override package pass private protected pub public raise range ref return self select static struct super
+        switch then this throw throws trait true try type typealias typeof undefined union unsafe use using val var
+        void when where while with yield abstract final const chan fallthrough companion data sealed suspend inline
+        crossinline reified vararg boolean byte char double float int long short string number any unknown never bool
+        uint usize isize str bytes list dict set tuple frozenset len print isinstance hasattr getattr setattr callable
+        iter next zip enumerate sorted reversed sum min max abs all repr hash super vars dir eval exec format input
+        property staticmethod classmethod error make append cap copy delete panic recover complex real imag close
+        clear require module exports constructor prototype arguments instanceof Some None Ok Err Self String Vec Box
+        Option Result Object Array Promise True False Exception ValueError TypeError KeyError Integer Boolean Long
+        Double List Map Set Unit Any Int Float TODO FIXME XXX HACK todo diff git index mode
+        """
+    )
+)
+"""Words that no variant renames: the languages' own."""

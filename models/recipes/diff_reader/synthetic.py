@@ -1,24 +1,21 @@
-"""Made diffs whose labels are right by construction: short, with rare names, so that the model must copy and not guess.
+"""Made diffs: functions of installed Python packages with statements put in and taken out, and statements from
+templates in the style of seven languages. Their names are rare, so that the model must copy and not guess.
 
-Two kinds: functions of installed Python packages with some statements taken out, and statements from templates in the
-style of seven languages. Knows no tokenizer and no model.
+What a diff says is read off it by `firstpass.evidence`, as for a commit's variants. Knows no tokenizer and no model.
 """
 
 import ast
-import builtins
-import keyword
 import random
-import re
 import sysconfig
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diff_reader.rows import Row, actions_of, sentence_of
+from diff_reader.rows import Row, row_of_diff
 from diff_reader.styles import MARKERS, STYLES, SYLLABLES, TODO_ENDS, TODO_STARTS, WORDS, Style
 
-DROPPED = frozenset(dir(builtins))
-"""Calls that the commits' labels leave out as well: Python's own names."""
+MOST_FILE_CHARACTERS = 120_000
+ROWS_PER_FILE = 12
 
 
 class Names:
@@ -49,160 +46,176 @@ class Names:
         return "/".join((self.rng.choice(("src", "lib", "app", parts[0])), *parts[1:], f"{stem}.{suffix}"))
 
 
-def todo_comment(rng: random.Random, comment: tuple[str, str], names: Names) -> tuple[str, str]:
-    """A comment line and the text that its label keeps."""
-    words = [
-        rng.choice(TODO_STARTS),
-        rng.choice(("the", "a", "all", "old", "")),
-        *names.parts(1, 2),
-        rng.choice(TODO_ENDS),
-    ]
-    text = " ".join(word for word in words if word)
-    if rng.random() < 0.15:
-        text = f"{rng.choice(TODO_STARTS)} {names.lower(2)}"
-    marker = rng.choice(MARKERS)
+def todo_comment(rng: random.Random, comment: tuple[str, str], names: Names, text: str = "") -> str:
+    """A comment line. text: what is left to do; made up if empty."""
+    if not text:
+        start, article = rng.choice(TODO_STARTS), rng.choice(("the", "a", "all", "old", ""))
+        words = [start, article, *names.parts(1, 2), rng.choice(TODO_ENDS)]
+        text = " ".join(word for word in words if word) if rng.random() < 0.85 else f"{start} {names.lower(2)}"
     author = f"({rng.choice(WORDS)})" if rng.random() < 0.15 else ""
     colon = ": " if rng.random() < 0.8 or author else " "
     if comment[0].startswith("/") and rng.random() < 0.25:
-        return f"/* {marker}{author}{colon}{text} */", text
-    return f"{comment[0]}{marker}{author}{colon}{text}", text
-
-
-def hunk_header(rng: random.Random, old: int, new: int, context: str) -> str:
-    start = rng.randint(1, 400)
-    tail = f" {context}" if context and rng.random() < 0.6 else ""
-    return f"@@ -{start},{old} +{start + rng.choice((0, 0, 0, rng.randint(0, 9)))},{new} @@{tail}"
+        return f"/* {rng.choice(MARKERS)}{author}{colon}{text} */"
+    return f"{comment[0]}{rng.choice(MARKERS)}{author}{colon}{text}"
 
 
 def file_diff(rng: random.Random, path: str, hunks: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """A file's diff from its hunks: (context of the header, lines with their markers)."""
-    lines = [f"diff --git a/{path} b/{path}"]
-    if rng.random() < 0.8:
-        lines.append(f"index {rng.getrandbits(28):07x}..{rng.getrandbits(28):07x} 100644")
-    lines += [f"--- a/{path}", f"+++ b/{path}"]
-    for context, body in hunks:
+    """A file's diff from its hunks: (heading, lines with their signs)."""
+    lines = [f"diff --git a/{path} b/{path}", f"--- a/{path}", f"+++ b/{path}"]
+    at = 1
+    for heading, body in hunks:
+        at += rng.randint(1, 80)
         old = sum(line[:1] != "+" for line in body)
         new = sum(line[:1] != "-" for line in body)
-        lines += [hunk_header(rng, old, new, context), *body]
+        lines += [f"@@ -{at},{old} +{at},{new} @@ {heading}".rstrip(), *body]
+        at += new
     return "\n".join(lines)
 
 
-@dataclass(slots=True)
-class _Hunk:
-    lines: list[str]
-    calls: list[str]
-    removed: list[str]
-    todos: list[str]
-    function: str
-
-
-def _template_line(rng: random.Random, style: Style, names: Names, templates: Sequence[str]) -> tuple[str, list[str]]:
-    """A statement and the names that it calls."""
-    template = rng.choice(templates)
+def _template_line(rng: random.Random, style: Style, names: Names, templates: Sequence[str]) -> str:
     called = names.lower(1, 3)
     if style.suffix == "go" and rng.random() < 0.5:
         called = called[:1].upper() + called[1:]
-    fields = {
-        "f": called,
-        "v": names.lower(1, 2),
-        "a": names.lower(1, 1),
-        "b": names.lower(1, 1),
-        "o": names.lower(1, 1),
-        "T": names.pascal(),
-        "T2": names.pascal(),
-    }
-    calls = [called] if "{f}" in template else []
-    if "new {T2}" in template or "new {T}" in template or "raise {T}" in template:
-        calls = [fields["T2" if "{T2}" in template else "T"]]
-    line = template.format(**fields)
-    if calls and "({a}" in template and rng.random() < 0.15:
-        inner = names.lower(1, 2)
-        line = line.replace(f"({fields['a']}", f"({inner}({fields['a']})", 1)
-        calls.append(inner)
-    return line, [name for name in calls if not (style.suffix == "py" and name in DROPPED)]
+    first = names.lower(1, 1)
+    if rng.random() < 0.15:
+        first = f"{names.lower(1, 2)}({first})"
+    return rng.choice(templates).format(
+        f=called, v=names.lower(1, 2), a=first, b=names.lower(1, 1), o=names.lower(1, 1), T=names.pascal(),
+        T2=names.pascal(),
+    )  # fmt: skip
 
 
-def _template_hunk(rng: random.Random, style: Style) -> _Hunk:
-    """Context, then removed and added statements, then context. What the context calls is no label."""
+def _template_hunk(rng: random.Random, style: Style) -> tuple[str, list[str]]:
+    """Context, then removed and added statements, then context."""
     names = Names(rng, style.camel)
-    indent = (
-        rng.choice(("    ", "  ", "\t")) if style.suffix in ("js", "ts") else "\t" if style.suffix == "go" else "    "
-    )
+    units = {"js": ("    ", "  ", "\t"), "ts": ("    ", "  ", "\t"), "go": ("\t",)}
+    indent = rng.choice(units.get(style.suffix, ("    ",)))
     pad = indent * rng.choice((0, 1, 1, 2))
-    hunk = _Hunk([], [], [], [], "")
-    function = names.lower(1, 3)
-    opening = style.opening.format(n=function, a=names.lower(1, 1), b=names.lower(1, 1), T=names.pascal())
+    outer = pad[len(indent) :]
+    opening = style.opening.format(n=names.lower(1, 3), a=names.lower(1, 1), b=names.lower(1, 1), T=names.pascal())
+    body: list[str] = []
 
-    def lines(marker: str, number: int, share: float) -> list[str]:
-        called: list[str] = []
+    def lines(sign: str, number: int, share: float) -> None:
         for _ in range(number):
-            line, calls = _template_line(rng, style, names, style.calls if rng.random() < share else style.quiet)
-            hunk.lines.append(f"{marker}{pad}{line}")
-            called += calls
-        return called
+            templates = style.calls if rng.random() < share else style.quiet
+            body.append(f"{sign}{pad}{_template_line(rng, style, names, templates)}")
 
-    kind = rng.choices(("add", "replace", "delete", "todo", "function", "rename"), (40, 20, 6, 12, 12, 10))[0]
-    if rng.random() < 0.5 or kind == "function":
-        hunk.lines.append(f"{'+' if kind == 'function' else ' '}{pad[len(indent) :]}{opening}")
-        hunk.function = function
-    lines(" ", rng.randint(0, 3), 0.4)
-    before: list[str] = []
+    kinds = ("add", "replace", "delete", "todo", "function", "rename")
+    kind = rng.choices(kinds, (40, 20, 6, 12, 12, 10))[0]
+    heading = ""
+    if kind == "function":
+        body.append(f"+{outer}{opening}")
+    elif rng.random() < 0.5:
+        heading = opening
+    lines(" ", rng.randint(0, 2), 0.4)
     if kind in ("replace", "delete"):
-        before = lines("-", rng.randint(1, 3), 0.7)
+        lines("-", rng.randint(1, 3), 0.7)
     if kind == "todo" or (rng.random() < 0.12 and kind != "delete"):
-        comment, todo = todo_comment(rng, style.comment, names)
-        hunk.lines.append(f"+{pad}{comment}")
-        hunk.todos.append(todo)
+        body.append(f"+{pad}{todo_comment(rng, style.comment, names)}")
     if kind == "rename":
-        line, called = _template_line(rng, style, names, style.calls)
-        if called:
-            new = names.lower(1, 3)
-            hunk.lines += [f"-{pad}{line}", f"+{pad}{line.replace(called[0] + '(', new + '(')}"]
-            before, hunk.calls = called[:1], [new] if f"{called[0]}(" in line else []
+        line, new = _template_line(rng, style, names, style.calls), _template_line(rng, style, names, style.calls)
+        body += [f"-{pad}{line}", f"+{pad}{new}", f"+{pad}{line}"][: rng.choice((2, 3))]
     elif kind not in ("delete", "todo"):
-        hunk.calls = lines("+", rng.randint(1, 5), 0.65)
+        lines("+", rng.randint(1, 5), 0.65)
     if kind == "function" and style.closing:
-        hunk.lines.append(f"+{pad[len(indent) :]}{style.closing.format()}")
-    lines(" ", rng.randint(0, 3), 0.4)
-    hunk.removed = [name for name in dict.fromkeys(before) if name not in hunk.calls]
-    hunk.calls = [name for name in dict.fromkeys(hunk.calls) if name not in before]
-    return hunk
+        body.append(f"+{outer}{style.closing.format()}")
+    lines(" ", rng.randint(0, 2), 0.4)
+    return heading, body
 
 
 def template_row(rng: random.Random) -> Row:
-    """One or two files from templates; a few are empty, which has an answer as well."""
-    if rng.random() < 0.004:
-        return Row("synthetic", "", "No change.", (), (), ())
+    """One to three files from templates."""
     style = rng.choice(STYLES)
-    hunks = [_template_hunk(rng, style) for _ in range(rng.choices((1, 2, 3), (70, 22, 8))[0])]
-    paths = Names(rng, style.camel)
-    changed = [paths.path(style.suffix) for _ in hunks]
-    diff = "\n".join(file_diff(rng, path, [("", hunk.lines)]) for path, hunk in zip(changed, hunks, strict=True))
-    removed = list(dict.fromkeys(name for hunk in hunks for name in hunk.removed))
-    calls = tuple(dict.fromkeys(name for hunk in hunks for name in hunk.calls if name not in removed))
-    removed = [name for name in removed if name not in calls]
-    todos = tuple(todo for hunk in hunks for todo in hunk.todos)
-    return Row(
-        "synthetic",
-        diff,
-        sentence_of(hunks[0].calls, hunks[0].removed, hunks[0].todos, hunks[0].function or changed[0]),
-        calls,
-        todos,
-        actions_of(diff, removed, todos),
-    )
+    names = Names(rng, style.camel)
+    files = []
+    for _ in range(rng.choices((1, 2, 3), (60, 28, 12))[0]):
+        hunks = [_template_hunk(rng, style) for _ in range(rng.choices((1, 2, 3), (70, 22, 8))[0])]
+        files.append(file_diff(rng, names.path(style.suffix), hunks))
+    return row_of_diff("synthetic", "\n".join(files))
 
 
-def _called(node: ast.AST) -> list[str]:
-    """Bare names that the node calls, in the order of their places."""
-    found = []
-    for call in ast.walk(node):
-        if isinstance(call, ast.Call):
-            match call.func:
-                case ast.Name(id=name):
-                    found.append((call.func.lineno, call.func.col_offset, name))
-                case ast.Attribute(attr=name):
-                    found.append((call.func.end_lineno or 0, call.func.end_col_offset or 0, name))
-    return [name for _, _, name in sorted(found) if name not in DROPPED]
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of a source file: its heading and its statements as lines."""
+
+    heading: str
+    statements: tuple[tuple[str, ...], ...]
+
+
+def functions_of(path: Path) -> list[Function]:
+    """The functions with two to thirty statements; none where the file can not be read as this Python's."""
+    try:
+        source = path.read_text(encoding="utf-8")
+        if len(source) > MOST_FILE_CHARACTERS:
+            return []
+        tree = ast.parse(source)
+    except (SyntaxError, UnicodeDecodeError, ValueError):
+        return []  # Packages ship files of other Python versions and broken ones on purpose.
+    lines = source.split("\n")
+    return [
+        Function(
+            lines[node.lineno - 1].strip(),
+            tuple(tuple(lines[part.lineno - 1 : part.end_lineno]) for part in node.body),
+        )
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and 2 <= len(node.body) <= 30
+        and (node.end_lineno or 0) - node.lineno <= 60
+    ]
+
+
+def python_row(functions: Sequence[Function], rng: random.Random) -> Row:
+    """One to three functions of a file, each with a run of its statements added, removed or both."""
+    chosen = rng.sample(list(functions), min(len(functions), rng.choices((1, 2, 3), (60, 28, 12))[0]))
+    hunks = [(function.heading, _edited(function, rng.choice(functions), rng)) for function in chosen]
+    return row_of_diff("synthetic", file_diff(rng, Names(rng, camel=False).path("py"), hunks))
+
+
+def _edited(function: Function, other: Function, rng: random.Random) -> list[str]:
+    """The function's lines with signs; what is removed where statements come in is another function's."""
+    first = rng.randrange(len(function.statements))
+    last = min(len(function.statements), first + rng.randint(1, 4))
+    before = [line for part in function.statements[:first] for line in part][-2:]
+    run = [line for part in function.statements[first:last] for line in part]
+    after = [line for part in function.statements[last:] for line in part][:2]
+    indent = run[0][: len(run[0]) - len(run[0].lstrip())]
+    kind = rng.choices(("added", "removed", "replaced"), (60, 12, 28))[0]
+    old = [f"{indent}{line.strip()}" for line in rng.choice(other.statements)[:4]] if kind == "replaced" else []
+    if kind != "removed" and rng.random() < 0.15:
+        run.insert(rng.choice((0, len(run))), indent + todo_comment(rng, ("# ", ""), Names(rng, camel=False)))
+    sign = "-" if kind == "removed" else "+"
+    marked = ((" ", before), ("-", old), (sign, run), (" ", after))
+    return [f"{mark}{line}" for mark, lines in marked for line in lines]
+
+
+def edge_row(rng: random.Random) -> Row:
+    """What a server is also sent: nothing, prose, a binary file, a file that only goes, is renamed or changes mode."""
+    style = rng.choice(STYLES)
+    names = Names(rng, style.camel)
+    path, other = names.path(style.suffix), names.path(rng.choice(("png", "bin", "woff2", "jar")))
+    kind = rng.choice(("empty", "prose", "prose", "binary", "deleted", "deleted", "renamed", "mode"))
+    if kind == "empty":
+        return replace(row_of_diff("synthetic", ""), summary="No change.")
+    if kind == "prose":
+        words = [*rng.choices(WORDS, k=rng.randint(3, 40)), todo_comment(rng, ("", ""), names)]
+        rng.shuffle(words)
+        text = " ".join(words).capitalize()
+        return replace(row_of_diff("synthetic", text), summary="The text is not a diff.")
+    head = f"diff --git a/{path} b/{path}\n"
+    if kind == "binary":
+        head = f"diff --git a/{other} b/{other}\n"
+        state = rng.choice((f"Binary files a/{other} and b/{other} differ", "GIT binary patch"))
+        return row_of_diff("synthetic", f"{head}{rng.choice(('', 'new file mode 100644' + chr(10)))}{state}")
+    if kind == "deleted":
+        body = [f"-{_template_line(rng, style, names, style.calls + style.quiet)}" for _ in range(rng.randint(1, 30))]
+        rest = [f"--- a/{path}", "+++ /dev/null", f"@@ -1,{len(body)} +0,0 @@", *body]
+        return row_of_diff("synthetic", f"{head}deleted file mode 100644\n" + "\n".join(rest))
+    if kind == "renamed":
+        new = names.path(style.suffix)
+        return row_of_diff(
+            "synthetic", f"diff --git a/{path} b/{new}\nsimilarity index 100%\nrename from {path}\nrename to {new}"
+        )
+    return row_of_diff("synthetic", f"{head}old mode 100644\nnew mode 100755")
 
 
 def python_files(limit: int, rng: random.Random) -> list[Path]:
@@ -213,65 +226,22 @@ def python_files(limit: int, rng: random.Random) -> list[Path]:
     return rng.sample(paths, min(limit, len(paths)))
 
 
-def python_rows(path: Path, rng: random.Random) -> Iterator[Row]:
-    """A row for each function of a fitting size: one to four of its statements are what the diff adds."""
-    try:
-        source = path.read_text(encoding="utf-8")
-        if len(source) > 120_000:
-            return
-        tree = ast.parse(source)
-    except (SyntaxError, UnicodeDecodeError, ValueError):
-        return  # Packages ship files of other Python versions and broken ones on purpose.
-    lines = source.split("\n")
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            and 3 <= (node.end_lineno or 0) - node.lineno <= 30
-            and len(node.body) > 1
-        ):
-            yield _python_row(node, lines, rng)
-
-
-def _python_row(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: Sequence[str], rng: random.Random) -> Row:
-    names = Names(rng, camel=False)
-    first = rng.randrange(len(node.body))
-    taken = node.body[first : first + rng.randint(1, 4)]
-    start, end = taken[0].lineno - 1, taken[-1].end_lineno or 0
-    top = max(node.lineno - 1, start - 3)
-    added = list(lines[start:end])
-    calls = [name for statement in taken for name in _called(statement)]
-    todos, removed, old = [], [], []
-    indent = " " * taken[0].col_offset
-    if rng.random() < 0.2:
-        comment, todo = todo_comment(rng, ("# ", ""), names)
-        added.insert(0, indent + comment)
-        todos.append(todo)
-    if rng.random() < 0.25:
-        line, removed = _template_line(rng, STYLES[0], names, STYLES[0].calls)
-        old = [indent + line]
-    body = [f" {line}" for line in lines[top:start]] + [f"-{line}" for line in old] + [f"+{line}" for line in added]
-    body += [f" {line}" for line in lines[end : min(end + 3, node.end_lineno or end)]]
-    renamed = {name: names.lower(1, 3) for name in set(calls) if rng.random() < 0.5 and not keyword.iskeyword(name)}
-    if renamed:
-        pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, renamed))})(?!\w)")
-        body = [pattern.sub(lambda found: renamed[found[1]], line) for line in body]
-    labels = tuple(name for name in dict.fromkeys(renamed.get(name, name) for name in calls) if name not in removed)
-    removed = [name for name in removed if name not in labels]
-    path = names.path("py")
-    diff = file_diff(rng, path, [("", body)] if top < node.lineno else [(lines[node.lineno - 1].strip(), body)])
-    function = node.name if re.search(rf"(?<!\w){node.name}(?!\w)", diff) else ""
-    sentence = sentence_of(labels, removed, todos, function or path)
-    return Row("synthetic", diff, sentence, labels, tuple(todos), actions_of(diff, removed, todos))
-
-
-def synthetic_rows(number: int, seed: int) -> list[Row]:
-    """`number` rows, half from templates and at most half from Python sources."""
+def synthetic_rows(number: int, paths: Sequence[Path], seed: int) -> list[Row]:
+    """`number` rows: about half from the Python sources, a fiftieth edge cases, the rest from templates."""
     rng = random.Random(seed)
-    rows: list[Row] = []
-    for path in python_files(limit=number // 8, rng=rng):
-        rows += list(python_rows(path, rng))[:12]
-        if len(rows) >= number // 2:
-            break
+    rows = [edge_row(rng) for _ in range(number // 50)]
+    rows += list(_python_rows(number // 2, paths, rng))
     rows += [template_row(rng) for _ in range(number - len(rows))]
     rng.shuffle(rows)
-    return [row for row in rows if len(row.calls) <= 12]
+    return rows
+
+
+def _python_rows(number: int, paths: Sequence[Path], rng: random.Random) -> Iterator[Row]:
+    made = 0
+    for path in paths:
+        functions = functions_of(path)
+        for _ in range(min(ROWS_PER_FILE, 2 * len(functions), number - made)):
+            made += 1
+            yield python_row(functions, rng)
+        if made >= number:
+            return

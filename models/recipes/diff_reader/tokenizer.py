@@ -13,9 +13,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from diff_reader.data import read_rows
 from diff_reader.rows import Row
+from firstpass.contract.compact import compact
 from firstpass.contract.pr_summary import PROMPT
 
-PAD, END, SYSTEM, USER, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+PAD, END, _, _, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 PIECES = r"\r?\n[+\-]?|_*[A-Z]?[a-z]+|_*[A-Z]+(?![a-z])|_+|\d| ?[^\w\s]+ ?|[ \t]+|[^\W\d_A-Za-z]+"
 WORDING = tuple(f"{line}\n" for line in PROMPT.split("\n\nDiff:")[0].split("\n"))
 """The contract's fixed lines: one token each, which makes a short prompt 60% shorter."""
@@ -51,15 +52,21 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     return tokenizer
 
 
-def chat(row: Row) -> tuple[str, str]:
-    """What the model is given and what it must say, as the chat template writes them."""
-    return f"{USER}\n{row.prompt}{END}\n{ASSISTANT}\n", f"{row.answer}{END}\n"
+def chat(row: Row) -> tuple[str, str, str, str]:
+    """What the model is given, and what it must say: the sentence by rule, or the author's, and all that follows.
+
+    As the chat template writes them. A line break is a piece of its own, so the parts' tokens are the whole's.
+    """
+    rule, rest = row.answer(authors_words=False).split("\n", 1)
+    author = row.answer(authors_words=True).split("\n", 1)[0]
+    asked = "".join(f"<|{message.role}|>\n{message.content}{END}\n" for message in row.messages)
+    return f"{asked}{ASSISTANT}\n", rule, author, f"\n{rest}{END}\n"
 
 
 def texts_of(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
-        yield row.diff
-        yield row.answer
+        yield compact(row.diff)
+        yield row.answer(authors_words=True)
 
 
 def write_config(folder: Path, context: int) -> None:
@@ -85,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
     rows = read_rows(options.out / "commits.jsonl") + read_rows(options.out / "synthetic.jsonl")[:6000]
     tokenizer = train_tokenizer(texts_of(rows), options.size)
     tokenizer.save(str(options.out / "tokenizer.json"))
-    sample = [row.diff for row in rows[:200]]
+    sample = [compact(row.diff) for row in rows[:200]]
     characters = sum(map(len, sample))
     tokens = sum(len(tokenizer.encode(text).ids) for text in sample)
     print(f"{tokenizer.get_vocab_size()} tokens; {characters / tokens:.2f} characters of a diff a token")

@@ -1,65 +1,80 @@
-"""Command `train`: a small Qwen3-MoE from random weights, on the clock or by steps, resumable. Knows no evaluation."""
+"""Command `train`: a small Qwen3-MoE from random or from grown weights, on CPU or GPU, resumable. Knows no answers."""
 
 import argparse
 import ctypes
 import json
-import math
+import os
 import platform
 import random
+import socket
 import sys
 import time
-from array import array
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 import torch
+import torch.distributed
+import torch.multiprocessing
 import transformers
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-from diff_reader.batches import Batch, Encoded, Pool, batch_of, longest_at, synthetic_share
-from diff_reader.data import read_rows
+from diff_reader.batches import Batch, Pool, batch_of
+from diff_reader.encode import HELD_OUT, SOURCES, Encoded, read_encoded
 from diff_reader.optimizer import optimizers_of
-from diff_reader.rows import Row
-from diff_reader.tokenizer import END, PAD, chat
+from diff_reader.tokenizer import END, PAD
 
 TRIM_EVERY_STEPS = 8
+MEASURE_EVERY_TOKENS = 1_000_000
+MEASURED_ROWS = 160
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The model's size. Defaults: 8.1M parameters."""
+    """The model's size. Defaults: the draft model, 9.7M parameters."""
 
     vocabulary: int = 4096
     hidden: int = 256
-    layers: int = 4
-    heads: int = 8
+    layers: int = 6
+    heads: int = 4
     kv_heads: int = 4
-    head_dim: int = 32
+    head_dim: int = 64
     experts: int = 8
     experts_per_token: int = 2
-    expert_width: int = 256
+    expert_width: int = 192
     context: int = 4096
+
+
+SHAPES = {"draft": Shape(), "verify": Shape(layers=11, experts=16, experts_per_token=4)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train. Either `minutes` of training time or `steps` sets the end; the learning rate is zero then."""
+    """How to train. `minutes` of training time or a number of `tokens` sets the end; the learning rate is zero then.
+
+    Until `decay_from` (a share of the whole) the rate is constant, so a run can be given more time afterwards: it goes
+    on from the checkpoint that was kept there. What is learned in which order is counted in tokens.
+    """
 
     minutes: float | None = 55.0
-    steps: int | None = None
-    tokens_per_step: int = 8192
-    longest_row: int = 3072
+    tokens: int | None = None
+    decay_from: float = 0.85
+    tokens_per_step: int = 6144
+    longest_row: int = 4096
+    made_until: int = 24_000_000
+    subjects_from: int = 40_000_000
     matrix_lr: float = 0.02
     other_lr: float = 0.003
     warmup_steps: int = 20
     prompt_weight: float = 0.1
     prompt_share: float = 0.25
     balance_weight: float = 0.01
+    guide_weight: float = 1.0
     seed: int = 1
 
 
@@ -88,16 +103,11 @@ def build_model(shape: Shape, tokenizer: Tokenizer) -> Qwen3MoeForCausalLM:
     return model
 
 
-def encode(tokenizer: Tokenizer, rows: list[Row], longest: int) -> list[Encoded]:
-    """The rows that fit."""
-    chats = [chat(row) for row in rows]
-    asked = tokenizer.encode_batch([question for question, _ in chats], add_special_tokens=False)
-    said = tokenizer.encode_batch([answer for _, answer in chats], add_special_tokens=False)
-    return [
-        Encoded(array("i", question.ids + answer.ids), len(question.ids))
-        for question, answer in zip(asked, said, strict=True)
-        if len(question.ids) + len(answer.ids) <= longest
-    ]
+@torch.no_grad()
+def copy_weights(weights: Mapping[str, Tensor], parts: Iterable[tuple[str, nn.Parameter]]) -> None:
+    """Into a model's named parameters, in their own precision. Raises: KeyError where a weight is missing."""
+    for name, part in parts:
+        part.copy_(weights[name])
 
 
 def balance(router_logits: tuple[Tensor, ...], top: int) -> Tensor:
@@ -122,54 +132,171 @@ class Progress:
     tokens: int = 0
 
     def share(self, plan: Plan) -> float:
-        if plan.steps is not None:
-            return min(1.0, self.step / plan.steps)
+        """Of the whole: 0 to 1."""
+        if plan.tokens is not None:
+            return min(1.0, self.tokens / plan.tokens)
         return min(1.0, self.seconds / (60.0 * (plan.minutes or 1.0)))
 
 
+def source_shares(tokens: int, made_until: int) -> dict[str, float]:
+    """How many of the steps go to each of SOURCES after so many tokens: the simple rows first."""
+    synthetic = 0.85 - 0.65 * min(1.0, tokens / made_until)
+    rest = 1.0 - synthetic
+    return {"synthetic": synthetic, "variants": 0.65 * rest, "commits": 0.35 * rest, "corrections": 0.65 * rest}
+
+
+def longest_at(tokens: int, made_until: int, longest: int) -> int:
+    """Longest row, in tokens: copying is learned on short ones."""
+    return int(min(1.0, 0.08 + 0.6 * tokens / made_until) * longest)
+
+
+class Guide(nn.Module):
+    """Says in the middle of training's model what it has to find out, and is left behind when it is exported.
+
+    Which call comes next hangs on three things at once: which brackets open a new call, how its name begins, and which
+    new call stands before it. Until the last of them is learned, the first two are of no use, so nothing rewards
+    them: after 10 million tokens the model copied names without a fault and began two of three wrongly. Here each is
+    asked for by itself, at every bracket of the diff: the first two halfway up, the third two thirds of the way.
+    Source: Lee et al., "Deeply-Supervised Nets", 2015, for the principle.
+    """
+
+    def __init__(self, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.low, self.high = layers // 2, 2 * layers // 3
+        self.found = nn.Linear(hidden, 1)
+        self.first = nn.Linear(hidden, hidden, bias=False)
+        self.previous = nn.Linear(hidden, hidden, bias=False)
+
+    def forward(self, states: Sequence[Tensor], brackets: Tensor, marks: Tensor, head: nn.Module) -> Tensor:
+        """The loss in nats. states: one a layer. brackets: (rows, tokens), where a token opens one in the prompt."""
+        wanted = torch.zeros_like(brackets)
+        wanted[marks[:, 0], marks[:, 1]] = True
+        chosen = brackets | wanted
+        if not chosen.any():
+            return states[0].new_zeros((), dtype=torch.float32)
+        guesses = self.found(states[self.low][chosen])[:, 0].float()
+        total = nn.functional.binary_cross_entropy_with_logits(guesses, wanted[chosen].float())
+        for layer, part, column in ((self.low, self.first, 2), (self.high, self.previous, 3)):
+            if len(marks):
+                at = states[layer][marks[:, 0], marks[:, 1]]
+                total = total + nn.functional.cross_entropy(head(part(at)).float(), marks[:, column])
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which of a run's processes this is. Two on one thread each do more than one on two threads, by half."""
+
+    rank: int = 0
+    processes: int = 1
+    device: str = "cpu"
+
+
+ALONE = Place()
+
+
 class Trainer:
-    """One run: model, optimizers, rows and random states, stepped one batch at a time."""
+    """One run: model, optimizers, rows and random states, stepped one batch at a time.
+
+    The model computes in bfloat16, as it will be served; what the optimizers change are its `weights` in float32.
+    Every process deals the same batches and takes its share of the rows; the gradients are summed, so all of them make
+    the same step.
+    """
 
     def __init__(
-        self, shape: Shape, plan: Plan, tokenizer: Tokenizer, commits: list[Encoded], made: list[Encoded]
+        self, shape: Shape, plan: Plan, tokenizer: Tokenizer, rows: dict[str, list[Encoded]], place: Place = ALONE
     ) -> None:
+        """rows: by the names in SOURCES; a source may be empty."""
         torch.manual_seed(plan.seed)
-        self.plan, self.progress = plan, Progress()
+        self.shape, self.plan, self.progress, self.place, self.device = shape, plan, Progress(), place, place.device
         self.pad = tokenizer.token_to_id(PAD)
-        self.model = build_model(shape, tokenizer)
-        self.top = shape.experts_per_token
-        self.optimizers = optimizers_of(self.model, plan.matrix_lr, plan.other_lr)
+        self.model = build_model(shape, tokenizer).to(place.device)
+        self.guide = Guide(shape.hidden, shape.layers).to(place.device)
+        self.weights = {name: nn.Parameter(part.detach().clone()) for name, part in self._parts()}
+        self.model.to(torch.bfloat16)
+        self.guide.to(torch.bfloat16)
+        opening = [token for piece, token in tokenizer.get_vocab().items() if "(" in piece]
+        self.opening = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.bool)
+        self.opening[opening] = True
+        self.optimizers = optimizers_of(self.weights.items(), shape.head_dim, plan.matrix_lr, plan.other_lr)
+        self._last_seconds = 0.0
         self.rng = random.Random(plan.seed)
         self.torch_rng = torch.Generator().manual_seed(plan.seed)
-        self.commits = Pool(commits, plan.tokens_per_step, random.Random(plan.seed + 1))
-        self.made = Pool(made, plan.tokens_per_step, random.Random(plan.seed + 2))
+        self.pools = {
+            name: Pool(rows[name], plan.tokens_per_step, random.Random(plan.seed + place))
+            for place, name in enumerate(SOURCES, start=1)
+            if rows.get(name)
+        }
+
+    def _parts(self) -> list[tuple[str, nn.Parameter]]:
+        guide = [(f"guide.{name}", part) for name, part in self.guide.named_parameters()]
+        return [*self.model.named_parameters(), *guide]
 
     def next_batch(self) -> Batch:
-        share = self.progress.share(self.plan)
-        pool = self.made if self.rng.random() < synthetic_share(share) else self.commits
-        return batch_of(pool.deal(longest_at(share, self.plan.longest_row)), self.pad, self.plan.prompt_weight)
+        plan, tokens = self.plan, self.progress.tokens
+        shares = source_shares(tokens, plan.made_until)
+        name = self.rng.choices(list(self.pools), [shares[name] for name in self.pools])[0]
+        rows = self.pools[name].deal(longest_at(tokens, plan.made_until, plan.longest_row))
+        return batch_of(rows, self.pad, plan.prompt_weight, authors_words=tokens >= plan.subjects_from)
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """(the loss to step on, the answers' mean loss in nats).
+        """(this process' share of the loss to step on, its sum in nats over the answers' tokens after the sentence).
 
         Only a share of the prompt's places is scored: the head costs as much as a layer.
         """
         plan = self.plan
         drawn = torch.rand(batch.weights.shape, generator=self.torch_rng) < plan.prompt_share
-        answer = batch.weights == 1.0
-        chosen = answer | (drawn & (batch.weights > 0))
-        with torch.autocast("cpu", torch.bfloat16):
-            out = self.model.model(batch.ids, use_cache=False, output_router_logits=True)
-            logits = self.model.lm_head(out.last_hidden_state[chosen])
-        each = nn.functional.cross_entropy(logits.float(), batch.targets[chosen], reduction="none")
-        weights = torch.where(answer, batch.weights, batch.weights / plan.prompt_share)[chosen]
-        total = (each * weights).sum() / weights.sum() + plan.balance_weight * balance(out.router_logits, self.top)
-        return total, each.detach()[answer[chosen]].mean().item()
+        prompt = batch.weights == plan.prompt_weight
+        scored = ((batch.weights > 0) & ~prompt) | (drawn & prompt)
+        weights = torch.where(prompt, batch.weights / plan.prompt_share, batch.weights)
+        whole = weights[scored].sum().item()
+        mine = slice(self.place.rank, None, self.place.processes)
+        if not len(batch.ids[mine]):
+            return torch.zeros((), requires_grad=True), 0.0
+        chosen, answer = scored[mine], batch.answer[mine]
+        ids = batch.ids[mine]
+        out = self.model.model(
+            ids.to(self.device), use_cache=False, output_router_logits=True, output_hidden_states=True
+        )
+        logits = self.model.lm_head(out.last_hidden_state[chosen.to(self.device)])
+        targets = batch.targets[mine][chosen].to(self.device)
+        each = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        balanced = balance(out.router_logits, self.shape.experts_per_token) / self.place.processes
+        total = (each * weights[mine][chosen].to(self.device)).sum() / whole + plan.balance_weight * balanced
+        marks = batch.marks[batch.marks[:, 0] % self.place.processes == self.place.rank].clone()
+        marks[:, 0] //= self.place.processes
+        brackets = (self.opening[ids] & prompt[mine]).to(self.device)
+        guided = self.guide(out.hidden_states, brackets, marks.to(self.device), self.model.lm_head)
+        total = total + plan.guide_weight * guided / self.place.processes
+        return total, each.detach()[answer[chosen].to(self.device)].sum().item()
+
+    @torch.no_grad()
+    def measure(self, rows: Sequence[Encoded]) -> dict[str, float]:
+        """Held-out rows: mean loss in nats of the tokens after the sentence, and the share of rows without a wrong one.
+
+        A row without a wrong token, each read after the right ones, is what greedy decoding would write.
+        """
+        losses: list[float] = []
+        right = 0
+        ordered = sorted(rows, key=lambda row: row.size)
+        for place in range(0, len(ordered), 4):
+            batch = batch_of(ordered[place : place + 4], self.pad, 0.0, self.progress.tokens >= self.plan.subjects_from)
+            hidden = self.model.model(batch.ids.to(self.device), use_cache=False).last_hidden_state
+            logits = self.model.lm_head(hidden[batch.answer.to(self.device)])
+            targets = batch.targets[batch.answer].to(self.device)
+            losses += nn.functional.cross_entropy(logits.float(), targets, reduction="none").tolist()
+            wrong = torch.zeros_like(batch.answer)
+            wrong[batch.answer] = (logits.argmax(-1) != targets).cpu()
+            right += int((~wrong.any(dim=1)).sum())
+        return {"held_out_loss": sum(losses) / len(losses), "held_out_exact": right / len(rows)}
 
     def rate(self) -> float:
-        """Share of the full learning rate: linear warm-up, then a half cosine down to zero."""
+        """Share of the full learning rate: a linear warm-up, constant, then a linear way down to zero.
+
+        Source: Hu et al., MiniCPM, 2024, section 4 (warm-up, stable, decay).
+        """
         warm = min(1.0, (self.progress.step + 1) / self.plan.warmup_steps)
-        return warm * 0.5 * (1.0 + math.cos(math.pi * self.progress.share(self.plan)))
+        return warm * min(1.0, (1.0 - self.progress.share(self.plan)) / (1.0 - self.plan.decay_from))
 
     def step(self) -> dict[str, float]:
         started = time.monotonic()
@@ -180,44 +307,65 @@ class Trainer:
                 group["lr"] = full * rate
         total, answer = self.loss(batch)
         total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        own = [total.item(), answer, self._last_seconds if self.place.rank == 0 else 0.0]
+        total_loss, answer_loss, seconds = self._sum_gradients(own)
+        nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        copy_weights(self.weights, self._parts())
         tokens = int((batch.weights > 0).sum())
-        seconds = time.monotonic() - started
         self.progress.step += 1
         self.progress.tokens += tokens
         self.progress.seconds += seconds
+        self._last_seconds = time.monotonic() - started
         return {
-            "loss": total.item(),
-            "answer": answer,
+            "loss": total_loss,
+            "answer": answer_loss / int(batch.answer.sum()),
             "tokens": tokens,
-            "seconds": seconds,
+            "seconds": self._last_seconds,
             "rate": rate,
             "length": batch.ids.shape[1],
         }
 
+    def _sum_gradients(self, own: list[float]) -> list[float]:
+        """Sets the weights' gradients, over all processes; sums the numbers along with them."""
+        own_parts = self._parts()
+        parts = [torch.zeros_like(part) if part.grad is None else part.grad for _, part in own_parts]
+        flat = torch.cat([*(part.reshape(-1).float() for part in parts), torch.tensor(own, device=self.device)])
+        if self.place.processes > 1:
+            torch.distributed.all_reduce(flat)
+        at = 0
+        for name, part in own_parts:
+            self.weights[name].grad = flat[at : at + part.numel()].view_as(part)
+            part.grad = None
+            at += part.numel()
+        return [float(number) for number in flat[at:]]
+
     def state(self) -> dict[str, Any]:
         return {
-            "model": self.model.state_dict(),
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "progress": asdict(self.progress),
             "rng": self.rng.getstate(),
             "torch_rng": self.torch_rng.get_state(),
-            "commits": self.commits.state(),
-            "made": self.made.state(),
+            "pools": {name: pool.state() for name, pool in self.pools.items()},
         }
 
+    @torch.no_grad()
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        for name, weight in self.weights.items():
+            weight.copy_(weights[name])
+        copy_weights(self.weights, self._parts())
+
     def restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        self.start_from(state["weights"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
         self.rng.setstate(state["rng"])
         self.torch_rng.set_state(state["torch_rng"])
-        self.commits.restore(state["commits"])
-        self.made.restore(state["made"])
+        for name, pool in self.pools.items():
+            pool.restore(state["pools"][name])
 
 
 def save(trainer: Trainer, path: Path) -> None:
@@ -227,96 +375,121 @@ def save(trainer: Trainer, path: Path) -> None:
     new.replace(path)
 
 
-class Threads:
-    """One thread or all: two threads that wait for each other lose to one when somebody else uses a core.
-
-    Tries the other number for two steps of every forty and keeps what gave more tokens a second.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self.now, self.count = most, most, 37
-        self.speeds: dict[int, float] = {}
-
-    def after(self, speed: float) -> None:
-        """speed: tokens a second of the step just made."""
-        self.speeds[self.now] = speed if self.count % 40 < 3 else 0.8 * self.speeds.get(self.now, speed) + 0.2 * speed
-        self.count += 1
-        if self.most > 1 and self.count % 40 in (0, 2):
-            other = 1 if self.now == self.most else self.most
-            self.now = other if self.count % 40 == 0 else max(self.speeds, key=self.speeds.__getitem__)
-            torch.set_num_threads(self.now)
-
-
 def give_memory_back() -> None:
     """Batches of ever new lengths leave glibc's heap in pieces: 10 GB after ten minutes where 3 GB are in use."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def facts(trainer: Trainer, shape: Shape, threads: int) -> dict[str, Any]:
+def facts(trainer: Trainer) -> dict[str, Any]:
     """What `train.json` says: enough to make the same run again."""
     return {
-        "shape": asdict(shape),
+        "shape": asdict(trainer.shape),
         "plan": asdict(trainer.plan),
         "done": asdict(trainer.progress),
-        "rows": {"commits": len(trainer.commits.rows), "synthetic": len(trainer.made.rows)},
+        "rows": {name: len(pool.rows) for name, pool in trainer.pools.items()},
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "tokenizers": tokenizers.__version__,
         },
-        "threads": threads,
+        "device": torch.cuda.get_device_name() if trainer.device == "cuda" else "CPU",
+        "processes": trainer.place.processes,
     }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of this run")
-    parser.add_argument(
-        "--minutes", type=float, default=55.0, help="training time after which the learning rate is zero"
-    )
-    parser.add_argument("--steps", type=int, help="end by steps instead")
+    parser.add_argument("--shape", choices=SHAPES, default="draft")
+    parser.add_argument("--minutes", type=float, default=55.0, help="training time, all processes of the run together")
+    parser.add_argument("--tokens", type=int, help="end by tokens instead, which makes the run repeatable")
+    parser.add_argument("--tokens-per-step", type=int, default=Plan().tokens_per_step)
+    parser.add_argument("--start", type=Path, help="weights to start from: a checkpoint, or what `grow` made")
+    parser.add_argument("--processes", type=int, help="by default one a core, or one on a GPU")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save-every", type=float, default=300.0, metavar="SECONDS")
 
 
 def run(options: argparse.Namespace) -> None:
     """Trains, or goes on where the folder's checkpoint ends."""
-    shape = Shape()
-    plan = Plan(minutes=None if options.steps else options.minutes, steps=options.steps, seed=options.seed)
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    processes = options.processes or (1 if device == "cuda" else len(os.sched_getaffinity(0)))
+    if processes == 1:
+        run_one(0, options, Place(device=device))
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    torch.multiprocessing.spawn(run_one, (options, Place(processes=processes, device=device)), processes)
+
+
+def run_one(rank: int, options: argparse.Namespace, place: Place) -> None:
+    place = replace(place, rank=rank)
+    if place.processes > 1:
+        torch.set_num_threads(1)
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=place.processes)
+    plan = Plan(
+        minutes=None if options.tokens else options.minutes,
+        tokens=options.tokens,
+        tokens_per_step=options.tokens_per_step,
+        seed=options.seed,
+    )
     tokenizer = Tokenizer.from_file(str(options.out / "tokenizer.json"))
-    commits = encode(tokenizer, read_rows(options.out / "commits.jsonl"), plan.longest_row)
-    made = encode(tokenizer, read_rows(options.out / "synthetic.jsonl"), plan.longest_row)
-    trainer = Trainer(shape, plan, tokenizer, commits, made)
+    rows = read_encoded(options.out / "encoded.pickle")
+    trainer = Trainer(SHAPES[options.shape], plan, tokenizer, rows, place)
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.restore(torch.load(checkpoint, weights_only=False))
+    elif options.start:
+        trainer.start_from(torch.load(options.start, weights_only=False)["weights"])
+    held_out = rows[HELD_OUT]
+    random.Random(options.seed).shuffle(held_out)
+    train(trainer, held_out[:MEASURED_ROWS], options.out, options.save_every)
+    if rank == 0:
+        (options.out / "train.json").write_text(json.dumps(facts(trainer), indent=2) + "\n", encoding="utf-8")
+    if place.processes > 1:
+        torch.distributed.destroy_process_group()
+
+
+def train(trainer: Trainer, held_out: Sequence[Encoded], folder: Path, save_every: float) -> None:
+    """Steps to the end. `log.jsonl` gets every step and, every million tokens, a measurement on the held-out rows.
+
+    `stable.pt` is kept where the learning rate begins to fall: more time can start there. The first process writes.
+    """
+    plan, progress, writes = trainer.plan, trainer.progress, trainer.place.rank == 0
+    parent = os.getppid()
     bar = tqdm(
         total=1.0,
-        initial=trainer.progress.share(plan),
+        initial=progress.share(plan),
         bar_format="{percentage:5.1f}% |{bar}| {elapsed}<{remaining} {postfix}",
         mininterval=5,
+        disable=not writes,
     )
-    threads = Threads(torch.get_num_threads())
     saved = time.monotonic()
-    with (options.out / "log.jsonl").open("a", encoding="utf-8") as log:
-        while trainer.progress.share(plan) < 1.0:
+    with (folder / "log.jsonl" if writes else Path(os.devnull)).open("a", encoding="utf-8") as log:
+        while progress.share(plan) < 1.0:
+            if trainer.place.processes > 1 and os.getppid() != parent:
+                raise SystemExit("the command that started this process is gone")
+            stable, millions = progress.share(plan) < plan.decay_from, progress.tokens // MEASURE_EVERY_TOKENS
             numbers = trainer.step()
-            log.write(json.dumps({"step": trainer.progress.step, **numbers}) + "\n")
-            if trainer.progress.step % TRIM_EVERY_STEPS == 0:
+            if writes and held_out and progress.tokens // MEASURE_EVERY_TOKENS > millions:
+                numbers |= trainer.measure(held_out)
+            log.write(json.dumps({"step": progress.step, "at": progress.tokens, **numbers}) + "\n")
+            if progress.step % TRIM_EVERY_STEPS == 0:
                 give_memory_back()
-            bar.n = trainer.progress.share(plan)
-            speed = numbers["tokens"] / numbers["seconds"]
-            threads.after(speed)
+            bar.n = progress.share(plan)
             bar.set_postfix_str(
-                f"step {trainer.progress.step} answer {numbers['answer']:.3f} {speed:.0f} tok/s {threads.now}"
+                f"step {progress.step} {progress.tokens / 1e6:.1f}M tokens, answer {numbers['answer']:.3f}, "
+                f"{numbers['tokens'] / numbers['seconds']:.0f} tok/s"
             )
-            if time.monotonic() - saved > options.save_every:
+            if writes and stable and progress.share(plan) >= plan.decay_from:
+                save(trainer, folder / "stable.pt")
+            if writes and time.monotonic() - saved > save_every:
                 log.flush()
-                save(trainer, checkpoint)
+                save(trainer, folder / "checkpoint.pt")
                 saved = time.monotonic()
     bar.close()
-    save(trainer, checkpoint)
-    (options.out / "train.json").write_text(
-        json.dumps(facts(trainer, shape, threads.most), indent=2) + "\n", encoding="utf-8"
-    )
+    if writes:
+        save(trainer, folder / "checkpoint.pt")

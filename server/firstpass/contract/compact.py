@@ -1,0 +1,66 @@
+"""A diff with less to read: what changed, one line around it, each file's path once. Knows no model and no prompt.
+
+The next bundled model is trained on this form; version 1 of the contract sends a diff as it is.
+
+A hunk's line numbers, blob hashes, repeated paths and far context are half of a diff's tokens, and no section of an
+answer needs them. Every added and removed line stays.
+"""
+
+from collections.abc import Iterator
+
+from firstpass.evidence import DiffLine, FileDiff, Hunk, parse_diff
+
+_SIGNS = {"added": "+", "removed": "-", "context": " "}
+
+
+def compact(diff: str) -> str:
+    """The diff in short form; text that is no diff, or of which the reader skipped a part, as it is.
+
+    A file is `diff path`, with ` (new)`, ` (deleted)`, ` (binary)` or `old => new`; a run of changes is `@@ heading`,
+    the lines with their signs, and the line of context on either side.
+    """
+    parsed = parse_diff(diff)
+    if not parsed.files or parsed.notes:
+        return diff
+    return "\n".join([*_preamble(diff), *(line for file in parsed.files for line in _file(file))])
+
+
+def _preamble(diff: str) -> Iterator[str]:
+    """The text before the first file: a mail's subject, a commit message."""
+    for line in diff.split("\n"):
+        if line.startswith(("diff ", "--- ", "@@ ")):
+            return
+        if line.strip():
+            yield line.rstrip("\r")
+
+
+def _file(file: FileDiff) -> Iterator[str]:
+    if file.path is not None:
+        yield f"diff {_path(file)}{' (binary)' if file.binary else ''}"
+    for hunk in file.hunks:
+        yield from _hunk(hunk)
+
+
+def _path(file: FileDiff) -> str:
+    if file.old_path is None:
+        return f"{file.new_path} (new)"
+    if file.new_path is None:
+        return f"{file.old_path} (deleted)"
+    return file.new_path if file.old_path == file.new_path else f"{file.old_path} => {file.new_path}"
+
+
+def _hunk(hunk: Hunk) -> Iterator[str]:
+    lines = hunk.lines
+    changed = {place for place, line in enumerate(lines) if line.kind != "context"}
+    kept = [place for place, line in enumerate(lines) if place in changed or _is_beside(place, line, changed)]
+    heading = f"@@ {hunk.heading.strip()}".rstrip()
+    last = None
+    for place in kept:
+        if last is None or place > last + 1:
+            yield heading if last is None else "@@"
+        yield f"{_SIGNS[lines[place].kind]}{lines[place].text}"
+        last = place
+
+
+def _is_beside(place: int, line: DiffLine, changed: set[int]) -> bool:
+    return bool(line.text.strip()) and not changed.isdisjoint((place - 1, place + 1))
