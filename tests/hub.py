@@ -43,7 +43,7 @@ class FakeHub:
     cuts: how many bytes of the weights to send before the connection is cut, one number a request.
     recorded: what the hub says it has, where that is not what it sends.
     refusal: (status, X-Error-Code) for every request to the API; gated: the same for the files.
-    pause_seconds: between two chunks of CHUNK_BYTES.
+    stalled_at: bytes of a response after which nothing more comes, for as long as the client stays.
     asked: (path, Range) of every request, in order; tokens: the Authorization headers that reached the storage host.
     """
 
@@ -55,7 +55,7 @@ class FakeHub:
     gated: tuple[int, str] | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
-    pause_seconds: float = 0
+    stalled_at: int | None = None
 
     def ranges(self) -> list[str | None]:
         """The Range header of every request that reached the weights."""
@@ -108,7 +108,7 @@ def hub_app(hub: FakeHub) -> Any:
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         cut = hub.cuts.pop(0) if hub.cuts else len(content) - start
-        return StreamingResponse(_sent(content[start:], cut, hub.pause_seconds), 206 if asked else 200, headers=headers)
+        return StreamingResponse(_sent(content[start:], cut, hub), 206 if asked else 200, headers=headers)
 
     async def remembering(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -119,10 +119,11 @@ def hub_app(hub: FakeHub) -> Any:
     return remembering
 
 
-async def _sent(content: bytes, cut: int, pause_seconds: float) -> AsyncIterator[bytes]:
+async def _sent(content: bytes, cut: int, hub: FakeHub) -> AsyncIterator[bytes]:
     for start in range(0, cut, CHUNK_BYTES):
+        if hub.stalled_at is not None and start >= hub.stalled_at:
+            await asyncio.Event().wait()
         yield content[start : min(cut, start + CHUNK_BYTES)]
-        await asyncio.sleep(pause_seconds)
     if cut < len(content):
         raise ConnectionResetError("cut on purpose")
 
