@@ -99,6 +99,7 @@ def test_an_interrupted_pull_goes_on_in_the_next_run(hub: FakeHub, url: str, tmp
     hub.stalled_at = PIECE_BYTES + PIECE_BYTES // 2
     command = [sys.executable, "-m", "firstpass", "models", "pull", NAME]
     variables = environment(url, tmp_path)
+    command = ["env", "--default-signal=INT", *command]  # a shell's background job ignores it, and so would its child
     child = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, start_new_session=True, text=True)
     directory = tmp_path / "models" / NAME
     deadline = time.monotonic() + 30
