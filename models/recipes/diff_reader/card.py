@@ -1,15 +1,14 @@
 """Command `card`: an exported folder's `card.toml` and `README.md`, from the run's records. It measures nothing."""
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from diff_reader.encode import SOURCES
 from diff_reader.train import Shape, build_model
+from firstpass.catalogue.disk import sha256_of
 from firstpass.contract.pr_summary import PrSummary
 
 VERSION, LICENCE = "0.2.0", "Apache-2.0"
@@ -50,10 +49,6 @@ def counts(shape: Shape, tokenizer: Tokenizer) -> tuple[int, int]:
     total = sum(parameter.numel() for parameter in model.parameters())
     expert = 3 * shape.hidden * shape.expert_width * shape.layers
     return total, total - (shape.experts - shape.experts_per_token) * expert
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def percent(figure: list[float] | None) -> str:
@@ -126,7 +121,7 @@ def card_tables(
             "seed": record["plan"]["seed"],
             **{f"version_{name}": version for name, version in record["versions"].items()},
         },
-        "data": {**{name: record["rows"][name] for name in SOURCES}, "held_out": evaluation["held_out"]},
+        "data": {**record["rows"], "held_out": evaluation["held_out"]},
         "figures": {
             "commits": evaluation["commits"],
             "seed": evaluation["seed"],
@@ -136,7 +131,7 @@ def card_tables(
             **(figures_of(baseline, "model", "step_a_") if baseline else {}),
             "edge_cases_in_form": [name for name, good in evaluation["edge_cases_in_form"].items() if good],
         },
-        "sha256": {name: digest(folder / name) for name in files},
+        "sha256": {name: sha256_of(folder / name) for name in files},
     }
 
 

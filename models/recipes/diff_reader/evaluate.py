@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from diff_reader.device import add_device_argument, chosen_device
 from diff_reader.measures import (
     Marks,
     by_language,
@@ -197,11 +198,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--number", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--whole-diff", action="store_true", help="ask with the diff as it is")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(options)
     model = Model(options.model, device, options.whole_diff)
     cases = ORIGIN_CASES | EDGE_CASES
     shown = dict(zip(cases, model.answers(list(cases.values())), strict=True))

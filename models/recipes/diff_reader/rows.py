@@ -12,7 +12,7 @@ import zstandard
 
 from firstpass.contract.compact import compact
 from firstpass.contract.pr_summary import PrSummary, render_answer
-from firstpass.evidence import gather
+from firstpass.evidence import Evidence, gather
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
 HELD_OUT = frozenset({"psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"})
@@ -174,9 +174,8 @@ def row_of_diff(origin: str, diff: str, subject: str = "") -> Row:
     )
 
 
-def labels_agree(commit: dict[str, Any]) -> bool:
+def labels_agree(commit: dict[str, Any], evidence: Evidence) -> bool:
     """Whether the product's reading of the hunks finds what the syntax trees of the whole files found."""
-    evidence = gather(commit["diff"])
     return set(evidence.calls) == set(commit["required"]) and set(evidence.todos) == set(commit["todos"])
 
 

@@ -65,11 +65,16 @@ def file_diff(rng: random.Random, path: str, hunks: Sequence[tuple[str, Sequence
     at = 1
     for heading, body in hunks:
         at += rng.randint(1, 80)
-        old = sum(line[:1] != "+" for line in body)
-        new = sum(line[:1] != "-" for line in body)
-        lines += [f"@@ -{at},{old} +{at},{new} @@ {heading}".rstrip(), *body]
-        at += new
+        lines += hunk_lines(at, heading, body)
+        at += sum(line[:1] != "-" for line in body)
     return "\n".join(lines)
+
+
+def hunk_lines(at: int, heading: str, body: Sequence[str]) -> list[str]:
+    """A hunk at line `at`, with its header. body: lines with their signs."""
+    old = sum(line[:1] != "+" for line in body)
+    new = sum(line[:1] != "-" for line in body)
+    return [f"@@ -{at},{old} +{at},{new} @@ {heading}".rstrip(), *body]
 
 
 def _template_line(rng: random.Random, style: Style, names: Names, templates: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from diff_reader.batches import Batch, Pool, batch_of
+from diff_reader.device import add_device_argument, chosen_device
 from diff_reader.encode import HELD_OUT, SOURCES, Encoded, read_encoded
 from diff_reader.optimizer import optimizers_of
 from diff_reader.tokenizer import END, PAD
@@ -407,14 +408,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens-per-step", type=int, default=Plan().tokens_per_step)
     parser.add_argument("--start", type=Path, help="weights to start from: a checkpoint, or what `grow` made")
     parser.add_argument("--processes", type=int, help="by default one a core, or one on a GPU")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device_argument(parser)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save-every", type=float, default=300.0, metavar="SECONDS")
 
 
 def run(options: argparse.Namespace) -> None:
     """Trains, or goes on where the folder's checkpoint ends."""
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(options)
     processes = options.processes or (1 if device == "cuda" else len(os.sched_getaffinity(0)))
     if processes == 1:
         run_one(0, options, Place(device=device))

@@ -12,7 +12,7 @@ from typing import Any
 
 from diff_reader.rows import Row, labels_agree, row_of_diff
 from diff_reader.styles import RESERVED
-from diff_reader.synthetic import Names, todo_comment
+from diff_reader.synthetic import Names, hunk_lines, todo_comment
 from firstpass.evidence import LanguageName, gather
 
 MOST_CHARACTERS = 9_000
@@ -32,12 +32,7 @@ class Piece:
     hunks: tuple[tuple[str, tuple[str, ...]], ...]
 
     def lines(self) -> list[str]:
-        out = list(self.head)
-        for heading, body in self.hunks:
-            old = sum(line[:1] != "+" for line in body)
-            new = sum(line[:1] != "-" for line in body)
-            out += [f"@@ -1,{old} +1,{new} @@ {heading}".rstrip(), *body]
-        return out
+        return [*self.head, *(line for heading, body in self.hunks for line in hunk_lines(1, heading, body))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +58,10 @@ class Material:
 def material_of(commits: Iterable[dict[str, Any]]) -> Material:
     sources, names, comments = [], dict[str, set[str]](), set[str]()
     for commit in commits:
-        if not labels_agree(commit):
+        evidence = gather(commit["diff"])
+        if not labels_agree(commit, evidence):
             continue
-        found = gather(commit["diff"]).languages
-        language = found[0] if found else None
+        language = evidence.languages[0] if evidence.languages else None
         sources.append(Source(commit["repo"], commit["subject"], language, pieces_of(commit["diff"])))
         for name in (*commit["required"], *commit["removed"]):
             names.setdefault(style_of(name), set()).add(name)
