@@ -60,7 +60,7 @@ class EngineSettings(Section):
         "auto", description="auto: vLLM where it is installed, else transformers."
     )
     model: str = Field(
-        "firstpass-draft-8m",
+        "firstpass-draft-10m",
         description="A catalogue name or a model directory; the name there for kind external.",
     )
     models_dir: Path | None = Field(

@@ -18,7 +18,7 @@ from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DRAFT = ROOT / "models/catalogue/firstpass-draft-8m"
+DRAFT = ROOT / "models/catalogue/firstpass-draft-10m"
 CARDS = catalogue.cards()
 HUB_CARDS = [card for card in CARDS if card.hub]
 
@@ -65,7 +65,7 @@ def test_memory_is_weights_and_cache() -> None:
     assert weight_bytes(oss) == pytest.approx(13.76e9, rel=0.01), "the size of its files at the hub"
     assert cache_token_bytes(oss) == 2 * 12 * 8 * 64 * 2
     assert memory_bytes(oss, 1000) == weight_bytes(oss) + 1000 * cache_token_bytes(oss)
-    draft = catalogue.named("firstpass-draft-8m")
+    draft = catalogue.named("firstpass-draft-10m")
     assert weight_bytes(draft) == pytest.approx((DRAFT / "model.safetensors").stat().st_size, rel=0.01)
 
 
@@ -115,7 +115,7 @@ def test_any_directory_is_served_by_its_path_and_bears_its_name(model_dir: Path)
 def test_a_directory_with_a_card_is_held_to_it(tmp_path: Path) -> None:
     shutil.copytree(DRAFT, tmp_path / "copy")
     model = catalogue.find(str(tmp_path / "copy"))
-    assert model.name == "firstpass-draft-8m" and catalogue.flipped(model) == []
+    assert model.name == "firstpass-draft-10m" and catalogue.flipped(model) == []
     weights = tmp_path / "copy/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     (tmp_path / "copy/train.json").unlink()

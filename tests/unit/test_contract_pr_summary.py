@@ -29,7 +29,23 @@ GOOD = render_answer(
 )
 NO_CHANGES = render_answer("No changes.", (), (), ())
 PR = PrSummary()
-TRAINED_PROMPT_SHA256 = "e17e0f9d1cc25f98065d7645e99b19289cff9291ec1c4940baec4d4693758538"
+ASKED = """
+
+Diff:
+diff src/auth/login.py
+@@ class Login:
+     check_password(user)
++    # TODO(ana): expire old sessions
++    s = createSession(user)
+     return user
+
+Where a new call may stand, the last first:
+s = createSession(
+# TODO(
+
+Lines that may hold a new TODO:
+# TODO(ana): expire old sessions"""
+TRAINED_PROMPT_SHA256 = "191b13cd7f30ffdedfe31b536b7ef473512ad784d7b6a5618edd3a35820fbb8e"
 
 
 def ask(*contents: str, role: str = "user") -> Ask:
@@ -58,11 +74,18 @@ def test_a_true_answer_has_no_findings() -> None:
 
 
 def test_the_prompt_is_what_the_model_was_trained_on() -> None:
-    assert sha256(PROMPT.encode()).hexdigest() == TRAINED_PROMPT_SHA256
+    assert prompt(DIFF).endswith(ASKED)
+    assert sha256(prompt(DIFF).encode()).hexdigest() == TRAINED_PROMPT_SHA256
+
+
+def test_the_prompt_says_so_where_nothing_new_may_stand() -> None:
+    nothing = "Where a new call may stand, the last first:\nnone\n\nLines that may hold a new TODO:\nnone"
+    for text in ("", "Please call me (soon)."):
+        assert prompt(text).endswith(f"Diff:\n{text}\n\n{nothing}")
 
 
 def test_braces_in_a_diff_mean_nothing() -> None:
-    assert prompt("+{diff} {0} {x!r}\n\n").endswith("Diff:\n+{diff} {0} {x!r}")
+    assert "\nDiff:\n+{diff} {0} {x!r} {openings}\n\nWhere" in prompt("+{diff} {0} {x!r} {openings}\n\n")
 
 
 def test_an_answer_reads_back_as_it_was_written() -> None:
@@ -166,7 +189,7 @@ def test_a_cut_answer_fails_and_missing_logprobs_are_noted() -> None:
 
 def test_an_empty_diff_is_answered_with_no_changes() -> None:
     (message,) = PR.prepare(Exchange(ask("")), Consult("draft", "draft"))
-    assert message.content.endswith("Diff:\n")
+    assert message.content == prompt("")
     assert PR.check(ask(""), reply(NO_CHANGES)) == ()
     assert found(NO_CHANGES.replace("- none", "- createSession()", 1), "") == [
         ("hallucinated", "Calls", "createSession")
@@ -199,6 +222,7 @@ def test_the_verifier_gets_the_draft_and_its_faults_as_delimited_data() -> None:
     assert system.role == "system" and boundary in system.content and "Ignore all" not in system.content
     assert PROMPT.partition("\n\nDiff:")[0] in system.content
     assert user.content.count(f"</draft {boundary}>") == 1
+    assert f"<openings {boundary}>\ns = createSession(\n# TODO(\n</openings {boundary}>" in user.content
     assert "- Summary omitted required API call: createSession()" in user.content
 
 
@@ -208,7 +232,7 @@ def test_a_verifier_without_a_draft_is_asked_like_a_drafter() -> None:
 
 def test_a_contract_is_found_by_name() -> None:
     assert [contract(name).name for name in NAMES] == ["pr-summary"]
-    assert contract("pr-summary").version == "1"
+    assert contract("pr-summary").version == "2"
 
 
 def test_an_unknown_contract_is_a_bad_ask_that_lists_the_known_ones() -> None:

@@ -258,38 +258,49 @@ def test_the_chat_template_writes_what_the_model_was_trained_on(trained_tokenize
     assert loaded.apply_chat_template(messages, tokenize=False) == question + rule + rest
 
 
-def test_a_mark_is_the_bracket_of_a_new_call_with_its_name_s_first_token_and_the_one_before(trained_tokenizer):
-    both = "+const s = createSession(user);\n+function openCart(x) {\n+s.openCart(load(s));"
-    diff = DIFF.replace("-dropCart(user);\n+const s = createSession(user);", both).replace("+1,4", "+1,6")
+def test_a_mark_is_the_bracket_of_an_opening_with_its_name_s_first_token_and_the_new_call_listed_before(
+    trained_tokenizer,
+):
+    both = "+const s = createSession(user);\n+function openCart(x) {\n+if (s) {\n+s.openCart(load(s));"
+    diff = DIFF.replace("-dropCart(user);\n+const s = createSession(user);", both).replace("+1,4", "+1,7")
     row = dataclasses.replace(rows.row_of_diff("acme/shop", diff), calls=("createSession", "openCart"))
     (encoded,) = encode.encode(trained_tokenizer, [row], 1500)
     pieces = [trained_tokenizer.decode([token], skip_special_tokens=False) for token in encoded.prompt]
-    begins = [trained_tokenizer.encode(name).ids[0] for name in row.calls]
-    assert [mark[1:] for mark in encoded.marks] == [(begins[0], begins[0]), (begins[1], begins[0])]
-    first, second = ("".join(pieces[: mark.bracket]) for mark in encoded.marks)
+    texts = ["".join(pieces[: mark.bracket]).rpartition("\n")[2] for mark in encoded.marks]
+    assert texts == [
+        "s.openCart(load", "if", "function openCart( ... s.openCart", "const s = createSession"
+    ]  # fmt: skip
     assert all("(" in pieces[mark.bracket] for mark in encoded.marks)
-    assert first.endswith("const s = createSession")
-    assert second.endswith("+s.openCart"), "the definition above it is no call"
+    load, condition, cart, session = (trained_tokenizer.encode(name).ids[0] for name in NAMES_OF_MARKS)
+    assert [mark[1:] for mark in encoded.marks] == [
+        (load, load, False),
+        (condition, condition, False),
+        (cart, cart, True),
+        (session, cart, True),
+    ]
+    answer = [trained_tokenizer.decode([token]) for token in encoded.rest]
+    assert ["".join(answer[: turn.end]).rpartition("- ")[2] for turn in encoded.turns] == ["createSession", "openCart"]
+    assert [turn.following for turn in encoded.turns] == [cart, cart]
+
+
+NAMES_OF_MARKS = ("load", "if", "openCart", "createSession")
 
 
 def test_the_guide_s_loss_falls_when_what_it_asks_for_is_there():
     torch.manual_seed(1)
     guide, head = train.Guide(hidden=16, layers=3), torch.nn.Linear(16, 8, bias=False)
     states = [torch.randn(2, 5, 16) for _ in range(4)]
-    brackets = torch.zeros(2, 5, dtype=torch.bool)
-    brackets[0, 1] = brackets[1, 3] = True
-    marks = torch.tensor([[0, 1, 4, 2]])
+    marks, turns = torch.tensor([[0, 1, 4, 2, 1], [1, 3, 5, 5, 0]]), torch.tensor([[0, 4, 6]])
     optimizer = torch.optim.Adam([*guide.parameters(), *head.parameters()], lr=0.05)
     losses = []
     for _ in range(60):
-        loss = guide(states, brackets, marks, head)
+        loss = guide(states, marks, turns, head)
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert losses[-1] < 0.2 * losses[0]
-    nothing = guide(states, torch.zeros_like(brackets), marks[:0], head)
-    assert nothing.item() == 0.0
+    assert guide(states, marks[:0], turns[:0], head).item() == 0.0
 
 
 def test_a_correction_is_asked_as_the_cascade_asks_its_verifier(trained_tokenizer, tmp_path: Path):

@@ -23,7 +23,7 @@ SAMPLE = (ROOT / "scripts" / "sample.diff").read_text()
 READY_LIMIT_SECONDS = 60.0
 """The goal is 40 s on two idle cores; a shared machine gets half as much again."""
 
-END_TOKEN = json.loads((ROOT / "models/catalogue/firstpass-draft-8m/config.json").read_text())["eos_token_id"]
+END_TOKEN = json.loads((ROOT / "models/catalogue/firstpass-draft-10m/config.json").read_text())["eos_token_id"]
 LONG = {"model": "local", "messages": [{"role": "user", "content": "x"}], "max_tokens": 3500}
 LONG |= {"logit_bias": {str(END_TOKEN): -100}}
 """A request that runs for seconds: it may not end before its limit."""
@@ -69,6 +69,24 @@ def test_a_real_summary_is_in_form_and_says_how_it_was_made(live: Live) -> None:
     assert not [finding for finding in how["findings"] if finding["check"] == "format"]
     assert how["route"] in ("draft", "unverified") and response.headers["x-firstpass-route"] == how["route"]
     assert how["receipts"] == [] and how["steps"][0]["usage"]["completion_tokens"] > 0
+
+
+NO_ORDINARY_DIFF = {
+    "empty": "",
+    "prose": "Please have a look at the login page, it has been slow since Monday.",
+    "binary": "diff --git a/logo.png b/logo.png\nindex 3f1c2aa..9b0d417 100644\n"
+    "Binary files a/logo.png and b/logo.png differ\n",
+    "deletion": "diff --git a/retry.go b/retry.go\ndeleted file mode 100644\n--- a/retry.go\n+++ /dev/null\n"
+    "@@ -1,4 +0,0 @@\n-package lib\n-\n-// TODO: give up\n-func Retry() error { return do() }\n",
+}
+
+
+@pytest.mark.parametrize("diff", NO_ORDINARY_DIFF.values(), ids=NO_ORDINARY_DIFF)
+def test_the_bundled_model_stays_in_form_on_what_is_no_ordinary_diff(live: Live, diff: str) -> None:
+    choice = summary(live, diff).json()["choices"][0]
+    answer = parse_answer(choice["message"]["content"])
+    assert choice["finish_reason"] == "stop" and not answer.missing and answer.summary
+    assert answer.calls == () and answer.todos == ()
 
 
 def test_a_draft_that_is_cut_off_is_caught_by_the_checks(live: Live) -> None:
@@ -166,7 +184,7 @@ def test_a_real_model_behind_the_same_api_verifies_over_http(live: Live, front: 
             "firstpass"
         ]
     assert [step["tier"] for step in how["steps"]] == ["draft", "verifier"]
-    assert how["steps"][1]["model"] == "firstpass-draft-8m" and how["steps"][1]["usage"]["completion_tokens"] > 0
+    assert how["steps"][1]["model"] == "firstpass-draft-10m" and how["steps"][1]["usage"]["completion_tokens"] > 0
     assert how["route"] in ("verified", "unverified") and how["steps"][0]["failed_checks"] == 1
 
 

@@ -12,7 +12,7 @@ from firstpass import catalogue, cli_models
 from firstpass.catalogue import Hub
 from tests.web.test_cli import firstpass
 
-DRAFT = Path(__file__).parents[2] / "models/catalogue/firstpass-draft-8m"
+DRAFT = Path(__file__).parents[2] / "models/catalogue/firstpass-draft-10m"
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def home(tmp_path: Path) -> dict[str, str]:
 def test_the_list_says_what_a_model_needs_and_where_it_is(home: dict[str, str]) -> None:
     lines = firstpass("models", "list", **home).stdout.decode().splitlines()
     rows = {line.split()[0]: line for line in lines[1:-1]}
-    assert rows["firstpass-draft-8m"].rstrip().endswith("bundled")
+    assert rows["firstpass-draft-10m"].rstrip().endswith("bundled")
     said = "gpt-oss-20b GptOssForCausalLM 20.9B/3.61B 32/4 Apache-2.0 17.0 GB not pulled"
     assert " ".join(rows["gpt-oss-20b"].split()) == said
 
 
 def test_a_card_is_shown_whole_for_people_and_for_machines(home: dict[str, str]) -> None:
-    card = catalogue.named("firstpass-draft-8m")
+    card = catalogue.named("firstpass-draft-10m")
     shown = firstpass("models", "show", card.name, **home).stdout.decode()
     for part in (card.licence, card.contract, *card.limits, *card.further["figures"], *card.sha256.values()):
         assert part and part in shown
@@ -48,18 +48,18 @@ def test_a_model_that_is_not_pinned_is_shown_as_such(monkeypatch: pytest.MonkeyP
 
 def test_an_unknown_name_is_a_line_that_lists_the_catalogue(home: dict[str, str]) -> None:
     done = firstpass("models", "show", "gpt-9", **home)
-    assert done.returncode == 1 and b"the catalogue has firstpass-draft-8m" in done.stderr
+    assert done.returncode == 1 and b"the catalogue has firstpass-draft-10m" in done.stderr
     assert b"Traceback" not in done.stderr
 
 
 def test_verify_names_each_file_that_is_missing_or_flipped(home: dict[str, str], tmp_path: Path) -> None:
-    whole = f"firstpass-draft-8m: {len(catalogue.named('firstpass-draft-8m').sha256)} files as recorded"
+    whole = f"firstpass-draft-10m: {len(catalogue.named('firstpass-draft-10m').sha256)} files as recorded"
     assert whole in firstpass("models", "verify", **home).stdout.decode()
     copy = tmp_path / "copy"
     shutil.copytree(DRAFT, copy)
     (copy / "model.safetensors").write_bytes(b"x" + (copy / "model.safetensors").read_bytes()[1:])
     (copy / "config.json").unlink()
-    done = firstpass("models", "verify", str(copy), "firstpass-draft-8m", **home)
+    done = firstpass("models", "verify", str(copy), "firstpass-draft-10m", **home)
     said = done.stdout.decode()
     assert done.returncode == 1
     assert f"{copy / 'model.safetensors'} differs" in said and f"{copy / 'config.json'} is missing" in said

@@ -368,7 +368,7 @@ def test_an_engine_that_fails_gives_a_5xx_with_retry_after(front: Front) -> None
 
 
 def test_defaults_of_the_whole_tree_are_valid(tmp_path: Path) -> None:
-    assert Settings().engine.model == "firstpass-draft-8m"
+    assert Settings().engine.model == "firstpass-draft-10m"
 
 
 def test_no_request_waits_for_a_slow_body_for_ever(front: Front) -> None:

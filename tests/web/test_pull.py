@@ -236,5 +236,5 @@ def test_a_repository_without_safetensors_is_refused(hub: FakeHub, url: str, car
 
 
 def test_a_bundled_model_needs_no_pull(tmp_path: Path) -> None:
-    done = firstpass("http://127.0.0.1:9", tmp_path, "pull", "firstpass-draft-8m")
+    done = firstpass("http://127.0.0.1:9", tmp_path, "pull", "firstpass-draft-10m")
     assert done.returncode == 1 and "come with Firstpass" in done.stderr

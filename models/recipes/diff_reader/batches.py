@@ -20,7 +20,8 @@ class Batch:
     """ids, targets, weights: (rows, tokens); targets are shifted left; a weight is 0 where nothing is to be learned.
 
     answer: where a target belongs to an answer, its sentence left out.
-    marks: (calls, 4), row and then what `Mark` has, for each new call in the prompts.
+    marks: (openings, 5), row and then what `Mark` has, for each opening of the prompts.
+    turns: (calls, 3), row, place and `following` of `Turn`, for each call of the answers.
     """
 
     ids: Tensor
@@ -28,6 +29,7 @@ class Batch:
     weights: Tensor
     answer: Tensor
     marks: Tensor
+    turns: Tensor
 
 
 def batch_of(rows: Sequence[Encoded], pad: int, prompt_weight: float, authors_words: bool) -> Batch:
@@ -48,7 +50,16 @@ def batch_of(rows: Sequence[Encoded], pad: int, prompt_weight: float, authors_wo
         weights[place, told:size] = 1.0
         answer[place, told:size] = True
     marks = [(place, *mark) for place, row in enumerate(rows) for mark in row.marks]
-    return Batch(ids, targets, weights, answer, torch.tensor(marks, dtype=torch.long).reshape(-1, 4))
+    turns = [
+        (place, len(row.prompt) + len(row.sentences[authors_words]) + turn.end, turn.following)
+        for place, row in enumerate(rows)
+        for turn in row.turns
+    ]
+    return Batch(ids, targets, weights, answer, _table(marks, 5), _table(turns, 3))
+
+
+def _table(lines: Sequence[tuple[int, ...]], columns: int) -> Tensor:
+    return torch.tensor(lines, dtype=torch.long).reshape(-1, columns)
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ def toml(tables: dict[str, dict[str, Any]]) -> str:
 def figures_of(evaluation: dict[str, Any], part: str, prefix: str = "") -> dict[str, Any]:
     measured = evaluation[part]
     found = {f"{prefix}{name}": value for name, value in measured.items() if name in ROWS}
-    return found | {f"{prefix}todo_recall": measured["todos"]["recall"]}
+    return found | ({f"{prefix}todo_recall": measured["todos"]["recall"]} if "todos" in measured else {})
 
 
 def card_tables(
@@ -128,6 +128,7 @@ def card_tables(
             **figures_of(evaluation, "model"),
             "todo_commits": evaluation["model"]["todos"]["commits"],
             **figures_of(evaluation, "regular_expression", "regular_expression_"),
+            **figures_of(evaluation, "all_openings", "all_openings_"),
             **(figures_of(baseline, "model", "step_a_") if baseline else {}),
             "edge_cases_in_form": [name for name, good in evaluation["edge_cases_in_form"].items() if good],
         },
@@ -148,15 +149,15 @@ def readme(
     role: str, tables: dict[str, dict[str, Any]], evaluation: dict[str, Any], points: list[dict[str, float]]
 ) -> str:
     top, made, data = tables[""], tables["made"], tables["data"]
-    ours, theirs = evaluation["model"], evaluation["regular_expression"]
+    ours = evaluation["model"]
     before = evaluation.get("baseline", {}).get("model", {})
-    columns = [NAMES[role], "regular expression", *(["model of step A"] if before else [])]
-    measured = [ours, theirs, *([before] if before else [])]
+    columns = [NAMES[role], "regular expression", "all openings", *(["model of step A"] if before else [])]
+    measured = [ours, evaluation["regular_expression"], evaluation["all_openings"], *([before] if before else [])]
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     lines += [
         f"| {label} | {' | '.join(percent(part.get(name)) for part in measured)} |" for name, label in ROWS.items()
     ]
-    found = " | ".join(percent(part["todos"]["recall"]) for part in measured)
+    found = " | ".join(percent(part.get("todos", {}).get("recall")) for part in measured)
     lines.append(f"| TODOs found, {ours['todos']['commits']} commits that add some | {found} |")
     table = "\n".join(lines)
     per_language = ("call_recall", "named_not_in_diff", "all_calls_exact")
@@ -188,7 +189,9 @@ Trained by the recipe `models/recipes/diff_reader`: {made["minutes"]:.0f} minute
 
 {evaluation["commits"]} commits drawn at random (seed {evaluation["seed"]}) from repositories that neither
 the model nor its tokenizer has seen ({", ".join(evaluation["held_out"])}), greedy decoding.
-In parentheses: 95% bootstrap intervals over commits. The regular expression is `name(` on added lines.
+In parentheses: 95% bootstrap intervals over commits. The regular expression is `name(` on added lines. All openings are
+the places where a new call may stand that the prompt lists: the model is shown them, and has to tell calls from the
+rest.
 
 {table}
 
@@ -256,14 +259,18 @@ def commands_of(role: str, record: dict[str, Any], evaluation: dict[str, Any]) -
     data, plan, target = record["data"], record["plan"], f"../catalogue/{NAMES[role]}"
     end = f"--minutes {plan['minutes']:g}" if plan["minutes"] else f"--tokens {plan['tokens']}"
     grown = role == "verify"
+    corrections = f" --corrections {data['corrections']}" if data["corrections"] else ""
     return [
         f"python -m diff_reader data --commits commits.jsonl.zst --out run --synthetic {data['synthetic_asked']}"
-        f" --variants {data['variants_asked']} --seed {data['seed']}",
-        f"python -m diff_reader tokenizer --out run --size {record['shape']['vocabulary']}",
+        f" --variants {data['variants_asked']}{corrections} --seed {data['seed']}",
+        "cp draft-run/tokenizer.json run"
+        if grown
+        else f"python -m diff_reader tokenizer --out run --size {record['shape']['vocabulary']}",
         "python -m diff_reader encode --out run",
         *(["python -m diff_reader grow --checkpoint draft-run/stable.pt --out run/start.pt"] if grown else []),
         f"python -m diff_reader train --out run --shape {role}{' --start run/start.pt' if grown else ''} {end}"
-        f" --tokens-per-step {plan['tokens_per_step']} --seed {plan['seed']}",
+        f" --tokens-per-step {plan['tokens_per_step']} --made-until {plan['made_until']}"
+        f" --subjects-from {plan['subjects_from']} --seed {plan['seed']}",
         f"python -m diff_reader export --out run --target {target}",
         f"python -m diff_reader evaluate --commits commits.jsonl.zst --model {target} --out run"
         f" --number {evaluation['commits']} --seed {evaluation['seed']}",

@@ -2,7 +2,6 @@
 
 import argparse
 import pickle
-import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,26 +13,34 @@ from tokenizers import Encoding, Tokenizer
 from diff_reader.data import read_rows
 from diff_reader.rows import Row
 from diff_reader.tokenizer import chat
+from firstpass.contract.candidates import openings
 
 SOURCES = ("synthetic", "variants", "commits", "corrections")
 HELD_OUT = "test"
 CHUNK_ROWS = 5_000
 
 
-_CALL = re.compile(r"(\b(?:def|func|function|fn|fun)\s+)?([A-Za-z_$][\w$]*)\s*(?:<[^<>()]*>)?\(")
-_DIFF = "\nDiff:\n"
-
-
 class Mark(NamedTuple):
-    """A new call in a prompt, where it stands first.
+    """One of the prompt's openings.
 
-    bracket: place of the token with its opening bracket, where a reader from left to right can know that it is a call.
-    first: the first token of its name. previous: that of the new call before it, or of its own where there is none.
+    bracket: place of the token with its bracket, where a reader from left to right can know what it is.
+    first: the first token of its name. previous: that of the new call listed before it, or its own where there is none.
     """
 
     bracket: int
     first: int
     previous: int
+    new: bool
+
+
+class Turn(NamedTuple):
+    """A call of the answer. end: place in `Encoded.rest` of the token after its name.
+
+    following: the first token of the next call's name, or its own where there is none.
+    """
+
+    end: int
+    following: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Encoded:
     sentences: tuple[Sequence[int], Sequence[int]]
     rest: Sequence[int]
     marks: tuple[Mark, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
     @property
     def size(self) -> int:
@@ -56,17 +64,17 @@ def encode(tokenizer: Tokenizer, rows: Sequence[Row], longest: int) -> list[Enco
     found: list[Encoded] = []
     for at in range(0, len(rows), CHUNK_ROWS):
         parts = list(zip(*(chat(row) for row in rows[at : at + CHUNK_ROWS]), strict=True))
-        prompts = tokenizer.encode_batch(list(parts[0]), add_special_tokens=False)
-        columns = [tokenizer.encode_batch_fast(list(part), add_special_tokens=False) for part in parts[1:]]
+        columns = [tokenizer.encode_batch(list(part), add_special_tokens=False) for part in parts]
         encoded = (
             Encoded(
                 array("H", prompt.ids),
                 (array("H", rule.ids), array("H", author.ids)),
                 array("H", rest.ids),
-                marks_of(row, text, prompt),
+                marks_of(row, asked, prompt),
+                turns_of(row, said, rest),
             )
-            for row, text, prompt, rule, author, rest in zip(
-                rows[at : at + CHUNK_ROWS], parts[0], prompts, *columns, strict=True
+            for row, asked, said, prompt, rule, author, rest in zip(
+                rows[at : at + CHUNK_ROWS], parts[0], parts[-1], *columns, strict=True
             )
         )
         found += [row for row in encoded if row.size <= longest]
@@ -74,24 +82,32 @@ def encode(tokenizer: Tokenizer, rows: Sequence[Row], longest: int) -> list[Enco
 
 
 def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
-    """The row's calls as far as a regular expression finds them on added lines; none where a draft is corrected."""
+    """None where a draft is corrected."""
     found: list[Mark] = []
-    if row.draft or not row.calls:
+    shown = openings(row.diff)
+    if row.draft or not shown:
         return ()
-    begin = text.index(_DIFF) + len(_DIFF) - 1
-    places: dict[str, list[tuple[int, int]]] = {name: [] for name in row.calls}
-    for line in re.finditer(r"^\+.*", text[begin:], re.M):
-        for call in _CALL.finditer(line[0]):
-            if call[2] in places and not call[1]:
-                places[call[2]].append((begin + line.start() + call.start(2), begin + line.start() + call.end() - 1))
-    reached = 0
-    for name in row.calls:
-        if places[name]:
-            start, bracket = next((place for place in places[name] if place[0] > reached), places[name][0])
-            reached = max(reached, start)
-            first = prompt.ids[prompt.char_to_token(start)]
-            found.append(Mark(prompt.char_to_token(bracket), first, found[-1].first if found else first))
+    at = text.rindex("\n".join(shown.values()))
+    before = None
+    for name, opening in shown.items():
+        first = prompt.ids[prompt.char_to_token(at + opening.rindex(name))]
+        bracket = prompt.char_to_token(at + len(opening) - 1)
+        new = name in row.calls
+        found.append(Mark(bracket, first, first if before is None else before, new))
+        before = first if new else before
+        at += len(opening) + 1
     return tuple(found)
+
+
+def turns_of(row: Row, text: str, rest: Encoding) -> tuple[Turn, ...]:
+    firsts: list[int] = []
+    ends: list[int] = []
+    at = text.index("Calls:")
+    for name in row.calls:
+        at = text.index(f"- {name}()\n", at) + 2
+        firsts.append(rest.ids[rest.char_to_token(at)])
+        ends.append(rest.char_to_token(at + len(name)))
+    return tuple(map(Turn, ends, [*firsts[1:], *firsts[-1:]]))
 
 
 def read_encoded(path: Path) -> dict[str, list[Encoded]]:

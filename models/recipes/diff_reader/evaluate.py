@@ -22,10 +22,10 @@ from diff_reader.measures import (
     interval,
     marks_of_answer,
     marks_of_expression,
+    marks_of_openings,
     ratio,
 )
 from diff_reader.rows import HELD_OUT, read_commits
-from firstpass.contract.compact import compact
 from firstpass.contract.pr_summary import prompt
 
 ANSWER_TOKENS = 384
@@ -94,16 +94,14 @@ class Said:
 class Model:
     """An exported folder, decoded greedily in batches of like length."""
 
-    def __init__(self, folder: Path, device: str, whole_diff: bool) -> None:
-        """whole_diff: ask with the diff as it is, as `firstpass-draft-8m` was trained."""
+    def __init__(self, folder: Path, device: str) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval().to(device)
         self.model.set_experts_implementation("grouped_mm")
-        self.device, self.whole_diff = device, whole_diff
+        self.device = device
 
     def chat(self, diff: str) -> str:
-        content = prompt(diff if self.whole_diff else compact(diff))
-        messages = [{"role": "user", "content": content}]
+        messages = [{"role": "user", "content": prompt(diff)}]
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def size(self, diff: str) -> int:
@@ -197,13 +195,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--number", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--whole-diff", action="store_true", help="ask with the diff as it is")
     add_device_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    device = chosen_device(options)
-    model = Model(options.model, device, options.whole_diff)
+    model = Model(options.model, chosen_device(options))
     cases = ORIGIN_CASES | EDGE_CASES
     shown = dict(zip(cases, model.answers(list(cases.values())), strict=True))
     for name, said in shown.items():
@@ -216,6 +212,7 @@ def run(options: argparse.Namespace) -> None:
         for commit, said in zip(everything, answers, strict=True)
     ]
     theirs = [marks_of_expression(commit) for commit in everything]
+    shown_ones = [marks_of_openings(commit) for commit in commits]
     size = len(commits)
     facts = {
         "commits": size,
@@ -223,6 +220,7 @@ def run(options: argparse.Namespace) -> None:
         "held_out": sorted(HELD_OUT),
         "model": {**figures_of(ours[:size]), "todos": todo_figures(ours), "languages": by_language(ours[:size])},
         "regular_expression": {**figures_of(theirs[:size]), "todos": todo_figures(theirs)},
+        "all_openings": figures_of(shown_ones),
         "origin_cases": {name: shown[name].text for name in ORIGIN_CASES},
         "edge_cases_in_form": {name: shown[name].ended and in_form(shown[name].text) for name in EDGE_CASES},
     }

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from diff_reader.rows import changed_paths, subject_of
+from firstpass.contract.candidates import openings
 from firstpass.contract.references import names_in, references
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
 
@@ -123,6 +124,11 @@ def marks_of_expression(commit: dict[str, Any]) -> Marks:
         if (found := re.search(r"\b(?:TODO|FIXME|XXX|HACK)\b(?:\([^)]*\))?:?\s*(.*?)(?:\*/)?$", line))
     ]
     return marks_of(commit, Sections("", tuple(sorted(names)), tuple(todos), ()), valid=True)
+
+
+def marks_of_openings(commit: dict[str, Any]) -> Marks:
+    """What the prompt shows to choose from, all of it named: what the model adds is measured against this."""
+    return marks_of(commit, Sections("", tuple(openings(commit["diff"])), (), ()), valid=True)
 
 
 def separation(all_marks: Sequence[Marks]) -> float:

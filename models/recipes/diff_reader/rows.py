@@ -10,7 +10,7 @@ from typing import Any
 
 import zstandard
 
-from firstpass.contract.compact import compact
+from firstpass.contract.candidates import openings
 from firstpass.contract.pr_summary import PrSummary, render_answer
 from firstpass.evidence import Evidence, gather
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
@@ -78,10 +78,9 @@ class Row:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """What a tier is sent, as the contract writes it around the diff's short form."""
+        """What a tier is sent, as the contract writes it."""
         contract = PrSummary()
-        asked = (Message("user", self.diff if self.draft else compact(self.diff)),)
-        ask = Ask("row", 0.0, "chat", "", "cascade", asked, contract=contract.name)
+        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=contract.name)
         if not self.draft:
             return contract.prepare(Exchange(ask), Consult("draft", "draft"))
         reply = Reply(self.draft, "", "stop", None, 0.0)
@@ -89,12 +88,9 @@ class Row:
         return contract.prepare(Exchange(ask, (step,)), Consult("verifier", "verify"))
 
     def answer(self, authors_words: bool) -> str:
-        """The calls stand the last first. authors_words: the subject is the sentence, where there is one.
-
-        A reader from left to right knows at a call which one came before it, not which one will come.
-        """
+        """authors_words: the subject is the sentence, where there is one."""
         summary = self.subject if authors_words and self.subject else self.summary
-        return render_answer(summary, reversed(self.calls), self.todos, self.actions)
+        return render_answer(summary, self.calls, self.todos, self.actions)
 
 
 def read_commits(path: Path) -> Iterator[dict[str, Any]]:
@@ -137,9 +133,9 @@ def sentence_of(calls: Sequence[str], removed: Sequence[str], todos: Sequence[st
     invented.
     """
     if calls and removed:
-        return f"Call {calls[-1]}, no longer {removed[0]}."
+        return f"Call {calls[0]}, no longer {removed[0]}."
     if calls:
-        return f"Call {calls[-1]} in {place}."
+        return f"Call {calls[0]} in {place}."
     if removed:
         return f"Remove {removed[0]} from {place}."
     if todos:
@@ -163,12 +159,13 @@ def row_of_diff(origin: str, diff: str, subject: str = "") -> Row:
     removed = [name for name in evidence.removed_calls if not re.search(rf"(?<![\w$]){re.escape(name)}\s*\(", added)]
     places = [name for name in re.findall(r"^@@.*@@.*?(\w+)\s*\(", diff, re.M) if name.isidentifier()]
     place = (places or list(evidence.paths) or ["the code"])[0]
+    calls = in_reading_order(evidence.calls, diff)
     return Row(
         origin=origin,
         diff=diff,
-        summary=sentence_of(evidence.calls, removed, evidence.todos, place),
+        summary=sentence_of(calls, removed, evidence.todos, place),
         subject=subject_of(subject),
-        calls=evidence.calls,
+        calls=calls,
         todos=evidence.todos,
         actions=actions_of(diff, removed, evidence.todos),
     )
@@ -191,10 +188,16 @@ def in_order_of_appearance(names: Sequence[str], diff: str, marker: str) -> tupl
     return tuple(sorted(places, key=places.__getitem__))
 
 
+def in_reading_order(calls: Sequence[str], diff: str) -> tuple[str, ...]:
+    """As the prompt's openings have them, from the list's end; what it does not have stays in order, at the end."""
+    place = {name: number for number, name in enumerate(reversed(openings(diff)))}
+    return tuple(sorted(calls, key=lambda name: place.get(name, len(place))))
+
+
 def row_of_commit(commit: dict[str, Any]) -> Row:
     """A row whose every part is decided by the labels and the diff."""
     diff = commit["diff"].rstrip("\n")
-    calls = in_order_of_appearance(commit["required"], diff, "+")
+    calls = in_reading_order(in_order_of_appearance(commit["required"], diff, "+"), diff)
     removed = in_order_of_appearance(commit["removed"], diff, "-")
     todos = tuple(commit["todos"])
     shown = [name for name in commit["touched"] if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", diff)]

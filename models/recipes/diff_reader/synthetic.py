@@ -232,9 +232,9 @@ def python_files(limit: int, rng: random.Random) -> list[Path]:
 
 
 def synthetic_rows(number: int, paths: Sequence[Path], seed: int) -> list[Row]:
-    """`number` rows: about half from the Python sources, a fiftieth edge cases, the rest from templates."""
+    """`number` rows: about half from the Python sources, a twelfth edge cases, the rest from templates."""
     rng = random.Random(seed)
-    rows = [edge_row(rng) for _ in range(number // 50)]
+    rows = [edge_row(rng) for _ in range(number // 12)]
     rows += list(_python_rows(number // 2, paths, rng))
     rows += [template_row(rng) for _ in range(number - len(rows))]
     rng.shuffle(rows)

@@ -13,12 +13,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from diff_reader.data import read_rows
 from diff_reader.rows import Row
+from firstpass.contract.candidates import openings
 from firstpass.contract.compact import compact
 from firstpass.contract.pr_summary import PROMPT
 
 PAD, END, _, _, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 PIECES = r"\r?\n[+\-]?|_*[A-Z]?[a-z]+|_*[A-Z]+(?![a-z])|_+|\d| ?[^\w\s]+ ?|[ \t]+|[^\W\d_A-Za-z]+"
-WORDING = tuple(f"{line}\n" for line in PROMPT.split("\n\nDiff:")[0].split("\n"))
+WORDING = tuple(f"{line}\n" for line in PROMPT.split("\n") if line and "{" not in line)
 """The contract's fixed lines: one token each, which makes a short prompt 60% shorter."""
 
 CHAT_TEMPLATE = (
@@ -65,7 +66,7 @@ def chat(row: Row) -> tuple[str, str, str, str]:
 
 def texts_of(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
-        yield compact(row.diff)
+        yield "\n".join((compact(row.diff), *openings(row.diff).values()))
         yield row.answer(authors_words=True)
 
 

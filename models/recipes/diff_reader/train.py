@@ -65,17 +65,17 @@ class Plan:
     minutes: float | None = 55.0
     tokens: int | None = None
     decay_from: float = 0.85
-    tokens_per_step: int = 6144
+    tokens_per_step: int = 8192
     longest_row: int = 4096
-    made_until: int = 24_000_000
-    subjects_from: int = 40_000_000
+    made_until: int = 8_000_000
+    subjects_from: int = 12_000_000
     matrix_lr: float = 0.02
     other_lr: float = 0.003
-    warmup_steps: int = 20
+    warmup_steps: int = 50
     prompt_weight: float = 0.1
     prompt_share: float = 0.25
     balance_weight: float = 0.01
-    guide_weight: float = 1.0
+    guide_weight: float = 0.2
     seed: int = 1
 
 
@@ -154,34 +154,47 @@ def longest_at(tokens: int, made_until: int, longest: int) -> int:
 class Guide(nn.Module):
     """Says in the middle of training's model what it has to find out, and is left behind when it is exported.
 
-    Which call comes next hangs on three things at once: which brackets open a new call, how its name begins, and which
-    new call stands before it. Until the last of them is learned, the first two are of no use, so nothing rewards
-    them: after 10 million tokens the model copied names without a fault and began two of three wrongly. Here each is
-    asked for by itself, at every bracket of the diff: the first two halfway up, the third two thirds of the way.
+    Which call comes next hangs on four things at once: which openings are new calls, how each name begins, which new
+    call is listed before it, and, in the answer, at which of them it is. Until the last is learned, the others are of
+    no use, so nothing rewards them: a model copied names without a fault and began two of three wrongly. Here each is
+    asked for by itself: the first two at every opening, halfway up; the third there, two thirds of the way; the fourth
+    where a name of the answer ends, a layer higher.
     Source: Lee et al., "Deeply-Supervised Nets", 2015, for the principle.
     """
 
     def __init__(self, hidden: int, layers: int) -> None:
         super().__init__()
         self.low, self.high = layers // 2, 2 * layers // 3
+        self.top = min(self.high + 1, layers)
         self.found = nn.Linear(hidden, 1)
         self.first = nn.Linear(hidden, hidden, bias=False)
         self.previous = nn.Linear(hidden, hidden, bias=False)
+        self.following = nn.Linear(hidden, hidden, bias=False)
 
-    def forward(self, states: Sequence[Tensor], brackets: Tensor, marks: Tensor, head: nn.Module) -> Tensor:
-        """The loss in nats. states: one a layer. brackets: (rows, tokens), where a token opens one in the prompt."""
-        wanted = torch.zeros_like(brackets)
-        wanted[marks[:, 0], marks[:, 1]] = True
-        chosen = brackets | wanted
-        if not chosen.any():
-            return states[0].new_zeros((), dtype=torch.float32)
-        guesses = self.found(states[self.low][chosen])[:, 0].float()
-        total = nn.functional.binary_cross_entropy_with_logits(guesses, wanted[chosen].float())
-        for layer, part, column in ((self.low, self.first, 2), (self.high, self.previous, 3)):
-            if len(marks):
-                at = states[layer][marks[:, 0], marks[:, 1]]
-                total = total + nn.functional.cross_entropy(head(part(at)).float(), marks[:, column])
+    def forward(self, states: Sequence[Tensor], marks: Tensor, turns: Tensor, head: nn.Module) -> Tensor:
+        """The loss in nats. states: one a layer, (rows, tokens, hidden). marks, turns: as in a `Batch`.
+
+        The states are normed: as they are, they grow, and the guide's loss with them, to twenty times the answer's.
+        """
+        total = states[0].new_zeros((), dtype=torch.float32)
+        if len(turns):
+            guesses = head(self.following(_normed(states[self.top][turns[:, 0], turns[:, 1]]))).float()
+            total = total + nn.functional.cross_entropy(guesses, turns[:, 2])
+        if not len(marks):
+            return total
+        row, bracket, first, previous, new = marks.T
+        low, high = (_normed(states[layer][row, bracket]) for layer in (self.low, self.high))
+        total = total + nn.functional.binary_cross_entropy_with_logits(self.found(low)[:, 0].float(), new.float())
+        total = total + nn.functional.cross_entropy(head(self.first(low)).float(), first)
+        if new.any():
+            after = new.bool()
+            guesses = head(self.previous(high[after])).float()
+            total = total + nn.functional.cross_entropy(guesses, previous[after])
         return total
+
+
+def _normed(states: Tensor) -> Tensor:
+    return nn.functional.rms_norm(states, states.shape[-1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +229,6 @@ class Trainer:
         self.weights = {name: nn.Parameter(part.detach().clone()) for name, part in self._parts()}
         self.model.to(torch.bfloat16)
         self.guide.to(torch.bfloat16)
-        opening = [token for piece, token in tokenizer.get_vocab().items() if "(" in piece]
-        self.opening = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.bool)
-        self.opening[opening] = True
         self.optimizers = optimizers_of(self.weights.items(), shape.head_dim, plan.matrix_lr, plan.other_lr)
         self._last_seconds = 0.0
         self.rng = random.Random(plan.seed)
@@ -264,12 +274,16 @@ class Trainer:
         each = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
         balanced = balance(out.router_logits, self.shape.experts_per_token) / self.place.processes
         total = (each * weights[mine][chosen].to(self.device)).sum() / whole + plan.balance_weight * balanced
-        marks = batch.marks[batch.marks[:, 0] % self.place.processes == self.place.rank].clone()
-        marks[:, 0] //= self.place.processes
-        brackets = (self.opening[ids] & prompt[mine]).to(self.device)
-        guided = self.guide(out.hidden_states, brackets, marks.to(self.device), self.model.lm_head)
+        marks, turns = (self._mine(table).to(self.device) for table in (batch.marks, batch.turns))
+        guided = self.guide(out.hidden_states, marks, turns, self.model.lm_head)
         total = total + plan.guide_weight * guided / self.place.processes
         return total, each.detach()[answer[chosen].to(self.device)].sum().item()
+
+    def _mine(self, table: Tensor) -> Tensor:
+        """The lines of this process' rows, whose number is in the first column."""
+        mine = table[table[:, 0] % self.place.processes == self.place.rank].clone()
+        mine[:, 0] //= self.place.processes
+        return mine
 
     @torch.no_grad()
     def measure(self, rows: Sequence[Encoded]) -> dict[str, float]:
@@ -406,6 +420,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=55.0, help="training time, all processes of the run together")
     parser.add_argument("--tokens", type=int, help="end by tokens instead, which makes the run repeatable")
     parser.add_argument("--tokens-per-step", type=int, default=Plan().tokens_per_step)
+    parser.add_argument(
+        "--made-until", type=int, default=Plan().made_until, help="tokens; made rows are rare from then on"
+    )
+    parser.add_argument(
+        "--subjects-from", type=int, default=Plan().subjects_from, help="tokens; authors' words from then on"
+    )
     parser.add_argument("--start", type=Path, help="weights to start from: a checkpoint, or what `grow` made")
     parser.add_argument("--processes", type=int, help="by default one a core, or one on a GPU")
     add_device_argument(parser)
@@ -435,6 +455,8 @@ def run_one(rank: int, options: argparse.Namespace, place: Place) -> None:
         minutes=None if options.tokens else options.minutes,
         tokens=options.tokens,
         tokens_per_step=options.tokens_per_step,
+        made_until=options.made_until,
+        subjects_from=options.subjects_from,
         seed=options.seed,
     )
     tokenizer = Tokenizer.from_file(str(options.out / "tokenizer.json"))

@@ -1,7 +1,5 @@
 """A diff with less to read: what changed, one line around it, each file's path once. Knows no model and no prompt.
 
-The next bundled model is trained on this form; version 1 of the contract sends a diff as it is.
-
 A hunk's line numbers, blob hashes, repeated paths and far context are half of a diff's tokens, and no section of an
 answer needs them. Every added and removed line stays.
 """
