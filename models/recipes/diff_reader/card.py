@@ -12,7 +12,7 @@ from firstpass.catalogue.disk import sha256_of
 from firstpass.contract.pr_summary import PrSummary
 
 VERSION, LICENCE = "0.2.0", "Apache-2.0"
-NAMES = {"draft": "firstpass-draft-10m", "verify": "firstpass-verify-29m"}
+NAMES = {"draft": "firstpass-draft-10m", "verify": "firstpass-verify-30m"}
 CONTRACT = f"{PrSummary.name} version {PrSummary.version}"
 WRITTEN_HERE = ("card.toml", "README.md")
 ROWS = {
