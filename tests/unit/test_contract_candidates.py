@@ -4,7 +4,17 @@ import time
 
 import pytest
 
-from firstpass.contract.candidates import MOST_CHARACTERS, MOST_LINE_CHARACTERS, openings, todo_lines
+from firstpass.contract import candidates
+from firstpass.contract.candidates import MOST_CHARACTERS, MOST_LINE_CHARACTERS
+from firstpass.evidence import parse_diff
+
+
+def openings(diff: str) -> dict[str, str]:
+    return candidates.openings(parse_diff(diff))
+
+
+def todo_lines(diff: str) -> tuple[str, ...]:
+    return candidates.todo_lines(parse_diff(diff))
 
 
 def diff_of(*lines: str, path: str = "app/cart.py") -> str:

@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstpass.contract.compact import compact
+from firstpass.contract import compact as module
 from firstpass.evidence import parse_diff
+
+
+def compact(diff: str) -> str:
+    return module.compact(diff, parse_diff(diff))
+
 
 LONG = """diff --git a/src/cart.js b/src/cart.js
 index 3f1c2aa..9b0d417 100644

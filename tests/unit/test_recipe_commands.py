@@ -6,42 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from firstpass import catalogue
-from firstpass.evidence import gather
-
-pytest.importorskip("torch", reason="the recipe needs torch")
-pytest.importorskip("transformers", reason="the recipe needs transformers")
-pytest.importorskip("zstandard", reason="the recipe reads .zst")
+from tests.unit.test_recipe import commit
 
 ROOT = Path(__file__).parents[2]
-DIFF = """diff --git a/src/cart.js b/src/cart.js
---- a/src/cart.js
-+++ b/src/cart.js
-@@ -1,3 +1,4 @@
- const user = load();
--dropCart(user);
-+const s = createSession{number}(user);
-+// TODO: expire it
- export default user;
-"""
-
-
-def commit(number: int, repo: str) -> dict[str, object]:
-    diff = DIFF.replace("{number}", str(number))
-    evidence = gather(diff)
-    return {
-        "repo": repo,
-        "sha": f"{number:040}",
-        "subject": "Keep the session",
-        "diff": diff,
-        "touched": [],
-        "required": list(evidence.calls),
-        "removed": list(evidence.removed_calls),
-        "todos": list(evidence.todos),
-        "identifiers": sorted(evidence.identifiers),
-    }
 
 
 def recipe(*arguments: object) -> str:
@@ -54,7 +22,7 @@ def recipe(*arguments: object) -> str:
 
 def test_the_commands_make_a_model_whose_card_holds_its_files_and_says_how_it_was_made(tmp_path: Path) -> None:
     run, target, commits = tmp_path / "run", tmp_path / "model", tmp_path / "commits.jsonl"
-    made = [commit(number, "psf/requests" if number % 4 == 0 else "acme/shop") for number in range(16)]
+    made = [commit("psf/requests" if number % 4 == 0 else "acme/shop") for number in range(16)]
     commits.write_text("\n".join(map(json.dumps, made)) + "\n", encoding="utf-8")
     recipe("data", "--commits", commits, "--out", run, "--synthetic", 60, "--variants", 20, "--corrections", 4)
     recipe("tokenizer", "--out", run)

@@ -14,6 +14,7 @@ from diff_reader.data import read_rows
 from diff_reader.rows import Row
 from diff_reader.tokenizer import chat
 from firstpass.contract.candidates import openings
+from firstpass.evidence import parse_diff
 
 SOURCES = ("synthetic", "variants", "commits", "corrections")
 HELD_OUT = "test"
@@ -84,7 +85,7 @@ def encode(tokenizer: Tokenizer, rows: Sequence[Row], longest: int) -> list[Enco
 def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
     """None where a draft is corrected."""
     found: list[Mark] = []
-    shown = openings(row.diff)
+    shown = openings(parse_diff(row.diff))
     if row.draft or not shown:
         return ()
     at = text.rindex("\n".join(shown.values()))

@@ -13,6 +13,7 @@ from diff_reader.rows import changed_paths, subject_of
 from firstpass.contract.candidates import openings
 from firstpass.contract.references import names_in, references
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
+from firstpass.evidence import parse_diff
 
 KEYWORDS = frozenset(
     [
@@ -128,7 +129,7 @@ def marks_of_expression(commit: dict[str, Any]) -> Marks:
 
 def marks_of_openings(commit: dict[str, Any]) -> Marks:
     """What the prompt shows to choose from, all of it named: what the model adds is measured against this."""
-    return marks_of(commit, Sections("", tuple(openings(commit["diff"])), (), ()), valid=True)
+    return marks_of(commit, Sections("", tuple(openings(parse_diff(commit["diff"]))), (), ()), valid=True)
 
 
 def separation(all_marks: Sequence[Marks]) -> float:

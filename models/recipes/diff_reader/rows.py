@@ -12,7 +12,7 @@ import zstandard
 
 from firstpass.contract.candidates import openings
 from firstpass.contract.pr_summary import PrSummary, render_answer
-from firstpass.evidence import Evidence, gather
+from firstpass.evidence import Evidence, gather, parse_diff
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
 HELD_OUT = frozenset({"psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"})
@@ -190,7 +190,7 @@ def in_order_of_appearance(names: Sequence[str], diff: str, marker: str) -> tupl
 
 def in_reading_order(calls: Sequence[str], diff: str) -> tuple[str, ...]:
     """As the prompt's openings have them, from the list's end; what it does not have stays in order, at the end."""
-    place = {name: number for number, name in enumerate(reversed(openings(diff)))}
+    place = {name: number for number, name in enumerate(reversed(openings(parse_diff(diff))))}
     return tuple(sorted(calls, key=lambda name: place.get(name, len(place))))
 
 

@@ -16,6 +16,7 @@ from diff_reader.rows import Row
 from firstpass.contract.candidates import openings
 from firstpass.contract.compact import compact
 from firstpass.contract.pr_summary import PROMPT
+from firstpass.evidence import parse_diff
 
 PAD, END, _, _, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 PIECES = r"\r?\n[+\-]?|_*[A-Z]?[a-z]+|_*[A-Z]+(?![a-z])|_+|\d| ?[^\w\s]+ ?|[ \t]+|[^\W\d_A-Za-z]+"
@@ -66,7 +67,8 @@ def chat(row: Row) -> tuple[str, str, str, str]:
 
 def texts_of(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
-        yield "\n".join((compact(row.diff), *openings(row.diff).values()))
+        parsed = parse_diff(row.diff)
+        yield "\n".join((compact(row.diff, parsed), *openings(parsed).values()))
         yield row.answer(authors_words=True)
 
 
@@ -93,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
     rows = read_rows(options.out / "commits.jsonl") + read_rows(options.out / "synthetic.jsonl")[:6000]
     tokenizer = train_tokenizer(texts_of(rows), options.size)
     tokenizer.save(str(options.out / "tokenizer.json"))
-    sample = [compact(row.diff) for row in rows[:200]]
+    sample = [compact(row.diff, parse_diff(row.diff)) for row in rows[:200]]
     characters = sum(map(len, sample))
     tokens = sum(len(tokenizer.encode(text).ids) for text in sample)
     print(f"{tokenizer.get_vocab_size()} tokens; {characters / tokens:.2f} characters of a diff a token")

@@ -7,9 +7,10 @@ a definition, a keyword, a comment or a string is left to it. The checks' parser
 import re
 from collections.abc import Iterator
 
-from firstpass.evidence import parse_diff
-from firstpass.evidence.diff import Diff, LineKind
+from firstpass.evidence import Diff
+from firstpass.evidence.diff import LineKind
 from firstpass.evidence.languages import language_of
+from firstpass.evidence.todos import MARKERS
 
 MOST_CHARACTERS = 48
 """Of the text before a bracket."""
@@ -21,10 +22,10 @@ MOST_LINE_CHARACTERS = 200
 _OPENING = re.compile(r"(?<![\w$])([^\W\d][\w$]*|\$[\w$]*)(?:(?:\?\.|!)?[ \t]{0,4}(?:<[^()]{0,80}>)?\(|![ \t]?[\[{])")
 """A name and its bracket: also `open?.(`, `open<T>(`, and Rust's `open!(`, `open![`, `open! {`."""
 
-_MARKER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+_MARKER = re.compile(rf"\b(?:{MARKERS})\b")
 
 
-def openings(diff: str) -> dict[str, str]:
+def openings(parsed: Diff) -> dict[str, str]:
     """By name, the text of an added line up to the name's bracket; names before a bracket on a removed line left out.
 
     A name that is defined and then called shows both: the text where it stands first and, where that is another, where
@@ -32,7 +33,6 @@ def openings(diff: str) -> dict[str, str]:
     so an answer in the diff's order can follow the list from its end. Only files in a language that the evidence reads,
     and diffs that name no file.
     """
-    parsed = parse_diff(diff)
     gone = {name for name, _ in _found(parsed, "removed")}
     shown: dict[str, list[str]] = {}
     for name, text in _found(parsed, "added"):
@@ -41,13 +41,12 @@ def openings(diff: str) -> dict[str, str]:
     return {name: BETWEEN.join(dict.fromkeys((texts[0], texts[-1]))) for name, texts in reversed(shown.items())}
 
 
-def todo_lines(diff: str) -> tuple[str, ...]:
+def todo_lines(parsed: Diff) -> tuple[str, ...]:
     """The added lines with a marker such as TODO, without their indentation and cut at the right, each once.
 
     A line that is also removed only moved.
     """
-    files = parse_diff(diff).files
-    lines = [line for file in files for hunk in file.hunks for line in hunk.lines if _MARKER.search(line.text)]
+    lines = [line for file in parsed.files for hunk in file.hunks for line in hunk.lines if _MARKER.search(line.text)]
     moved = {line.text.strip() for line in lines if line.kind == "removed"}
     added = dict.fromkeys(line.text.strip() for line in lines if line.kind == "added")
     return tuple(text[:MOST_LINE_CHARACTERS] for text in added if text not in moved)

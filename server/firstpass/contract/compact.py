@@ -6,18 +6,17 @@ answer needs them. Every added and removed line stays.
 
 from collections.abc import Iterator
 
-from firstpass.evidence import DiffLine, FileDiff, Hunk, parse_diff
+from firstpass.evidence import Diff, DiffLine, FileDiff, Hunk
 
 _SIGNS = {"added": "+", "removed": "-", "context": " "}
 
 
-def compact(diff: str) -> str:
+def compact(diff: str, parsed: Diff) -> str:
     """The diff in short form; text that is no diff, or of which the reader skipped a part, as it is.
 
     A file is `diff path`, with ` (new)`, ` (deleted)`, ` (binary)` or `old => new`; a run of changes is `@@ heading`,
     the lines with their signs, and the line of context on either side.
     """
-    parsed = parse_diff(diff)
     if not parsed.files or parsed.notes:
         return diff
     return "\n".join([*_preamble(diff), *(line for file in parsed.files for line in _file(file))])

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from firstpass.evidence.calls import calls_in
-from firstpass.evidence.diff import DiffLine, FileDiff, Hunk, LineKind, parse_diff
+from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.identifiers import identifiers
 from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.todos import added_todos, normalised
 
-__all__ = ["DiffLine", "Evidence", "FileDiff", "Hunk", "LanguageName", "gather", "normalised", "parse_diff"]
+__all__ = ["Diff", "DiffLine", "Evidence", "FileDiff", "Hunk", "LanguageName", "gather", "normalised", "parse_diff"]
 
 _MOST_SECONDS = 1.0
 

@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from firstpass.evidence.diff import DiffLine, FileDiff, LineKind
 from firstpass.evidence.languages import language_of
 
-_MARKER = re.compile(r"(?<![\w.])(?:TODO|FIXME|XXX|HACK)(?:\([^()\n]{0,80}\))?(?!\w)\s*[:,-]*\s*(?P<text>.*)")
+MARKERS = "TODO|FIXME|XXX|HACK"
+_MARKER = re.compile(rf"(?<![\w.])(?:{MARKERS})(?:\([^()\n]{{0,80}}\))?(?!\w)\s*[:,-]*\s*(?P<text>.*)")
 _STRING = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`"
 _SLASHES = re.compile(rf"(?:{_STRING}|[^\"'`])*?(?P<comment>//.*|/\*.*)|^\s*(?P<inside>\*.*)")
 _HASH = re.compile(rf"(?:{_STRING}|[^\"'`])*?(?P<comment>#.*)")
