@@ -35,6 +35,7 @@ from diff_reader import (  # noqa: E402
 )
 
 from firstpass.contract.sections import parse_answer  # noqa: E402
+from firstpass.evidence import gather  # noqa: E402
 
 DIFF = """diff --git a/src/cart.js b/src/cart.js
 --- a/src/cart.js
@@ -211,6 +212,16 @@ def test_a_turned_diff_takes_back_what_the_diff_did():
 )
 def test_a_subject_becomes_a_sentence(subject: str, sentence: str):
     assert rows.subject_of(subject) == sentence
+
+
+@pytest.mark.parametrize("path", ["shop.py", "shop.go"])
+def test_a_made_todo_is_one_however_it_is_written(path: str):
+    rng = random.Random(2)
+    names, sign = synthetic.Names(rng, camel=False), "# " if path.endswith(".py") else "// "
+    for _ in range(200):
+        line = synthetic.todo_comment(rng, (sign, ""), names, text="keep (or drop) the cart's last item...")
+        (todo,) = gather(synthetic.file_diff(rng, path, [("", [f"+{line}"])])).todos
+        assert todo.endswith("keep (or drop) the cart's last item...")
 
 
 def test_what_is_no_change_of_code_has_an_answer_too():

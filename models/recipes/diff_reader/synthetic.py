@@ -52,11 +52,13 @@ def todo_comment(rng: random.Random, comment: tuple[str, str], names: Names, tex
         start, article = rng.choice(TODO_STARTS), rng.choice(("the", "a", "all", "old", ""))
         words = [start, article, *names.parts(1, 2), rng.choice(TODO_ENDS)]
         text = " ".join(word for word in words if word) if rng.random() < 0.85 else f"{start} {names.lower(2)}"
-    author = f"({rng.choice(WORDS)})" if rng.random() < 0.15 else ""
-    colon = ": " if rng.random() < 0.8 or author else " "
+    marker = rng.choice(MARKERS) if rng.random() < 0.96 else " ".join(rng.sample(MARKERS, 2))
+    author = rng.choice((rng.choice(WORDS), f"#{rng.randint(1, 9999)}")) if rng.random() < 0.2 else ""
+    between = rng.choices((": ", " ", " - ", ":", ", ", "- "), (60, 24, 6, 4, 3, 3))[0]
+    text = f"{marker}({author}){between}{text}" if author else f"{marker}{between}{text}"
     if comment[0].startswith("/") and rng.random() < 0.25:
-        return f"/* {rng.choice(MARKERS)}{author}{colon}{text} */"
-    return f"{comment[0]}{rng.choice(MARKERS)}{author}{colon}{text}"
+        return f"/* {text} */"
+    return f"{comment[0].strip() if rng.random() < 0.12 else comment[0]}{text}"
 
 
 def file_diff(rng: random.Random, path: str, hunks: Sequence[tuple[str, Sequence[str]]]) -> str:

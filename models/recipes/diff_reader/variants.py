@@ -20,7 +20,7 @@ MOST_CALLS = 14
 
 _WORD = re.compile(r"[A-Za-z_$][\w$]*")
 _CALLABLE = re.compile(r"([A-Za-z_$][\w$]*)\W{0,2}\(")
-_COMMENT = re.compile(r"^[+\- ]\s*(?:#|//)\s+([A-Za-z][\w' ,.()/`-]{12,70})$")
+_COMMENT = re.compile(r"^[+\- ]\s*(?:#|//|\*)\s*([!-~][ -~]{1,140}[!-~])$", re.A)
 _TURNED = {"+": "-", "-": "+"}
 
 
@@ -211,8 +211,9 @@ def variant(source: Source, material: Material, rng: random.Random) -> Row | Non
         others = [rng.choice(alike) for _ in range(rng.choice((1, 1, 2)))]
         pieces = tuple(piece for one in (source, *others) for piece in _some(one.pieces, rng))
     if pieces and rng.random() < 0.3:
-        at = rng.randrange(len(pieces))
-        pieces = (*pieces[:at], with_todo(pieces[at], material, rng), *pieces[at + 1 :])
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            at = rng.randrange(len(pieces))
+            pieces = (*pieces[:at], with_todo(pieces[at], material, rng), *pieces[at + 1 :])
     diff = "\n".join(line for piece in pieces for line in piece.lines())
     if rng.random() < 0.75:
         mapping = renaming(diff, material, rng)
