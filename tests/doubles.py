@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
+from firstpass.contract.verdict import Edit, render_verdict
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Ask, Reply, Usage
 from firstpass.tier import Listener
@@ -36,9 +37,12 @@ def reply(text: str, *, model: str = "double", finish_reason: str = "stop") -> R
 
 @dataclass
 class ScriptedTier:
-    """Says its lines one after the other; an exception among them is raised. Remembers what it was asked."""
+    """Says its lines one after the other; an exception among them is raised, a function is asked what to say.
 
-    lines: list[str | FirstpassError | BaseException]
+    Remembers what it was asked.
+    """
+
+    lines: list[str | Callable[[str], str] | FirstpassError | BaseException]
     asked: list[Ask] = field(default_factory=list)
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
@@ -46,9 +50,22 @@ class ScriptedTier:
         line = self.lines.pop(0)
         if isinstance(line, BaseException):
             raise line
+        if not isinstance(line, str):
+            line = line(ask.messages[-1].content)
         if listener.streaming:
             await listener.chunk(f"data: {line}\n\n".encode())
         return reply(line)
+
+
+def amends(right: str) -> Callable[[str], str]:
+    """A verdict on whatever draft it is shown: `right` should stand in its place."""
+
+    def verdict(asked: str) -> str:
+        nonce = asked.split("\n", 1)[0].removeprefix("nonce: ")
+        draft = asked.partition(f"<draft {nonce}>\n")[2].partition(f"\n</draft {nonce}>")[0]
+        return render_verdict(nonce, [Edit(draft, right)])
+
+    return verdict
 
 
 def _stream(model: str, text: str) -> str:
@@ -63,6 +80,11 @@ Answerer = Callable[[dict[str, Any]], str]
 def says(text: str) -> Answerer:
     """Answers everything with `text`."""
     return lambda body: text
+
+
+def judges(right: str) -> Answerer:
+    """Answers a question for a verdict as `amends` does."""
+    return lambda body: amends(right)(body["messages"][-1]["content"])
 
 
 def openai_app(answer: Answerer) -> Any:

@@ -56,17 +56,17 @@ def _why(stop: BaseException, move: Consult) -> Failure:
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_StepListener") -> Step:
     """One step: what the tier said and what the checks found. A failure is part of the step, not an exception."""
-    ask = exchange.ask
+    ask, reply = exchange.ask, None
     contract = parts.contracts[ask.contract] if ask.contract is not None else None
     try:
-        if contract is not None:
-            sampling = contract.sampling(ask.sampling)
-            ask = replace(ask, messages=contract.prepare(exchange, move), sampling=sampling)
-        reply = await parts.tiers[move.tier].reply(ask, listener)
-        findings = contract.check(exchange.ask, reply) if contract is not None else ()
+        if contract is None:
+            return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener))
+        reply = await parts.tiers[move.tier].reply(contract.prepare(exchange, move), listener)
+        text = contract.read(exchange, move, reply)
+        findings = contract.check(ask, replace(reply, text=text))
     except FirstpassError as error:
-        return listener.step(failure=error.failure)
-    return replace(listener.step(reply=reply), findings=findings)
+        return listener.step(reply=reply, failure=error.failure)
+    return replace(listener.step(reply=reply), findings=findings, edited=None if text == reply.text else text)
 
 
 class _StepListener:

@@ -248,6 +248,9 @@ def _show(exchange: Exchange, as_json: bool) -> None:
         if step.reply:
             out.print(f"[dim]{escape(str(step.reply.usage))}, {step.reply.seconds:.3f} s[/]")
             out.print(_plain(step.reply.text), markup=False)
+        if step.edited is not None:
+            out.print("[dim]with its edits made:[/]")
+            out.print(_plain(step.edited), markup=False)
         if step.failure:
             out.print(f"[red]{step.failure.kind}[/] {escape(_plain(step.failure.message))}")
         for finding in step.findings:

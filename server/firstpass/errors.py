@@ -12,6 +12,7 @@ FirstpassError
 ├── Busy 429                  more requests at once than this server takes
 ├── StoreFailed 500           the record could not be written or read
 ├── TierFailed 502            a model answered with an error, or with nonsense
+│   ├── BadVerdict 502        a verifier's reply that is no verdict on the draft: a reject, never an accept
 │   ├── TierUnavailable 503   it is not running (yet); Retry-After says when to come back
 │   └── TierTimedOut 504
 ├── Abandoned 499             the caller went away; recorded, never sent
@@ -122,6 +123,10 @@ class StoreFailed(FirstpassError):
 class TierFailed(FirstpassError):
     status = 502
     code = "tier_failed"
+
+
+class BadVerdict(TierFailed):
+    code = "bad_verdict"
 
 
 class TierUnavailable(TierFailed):

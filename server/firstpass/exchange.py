@@ -161,7 +161,10 @@ Move = Consult | Answer | Refuse
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One consultation: the move, then the reply with the findings on it, or the failure."""
+    """One consultation: the move, then the reply with the findings on its text, or the failure.
+
+    A reply that a contract can make nothing of is kept beside the failure that says so: its tokens were used.
+    """
 
     move: Consult
     reply: Reply | None = None
@@ -170,6 +173,15 @@ class Step:
     receipt: Receipt | None = None
     streamed: bool = False
     """Whether some of its text already reached the caller."""
+    edited: str | None = None
+    """The draft after the edits that the reply asked for; None where the reply's own text is the answer."""
+
+    @property
+    def text(self) -> str | None:
+        """The answer that this step proposes; None where it failed."""
+        if self.reply is None or self.failure is not None:
+            return None
+        return self.reply.text if self.edited is None else self.edited
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -177,8 +189,8 @@ class Step:
 
     @property
     def passed(self) -> bool:
-        """Whether there is a reply and no check failed on it."""
-        return self.reply is not None and not self.failed
+        """Whether there is an answer and no check failed on it."""
+        return self.text is not None and not self.failed
 
 
 @dataclass(frozen=True, slots=True)

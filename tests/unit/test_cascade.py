@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,7 @@ from firstpass.errors import TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
-from tests.doubles import DIFF, NAMES, OMITS, ScriptedTier
+from tests.doubles import DIFF, NAMES, OMITS, ScriptedTier, amends
 
 
 def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
@@ -30,22 +30,32 @@ def parts(where: Verifier, **tiers: Tier) -> Parts:
 
 
 async def test_the_origin_s_failing_case_is_caught_and_verified() -> None:
-    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([NAMES])
+    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([amends(NAMES)])
     kept: list[Exchange] = []
     exchange = await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), kept.append)
     assert kept == [exchange]
     failed = [finding.message for finding in exchange.steps[0].failed]
     assert failed == ["Summary omitted required API call: createSession()"]
     assert exchange.ending == Answer(1, "verified")
-    assert exchange.answer is not None and exchange.answer.reply is not None
-    assert "- createSession()" in exchange.answer.reply.text
+    assert exchange.answer is not None and exchange.answer.text == NAMES
+    assert exchange.answer.reply is not None and '"nonce"' in exchange.answer.reply.text
 
 
 async def test_the_verifier_is_told_what_the_checks_found() -> None:
-    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([NAMES])
+    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([amends(NAMES)])
     await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), lambda _: None)
     told = verifier.asked[0].messages[-1].content
     assert "createSession()" in told and "Log the user in." in told and "+    s = createSession(user)" in told
+
+
+@pytest.mark.parametrize("said", [NAMES, "", '{"nonce": "0", "ok": true, "edits": []}', amends(OMITS)])
+async def test_a_verdict_that_is_none_or_mends_nothing_is_never_an_accept(said: str | Callable[[str], str]) -> None:
+    tiers = {"draft": ScriptedTier([OMITS]), "verifier": ScriptedTier([said])}
+    exchange = await cascade.run(asked(), parts("local", **tiers), lambda _: None)
+    assert isinstance(exchange.ending, Answer) and exchange.ending.route == "unverified"
+    step = exchange.steps[1]
+    assert step.reply is not None and step.reply.usage is not None, "its tokens were used"
+    assert not step.passed and (step.failure is None or step.failure.kind == "BadVerdict")
 
 
 async def test_without_a_verifier_the_omission_is_answered_and_marked() -> None:

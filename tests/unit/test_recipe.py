@@ -26,6 +26,7 @@ from diff_reader import (  # noqa: E402
     encode,
     evaluate,
     grow,
+    judging,
     measures,
     rows,
     synthetic,
@@ -34,8 +35,11 @@ from diff_reader import (  # noqa: E402
     variants,
 )
 
+from firstpass.contract.pr_summary import PrSummary  # noqa: E402
 from firstpass.contract.sections import parse_answer  # noqa: E402
+from firstpass.contract.verdict import edited, read_verdict  # noqa: E402
 from firstpass.evidence import gather  # noqa: E402
+from firstpass.exchange import Ask, Message, Reply  # noqa: E402
 
 DIFF = """diff --git a/src/cart.js b/src/cart.js
 --- a/src/cart.js
@@ -263,6 +267,7 @@ def test_the_chat_template_writes_what_the_model_was_trained_on(trained_tokenize
     (asked,) = row.messages
     messages = [{"role": "user", "content": asked.content}]
     assert loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == question
+
     parts = [{"role": "user", "content": [{"type": "text", "text": asked.content}]}]
     assert loaded.apply_chat_template(parts, tokenize=False, add_generation_prompt=True) == question
     messages.append({"role": "assistant", "content": row.answer(authors_words=False)})
@@ -318,7 +323,8 @@ def test_a_correction_is_asked_as_the_cascade_asks_its_verifier(trained_tokenize
     from transformers import AutoTokenizer
 
     made = list(corrections.corrections([rows.row_of_commit(commit("acme/shop"))] * 40, seed=1))
-    faults = [message.content.partition("<faults")[2] for row in made for message in row.messages[1:]]
+    assert len(made) == 40 and all(json.loads(row.verdict())["ok"] == ("- none" in faults_of(row)) for row in made)
+    faults = [faults_of(row) for row in made]
     assert any("omitted required API call: createSession()" in text for text in faults)
     assert any("does not occur in the diff" in text for text in faults)
     assert any("- none" in text for text in faults), "some drafts are right"
@@ -329,6 +335,19 @@ def test_a_correction_is_asked_as_the_cascade_asks_its_verifier(trained_tokenize
     assert [message["role"] for message in messages] == ["system", "user"]
     question = tokenizer.chat(made[0])[0]
     assert loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == question
+
+
+def faults_of(row: rows.Row) -> str:
+    return row.messages[1].content.partition("<faults")[2]
+
+
+def test_a_verdict_s_edits_make_a_draft_pass():
+    for row in corrections.corrections([rows.row_of_commit(commit("acme/shop"))] * 40, seed=2):
+        nonce = json.loads(row.verdict())["nonce"]
+        text = edited(row.draft, read_verdict(row.verdict(), nonce))
+        asked = Ask("row", 0.0, "chat", "", "cascade", (Message("user", row.diff),))
+        found = PrSummary().check(asked, Reply(text, "", "stop", None, 0.0))
+        assert [finding for finding in found if finding.severity == "fail"] == []
 
 
 def test_a_row_s_parts_are_the_tokens_of_the_whole(trained_tokenizer):
@@ -514,3 +533,13 @@ def test_a_learning_curve_is_thinned_out_and_ends_where_the_run_ended(tmp_path: 
     assert len(points) == card.CURVE_ROWS
     assert points[-1]["at"] == 99
     assert [point["at"] for point in points] == sorted({point["at"] for point in points})
+
+
+def test_a_verdict_counts_as_what_it_does_to_the_draft():
+    made = list(corrections.corrections([rows.row_of_commit(commit("acme/shop"))] * 12, seed=1))
+    every = [judging.judged(row, row.verdict()) for row in made]
+    assert all(one.passes for one in every) and {one.faulty for one in every} == {True, False}
+    faulty = next(row for row in made if "- none" not in faults_of(row))
+    figures = judging.verdict_figures([*every, judging.judged(faulty, "{}")])
+    assert figures["drafts"] == 13 and figures["valid"][0] == pytest.approx(12 / 13, abs=1e-4)
+    assert figures["mended"][0] == pytest.approx(1 - 1 / figures["faulty"], abs=1e-4) and figures["kept"][0] == 1.0

@@ -29,11 +29,12 @@ def test_the_commands_make_a_model_whose_card_holds_its_files_and_says_how_it_wa
     recipe("encode", "--out", run)
     recipe("train", "--out", run, "--tokens", 4000, "--tokens-per-step", 2048, "--processes", 1)
     recipe("export", "--out", run, "--target", target)
-    recipe("evaluate", "--commits", commits, "--model", target, "--out", run, "--number", 3)
+    recipe("evaluate", "--commits", commits, "--model", target, "--out", run, "--number", 3, "--verdicts", 2)
     recipe("card", "--out", run, "--target", target, "--baseline", run / "evaluation.json", "--note", "A test.")
     model = catalogue.find(str(target))
     assert model.name == "firstpass-draft-10m" and catalogue.flipped(model) == []
     text = (target / "README.md").read_text(encoding="utf-8")
     assert "3 commits drawn at random" in text and "A test." in text and "--corrections 4" in text
+    assert "its verdict on 2 drafts" in text and "--verdicts 2" in text
     (target / "tokenizer.json").write_bytes((target / "tokenizer.json").read_bytes().replace(b"a", b"b", 1))
     assert catalogue.flipped(model) == ["tokenizer.json"]

@@ -14,7 +14,7 @@ from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, serving
-from tests.doubles import DIFF, NAMES, OMITS, openai_app, says
+from tests.doubles import DIFF, NAMES, OMITS, judges, openai_app, says
 
 CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": "hello"}]}
 SUMMARY: dict[str, Any] = {
@@ -47,7 +47,7 @@ def test_an_omission_is_answered_unverified_where_no_verifier_is_configured(fron
 
 
 def test_a_hosted_verifier_is_asked_only_where_the_ceiling_allows_and_leaves_a_receipt(front: Front) -> None:
-    stronger = openai_app(says(NAMES))
+    stronger = openai_app(judges(NAMES))
     with serving(stronger) as url:
         verifier = {"url": f"{url}/v1", "model": "stronger", "api_key": "hush"}
         with front(says(OMITS), verifier=verifier, policy={"egress": "any"}) as client:

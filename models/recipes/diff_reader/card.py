@@ -130,6 +130,7 @@ def card_tables(
             **figures_of(evaluation, "regular_expression", "regular_expression_"),
             **figures_of(evaluation, "all_openings", "all_openings_"),
             **(figures_of(baseline, "model", "step_a_") if baseline else {}),
+            **{f"verdicts_{name}": value for name, value in evaluation.get("verdicts", {}).items()},
             "edge_cases_in_form": [name for name, good in evaluation["edge_cases_in_form"].items() if good],
         },
         "sha256": {name: sha256_of(folder / name) for name in files},
@@ -172,6 +173,7 @@ def readme(
     cases = "\n\n".join(f"{name}:\n\n```\n{text}\n```" for name, text in evaluation["origin_cases"].items())
     edges = ", ".join(f"{name}: {'yes' if good else 'no'}" for name, good in evaluation["edge_cases_in_form"].items())
     commands = "\n".join(made["commands"])
+    judging = verdicts_told(evaluation["verdicts"]) if "verdicts" in evaluation else ""
     notes = "\n\n".join(made["notes"])
     limits = "\n".join(f"- {limit}" for limit in top["limits"])
     return f"""# {NAMES[role]}
@@ -200,7 +202,7 @@ rest.
 {languages}
 
 In the contract's form on what is no ordinary diff: {edges}.
-
+{judging}
 Two diffs that add `createSession(user)`:
 
 {cases}
@@ -234,6 +236,15 @@ show to be new, without the language's own names such as `len`. No diff of a com
 """
 
 
+def verdicts_told(verdicts: dict[str, Any]) -> str:
+    return f"""
+As a verifier, asked for its verdict on {verdicts["drafts"]} drafts of such commits, {verdicts["faulty"]} of which have
+faults that the recipe put in (`corrections.py`): {percent(verdicts["valid"])} of the replies are verdicts whose edits
+can be made, {percent(verdicts["mended"])} of the faulty drafts pass the contract's checks afterwards, and
+{percent(verdicts["kept"])} of the right ones still do. Here nothing held the reply to the verdict's JSON schema.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--target", type=Path, required=True, help="exported folder")
@@ -259,7 +270,8 @@ def commands_of(role: str, record: dict[str, Any], evaluation: dict[str, Any]) -
     data, plan, target = record["data"], record["plan"], f"../catalogue/{NAMES[role]}"
     end = f"--minutes {plan['minutes']:g}" if plan["minutes"] else f"--tokens {plan['tokens']}"
     grown = role == "verify"
-    corrections = f" --corrections {data['corrections']}" if data["corrections"] else ""
+    judged = f" --verdicts {evaluation['verdicts']['drafts']}" if "verdicts" in evaluation else ""
+    corrections = f" --corrections {data['corrections_asked']}" if data["corrections"] else ""
     return [
         f"python -m diff_reader data --commits commits.jsonl.zst --out run --synthetic {data['synthetic_asked']}"
         f" --variants {data['variants_asked']}{corrections} --seed {data['seed']}",
@@ -273,6 +285,6 @@ def commands_of(role: str, record: dict[str, Any], evaluation: dict[str, Any]) -
         f" --subjects-from {plan['subjects_from']} --seed {plan['seed']}",
         f"python -m diff_reader export --out run --target {target}",
         f"python -m diff_reader evaluate --commits commits.jsonl.zst --model {target} --out run"
-        f" --number {evaluation['commits']} --seed {evaluation['seed']}",
+        f" --number {evaluation['commits']}{judged} --seed {evaluation['seed']}",
         f"python -m diff_reader card --out run --role {role} --target {target}",
     ]

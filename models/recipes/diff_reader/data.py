@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--synthetic", type=int, default=60_000, help="number of made diffs")
     parser.add_argument("--variants", type=int, default=120_000, help="number of variants of commits")
     parser.add_argument(
-        "--corrections", type=int, default=0, help="number of drafts to correct; only a verifier needs them"
+        "--corrections", type=int, default=0, help="number of drafts to judge; only a verifier needs them"
     )
     parser.add_argument("--seed", type=int, default=1)
 
@@ -118,7 +118,8 @@ def run(options: argparse.Namespace) -> None:
     varied = list(variant_rows(material, options.variants, options.seed)) if material.sources else []
     facts |= {"variants": len(varied), "variants_seconds": round(time.monotonic() - started, 1)}
     write_rows(options.out / "variants.jsonl", varied)
-    write_rows(options.out / "corrections.jsonl", corrections(varied[: options.corrections], options.seed))
-    facts |= {"corrections": min(options.corrections, len(varied))}
+    judged = list(corrections(varied[: options.corrections], options.seed))
+    write_rows(options.out / "corrections.jsonl", judged)
+    facts |= {"corrections_asked": options.corrections, "corrections": len(judged)}
     (options.out / "data.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(facts))

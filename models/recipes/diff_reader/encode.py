@@ -83,7 +83,7 @@ def encode(tokenizer: Tokenizer, rows: Sequence[Row], longest: int) -> list[Enco
 
 
 def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
-    """None where a draft is corrected."""
+    """None where a draft is judged."""
     found: list[Mark] = []
     shown = openings(parse_diff(row.diff))
     if row.draft or not shown:
@@ -101,6 +101,9 @@ def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
 
 
 def turns_of(row: Row, text: str, rest: Encoding) -> tuple[Turn, ...]:
+    """None where a draft is judged."""
+    if row.draft:
+        return ()
     firsts: list[int] = []
     ends: list[int] = []
     at = text.index("Calls:")

@@ -13,7 +13,9 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from diff_reader.corrections import corrections
 from diff_reader.device import add_device_argument, chosen_device
+from diff_reader.judging import judged, verdict_figures
 from diff_reader.measures import (
     Marks,
     by_language,
@@ -25,8 +27,9 @@ from diff_reader.measures import (
     marks_of_openings,
     ratio,
 )
-from diff_reader.rows import HELD_OUT, read_commits
+from diff_reader.rows import HELD_OUT, read_commits, row_of_commit
 from firstpass.contract.pr_summary import prompt
+from firstpass.exchange import Message
 
 ANSWER_TOKENS = 384
 _CALL_LINE = re.compile(r"- ([^\s(]+)\(\)$")
@@ -100,18 +103,17 @@ class Model:
         self.model.set_experts_implementation("grouped_mm")
         self.device = device
 
-    def chat(self, diff: str) -> str:
-        messages = [{"role": "user", "content": prompt(diff)}]
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    def chat(self, messages: Sequence[Message]) -> str:
+        asked = [{"role": message.role, "content": message.content} for message in messages]
+        return str(self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
 
-    def size(self, diff: str) -> int:
-        return len(self.tokenizer(self.chat(diff), add_special_tokens=False)["input_ids"])
+    def size(self, chat: str) -> int:
+        """Tokens."""
+        return len(self.tokenizer(chat, add_special_tokens=False)["input_ids"])
 
     @torch.inference_mode()
-    def answers(self, diffs: Sequence[str]) -> list[Said]:
-        given = self.tokenizer(
-            [self.chat(diff) for diff in diffs], add_special_tokens=False, padding=True, return_tensors="pt"
-        ).to(self.device)
+    def answers(self, chats: Sequence[str]) -> list[Said]:
+        given = self.tokenizer(list(chats), add_special_tokens=False, padding=True, return_tensors="pt").to(self.device)
         out = self.model.generate(
             **given, max_new_tokens=ANSWER_TOKENS, do_sample=False, output_logits=True, return_dict_in_generate=True
         )
@@ -157,22 +159,26 @@ def batches(places: Sequence[int], sizes: Sequence[int], tokens: int = 24_000) -
         yield batch
 
 
-def answer_all(model: Model, commits: Sequence[dict[str, Any]]) -> list[Said]:
-    sizes = [model.size(commit["diff"]) for commit in commits]
-    answers = [Said("", False, {})] * len(commits)
-    with tqdm(total=len(commits)) as bar:
-        for batch in batches(range(len(commits)), sizes):
-            for place, answer in zip(batch, model.answers([commits[place]["diff"] for place in batch]), strict=True):
+def answer_all(model: Model, chats: Sequence[str]) -> list[Said]:
+    sizes = [model.size(chat) for chat in chats]
+    answers = [Said("", False, {})] * len(chats)
+    with tqdm(total=len(chats)) as bar:
+        for batch in batches(range(len(chats)), sizes):
+            for place, answer in zip(batch, model.answers([chats[place] for place in batch]), strict=True):
                 answers[place] = answer
             bar.update(len(batch))
     return answers
+
+
+def first_ask(model: Model, diff: str) -> str:
+    return model.chat([Message("user", prompt(diff))])
 
 
 def drawn(commits: Path, number: int, seed: int, model: Model) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(held-out commits at random, all other held-out commits with TODOs), of those that fit the context."""
     context = int(model.model.config.max_position_embeddings)
     held_out = [commit for commit in read_commits(commits) if commit["repo"] in HELD_OUT]
-    fitting = [commit for commit in held_out if model.size(commit["diff"]) <= context - ANSWER_TOKENS]
+    fitting = [commit for commit in held_out if model.size(first_ask(model, commit["diff"])) <= context - ANSWER_TOKENS]
     print(f"{len(fitting)} of {len(held_out)} held-out commits fit a context of {context} tokens")
     random.Random(seed).shuffle(fitting)
     return fitting[:number], [commit for commit in fitting[number:] if commit["todos"]]
@@ -194,6 +200,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, help="folder of the run: evaluation.json and answers.jsonl go there"
     )
     parser.add_argument("--number", type=int, default=1500)
+    parser.add_argument("--verdicts", type=int, default=0, help="of how many drafts to ask for a verdict; a verifier's")
     parser.add_argument("--seed", type=int, default=7)
     add_device_argument(parser)
 
@@ -201,12 +208,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     model = Model(options.model, chosen_device(options))
     cases = ORIGIN_CASES | EDGE_CASES
-    shown = dict(zip(cases, model.answers(list(cases.values())), strict=True))
+    shown = dict(zip(cases, model.answers([first_ask(model, diff) for diff in cases.values()]), strict=True))
     for name, said in shown.items():
         print(f"{name}:\n{said.text}", end="\n\n")
     commits, with_todos = drawn(options.commits, options.number, options.seed, model)
     everything = commits + with_todos
-    answers = answer_all(model, everything)
+    answers = answer_all(model, [first_ask(model, commit["diff"]) for commit in everything])
     ours = [
         marks_of_answer(commit, said.text, said.ended, said.scores)
         for commit, said in zip(everything, answers, strict=True)
@@ -224,6 +231,10 @@ def run(options: argparse.Namespace) -> None:
         "origin_cases": {name: shown[name].text for name in ORIGIN_CASES},
         "edge_cases_in_form": {name: shown[name].ended and in_form(shown[name].text) for name in EDGE_CASES},
     }
+    if options.verdicts:
+        rows = list(corrections(map(row_of_commit, commits[: options.verdicts]), options.seed))
+        said = answer_all(model, [model.chat(row.messages) for row in rows])
+        facts["verdicts"] = verdict_figures([judged(row, one.text) for row, one in zip(rows, said, strict=True)])
     (options.out / "evaluation.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     with (options.out / "answers.jsonl").open("w", encoding="utf-8") as out:
         for commit, said in zip(everything, answers, strict=True):

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from diff_reader.rows import changed_paths, subject_of
 from firstpass.contract.candidates import openings
 from firstpass.contract.references import names_in, references
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
 from firstpass.evidence import parse_diff
+
+One = TypeVar("One")
 
 KEYWORDS = frozenset(
     [
@@ -179,7 +181,7 @@ FIGURES: dict[str, Callable[[Sequence[Marks]], float]] = {
 
 
 def interval(
-    all_marks: Sequence[Marks], figure: Callable[[Sequence[Marks]], float], seed: int = 1, draws: int = 1000
+    all_marks: Sequence[One], figure: Callable[[Sequence[One]], float], seed: int = 1, draws: int = 1000
 ) -> list[float]:
     """[value, low, high]: a 95% percentile bootstrap over commits; empty where the figure has no value."""
     value = figure(all_marks) if all_marks else float("nan")

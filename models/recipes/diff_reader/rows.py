@@ -12,6 +12,8 @@ import zstandard
 
 from firstpass.contract.candidates import openings
 from firstpass.contract.pr_summary import PrSummary, render_answer
+from firstpass.contract.sections import SECTIONS
+from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
@@ -79,18 +81,41 @@ class Row:
     @property
     def messages(self) -> tuple[Message, ...]:
         """What a tier is sent, as the contract writes it."""
-        contract = PrSummary()
-        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=contract.name)
+        exchange = self.exchange()
+        move = Consult("verifier", "verify") if exchange.steps else Consult("draft", "draft")
+        return PrSummary().prepare(exchange, move).messages
+
+    def exchange(self) -> Exchange:
+        """The request for the diff's summary, with the draft, if there is one, and what the checks find on it."""
+        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=PrSummary.name)
         if not self.draft:
-            return contract.prepare(Exchange(ask), Consult("draft", "draft"))
+            return Exchange(ask)
         reply = Reply(self.draft, "", "stop", None, 0.0)
-        step = Step(Consult("draft", "draft"), reply, findings=contract.check(ask, reply))
-        return contract.prepare(Exchange(ask, (step,)), Consult("verifier", "verify"))
+        return Exchange(ask, (Step(Consult("draft", "draft"), reply, findings=PrSummary().check(ask, reply)),))
+
+    def verdict(self) -> str:
+        """What a verifier should say of the draft: each section that has a fault, and what should stand there.
+
+        Raises: BadVerdict where an edit would not be clear, so that the row is of no use.
+        """
+        (step,), right = self.exchange().steps, sections_of(self.answer(authors_words=False))
+        faulty = {finding.section for finding in step.failed}
+        parts = sections_of(self.draft)
+        edits = [Edit(parts[name], right[name]) for name in parts if name in faulty and parts[name] != right[name]]
+        edited(self.draft, edits)
+        nonce = self.messages[-1].content.split("\n", 1)[0].removeprefix("nonce: ")
+        return render_verdict(nonce, edits)
 
     def answer(self, authors_words: bool) -> str:
         """authors_words: the subject is the sentence, where there is one."""
         summary = self.subject if authors_words and self.subject else self.summary
         return render_answer(summary, self.calls, self.todos, self.actions)
+
+
+def sections_of(answer: str) -> dict[str, str]:
+    """The text of each section, with its heading, of an answer in the written form."""
+    parts = re.split(rf"^(?=(?:{'|'.join(SECTIONS)}):)", answer, flags=re.M)
+    return {part.partition(":")[0]: part.rstrip("\n") for part in parts if part}
 
 
 def read_commits(path: Path) -> Iterator[dict[str, Any]]:

@@ -58,11 +58,14 @@ def chat(row: Row) -> tuple[str, str, str, str]:
     """What the model is given, and what it must say: the sentence by rule, or the author's, and all that follows.
 
     As the chat template writes them. A line break is a piece of its own, so the parts' tokens are the whole's.
+    A verdict has no sentence.
     """
+    asked = "".join(f"<|{message.role}|>\n{message.content}{END}\n" for message in row.messages) + f"{ASSISTANT}\n"
+    if row.draft:
+        return asked, "", "", f"{row.verdict()}{END}\n"
     rule, rest = row.answer(authors_words=False).split("\n", 1)
     author = row.answer(authors_words=True).split("\n", 1)[0]
-    asked = "".join(f"<|{message.role}|>\n{message.content}{END}\n" for message in row.messages)
-    return f"{asked}{ASSISTANT}\n", rule, author, f"\n{rest}{END}\n"
+    return asked, rule, author, f"\n{rest}{END}\n"
 
 
 def texts_of(rows: Iterable[Row]) -> Iterator[str]:

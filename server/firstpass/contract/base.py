@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply
 
 
 class Contract(Protocol):
@@ -18,15 +18,19 @@ class Contract(Protocol):
         """Changes with every change of the wording or of the checks."""
         ...
 
-    def prepare(self, exchange: Exchange, move: Consult) -> tuple[Message, ...]:
-        """The messages for one consultation.
+    def prepare(self, exchange: Exchange, move: Consult) -> Ask:
+        """What the tier is asked in one consultation: the messages, and how to decode.
 
+        What the caller set of the decoding stays, but for what the contract itself reads.
         Raises: BadAsk with param "messages" if the contract can not be applied to what was asked.
         """
         ...
 
-    def sampling(self, asked: Sampling) -> Sampling:
-        """How to decode: what the caller set, else what suits this contract, and always what its checks read."""
+    def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
+        """The answer that the reply to `move` stands for: its own text, or an earlier draft with its edits made.
+
+        exchange: as `prepare` had it. Raises: BadVerdict.
+        """
         ...
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:

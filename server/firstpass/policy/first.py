@@ -80,7 +80,7 @@ def _alone(exchange: Exchange, tier: TierName, route: Route) -> Move:
 
 def _best(exchange: Exchange) -> Move:
     """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure."""
-    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.reply is not None]
+    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.text is not None]
     if not replies:
         failure = exchange.steps[0].failure
         assert failure is not None, "a step has a reply or a failure"

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from firstpass.errors import Failure
-from firstpass.exchange import Answer, Exchange, Reply, Step
+from firstpass.exchange import Answer, Exchange, Step
 
 DEFAULT_RETRY_SECONDS = 1
 RETRIED = (408, 409, 429)
@@ -68,13 +68,16 @@ def openai(exchange: Exchange) -> bytes:
     assert step is not None and step.reply is not None and step.reply.raw is not None, "a whole reply has its bytes"
     if step.move.binding:
         return step.reply.raw
-    return _dump(_checked_body(exchange, step.reply))
+    return _dump(_checked_body(exchange, step))
 
 
-def _checked_body(exchange: Exchange, reply: Reply) -> dict[str, Any]:
-    assert reply.raw is not None, "a whole reply has its bytes"
-    body: dict[str, Any] = json.loads(reply.raw)
-    if not exchange.ask.sampling.logprobs:  # The checks wanted them, the caller did not.
+def _checked_body(exchange: Exchange, step: Step) -> dict[str, Any]:
+    """The tier's own body; where its reply asked for edits, with the edited text and without the reply's logprobs."""
+    assert step.reply is not None and step.reply.raw is not None, "a whole reply has its bytes"
+    body: dict[str, Any] = json.loads(step.reply.raw)
+    if step.edited is not None:
+        body["choices"][0]["message"]["content"] = step.edited
+    if step.edited is not None or not exchange.ask.sampling.logprobs:  # The checks may have wanted them.
         for choice in body["choices"]:
             choice["logprobs"] = None
     return body | {"id": f"chatcmpl-{exchange.ask.id}", "firstpass": how(exchange)}
@@ -83,8 +86,8 @@ def _checked_body(exchange: Exchange, reply: Reply) -> dict[str, Any]:
 def held_back(exchange: Exchange) -> Iterator[bytes]:
     """A checked chat answer as the stream that its caller asked for: text, end, usage if wanted, done."""
     step = exchange.answer
-    assert step is not None and step.reply is not None, "only an answer is rendered"
-    whole = _checked_body(exchange, step.reply)
+    assert step is not None, "only an answer is rendered"
+    whole = _checked_body(exchange, step)
     choice = whole["choices"][0]
     base = {name: whole.get(name) for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
     delta = {"role": "assistant", "content": choice["message"].get("content") or ""}
@@ -108,9 +111,9 @@ def infer(exchange: Exchange) -> bytes:
         {
             "id": exchange.ask.id,
             "model": reply.model,
-            "output": reply.text,
+            "output": step.text,
             "finish_reason": reply.finish_reason,
-            "logprobs": [asdict(token) for token in reply.logprobs] or None,
+            "logprobs": [asdict(token) for token in reply.logprobs if step.edited is None] or None,
             "usage": asdict(reply.usage) if reply.usage else None,
             "latency_ms": round((exchange.seconds or 0) * 1000, 1),
             "firstpass": how(exchange),

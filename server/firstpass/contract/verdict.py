@@ -1,0 +1,118 @@
+"""A verdict on a draft: that it is right, or the edits that make it so. Knows no diff, no section and no tier.
+
+So a verifier need not repeat what is right. A nonce binds the verdict to one question: text inside the draft can not
+know it.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from firstpass.errors import BadVerdict
+
+MOST_EDITS = 32
+MOST_CHARACTERS = 4_000
+"""Of one edit's text: a whole section, but no essay."""
+
+RESPONSE_FORMAT: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "verdict",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {
+                "nonce": {"type": "string"},
+                "ok": {"type": "boolean"},
+                "edits": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"span": {"type": "string"}, "text": {"type": "string"}},
+                        "required": ["span", "text"],
+                        "additionalProperties": False,
+                    },
+                },
+            },
+            "required": ["nonce", "ok", "edits"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""The same for every question, so that an engine compiles it once. Lengths are checked here: not every host can."""
+
+_FENCED = re.compile(r"\s*```(?:json)?\s*\n(?P<inside>.*?)\n\s*```\s*", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """In the place of `span`, which stands in the draft exactly once, comes `text`."""
+
+    span: str
+    text: str
+
+
+def render_verdict(nonce: str, edits: Sequence[Edit]) -> str:
+    """As a verifier should write it: no edits mean that the draft is right."""
+    return json.dumps({"nonce": nonce, "ok": not edits, "edits": [asdict(edit) for edit in edits]}, ensure_ascii=False)
+
+
+def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
+    """The edits; none where the draft is right. A code fence around the JSON is allowed.
+
+    Raises: BadVerdict, with what is wrong, for all that is not exactly a verdict on this question.
+    """
+    fenced = _FENCED.fullmatch(text)
+    try:
+        verdict = json.loads(fenced["inside"] if fenced else text)
+    except (ValueError, RecursionError) as error:
+        raise _bad("is not JSON") from error
+    if not isinstance(verdict, dict) or verdict.keys() != {"nonce", "ok", "edits"}:
+        raise _bad("must be an object with nonce, ok and edits")
+    if verdict["nonce"] != nonce:
+        raise _bad("has not the nonce of this question")
+    if not isinstance(verdict["ok"], bool) or not isinstance(verdict["edits"], list):
+        raise _bad("must have a boolean ok and a list of edits")
+    edits = tuple(_edit(item) for item in verdict["edits"][: MOST_EDITS + 1])
+    if len(edits) > MOST_EDITS:
+        raise _bad(f"has more than {MOST_EDITS} edits")
+    if verdict["ok"] == bool(edits):
+        raise _bad("must have edits if and only if the draft is not ok")
+    return edits
+
+
+def _edit(item: object) -> Edit:
+    if not isinstance(item, dict) or item.keys() != {"span", "text"}:
+        raise _bad("must have edits of a span and a text")
+    span, text = item["span"], item["text"]
+    if not isinstance(span, str) or not isinstance(text, str) or not span or len(text) > MOST_CHARACTERS:
+        raise _bad(f"must have edits of a span that is not empty and a text of at most {MOST_CHARACTERS} characters")
+    return Edit(span, text)
+
+
+def edited(draft: str, edits: Sequence[Edit]) -> str:
+    """The draft with all edits made at once; each span is looked for in the draft as it was.
+
+    Raises: BadVerdict where a span stands in the draft not exactly once, or two of them overlap.
+    """
+    placed = sorted(((_place(draft, edit.span), edit) for edit in edits), key=lambda pair: pair[0])
+    parts, at = [], 0
+    for start, edit in placed:
+        if start < at:
+            raise _bad("has edits that overlap")
+        parts += [draft[at:start], edit.text]
+        at = start + len(edit.span)
+    return "".join([*parts, draft[at:]])
+
+
+def _place(draft: str, span: str) -> int:
+    place = draft.find(span)
+    if place < 0 or draft.find(span, place + 1) >= 0:
+        raise _bad(f"edits a span that does not stand in the draft exactly once: {span[:80]!r}")
+    return place
+
+
+def _bad(what: str) -> BadVerdict:
+    return BadVerdict(f"the verdict {what}", part="verifier")

@@ -1,0 +1,79 @@
+"""What is a verdict, what is none, and what its edits do to a draft."""
+
+import json
+
+import pytest
+
+from firstpass.contract.verdict import MOST_CHARACTERS, MOST_EDITS, Edit, edited, read_verdict, render_verdict
+from firstpass.errors import BadVerdict
+
+NONCE = "4f2a"
+EDIT = {"span": "old", "text": "new"}
+
+
+def verdict(**changes: object) -> str:
+    return json.dumps({"nonce": NONCE, "ok": False, "edits": [EDIT]} | changes)
+
+
+def test_a_verdict_is_read_as_it_was_written() -> None:
+    edits = (Edit("Calls:\n- none", "Calls:\n- créer()"), Edit("x", ""))
+    assert read_verdict(render_verdict(NONCE, edits), NONCE) == edits
+    assert read_verdict(render_verdict(NONCE, []), NONCE) == ()
+
+
+def test_a_code_fence_around_a_verdict_is_allowed() -> None:
+    assert read_verdict(f"```json\n{verdict()}\n```\n", NONCE) == (Edit("old", "new"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "is not JSON"),
+        ("The draft is fine.", "is not JSON"),
+        (f"Sure! {verdict()}", "is not JSON"),
+        (verdict()[:-1], "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "object with nonce"),
+        ("true", "object with nonce"),
+        (json.dumps({"ok": True}), "object with nonce"),
+        (verdict(reason="because"), "object with nonce"),
+        (verdict(nonce="0000"), "nonce of this question"),
+        (verdict(nonce=None), "nonce of this question"),
+        (verdict(ok="true", edits=[]), "boolean ok"),
+        (verdict(ok=1), "boolean ok"),
+        (verdict(edits={"span": "old"}), "list of edits"),
+        (verdict(edits=["old"]), "span and a text"),
+        (verdict(edits=[{"span": "old"}]), "span and a text"),
+        (verdict(edits=[EDIT | {"why": "x"}]), "span and a text"),
+        (verdict(edits=[{"span": 1, "text": "x"}]), "span that is not empty"),
+        (verdict(edits=[{"span": "", "text": "x"}]), "span that is not empty"),
+        (verdict(edits=[{"span": "old", "text": "x" * (MOST_CHARACTERS + 1)}]), "at most"),
+        (verdict(edits=[EDIT] * (MOST_EDITS + 1)), "more than"),
+        (verdict(ok=True), "if and only if"),
+        (verdict(edits=[]), "if and only if"),
+    ],
+)
+def test_what_is_not_exactly_a_verdict_is_refused(text: str, fault: str) -> None:
+    with pytest.raises(BadVerdict, match=fault) as caught:
+        read_verdict(text, NONCE)
+    assert caught.value.failure.part == "verifier"
+
+
+def test_edits_are_made_all_at_once() -> None:
+    assert edited("a b c", [Edit("c", "a"), Edit("a", "b"), Edit(" b", "")]) == "b a"
+    assert edited("same", []) == "same"
+
+
+@pytest.mark.parametrize(
+    ("edits", "fault"),
+    [
+        ([Edit("z", "x")], "exactly once: 'z'"),
+        ([Edit("o", "x")], "exactly once: 'o'"),
+        ([Edit("oo", "x")], "exactly once: 'oo'"),
+        ([Edit("foo", "x"), Edit("ood", "y")], "overlap"),
+        ([Edit("foo", "x"), Edit("foo", "y")], "overlap"),
+    ],
+)
+def test_an_edit_that_has_no_one_place_is_refused(edits: list[Edit], fault: str) -> None:
+    with pytest.raises(BadVerdict, match=fault):
+        edited("foood", edits)
