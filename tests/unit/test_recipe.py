@@ -187,11 +187,16 @@ def test_only_commits_whose_labels_the_product_reads_too_are_varied():
 
 def test_a_variant_is_labelled_by_what_it_says_itself():
     found = variants.variants(material(), range(200), seed=4)
-    assert {row.origin for row in found} == {f"acme/shop {kind}" for kind in ("whole", "turned", "cut", "joined")}
+    assert {row.origin for row in found} == {
+        f"acme/shop {kind}" for kind in ("whole", "turned", "cut", "joined", "prose")
+    }
     for row in found:
-        assert row == rows.row_of_diff(row.origin, row.diff, row.subject.rstrip("."))
+        of_diff = rows.row_of_diff(row.origin, row.diff, row.subject.rstrip("."))
+        assert row == (dataclasses.replace(of_diff, summary=row.summary) if row.origin.endswith("prose") else of_diff)
     assert any("createSession" not in row.diff for row in found), "names are changed"
     assert any(len(row.todos) > 1 for row in found), "TODOs are put in"
+    texts = [row for row in found if row.origin.endswith("prose")]
+    assert {row.summary for row in texts} == {"The text is not a diff."} and not any(row.calls for row in texts)
 
 
 def test_a_turned_diff_takes_back_what_the_diff_did():

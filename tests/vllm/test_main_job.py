@@ -12,8 +12,7 @@ import openai
 import pytest
 
 from firstpass.contract.pr_summary import parse_answer
-from tests.conftest import Front
-from tests.doubles import DIFF, OMITS
+from tests.doubles import DIFF
 from tests.vllm.conftest import Live, free_port
 
 pytestmark = pytest.mark.vllm
@@ -174,18 +173,6 @@ def test_the_command_line_asks_and_lists(live: Live) -> None:
     assert b"nothing left the machine" in shown.stdout
     wrong = live.cli("ask", "--model", "gpt-9", "hello")
     assert wrong.returncode == 1 and b"unknown model" in wrong.stderr
-
-
-def test_a_real_model_behind_the_same_api_verifies_over_http(live: Live, front: Front) -> None:
-    verifier = {"url": f"{live.url}/v1", "model": "local", "hosted": False}
-    with front(lambda body: OMITS, verifier=verifier) as client:
-        body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
-        how = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()[
-            "firstpass"
-        ]
-    assert [step["tier"] for step in how["steps"]] == ["draft", "verifier"]
-    assert how["steps"][1]["model"] == "firstpass-draft-10m" and how["steps"][1]["usage"]["completion_tokens"] > 0
-    assert how["route"] in ("verified", "unverified") and how["steps"][0]["failed_checks"] == 1
 
 
 def test_many_at_once_are_all_answered(live: Live) -> None:

@@ -16,6 +16,7 @@ from diff_reader.styles import MARKERS, STYLES, SYLLABLES, TODO_ENDS, TODO_START
 
 MOST_FILE_CHARACTERS = 120_000
 ROWS_PER_FILE = 12
+NO_DIFF = "The text is not a diff."
 
 
 class Names:
@@ -207,7 +208,7 @@ def edge_row(rng: random.Random) -> Row:
         words = [*rng.choices(WORDS, k=rng.randint(3, 40)), todo_comment(rng, ("", ""), names)]
         rng.shuffle(words)
         text = " ".join(words).capitalize()
-        return replace(row_of_diff("synthetic", text), summary="The text is not a diff.")
+        return replace(row_of_diff("synthetic", text), summary=NO_DIFF)
     head = f"diff --git a/{path} b/{path}\n"
     if kind == "binary":
         head = f"diff --git a/{other} b/{other}\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 from diff_reader.rows import Row, labels_agree, row_of_diff
 from diff_reader.styles import RESERVED
-from diff_reader.synthetic import Names, hunk_lines, todo_comment
+from diff_reader.synthetic import NO_DIFF, Names, hunk_lines, todo_comment
 from firstpass.evidence import LanguageName, gather
 
 MOST_CHARACTERS = 9_000
@@ -198,7 +198,9 @@ def renamed(text: str, mapping: dict[str, str]) -> str:
 
 def variant(source: Source, material: Material, rng: random.Random) -> Row | None:
     """One variant, or None where it grew too large."""
-    kind = rng.choices(("whole", "turned", "cut", "joined"), (35, 20, 15, 30))[0]
+    kind = rng.choices(("whole", "turned", "cut", "joined", "prose"), (32, 18, 13, 27, 10))[0]
+    if kind == "prose":
+        return prose(source, material, rng)
     pieces, subject = source.pieces, source.subject
     if kind != "whole":
         subject = ""
@@ -222,6 +224,17 @@ def variant(source: Source, material: Material, rng: random.Random) -> Row | Non
         return None
     row = row_of_diff(f"{source.origin} {kind}", diff, subject)
     return row if len(row.calls) <= MOST_CALLS else None
+
+
+def prose(source: Source, material: Material, rng: random.Random) -> Row:
+    """What people write where a diff is expected: a subject, comments, a question, a few sentences of these."""
+    sentences = [source.subject, *rng.choices(material.comments or ("Hello",), k=rng.choice((0, 0, 1, 2, 5)))]
+    rng.shuffle(sentences)
+    sentences[0] = f"{rng.choice(('', '', '', 'Please ', 'Can you ', 'Why does '))}{sentences[0]}"
+    if rng.random() < 0.15:
+        sentences.append(todo_comment(rng, ("", ""), Names(rng, camel=False)))
+    text = rng.choice((". ", ". ", " ", "\n")).join(sentences)
+    return replace(row_of_diff(f"{source.origin} prose", f"{text}{rng.choice(('', '.', '?'))}"), summary=NO_DIFF)
 
 
 def _some(pieces: Sequence[Piece], rng: random.Random) -> tuple[Piece, ...]:
