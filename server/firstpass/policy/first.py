@@ -60,7 +60,7 @@ class FirstPolicy:
                 return Consult("draft", "draft")
             case (draft,) if draft.passed:
                 return Answer(0, "draft")
-            case (draft,) if draft.reply is not None and self._barrier(exchange.ask) is None:
+            case (draft,) if draft.text is not None and self._barrier(exchange.ask) is None:
                 return Consult("verifier", "verify")
             case (draft,) if self._may_escalate(exchange.ask, draft):
                 return Consult("verifier", "answer")
