@@ -254,6 +254,17 @@ def test_store_false_leaves_no_text_in_any_file(front: Front, tmp_path: Path) ->
     assert b"x-request-id" not in kept and word.encode() not in kept
 
 
+def test_store_false_leaves_no_text_of_a_verified_answer_in_any_file(front: Front, tmp_path: Path) -> None:
+    word = "xylophone"
+    with serving(openai_app(judges(NAMES.replace("Create a session", f"Create a session for {word}")))) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False}
+        with front(says(OMITS), verifier=verifier) as client:
+            answer = client.post("/v1/chat/completions", json=SUMMARY | {"store": False})
+    assert answer.json()["firstpass"]["route"] == "verified" and word in answer.text
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("firstpass.sqlite*"))
+    assert word.encode() not in kept and b"createSession" not in kept
+
+
 def test_what_still_runs_at_the_end_is_recorded(front: Front, tmp_path: Path) -> None:
     def slow(body: dict[str, Any]) -> str:
         time.sleep(1.0 if body["messages"][0]["content"] == "hello" else 0)

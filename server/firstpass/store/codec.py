@@ -42,4 +42,5 @@ def _wordless(step: Step) -> Step:
     findings = tuple(replace(finding, message="", subject=None) for finding in step.findings)
     reply = replace(step.reply, text="", others=(), logprobs=()) if step.reply else None
     failure = replace(step.failure, message="") if step.failure else None
-    return replace(step, reply=reply, findings=findings, failure=failure)
+    edited = None if step.edited is None else ""
+    return replace(step, reply=reply, findings=findings, failure=failure, edited=edited)
