@@ -37,6 +37,7 @@ WHOLE = Exchange(
             Consult("draft", "draft"),
             Reply(SECRET_TEXT, "m", "stop", Usage(3, 4), 0.5, logprobs=(TokenLogprob("a", -0.5),), raw=b"{}"),
             findings=(Finding("omitted", "fail", SECRET_TEXT, "Calls", SECRET_TEXT),),
+            edited=SECRET_TEXT,
         ),
         Step(Consult("verifier", "verify"), failure=TierFailed(SECRET_TEXT).failure, receipt=RECEIPT),
     ),
