@@ -24,7 +24,9 @@ DIFF = """diff --git a/auth.py b/auth.py
 """
 OMITS = "Summary: Log the user in.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"
 NAMES = "Summary: Create a session at login.\nCalls:\n- createSession()\nTODOs:\n- none\nActions:\n- none"
-"""A change that adds a call, an answer that omits it (the origin's failing case), and one that does not."""
+STRAYS = NAMES.replace("Create a session at login.", "Launch the rocket with launchRocket().")
+"""A change that adds a call; an answer that omits it (the origin's failing case); one that does not; and one whose
+prose names what is nowhere, which code can not mend."""
 
 
 def reply(text: str, *, model: str = "double", finish_reason: str = "stop") -> Reply:

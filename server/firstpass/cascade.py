@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError
-from firstpass.exchange import Ask, Consult, Exchange, Receipt, Refuse, Reply, Step, TierName
+from firstpass.exchange import Ask, Consult, Exchange, Mend, Receipt, Refuse, Reply, Step, TierName
 from firstpass.policy import Policy
 from firstpass.tier import Tier
 
@@ -33,7 +33,10 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     sink: hears a binding reply as it streams; None asks every tier for whole replies.
     """
     exchange, started = Exchange(ask), parts.clock()
-    while isinstance(move := parts.policy.next(exchange), Consult):
+    while isinstance(move := parts.policy.next(exchange), Consult | Mend):
+        if isinstance(move, Mend):
+            exchange = exchange.grown(_mended(exchange, move, parts))
+            continue
         listener = _StepListener(move, sink if move.binding else None)
         try:
             exchange = exchange.grown(await _consult(exchange, move, parts, listener))
@@ -52,6 +55,16 @@ def _why(stop: BaseException, move: Consult) -> Failure:
     if isinstance(stop, Exception):
         return FirstpassError(f"internal error: {type(stop).__name__}", part=move.tier).failure
     return Abandoned("the caller went away", part=move.tier).failure
+
+
+def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
+    """One step without a tier: what code makes of an earlier step's answer, and what the checks find on that."""
+    ask, source = exchange.ask, exchange.steps[move.step]
+    assert ask.contract is not None and source.reply is not None and source.text is not None, "only an answer is mended"
+    contract = parts.contracts[ask.contract]
+    text = contract.mend(exchange, replace(source.reply, text=source.text))
+    answer = replace(source.reply, text=text, finish_reason="stop")
+    return Step(move, findings=contract.check(ask, answer), edited=text)
 
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_StepListener") -> Step:

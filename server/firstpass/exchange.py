@@ -142,6 +142,16 @@ class Consult:
 
 
 @dataclass(frozen=True, slots=True)
+class Mend:
+    """Let code mend what step number `step` proposed. It costs no token; who is asked and what for never differ."""
+
+    step: int
+    tier: Literal["code"] = "code"
+    purpose: Literal["mend"] = "mend"
+    binding: Literal[False] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """End with the reply of step number `step`."""
 
@@ -156,17 +166,17 @@ class Refuse:
     failure: Failure
 
 
-Move = Consult | Answer | Refuse
+Move = Consult | Mend | Answer | Refuse
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One consultation: the move, then the reply with the findings on its text, or the failure.
+    """One consultation, or what code made of an earlier one: the move, the reply or the failure, what checks found.
 
     A reply that a contract can make nothing of is kept beside the failure that says so: its tokens were used.
     """
 
-    move: Consult
+    move: Consult | Mend
     reply: Reply | None = None
     failure: Failure | None = None
     findings: tuple[Finding, ...] = ()
@@ -174,14 +184,14 @@ class Step:
     streamed: bool = False
     """Whether some of its text already reached the caller."""
     edited: str | None = None
-    """The draft after the edits that the reply asked for; None where the reply's own text is the answer."""
+    """The draft after the edits that the reply or code made; None where the reply's own text is the answer."""
 
     @property
     def text(self) -> str | None:
         """The answer that this step proposes; None where it failed."""
-        if self.reply is None or self.failure is not None:
+        if self.failure is not None:
             return None
-        return self.reply.text if self.edited is None else self.edited
+        return self.reply.text if self.reply and self.edited is None else self.edited
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -210,6 +220,14 @@ class Exchange:
     def answer(self) -> Step | None:
         """The step whose reply the caller gets."""
         return self.steps[self.ending.step] if isinstance(self.ending, Answer) else None
+
+    @property
+    def answer_reply(self) -> Reply | None:
+        """The reply that the answer is or was made of."""
+        step = self.answer
+        if step is not None and isinstance(step.move, Mend):
+            step = self.steps[step.move.step]
+        return step.reply if step else None
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:

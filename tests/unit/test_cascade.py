@@ -14,7 +14,7 @@ from firstpass.errors import TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
-from tests.doubles import DIFF, NAMES, OMITS, ScriptedTier, amends
+from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
 
 
 def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
@@ -29,38 +29,39 @@ def parts(where: Verifier, **tiers: Tier) -> Parts:
     return Parts(FirstPolicy(where), named, {"pr-summary": PrSummary()}, clock)
 
 
-async def test_the_origin_s_failing_case_is_caught_and_verified() -> None:
-    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([amends(NAMES)])
+async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:
     kept: list[Exchange] = []
-    exchange = await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), kept.append)
+    exchange = await cascade.run(asked(), parts("none", draft=ScriptedTier([OMITS])), kept.append)
     assert kept == [exchange]
     failed = [finding.message for finding in exchange.steps[0].failed]
     assert failed == ["Summary omitted required API call: createSession()"]
-    assert exchange.ending == Answer(1, "verified")
+    assert exchange.ending == Answer(1, "repaired") and exchange.answer is not None
+    assert exchange.answer.text == OMITS.replace("Calls:\n- none", "Calls:\n- createSession()")
+
+
+async def test_what_code_can_not_mend_the_verifier_does() -> None:
+    draft, verifier = ScriptedTier([STRAYS]), ScriptedTier([amends(NAMES)])
+    exchange = await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), lambda _: None)
+    assert exchange.ending == Answer(2, "verified")
     assert exchange.answer is not None and exchange.answer.text == NAMES
     assert exchange.answer.reply is not None and '"nonce"' in exchange.answer.reply.text
-
-
-async def test_the_verifier_is_told_what_the_checks_found() -> None:
-    draft, verifier = ScriptedTier([OMITS]), ScriptedTier([amends(NAMES)])
-    await cascade.run(asked(), parts("local", draft=draft, verifier=verifier), lambda _: None)
     told = verifier.asked[0].messages[-1].content
-    assert "createSession()" in told and "Log the user in." in told and "+    s = createSession(user)" in told
+    assert "launchRocket, which does not occur" in told and "+    s = createSession(user)" in told
 
 
-@pytest.mark.parametrize("said", [NAMES, "", '{"nonce": "0", "ok": true, "edits": []}', amends(OMITS)])
+@pytest.mark.parametrize("said", [NAMES, "", '{"nonce": "0", "ok": true, "edits": []}', amends(STRAYS)])
 async def test_a_verdict_that_is_none_or_mends_nothing_is_never_an_accept(said: str | Callable[[str], str]) -> None:
-    tiers = {"draft": ScriptedTier([OMITS]), "verifier": ScriptedTier([said])}
+    tiers = {"draft": ScriptedTier([STRAYS]), "verifier": ScriptedTier([said])}
     exchange = await cascade.run(asked(), parts("local", **tiers), lambda _: None)
     assert isinstance(exchange.ending, Answer) and exchange.ending.route == "unverified"
-    step = exchange.steps[1]
+    step = exchange.steps[2]
     assert step.reply is not None and step.reply.usage is not None, "its tokens were used"
     assert not step.passed and (step.failure is None or step.failure.kind == "BadVerdict")
 
 
-async def test_without_a_verifier_the_omission_is_answered_and_marked() -> None:
-    exchange = await cascade.run(asked(), parts("none", draft=ScriptedTier([OMITS])), lambda _: None)
-    assert exchange.ending == Answer(0, "unverified")
+async def test_without_a_verifier_what_is_left_is_answered_and_marked() -> None:
+    exchange = await cascade.run(asked(), parts("none", draft=ScriptedTier([STRAYS])), lambda _: None)
+    assert exchange.ending == Answer(1, "unverified")
 
 
 async def test_a_failing_tier_is_a_recorded_step() -> None:

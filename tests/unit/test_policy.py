@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Message, Refuse, Reply, Step, strictest
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Mend, Message, Refuse, Reply, Step, strictest
 from firstpass.policy.first import FirstPolicy, Verifier
 
 ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary")
@@ -13,6 +13,8 @@ GOOD = Reply("good", "m", "stop", None, 0.1)
 BAD = (Finding("omitted", "fail", "Summary omitted required API call: createSession()"),)
 DRAFT = Consult("draft", "draft")
 VERIFY = Consult("verifier", "verify")
+MENDED = Step(Mend(0), edited="mended")
+FAILING = (Step(DRAFT, GOOD, findings=BAD), Step(Mend(0), edited="mended", findings=BAD))
 DOWN = TierUnavailable("down", part="draft").failure
 
 
@@ -33,36 +35,38 @@ def test_a_note_does_not_fail_a_draft() -> None:
     assert next_move("none", Step(DRAFT, GOOD, findings=(note,))) == Answer(0, "draft")
 
 
-def test_a_failing_draft_is_verified_where_the_ceiling_allows_it() -> None:
-    assert next_move("hosted", Step(DRAFT, GOOD, findings=BAD), ceiling="any") == VERIFY
+def test_a_failing_draft_is_mended_by_code_before_anyone_is_asked() -> None:
+    assert next_move("hosted", FAILING[0], ceiling="any") == Mend(0)
+    assert next_move("hosted", FAILING[0], MENDED, ceiling="any") == Answer(1, "repaired")
+
+
+def test_what_code_can_not_mend_is_verified_where_the_ceiling_allows_it() -> None:
+    assert next_move("hosted", *FAILING, ceiling="any") == VERIFY
 
 
 @pytest.mark.parametrize("ceiling", ["local-only", "redacted"])
 def test_a_failing_draft_under_a_stricter_ceiling_is_answered_unverified(ceiling: str) -> None:
-    assert next_move("hosted", Step(DRAFT, GOOD, findings=BAD), ceiling=ceiling) == Answer(0, "unverified")
+    assert next_move("hosted", *FAILING, ceiling=ceiling) == Answer(1, "unverified")
 
 
 def test_a_second_engine_on_this_machine_verifies_under_local_only() -> None:
-    assert next_move("local", Step(DRAFT, GOOD, findings=BAD)) == VERIFY
+    assert next_move("local", *FAILING) == VERIFY
 
 
 def test_without_a_verifier_a_failing_draft_is_answered_unverified() -> None:
-    assert next_move("none", Step(DRAFT, GOOD, findings=BAD), ceiling="any") == Answer(0, "unverified")
+    assert next_move("none", *FAILING, ceiling="any") == Answer(1, "unverified")
 
 
 def test_a_verified_answer_is_the_one_that_passes() -> None:
-    steps = (Step(DRAFT, GOOD, findings=BAD), Step(VERIFY, GOOD))
-    assert next_move("local", *steps) == Answer(1, "verified")
+    assert next_move("local", *FAILING, Step(VERIFY, GOOD)) == Answer(2, "verified")
 
 
 def test_a_verifier_that_fails_leaves_the_draft_unverified() -> None:
-    steps = (Step(DRAFT, GOOD, findings=BAD), Step(VERIFY, failure=DOWN))
-    assert next_move("local", *steps) == Answer(0, "unverified")
+    assert next_move("local", *FAILING, Step(VERIFY, failure=DOWN)) == Answer(1, "unverified")
 
 
 def test_of_two_failing_replies_the_one_with_fewer_faults_is_answered() -> None:
-    steps = (Step(DRAFT, GOOD, findings=BAD), Step(VERIFY, GOOD, findings=BAD * 2))
-    assert next_move("local", *steps) == Answer(0, "unverified")
+    assert next_move("local", *FAILING, Step(VERIFY, GOOD, findings=BAD * 2)) == Answer(1, "unverified")
 
 
 def test_a_draft_engine_that_is_down_sends_a_contract_to_the_verifier() -> None:
@@ -132,10 +136,13 @@ def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceil
 ) -> None:
     ask = replace(ASK, target=target, contract=contract, ceiling=ceiling)  # type: ignore[arg-type]
     exchange, policy = Exchange(ask), FirstPolicy(verifier)
-    while isinstance(move := policy.next(exchange), Consult):
+    while isinstance(move := policy.next(exchange), Consult | Mend):
         if move.tier == "verifier":
             assert verifier == "local" or (verifier == "hosted" and ceiling == "any")
         failed = isinstance(outcome, Failure)
         findings = BAD if outcome is BAD else ()
-        exchange = exchange.grown(Step(move, None if failed else GOOD, outcome if failed else None, findings))
-    assert len(exchange.steps) <= 2
+        if isinstance(move, Mend):
+            exchange = exchange.grown(Step(move, edited="mended", findings=findings))
+        else:
+            exchange = exchange.grown(Step(move, None if failed else GOOD, outcome if failed else None, findings))
+    assert sum(isinstance(step.move, Consult) for step in exchange.steps) <= 2 and len(exchange.steps) <= 3

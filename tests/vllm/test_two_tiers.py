@@ -9,14 +9,13 @@ import pytest
 from firstpass.contract.pr_summary import parse_answer
 from firstpass.contract.verdict import RESPONSE_FORMAT
 from tests.conftest import Front
-from tests.doubles import DIFF, NAMES, OMITS, says
+from tests.doubles import DIFF, NAMES, STRAYS, says
 from tests.vllm.conftest import Live, living
 
 pytestmark = pytest.mark.vllm
 
 STRONGER = "firstpass-verify-30m"
-MISNAMES = NAMES.replace("Create a session at login.", "Call createSesion in login.")
-INVENTS = NAMES.replace("- createSession()", "- createSession()\n- launchRocket()")
+LOOPS = NAMES.replace("Create a session at login.", "Call launch_launch_launch in login.")
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +24,15 @@ def stronger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield running
 
 
-@pytest.mark.parametrize("drafted", [OMITS, INVENTS, MISNAMES], ids=["omission", "hallucination", "prose"])
-def test_the_stronger_model_s_edits_mend_a_draft(stronger: Live, front: Front, drafted: str) -> None:
+@pytest.mark.parametrize("drafted", [STRAYS, LOOPS])
+def test_the_stronger_model_mends_what_code_can_not(stronger: Live, front: Front, drafted: str) -> None:
     verifier = {"url": f"{stronger.url}/v1", "model": "local", "hosted": False}
     with front(says(drafted), verifier=verifier) as client:
         body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
         answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()
     how = answer["firstpass"]
-    assert [step["tier"] for step in how["steps"]] == ["draft", "verifier"]
-    assert how["steps"][1]["model"] == STRONGER and how["steps"][1]["usage"]["completion_tokens"] > 0
+    assert [step["tier"] for step in how["steps"]] == ["draft", "code", "verifier"]
+    assert how["steps"][2]["model"] == STRONGER and how["steps"][2]["usage"]["completion_tokens"] > 0
     assert how["route"] == "verified", how
     assert parse_answer(answer["choices"][0]["message"]["content"]).calls == ("createSession",)
 

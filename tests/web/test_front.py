@@ -14,7 +14,7 @@ from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, serving
-from tests.doubles import DIFF, NAMES, OMITS, judges, openai_app, says
+from tests.doubles import DIFF, NAMES, OMITS, STRAYS, judges, openai_app, says
 
 CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": "hello"}]}
 SUMMARY: dict[str, Any] = {
@@ -38,19 +38,29 @@ def test_a_draft_that_passes_is_the_answer_and_says_how_it_was_made(front: Front
     assert [finding["check"] for finding in body["firstpass"]["findings"] if finding["severity"] == "fail"] == []
 
 
-def test_an_omission_is_answered_unverified_where_no_verifier_is_configured(front: Front) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_omission_is_mended_on_this_machine(front: Front, stream: bool) -> None:
     with front(says(OMITS)) as client:
+        response = client.post("/v1/chat/completions", json=SUMMARY | {"stream": stream})
+    assert response.headers["x-firstpass-route"] == "repaired"
+    right = OMITS.replace("Calls:\n- none", "Calls:\n- createSession()")
+    assert json.dumps(right)[1:-1] in response.text
+    assert "Summary omitted required API call" not in response.text, "no fault is left"
+
+
+def test_what_code_can_not_mend_is_answered_unverified_where_no_verifier_is_configured(front: Front) -> None:
+    with front(says(STRAYS)) as client:
         body = client.post("/v1/chat/completions", json=SUMMARY).json()
     assert body["firstpass"]["route"] == "unverified"
     messages = [finding["message"] for finding in body["firstpass"]["findings"]]
-    assert "Summary omitted required API call: createSession()" in messages
+    assert "Summary names launchRocket, which does not occur in the diff" in messages
 
 
 def test_a_hosted_verifier_is_asked_only_where_the_ceiling_allows_and_leaves_a_receipt(front: Front) -> None:
     stronger = openai_app(judges(NAMES))
     with serving(stronger) as url:
         verifier = {"url": f"{url}/v1", "model": "stronger", "api_key": "hush"}
-        with front(says(OMITS), verifier=verifier, policy={"egress": "any"}) as client:
+        with front(says(STRAYS), verifier=verifier, policy={"egress": "any"}) as client:
             kept = client.post("/v1/chat/completions", json=SUMMARY, headers={"x-firstpass-egress": "local-only"})
             assert kept.json()["firstpass"]["route"] == "unverified" and stronger.state.seen == []
             sent = client.post("/v1/chat/completions", json=SUMMARY)
@@ -62,9 +72,9 @@ def test_a_hosted_verifier_is_asked_only_where_the_ceiling_allows_and_leaves_a_r
 
 def test_a_verifier_that_can_not_be_reached_leaves_the_draft_unverified(front: Front) -> None:
     verifier = {"url": "http://127.0.0.1:9/v1", "model": "stronger", "hosted": False}
-    with front(says(OMITS), verifier=verifier) as client:
+    with front(says(STRAYS), verifier=verifier) as client:
         how = client.post("/v1/chat/completions", json=SUMMARY).json()["firstpass"]
-    assert how["route"] == "unverified" and "connection" in how["steps"][1]["failure"]
+    assert how["route"] == "unverified" and "connection" in how["steps"][2]["failure"]
 
 
 def test_the_strong_route_is_refused_under_local_only(front: Front) -> None:
@@ -258,7 +268,7 @@ def test_store_false_leaves_no_text_of_a_verified_answer_in_any_file(front: Fron
     word = "xylophone"
     with serving(openai_app(judges(NAMES.replace("Create a session", f"Create a session for {word}")))) as url:
         verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False}
-        with front(says(OMITS), verifier=verifier) as client:
+        with front(says(STRAYS), verifier=verifier) as client:
             answer = client.post("/v1/chat/completions", json=SUMMARY | {"store": False})
     assert answer.json()["firstpass"]["route"] == "verified" and word in answer.text
     kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("firstpass.sqlite*"))

@@ -33,6 +33,10 @@ class Contract(Protocol):
         """
         ...
 
+    def mend(self, exchange: Exchange, reply: Reply) -> str:
+        """The reply's text with all mended that code alone can mend; what it can not stays, for `check` to find."""
+        ...
+
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """What is wrong with a reply; no finding of severity "fail" means that it keeps the contract.
 

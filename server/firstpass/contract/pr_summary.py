@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from firstpass.contract.candidates import openings, todo_lines
 from firstpass.contract.compact import compact
+from firstpass.contract.mend import mended
 from firstpass.contract.references import names_in, references
 from firstpass.contract.sections import SectionName, Sections, parse_answer, render_answer
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
@@ -99,6 +100,10 @@ class PrSummary:
         if question is None:
             return reply.text
         return edited(question.draft, read_verdict(reply.text, question.nonce))
+
+    def mend(self, exchange: Exchange, reply: Reply) -> str:
+        cut = reply.finish_reason == "length"
+        return mended(parse_answer(reply.text), _evidence(_diff(exchange.ask)), cut=cut)
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """Format, omissions and hallucinations, truncation; notes where the evidence is thin.

@@ -10,7 +10,18 @@ from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.todos import added_todos, normalised
 
-__all__ = ["Diff", "DiffLine", "Evidence", "FileDiff", "Hunk", "LanguageName", "gather", "normalised", "parse_diff"]
+__all__ = [
+    "Diff",
+    "DiffLine",
+    "Evidence",
+    "FileDiff",
+    "Hunk",
+    "LanguageName",
+    "gather",
+    "language_of",
+    "normalised",
+    "parse_diff",
+]
 
 _MOST_SECONDS = 1.0
 

@@ -1,4 +1,4 @@
-"""The first policy: accept a draft that passes its checks, else verify it where allowed, else answer it unverified.
+"""The first policy: accept a draft that passes its checks, else mend it, else verify it, else answer it unverified.
 
 It knows whether a verifier exists and whether it is off this machine; it does not know how to reach it.
 """
@@ -6,10 +6,13 @@ It knows whether a verifier exists and whether it is off this machine; it does n
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Move, Refuse, Route, Step, TierName
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Mend, Move, Refuse, Route, Step, TierName
 
 Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
+
+
+_ROUTES: dict[str, Route] = {"mend": "repaired", "verify": "verified", "answer": "strong"}
 
 
 class FirstPolicy:
@@ -60,7 +63,11 @@ class FirstPolicy:
                 return Consult("draft", "draft")
             case (draft,) if draft.passed:
                 return Answer(0, "draft")
-            case (draft,) if draft.text is not None and self._barrier(exchange.ask) is None:
+            case (draft,) if draft.text is not None:
+                return Mend(0)
+            case (_, Step(move=Mend()) as mended) if mended.passed:
+                return Answer(1, "repaired")
+            case (_, Step(move=Mend())) if self._barrier(exchange.ask) is None:
                 return Consult("verifier", "verify")
             case (draft,) if self._may_escalate(exchange.ask, draft):
                 return Consult("verifier", "answer")
@@ -88,4 +95,4 @@ def _best(exchange: Exchange) -> Move:
     number, step = min(replies, key=lambda pair: (len(pair[1].failed), -pair[0]))
     if not step.passed:
         return Answer(number, "unverified")
-    return Answer(number, "verified" if step.move.purpose == "verify" else "strong")
+    return Answer(number, _ROUTES[step.move.purpose])

@@ -64,17 +64,18 @@ def _outline(step: Step) -> dict[str, Any]:
 
 def openai(exchange: Exchange) -> bytes:
     """A whole chat or plain completion. A binding answer passes byte for byte; a checked one says how it was made."""
-    step = exchange.answer
-    assert step is not None and step.reply is not None and step.reply.raw is not None, "a whole reply has its bytes"
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None and reply.raw is not None, "a whole reply has its bytes"
     if step.move.binding:
-        return step.reply.raw
-    return _dump(_checked_body(exchange, step))
+        return reply.raw
+    return _dump(_checked_body(exchange))
 
 
-def _checked_body(exchange: Exchange, step: Step) -> dict[str, Any]:
-    """The tier's own body; where its reply asked for edits, with the edited text and without the reply's logprobs."""
-    assert step.reply is not None and step.reply.raw is not None, "a whole reply has its bytes"
-    body: dict[str, Any] = json.loads(step.reply.raw)
+def _checked_body(exchange: Exchange) -> dict[str, Any]:
+    """The tier's own body; where its reply was edited or asked for edits, with the new text and without logprobs."""
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None and reply.raw is not None, "a whole reply has its bytes"
+    body: dict[str, Any] = json.loads(reply.raw)
     if step.edited is not None:
         body["choices"][0]["message"]["content"] = step.edited
     if step.edited is not None or not exchange.ask.sampling.logprobs:  # The checks may have wanted them.
@@ -85,9 +86,7 @@ def _checked_body(exchange: Exchange, step: Step) -> dict[str, Any]:
 
 def held_back(exchange: Exchange) -> Iterator[bytes]:
     """A checked chat answer as the stream that its caller asked for: text, end, usage if wanted, done."""
-    step = exchange.answer
-    assert step is not None, "only an answer is rendered"
-    whole = _checked_body(exchange, step)
+    whole = _checked_body(exchange)
     choice = whole["choices"][0]
     base = {name: whole.get(name) for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
     delta = {"role": "assistant", "content": choice["message"].get("content") or ""}
@@ -104,9 +103,8 @@ def _delta(delta: dict[str, Any], logprobs: Any, finish_reason: str | None) -> d
 
 def infer(exchange: Exchange) -> bytes:
     """The origin's shape: the text and each token's natural-log probability."""
-    step = exchange.answer
-    assert step is not None and step.reply is not None, "only an answer is rendered"
-    reply = step.reply
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None, "only an answer is rendered"
     return _dump(
         {
             "id": exchange.ask.id,

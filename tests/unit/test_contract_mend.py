@@ -1,0 +1,88 @@
+"""What code mends in an answer, and what it leaves."""
+
+import pytest
+
+from firstpass.contract.mend import mended, nearest, respelt
+from firstpass.contract.sections import parse_answer, render_answer
+from firstpass.evidence import Evidence, gather
+
+DIFF = """diff --git a/src/login.py b/src/login.py
+--- a/src/login.py
++++ b/src/login.py
+@@ -1,3 +1,5 @@ class Login:
+ def login(user):
+-    check_password(user)
++    # TODO: expire old sessions
++    s = createSession(user)
++    audit(s)
+     return user
+"""
+EVIDENCE = gather(DIFF)
+NAMES = EVIDENCE.identifiers
+
+
+def test_calls_and_todos_become_what_the_evidence_has() -> None:
+    drafted = render_answer("Open a session.", ["audit", "login", "launch"], ["expire it", "drop it"], ["Run it"])
+    right = render_answer("Open a session.", ["createSession", "audit"], ["expire old sessions"], ["Run it"])
+    assert mended(parse_answer(drafted), EVIDENCE) == right
+    assert mended(parse_answer(right), EVIDENCE) == right
+
+
+@pytest.mark.parametrize(
+    ("path", "note", "kept"),
+    [
+        ("src/login.py", None, []),
+        ("src/login.zig", None, ["login"]),
+        ("src/login.py", "A hunk was not read.", ["login"]),
+    ],
+)
+def test_a_call_that_is_not_required_stays_only_where_it_may_have_been_missed(
+    path: str, note: str | None, kept: list[str]
+) -> None:
+    evidence = Evidence((), (), (), NAMES, (path,), ("python",), (note,) if note else ())
+    drafted = parse_answer(render_answer("x", ["login", "launch"], (), ()))
+    assert parse_answer(mended(drafted, evidence)).calls == tuple(kept)
+
+
+def test_missing_sections_come_back() -> None:
+    answer = parse_answer(mended(parse_answer("Summary: Open a session."), EVIDENCE))
+    assert answer.missing == () and answer.summary == "Open a session." and answer.calls == EVIDENCE.calls
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("Call createSesion() in login.", "Call createSession() in login."),
+        ("Call `create_session`.", "Call `createSession`."),
+        ("Drop check_pasword and createSesssion.", "Drop check_password and createSession."),
+        ("Call launchRocket().", "Call launchRocket()."),
+        ("Nothing to see here.", "Nothing to see here."),
+    ],
+)
+def test_a_misspelt_name_is_put_right_and_an_invented_one_left(text: str, meant: str) -> None:
+    assert respelt(text, NAMES) == meant
+
+
+def test_only_one_nearest_name_will_do() -> None:
+    assert nearest("loadUser", ["loadUsers", "reloadUser", "other"]) == "loadUsers"
+    assert nearest("loadUser", ["loadUsers", "loadUsed"]) is None
+    assert nearest("get", ["gets"]) is None
+
+
+def test_an_action_about_what_does_not_exist_goes() -> None:
+    actions = ["Run the tests in tests/test_rocket.py", "Check what relied on check_pasword()", "Read it twice"]
+    answer = parse_answer(mended(parse_answer(render_answer("x", (), (), actions)), EVIDENCE))
+    assert answer.actions == ("Check what relied on check_password()", "Read it twice")
+
+
+@pytest.mark.parametrize(
+    ("drafted", "summary", "actions"),
+    [
+        ("Summary: Open a sess", "", ()),
+        ("Summary: Open a session.\nCalls:\n- createSes", "Open a session.", ()),
+        ("Summary: Open it.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- Read it\n- Run the", "Open it.", ("Read it",)),
+    ],
+)
+def test_what_an_answer_ended_in_at_the_token_limit_goes(drafted: str, summary: str, actions: tuple[str, ...]) -> None:
+    answer = parse_answer(mended(parse_answer(drafted), EVIDENCE, cut=True))
+    assert (answer.summary, answer.actions, answer.calls) == (summary, actions, EVIDENCE.calls)
