@@ -39,7 +39,8 @@ def test_calls_and_todos_become_what_the_evidence_has() -> None:
 def test_a_call_that_is_not_required_stays_only_where_it_may_have_been_missed(
     path: str, note: str | None, kept: list[str]
 ) -> None:
-    evidence = Evidence((), (), (), NAMES, (path,), ("python",), (note,) if note else ())
+    notes = (note,) if note else ()
+    evidence = Evidence(identifiers=NAMES, paths=(path,), languages=("python",), notes=notes)
     drafted = parse_answer(render_answer("x", ["login", "launch"], (), ()))
     assert parse_answer(mended(drafted, evidence)).calls == tuple(kept)
 

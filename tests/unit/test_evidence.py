@@ -207,3 +207,18 @@ def test_a_long_hunk_is_read_to_its_end() -> None:
 
 def test_a_generated_line_is_not_read() -> None:
     assert gather(diff("a.js", "+" + "f(1);" * 500, "+g()")).calls == ("g",)
+
+
+def test_a_name_that_may_be_a_new_call_is_told_apart_from_one_that_is() -> None:
+    cut = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n setup(\n+    licence=load('x').read(\n"
+    moved = "diff --git a/b.py b/b.py\n--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-check(1)\n+audit(1)\n"
+    gone = "diff --git a/c.py b/c.py\n--- a/c.py\n+++ b/c.py\n@@ -1 +1 @@\n-x = 1\n+check(2)\n"
+    evidence = gather(cut + moved + gone)
+    assert "check" not in evidence.calls and "audit" in evidence.calls
+    assert "check" in evidence.perhaps_calls and "audit" not in evidence.perhaps_calls
+    assert {"load", "read"} <= {*evidence.calls, *evidence.perhaps_calls}
+
+
+def test_a_reserved_word_may_be_a_member_s_name() -> None:
+    diff = "diff --git a/a.js b/a.js\n--- a/a.js\n+++ b/a.js\n@@ -1 +1 @@\n-x\n+f[Symbol.for('skip')] = 1\n"
+    assert gather(diff).calls == ("for",)

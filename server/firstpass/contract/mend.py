@@ -67,5 +67,6 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def _others(calls: Iterable[str], evidence: Evidence) -> list[str]:
-    sure = evidence.languages and not evidence.notes and all(map(language_of, evidence.paths))
-    return [] if sure else [name for name in calls if name in evidence.identifiers and name not in evidence.calls]
+    all_read = evidence.languages and not evidence.notes and all(map(language_of, evidence.paths))
+    possible = evidence.perhaps_calls if all_read else evidence.identifiers
+    return [name for name in calls if name in possible and name not in evidence.calls]

@@ -1,9 +1,9 @@
 """What a diff really says: its calls, TODOs and names. Knows the text alone: no model, no prompt, no repository."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from firstpass.evidence.calls import calls_in
+from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.identifiers import identifiers
 from firstpass.evidence.languages import LanguageName, guessed, language_of
@@ -31,6 +31,8 @@ class Evidence:
     """Facts of one diff. Names are bare: `a.b.create(x)` is `create`.
 
     calls: newly introduced, in order of appearance, without repeats.
+    perhaps_calls: names that may be new calls too: they stand before a bracket where the text did not parse, or are
+        called on removed lines, but of another file.
     removed_calls: all that are called on removed lines, those that only moved included.
     identifiers: every name in the diff, the valid references of an answer.
     notes: what was not read, one sentence each.
@@ -40,6 +42,7 @@ class Evidence:
     removed_calls: tuple[str, ...] = ()
     todos: tuple[str, ...] = ()
     identifiers: frozenset[str] = frozenset()
+    perhaps_calls: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
     languages: tuple[LanguageName, ...] = ()
     notes: tuple[str, ...] = ()
@@ -53,27 +56,35 @@ def gather(diff: str) -> Evidence:
     """
     parsed = parse_diff(diff)
     allowance = Allowance(_MOST_SECONDS)
-    added = dict.fromkeys(_calls(parsed.files, "added", allowance))
-    removed = dict.fromkeys(_calls(parsed.files, "removed", allowance))
+    added = [tuple(_calls(file, "added", allowance)) for file in parsed.files]
+    removed = [tuple(_calls(file, "removed", allowance)) for file in parsed.files]
+    gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
+    new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
     unread = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
     return Evidence(
-        calls=tuple(name for name in added if name not in removed),
-        removed_calls=tuple(removed),
+        calls=tuple(new),
+        removed_calls=tuple(gone),
         todos=added_todos(parsed.files),
         identifiers=identifiers(parsed.files),
+        perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
         languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
         notes=parsed.notes + unread,
     )
 
 
-def _calls(files: tuple[FileDiff, ...], kind: LineKind, allowance: Allowance) -> Iterator[str]:
-    for file in files:
-        language = _language(file)
-        if language is None:
-            continue
-        for hunk in file.hunks:
-            yield from calls_in(language, hunk.after if kind == "added" else hunk.before, kind, allowance)
+def _calls(file: FileDiff, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
+    language = _language(file)
+    if language is None:
+        return
+    for hunk in file.hunks:
+        yield from calls_in(language, hunk.after if kind == "added" else hunk.before, kind, allowance)
+
+
+def _perhaps(added: Sequence[tuple[Call, ...]], removed: Sequence[tuple[Call, ...]]) -> frozenset[str]:
+    """By file: names on added lines, and none of the same file's removed lines."""
+    pairs = ((now, {call.name for call in before}) for now, before in zip(added, removed, strict=True))
+    return frozenset(call.name for now, before in pairs for call in now if call.name not in before)
 
 
 def _language(file: FileDiff) -> LanguageName | None:

@@ -8,6 +8,7 @@ is called by name. Left out, by name and whatever it is called on: what the lang
 import builtins
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import tree_sitter
 
@@ -48,17 +49,26 @@ _RESERVED: dict[LanguageName, frozenset[str]] = {
     "java": frozenset(("catch", "for", "if", "super", "switch", "synchronized", "this", "while")),
     "kotlin": frozenset(("catch", "for", "fun", "if", "when", "while")),
 }
-"""Words that only a broken tree takes for the name of a call."""
+"""Words that only a broken tree takes for the name of a call, unless it is a member's: `Symbol.for()`."""
 
+_MEMBERS = frozenset(("property_identifier", "field_identifier"))
+_BEFORE_BRACKET = re.compile(r"(?<![\w$])((?:[^\W\d]|\$)[\w$]*)\s*!?(?:<[^()]*>)?\(")
 
 _MAY_CALL = re.compile(r"[({`\[]|\bnew\b")
 """What a line with a call holds: also `run {` (Kotlin), `new X`, tagged templates (JavaScript), `vec![` (Rust)."""
 
 
+class Call(NamedTuple):
+    """A name, and whether a tree says that it is called: where the text did not parse, only a bracket says so."""
+
+    name: str
+    sure: bool
+
+
 def calls_in(
     language: LanguageName, lines: tuple[DiffLine, ...], kind: LineKind, allowance: Allowance
-) -> Iterator[str]:
-    """The names called on the lines of one kind, in order, repeats included.
+) -> Iterator[Call]:
+    """The calls on the lines of one kind, repeats included: a piece's sure ones in order, then its others.
 
     lines: one side of a hunk, so context and `kind`. A call counts where its name stands.
     """
@@ -84,15 +94,18 @@ def _pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
 
 def _calls_in_piece(
     language: LanguageName, lines: list[DiffLine], wanted: frozenset[int], allowance: Allowance
-) -> Iterator[str]:
+) -> Iterator[Call]:
     reading = read(language, "\n".join(line.text for line in lines), wanted, allowance)
     if reading is None:
         return
-    left_out = PROVIDED[language] | _RESERVED[language]
     for node in _call_names(grammar(language), reading.tree):
         name = (node.text or b"").decode("utf-8", "replace")
-        if node.start_point[0] - reading.offset in wanted and name not in left_out:
-            yield name
+        reserved = name in _RESERVED[language] and node.type not in _MEMBERS
+        if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
+            yield Call(name, sure=True)
+    if not reading.clean:
+        names = (name for at in sorted(wanted) for name in _BEFORE_BRACKET.findall(lines[at].text))
+        yield from (Call(name, sure=False) for name in names if name not in PROVIDED[language])
 
 
 def _call_names(grammar: Grammar, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
