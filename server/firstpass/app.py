@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from fastapi import FastAPI
 
-from firstpass import cascade, catalogue, contract, engine
+from firstpass import cascade, catalogue, engine
 from firstpass.cascade import Parts, Sink
+from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
@@ -50,10 +51,12 @@ class Server:
         self._engine = build_engine(settings)
         self._local = LocalDoor(self._engine, settings.engine.reply_seconds)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
-        contracts = {name: contract.contract(name) for name in contract.NAMES}
-        self._parts = Parts(FirstPolicy(_where(settings.verifier)), self._tiers(), contracts, time.monotonic)
+        self.shelf = Shelf.of(settings.server.contracts_dir)
+        hold(self.shelf, self._store)
+        policy = FirstPolicy(_where(settings.verifier))
+        self._parts = Parts(policy, self._tiers(), self.shelf.contracts(), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
-        self.house = House(self._models(), frozenset(contract.NAMES), settings.policy.egress)
+        self.house = House(self._models(), self.shelf.pins, settings.policy.egress)
         self.metrics = Metrics()
         self.started_unix = time.time()
 
@@ -154,6 +157,13 @@ def build(settings: Settings) -> FastAPI:
     rules = Rules(_hosts(settings), keys_required=keys_required(settings))
     limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
     return routes.build(server, rules, limits, server.authenticate, server.running)
+
+
+def hold(shelf: Shelf, store: Store) -> None:
+    """The record says `name@version`, so that has to mean one thing for ever. Raises: BadSettings."""
+    for pinned, files in shelf.files.items():
+        if store.hold_contract(pinned, files.sha256) != files.sha256:
+            raise BadSettings(f"contracts: {pinned} is not what it was in the record; give the change a new version")
 
 
 def keys_required(settings: Settings) -> bool:

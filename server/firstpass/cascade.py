@@ -63,6 +63,8 @@ def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
     assert ask.contract is not None and source.reply is not None and source.text is not None, "only an answer is mended"
     contract = parts.contracts[ask.contract]
     text = contract.mend(exchange, replace(source.reply, text=source.text))
+    if text is None:
+        return Step(move)
     answer = replace(source.reply, text=text, finish_reason="stop")
     return Step(move, findings=contract.check(ask, answer), edited=text)
 

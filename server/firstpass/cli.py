@@ -16,6 +16,7 @@ import httpx
 import typer
 from rich.markup import escape
 
+from firstpass.cli_contracts import contracts
 from firstpass.cli_models import models
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
@@ -39,6 +40,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the server listens beyond loopback.")
 app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
+app.add_typer(contracts, name="contracts")
 
 
 def main() -> None:

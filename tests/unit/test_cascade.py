@@ -9,7 +9,7 @@ import pytest
 
 from firstpass import cascade
 from firstpass.cascade import Parts
-from firstpass.contract.pr_summary import PrSummary
+from firstpass.contract import shipped
 from firstpass.errors import TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
@@ -26,7 +26,7 @@ def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
 def parts(where: Verifier, **tiers: Tier) -> Parts:
     named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
     clock = itertools.count().__next__
-    return Parts(FirstPolicy(where), named, {"pr-summary": PrSummary()}, clock)
+    return Parts(FirstPolicy(where), named, {"pr-summary": shipped("pr-summary")}, clock)
 
 
 async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from firstpass.contract.mend import mended, nearest, respelt
-from firstpass.contract.sections import parse_answer, render_answer
+from firstpass.contract import mend
+from firstpass.contract.mend import nearest, respelt
+from firstpass.contract.sections import FORM, parse_answer, render_answer
 from firstpass.evidence import Evidence, gather
 
 DIFF = """diff --git a/src/login.py b/src/login.py
@@ -21,11 +22,15 @@ EVIDENCE = gather(DIFF)
 NAMES = EVIDENCE.identifiers
 
 
+def mended(text: str, evidence: Evidence = EVIDENCE, *, cut: bool = False) -> str:
+    return FORM.render(mend.mended(FORM, FORM.read(text), evidence, cut=cut))
+
+
 def test_calls_and_todos_become_what_the_evidence_has() -> None:
     drafted = render_answer("Open a session.", ["audit", "login", "launch"], ["expire it", "drop it"], ["Run it"])
     right = render_answer("Open a session.", ["createSession", "audit"], ["expire old sessions"], ["Run it"])
-    assert mended(parse_answer(drafted), EVIDENCE) == right
-    assert mended(parse_answer(right), EVIDENCE) == right
+    assert mended(drafted) == right
+    assert mended(right) == right
 
 
 @pytest.mark.parametrize(
@@ -41,12 +46,12 @@ def test_a_call_that_is_not_required_stays_only_where_it_may_have_been_missed(
 ) -> None:
     notes = (note,) if note else ()
     evidence = Evidence(identifiers=NAMES, paths=(path,), languages=("python",), notes=notes)
-    drafted = parse_answer(render_answer("x", ["login", "launch"], (), ()))
+    drafted = render_answer("x", ["login", "launch"], (), ())
     assert parse_answer(mended(drafted, evidence)).calls == tuple(kept)
 
 
 def test_missing_sections_come_back() -> None:
-    answer = parse_answer(mended(parse_answer("Summary: Open a session."), EVIDENCE))
+    answer = parse_answer(mended("Summary: Open a session."))
     assert answer.missing == () and answer.summary == "Open a session." and answer.calls == EVIDENCE.calls
 
 
@@ -72,7 +77,7 @@ def test_only_one_nearest_name_will_do() -> None:
 
 def test_an_action_about_what_does_not_exist_goes() -> None:
     actions = ["Run the tests in tests/test_rocket.py", "Check what relied on check_pasword()", "Read it twice"]
-    answer = parse_answer(mended(parse_answer(render_answer("x", (), (), actions)), EVIDENCE))
+    answer = parse_answer(mended(render_answer("x", (), (), actions)))
     assert answer.actions == ("Check what relied on check_password()", "Read it twice")
 
 
@@ -85,5 +90,5 @@ def test_an_action_about_what_does_not_exist_goes() -> None:
     ],
 )
 def test_what_an_answer_ended_in_at_the_token_limit_goes(drafted: str, summary: str, actions: tuple[str, ...]) -> None:
-    answer = parse_answer(mended(parse_answer(drafted), EVIDENCE, cut=True))
+    answer = parse_answer(mended(drafted, cut=True))
     assert (answer.summary, answer.actions, answer.calls) == (summary, actions, EVIDENCE.calls)

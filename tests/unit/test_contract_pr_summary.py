@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import pytest
 
-from firstpass.contract import NAMES, contract
-from firstpass.contract.pr_summary import PrSummary, parse_answer, prompt, render_answer
+from firstpass.contract import shipped
 from firstpass.contract.references import references
+from firstpass.contract.sections import parse_answer, render_answer
 from firstpass.contract.verdict import RESPONSE_FORMAT, Edit, render_verdict
 from firstpass.errors import BadAsk, BadVerdict
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Step, TokenLogprob
@@ -29,7 +29,7 @@ GOOD = render_answer(
     ["Check that src/auth/login.py handles a failing check_password."],
 )
 NO_CHANGES = render_answer("No changes.", (), (), ())
-PR = PrSummary()
+PR = shipped("pr-summary")
 VERIFY = Consult("verifier", "verify")
 ASKED = """
 
@@ -53,6 +53,11 @@ TRAINED_PROMPT_SHA256 = "191b13cd7f30ffdedfe31b536b7ef473512ad784d7b6a5618edd3a3
 def ask(*contents: str, role: str = "user") -> Ask:
     messages = tuple(Message(role, content) for content in contents)  # type: ignore[arg-type]
     return Ask(id="a", received_unix=0.0, kind="chat", model="firstpass", target="cascade", messages=messages)
+
+
+def prompt(diff: str) -> str:
+    (message,) = PR.prepare(Exchange(ask(diff)), Consult("draft", "draft")).messages
+    return message.content
 
 
 def reply(text: str) -> Reply:
@@ -273,14 +278,3 @@ def test_a_long_diff_s_evidence_shows_the_lines_with_new_calls_before_others() -
 def test_a_verifier_without_a_draft_is_asked_like_a_drafter() -> None:
     assert PR.prepare(Exchange(ask(DIFF)), VERIFY).messages == (Message("user", prompt(DIFF)),)
     assert PR.read(Exchange(ask(DIFF)), VERIFY, reply(GOOD)) == GOOD
-
-
-def test_a_contract_is_found_by_name() -> None:
-    assert [contract(name).name for name in NAMES] == ["pr-summary"]
-    assert contract("pr-summary").version == "3"
-
-
-def test_an_unknown_contract_is_a_bad_ask_that_lists_the_known_ones() -> None:
-    with pytest.raises(BadAsk, match=r"Known contracts: pr-summary\.") as caught:
-        contract("pr-sumary")
-    assert caught.value.failure.param == "firstpass.contract"

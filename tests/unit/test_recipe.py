@@ -35,7 +35,6 @@ from diff_reader import (  # noqa: E402
     variants,
 )
 
-from firstpass.contract.pr_summary import PrSummary  # noqa: E402
 from firstpass.contract.sections import parse_answer  # noqa: E402
 from firstpass.contract.verdict import edited, read_verdict  # noqa: E402
 from firstpass.evidence import gather  # noqa: E402
@@ -351,7 +350,7 @@ def test_a_verdict_s_edits_make_a_draft_pass():
         nonce = json.loads(row.verdict())["nonce"]
         text = edited(row.draft, read_verdict(row.verdict(), nonce))
         asked = Ask("row", 0.0, "chat", "", "cascade", (Message("user", row.diff),))
-        found = PrSummary().check(asked, Reply(text, "", "stop", None, 0.0))
+        found = rows.CONTRACT.check(asked, Reply(text, "", "stop", None, 0.0))
         assert [finding for finding in found if finding.severity == "fail"] == []
 
 

@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from firstpass.contract.pr_summary import parse_answer
+from firstpass.contract.sections import parse_answer
 from tests.doubles import DIFF
 from tests.vllm.conftest import Live, free_port
 

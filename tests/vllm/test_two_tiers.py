@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from firstpass.contract.pr_summary import parse_answer
+from firstpass.contract.sections import parse_answer
 from firstpass.contract.verdict import RESPONSE_FORMAT
 from tests.conftest import Front
 from tests.doubles import DIFF, NAMES, STRAYS, says

@@ -216,7 +216,7 @@ def test_a_header_steers_as_the_body_does_and_may_not_contradict_it(front: Front
     with front(says(NAMES)) as client:
         plain = {"model": "firstpass", "messages": SUMMARY["messages"]}
         steered = client.post("/v1/chat/completions", json=plain, headers={"x-firstpass-contract": "pr-summary"})
-        assert steered.json()["firstpass"]["contract"] == "pr-summary"
+        assert steered.json()["firstpass"]["contract"] == "pr-summary@3", "the version is always said"
         torn = client.post("/v1/chat/completions", json=SUMMARY, headers={"x-firstpass-contract": "other"})
         assert torn.status_code == 400 and torn.json()["error"]["param"] == "x-firstpass-contract"
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from diff_reader.rows import CONTRACT
 from diff_reader.train import Shape, build_model
 from firstpass.catalogue.disk import sha256_of
-from firstpass.contract.pr_summary import PrSummary
 
 VERSION, LICENCE = "0.2.0", "Apache-2.0"
 NAMES = {"draft": "firstpass-draft-10m", "verify": "firstpass-verify-30m"}
-CONTRACT = f"{PrSummary.name} version {PrSummary.version}"
 WRITTEN_HERE = ("card.toml", "README.md")
 ROWS = {
     "call_recall": "calls found (recall)",
@@ -35,7 +34,7 @@ SUMMARIES = {
 LIMITS = (
     "It names, copies and sorts; it does not understand a change.",
     "Its sentence is a guess in the style of commit subjects.",
-    f"It knows one prompt, contract {CONTRACT}. Chat with it and it talks nonsense.",
+    f"It knows one prompt, contract {CONTRACT.pinned}. Chat with it and it talks nonsense.",
     "Names made of non-ASCII letters and languages outside the seven (Python, JavaScript, TypeScript, Go, Rust, Java,"
     " Kotlin) were hardly trained on.",
     "The longer the diff, the more calls it misses; code decides the structured sections in the cascade.",
@@ -96,7 +95,7 @@ def card_tables(
             "licence": LICENCE,
             "architecture": "Qwen3MoeForCausalLM",
             "dtype": "bfloat16",
-            "contract": CONTRACT,
+            "contract": CONTRACT.pinned,
             "parameters_total": total,
             "parameters_active": active,
             "experts": shape.experts,

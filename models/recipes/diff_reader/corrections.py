@@ -8,7 +8,7 @@ from dataclasses import replace
 from diff_reader.rows import Row
 from diff_reader.styles import WORDS
 from diff_reader.synthetic import Names
-from firstpass.contract.pr_summary import render_answer
+from firstpass.contract.sections import render_answer
 from firstpass.errors import BadVerdict
 
 _WORD = re.compile(r"[A-Za-z_]\w{2,}")

@@ -27,8 +27,7 @@ from diff_reader.measures import (
     marks_of_openings,
     ratio,
 )
-from diff_reader.rows import HELD_OUT, read_commits, row_of_commit
-from firstpass.contract.pr_summary import prompt
+from diff_reader.rows import HELD_OUT, Row, read_commits, row_of_commit
 from firstpass.exchange import Message
 
 ANSWER_TOKENS = 384
@@ -171,7 +170,7 @@ def answer_all(model: Model, chats: Sequence[str]) -> list[Said]:
 
 
 def first_ask(model: Model, diff: str) -> str:
-    return model.chat([Message("user", prompt(diff))])
+    return model.chat(Row("", diff, "", "", (), (), ()).messages)
 
 
 def drawn(commits: Path, number: int, seed: int, model: Model) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

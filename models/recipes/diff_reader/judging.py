@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from diff_reader.measures import interval
-from diff_reader.rows import Row
-from firstpass.contract.pr_summary import PrSummary
+from diff_reader.rows import CONTRACT, Row
 from firstpass.errors import BadVerdict
 from firstpass.exchange import Consult
 
@@ -27,7 +26,7 @@ class Judged:
 
 def judged(row: Row, said: str) -> Judged:
     """said: the verifier's reply to the row's draft."""
-    exchange, contract = row.exchange(), PrSummary()
+    exchange, contract = row.exchange(), CONTRACT
     (step,) = exchange.steps
     assert step.reply is not None, "a row's draft is a reply"
     faulty = bool(step.failed)

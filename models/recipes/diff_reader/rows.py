@@ -10,12 +10,14 @@ from typing import Any
 
 import zstandard
 
+from firstpass.contract import shipped
 from firstpass.contract.candidates import openings
-from firstpass.contract.pr_summary import PrSummary, render_answer
-from firstpass.contract.sections import SECTIONS
+from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
+
+CONTRACT = shipped("pr-summary")
 
 HELD_OUT = frozenset({"psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"})
 """Repositories that neither the tokenizer nor the model ever sees: the measurement is made on them."""
@@ -83,15 +85,15 @@ class Row:
         """What a tier is sent, as the contract writes it."""
         exchange = self.exchange()
         move = Consult("verifier", "verify") if exchange.steps else Consult("draft", "draft")
-        return PrSummary().prepare(exchange, move).messages
+        return CONTRACT.prepare(exchange, move).messages
 
     def exchange(self) -> Exchange:
         """The request for the diff's summary, with the draft, if there is one, and what the checks find on it."""
-        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=PrSummary.name)
+        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=CONTRACT.pinned)
         if not self.draft:
             return Exchange(ask)
         reply = Reply(self.draft, "", "stop", None, 0.0)
-        return Exchange(ask, (Step(Consult("draft", "draft"), reply, findings=PrSummary().check(ask, reply)),))
+        return Exchange(ask, (Step(Consult("draft", "draft"), reply, findings=CONTRACT.check(ask, reply)),))
 
     def verdict(self) -> str:
         """What a verifier should say of the draft: each section that has a fault, and what should stand there.

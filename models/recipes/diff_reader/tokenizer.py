@@ -12,15 +12,14 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from diff_reader.data import read_rows
-from diff_reader.rows import Row
+from diff_reader.rows import CONTRACT, Row
 from firstpass.contract.candidates import openings
 from firstpass.contract.compact import compact
-from firstpass.contract.pr_summary import PROMPT
 from firstpass.evidence import parse_diff
 
 PAD, END, _, _, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 PIECES = r"\r?\n[+\-]?|_*[A-Z]?[a-z]+|_*[A-Z]+(?![a-z])|_+|\d| ?[^\w\s]+ ?|[ \t]+|[^\W\d_A-Za-z]+"
-WORDING = tuple(f"{line}\n" for line in PROMPT.split("\n") if line and "{" not in line)
+WORDING = tuple(f"{line}\n" for line in (CONTRACT.files.prompt or "").split("\n") if line and "{" not in line)
 """The contract's fixed lines: one token each, which makes a short prompt 60% shorter."""
 
 CHAT_TEMPLATE = (

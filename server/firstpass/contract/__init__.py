@@ -1,25 +1,51 @@
 """Versioned prompt contracts: what a tier is told, and what its reply is held to. Knows no tier and no network."""
 
-from importlib import import_module
-from typing import cast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from firstpass.contract.base import Contract
-from firstpass.errors import BadAsk
+from firstpass.contract.files import SHIPPED, Files, load_folder
+from firstpass.contract.prompted import PromptedContract
+from firstpass.errors import BadSettings, NotFound
 
-__all__ = ["NAMES", "Contract", "contract"]
-
-_BUILT_IN = {"pr-summary": ("firstpass.contract.pr_summary", "PrSummary")}
-NAMES = tuple(_BUILT_IN)
+__all__ = ["Contract", "Files", "PromptedContract", "Shelf", "shipped"]
 
 
-def contract(name: str) -> Contract:
-    """The contract of that name, imported at its first use.
+class Shelf:
+    """Every contract that a server has, by name and version."""
 
-    Raises: BadAsk with param "firstpass.contract" if there is none; the message lists those that there are.
-    """
-    if name not in _BUILT_IN:
-        known = ", ".join(NAMES)
-        text = f"There is no contract {name[:80]!r}. Known contracts: {known}."
-        raise BadAsk(text, part="contract", param="firstpass.contract")
-    module, kind = _BUILT_IN[name]
-    return cast(Contract, getattr(import_module(module), kind)())
+    def __init__(self, files: Iterable[Files]) -> None:
+        """Raises: BadSettings where one name and version stands in two folders."""
+        self.files: dict[str, Files] = {}
+        for one in files:
+            if one.pinned in self.files:
+                raise BadSettings(f"contracts: {one.pinned} is there twice; give yours a name or a version of its own")
+            self.files[one.pinned] = one
+
+    @classmethod
+    def of(cls, folder: Path | None) -> "Shelf":
+        """The shipped contracts and those of a folder of the user's. Raises: BadSettings."""
+        return cls([*load_folder(SHIPPED), *(load_folder(folder) if folder else ())])
+
+    @property
+    def pins(self) -> Mapping[str, str]:
+        """What a caller may write, and the version that it means: a bare name means the newest."""
+        newest = {one.name: one.pinned for one in sorted(self.files.values(), key=lambda one: one.version)}
+        return {**newest, **{pinned: pinned for pinned in self.files}}
+
+    def contracts(self) -> dict[str, Contract]:
+        """By pinned name."""
+        return {pinned: PromptedContract(files) for pinned, files in self.files.items()}
+
+    def find(self, wanted: str) -> Files:
+        """Raises: NotFound, with those that there are."""
+        if wanted not in self.pins:
+            raise NotFound(
+                f"there is no contract {wanted[:80]!r}; there are {', '.join(sorted(self.pins))}", part="contract"
+            )
+        return self.files[self.pins[wanted]]
+
+
+def shipped(name: str) -> PromptedContract:
+    """A contract of this package. Raises: NotFound."""
+    return PromptedContract(Shelf.of(None).find(name))

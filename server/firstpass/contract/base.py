@@ -9,13 +9,8 @@ class Contract(Protocol):
     """A versioned promise about an answer: what a tier is told, and what its reply is held to."""
 
     @property
-    def name(self) -> str:
-        """As a caller writes it in `firstpass.contract`."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Changes with every change of the wording or of the checks."""
+    def pinned(self) -> str:
+        """`name@version`; the version changes with every change of the wording or of the checks."""
         ...
 
     def prepare(self, exchange: Exchange, move: Consult) -> Ask:
@@ -33,8 +28,11 @@ class Contract(Protocol):
         """
         ...
 
-    def mend(self, exchange: Exchange, reply: Reply) -> str:
-        """The reply's text with all mended that code alone can mend; what it can not stays, for `check` to find."""
+    def mend(self, exchange: Exchange, reply: Reply) -> str | None:
+        """The reply's text with all mended that code alone can mend; what it can not stays, for `check` to find.
+
+        None where there is nothing that code could do.
+        """
         ...
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:

@@ -17,9 +17,18 @@ def compact(diff: str, parsed: Diff) -> str:
     A file is `diff path`, with ` (new)`, ` (deleted)`, ` (binary)` or `old => new`; a run of changes is `@@ heading`,
     the lines with their signs, and the line of context on either side.
     """
+    return _short(diff, parsed, numbers=False)
+
+
+def numbered(diff: str, parsed: Diff) -> str:
+    """The same with each line's number in the new file before it; a removed line has none."""
+    return _short(diff, parsed, numbers=True)
+
+
+def _short(diff: str, parsed: Diff, *, numbers: bool) -> str:
     if not parsed.files or parsed.notes:
         return diff
-    return "\n".join([*_preamble(diff), *(line for file in parsed.files for line in _file(file))])
+    return "\n".join([*_preamble(diff), *(line for file in parsed.files for line in _file(file, numbers))])
 
 
 def _preamble(diff: str) -> Iterator[str]:
@@ -31,11 +40,11 @@ def _preamble(diff: str) -> Iterator[str]:
             yield line.rstrip("\r")
 
 
-def _file(file: FileDiff) -> Iterator[str]:
+def _file(file: FileDiff, numbers: bool) -> Iterator[str]:
     if file.path is not None:
         yield f"diff {_path(file)}{' (binary)' if file.binary else ''}"
     for hunk in file.hunks:
-        yield from _hunk(hunk)
+        yield from _hunk(hunk, numbers)
 
 
 def _path(file: FileDiff) -> str:
@@ -46,7 +55,7 @@ def _path(file: FileDiff) -> str:
     return file.new_path if file.old_path == file.new_path else f"{file.old_path} => {file.new_path}"
 
 
-def _hunk(hunk: Hunk) -> Iterator[str]:
+def _hunk(hunk: Hunk, numbers: bool) -> Iterator[str]:
     lines = hunk.lines
     changed = {place for place, line in enumerate(lines) if line.kind != "context"}
     kept = [place for place, line in enumerate(lines) if place in changed or _is_beside(place, line, changed)]
@@ -55,7 +64,8 @@ def _hunk(hunk: Hunk) -> Iterator[str]:
     for place in kept:
         if last is None or place > last + 1:
             yield heading if last is None else "@@"
-        yield f"{_SIGNS[lines[place].kind]}{lines[place].text}"
+        number = f"{lines[place].new or '':>5} " if numbers else ""
+        yield f"{number}{_SIGNS[lines[place].kind]}{lines[place].text}"
         last = place
 
 

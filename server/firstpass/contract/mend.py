@@ -1,16 +1,16 @@
-"""What code alone mends in a pull request summary: the sections that evidence decides, and misspelt names.
+"""What code alone mends in an answer about a diff: the sections that evidence decides, and misspelt names.
 
 Knows no model and no tier. What it can not mend it leaves as it is, for the checks to find again.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from firstpass.contract.form import Answer, Form, Section, place_of
 from firstpass.contract.references import names_in, references
-from firstpass.contract.sections import SECTIONS, Sections, render_answer
 from firstpass.evidence import Evidence, language_of
 
 SHORTEST = 4
@@ -20,22 +20,37 @@ LONG = 8
 """A name of as many characters may have two slips, a shorter one a single slip."""
 
 
-def mended(sections: Sections, evidence: Evidence, *, cut: bool = False) -> str:
-    """The answer with calls and TODOs as the evidence has them, and its prose with the names that it meant.
+def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False) -> dict[str, tuple[str, ...]]:
+    """The answer's parts, with calls and TODOs as the evidence has them and its prose with the names that it meant.
 
-    A call that the evidence does not require stays only where the evidence may have missed it. An action that names
-    what does not exist goes: a reviewer can do nothing with it. cut: the answer ended at the token limit, so the
-    sentence or the action that it ended in goes too.
+    A call that the evidence does not require stays only where the evidence may have missed it. An item that names what
+    does not exist goes: a reader can do nothing with it. cut: the answer ended at the token limit, so what it ended in
+    goes too.
     """
+    written = [section.name for section in form.sections if section.name not in answer.missing]
+    parts = {}
+    for section in form.sections:
+        items = answer[section.name]
+        if cut and section.name == written[-1]:
+            items = items[:-1]
+        parts[section.name] = tuple(_mended_items(section, items, evidence))
+    return parts
+
+
+def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) -> Iterable[str]:
     names = evidence.identifiers
-    actions = [respelt(action, names) for action in sections.actions[: -1 if cut else None]]
-    unfinished = cut and len(sections.missing) == len(SECTIONS) - 1
-    return render_answer(
-        "" if unfinished else respelt(sections.summary, names),
-        [*evidence.calls, *_others(sections.calls, evidence)],
-        evidence.todos,
-        [action for action in actions if not unknown(action, names)],
-    )
+    match section.holds:
+        case "calls":
+            return [*evidence.calls, *_others(items, evidence)]
+        case "todos":
+            return evidence.todos
+        case "sentence" | "text":
+            return [respelt(item, names) for item in items]
+        case "items":
+            return [item for item in (respelt(item, names) for item in items) if not unknown(item, names)]
+        case "places":
+            kept = (item for item in items if (place := place_of(item)) and evidence.shows(*place))
+            return [item for item in (respelt(item, names) for item in kept) if not unknown(item, names)]
 
 
 def unknown(text: str, names: frozenset[str]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a diff really says: its calls, TODOs and names. Knows the text alone: no model, no prompt, no repository."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from firstpass.evidence.calls import Call, calls_in
@@ -36,6 +36,7 @@ class Evidence:
     removed_calls: all that are called on removed lines, those that only moved included.
     identifiers: every name in the diff, the valid references of an answer.
     notes: what was not read, one sentence each.
+    shown_lines: (path, 1-based number) of the new files' lines that the diff has.
     """
 
     calls: tuple[str, ...] = ()
@@ -46,6 +47,11 @@ class Evidence:
     paths: tuple[str, ...] = ()
     languages: tuple[LanguageName, ...] = ()
     notes: tuple[str, ...] = ()
+    shown_lines: frozenset[tuple[str, int]] = frozenset()
+
+    def shows(self, path: str, line: int) -> bool:
+        """Whether the diff has that line of the new file, changed or as context."""
+        return (path, line) in self.shown_lines
 
 
 def gather(diff: str) -> Evidence:
@@ -70,7 +76,14 @@ def gather(diff: str) -> Evidence:
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
         languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
         notes=parsed.notes + unread,
+        shown_lines=frozenset(_shown(parsed.files)),
     )
+
+
+def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
+    for file in files:
+        for hunk in file.hunks if file.new_path else ():
+            yield from ((file.new_path or "", line.new) for line in hunk.lines if line.new is not None)
 
 
 def _calls(file: FileDiff, kind: LineKind, allowance: Allowance) -> Iterator[Call]:

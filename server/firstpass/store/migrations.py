@@ -40,4 +40,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ) STRICT;
         """,
     ),
+    (
+        "0003_contracts",
+        """
+        CREATE TABLE contracts (
+            pinned TEXT PRIMARY KEY,
+            sha256 TEXT NOT NULL
+        ) STRICT;
+        """,
+    ),
 )

@@ -124,6 +124,11 @@ class SqliteStore:
         sql = "UPDATE keys SET revoked_unix = ? WHERE id = ? AND revoked_unix IS NULL RETURNING id"
         return bool(self._rows("revoke a key", sql, now_unix, key_id))
 
+    def hold_contract(self, pinned: str, sha256: str) -> str:
+        self._rows("record a contract", "INSERT OR IGNORE INTO contracts VALUES (?, ?)", pinned, sha256)
+        found = self._rows("read a contract", "SELECT sha256 FROM contracts WHERE pinned = ?", pinned)
+        return str(found[0][0])
+
     def close(self) -> None:
         self._do("close", self._connection.close)
 

@@ -46,12 +46,12 @@ Body = TypeVar("Body", bound=Wire)
 class House:
     """What this server offers and allows: the names that parse may accept.
 
-    models: the names a caller may give, and where each leads.
+    models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
     ceiling: the server's own, which a request can only make stricter.
     """
 
     models: Mapping[str, Target]
-    contracts: frozenset[str]
+    contracts: Mapping[str, str]
     ceiling: Ceiling
 
 
@@ -267,7 +267,7 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
         raise BadAsk("a contract has one answer: n must be 1", param="n")
     if sampling.response_format is not None:
         raise BadAsk("a contract decides the form of its answer", param="response_format")
-    return name
+    return house.contracts[name]
 
 
 def _ceiling(asked: Ceiling | None, house: House) -> Ceiling:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from firstpass.contract import Files
 from firstpass.errors import Failure
 from firstpass.exchange import Answer, Exchange, Step
 
@@ -60,6 +61,26 @@ def _outline(step: Step) -> dict[str, Any]:
         "failed_checks": len(step.failed),
         "failure": step.failure.message if step.failure else None,
     }
+
+
+def contract(files: Files, *, whole: bool = False) -> dict[str, Any]:
+    """One version of a contract, with its wording if `whole`."""
+    spec = files.spec
+    outline = {
+        "id": files.pinned,
+        "object": "contract",
+        "name": files.name,
+        "version": files.version,
+        "summary": spec.summary,
+        "reads": spec.reads,
+        "sections": [asdict(section) for section in files.form.sections],
+        "checks": list(spec.checks),
+        "mend": spec.mend,
+        "sha256": files.sha256,
+    }
+    if not whole:
+        return outline
+    return outline | {"prompt": files.prompt, "verify": files.verify, "schema": files.schema}
 
 
 def openai(exchange: Exchange) -> bytes:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Lifespan
 
 from firstpass.cascade import Sink
+from firstpass.contract import Shelf
 from firstpass.errors import (
     BadAsk,
     Failure,
@@ -47,6 +48,9 @@ class Backend(Protocol):
     def house(self) -> House: ...
 
     @property
+    def shelf(self) -> Shelf: ...
+
+    @property
     def metrics(self) -> Metrics: ...
 
     @property
@@ -72,6 +76,7 @@ def build(
     _add_errors(app)
     _add_asks(app, backend, limits)
     _add_models(app, backend)
+    _add_contracts(app, backend)
     _add_status(app, backend)
     return app
 
@@ -103,6 +108,16 @@ def _add_models(app: FastAPI, backend: Backend) -> None:
         if name not in backend.house.models:
             raise NotFound(f"unknown model {name!r}", param="model", code="model_not_found")
         return card(name)
+
+
+def _add_contracts(app: FastAPI, backend: Backend) -> None:
+    @app.get("/v1/contracts")
+    async def contracts() -> dict[str, object]:
+        return {"object": "list", "data": [render.contract(files) for files in backend.shelf.files.values()]}
+
+    @app.get("/v1/contracts/{name}")
+    async def contract(name: str) -> dict[str, object]:
+        return render.contract(backend.shelf.find(name), whole=True)
 
 
 def _add_status(app: FastAPI, backend: Backend) -> None:

@@ -1,0 +1,171 @@
+"""What an answer is held to, check by check. Each is a small pure function; none knows a tier, a prompt or a policy."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from firstpass.contract.form import Answer, Form, Holds, place_of
+from firstpass.contract.references import names_in, references
+from firstpass.evidence import Evidence, normalised
+from firstpass.evidence.todos import MARKERS
+from firstpass.exchange import Finding, Reply
+
+SHOWN_CHARACTERS = 80
+"""Of a name in a message: a model that repeats itself makes names without end."""
+
+SUBJECT_CHARACTERS = 72
+"""Of a commit message's first line. Source: git's own SubmittingPatches and `git log --oneline` in 80 columns."""
+
+_MARKER = re.compile(rf"^\W*(?:{MARKERS})(?:\([^()]*\))?\s*[:,-]*\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a check may look at. evidence: of nothing, where the contract reads no diff."""
+
+    form: Form
+    answer: Answer
+    reply: Reply
+    evidence: Evidence
+    schema: Mapping[str, Any] | None
+
+    def holding(self, *holds: Holds) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """(name, items) of the sections that hold one of these."""
+        return ((section.name, self.answer[section.name]) for section in self.form.sections if section.holds in holds)
+
+
+def format_(case: Case) -> Iterator[Finding]:
+    """Every section is there, and no sentence is empty."""
+    for name in case.answer.missing:
+        yield Finding("format", "fail", f"Answer has no {name} section", name, name)
+    for name, items in case.holding("sentence"):
+        if not items and name not in case.answer.missing:
+            yield Finding("format", "fail", f"{name} is empty", name, name)
+
+
+def schema(case: Case) -> Iterator[Finding]:
+    """The answer as an object: a sentence is a string, other sections are lists of strings."""
+    if case.schema is None or case.answer.missing:
+        return
+    fields = {
+        section.name: " ".join(case.answer[section.name])
+        if section.holds == "sentence"
+        else list(case.answer[section.name])
+        for section in case.form.sections
+    }
+    for error in sorted(Draft202012Validator(case.schema).iter_errors(fields), key=lambda error: error.json_path):
+        section = str(error.path[0]) if error.path else None
+        yield Finding("schema", "fail", f"{error.json_path}: {_short(error.message)}", section, error.json_path)
+
+
+def calls(case: Case) -> Iterator[Finding]:
+    """Required calls are all there, and only names of the diff are.
+
+    A name of the diff that is not newly called is a note, not a failure: the contract promises that names are real and
+    that none is left out, and a hunk alone can not prove that a call is old. Without a grammar for the diff there is
+    nothing to say.
+    """
+    evidence = case.evidence
+    for section, items in case.holding("calls"):
+        for name in evidence.calls:
+            if name not in items:
+                yield Finding("omitted", "fail", f"Summary omitted required API call: {name}()", section, name)
+        for name in items:
+            if name not in evidence.identifiers:
+                yield _hallucinated(section, f"{name}()", name)
+            elif evidence.languages and name not in evidence.calls:
+                message = f"{section} names {name}(), which the diff does not newly call"
+                yield Finding("not-new", "note", message, section, name)
+
+
+def prose(case: Case) -> Iterator[Finding]:
+    """References in the free text; each of a dotted name's parts has to occur in the diff."""
+    for section, items in case.holding("sentence", "items", "places", "text"):
+        for reference in references("\n".join(items)):
+            if not case.evidence.identifiers.issuperset(names_in(reference)):
+                yield _hallucinated(section, reference, reference)
+
+
+def todos(case: Case) -> Iterator[Finding]:
+    """All that the diff adds, and no others."""
+    evidence = case.evidence
+    for section, items in case.holding("todos"):
+        answered = [normalised(_MARKER.sub("", text)) for text in items]
+        for text in evidence.todos:
+            if not any(_same_todo(answer, normalised(text), evidence) for answer in answered):
+                yield Finding("todo-omitted", "fail", f"TODOs omitted: {text}", section, text)
+        for text, answer in zip(items, answered, strict=True):
+            if not any(_same_todo(answer, normalised(real), evidence) for real in evidence.todos):
+                message = f"{section} names one that the diff does not add: {text}"
+                yield Finding("todo-hallucinated", "fail", message, section, text)
+
+
+def places(case: Case) -> Iterator[Finding]:
+    """Each begins with `path:line`, of a line that the diff shows in the new file."""
+    for section, items in case.holding("places"):
+        for item in items:
+            place = place_of(item)
+            if place is None:
+                yield Finding(
+                    "place", "fail", f"{section}: {_short(item)} does not begin with path:line", section, item
+                )
+            elif not case.evidence.shows(*place):
+                written = f"{place[0]}:{place[1]}"
+                yield Finding("place", "fail", f"{section}: {written} is no line that the diff shows", section, written)
+
+
+def subject(case: Case) -> Iterator[Finding]:
+    """A commit message's first line."""
+    for section, items in case.holding("sentence"):
+        text = " ".join(items)
+        if len(text) > SUBJECT_CHARACTERS:
+            message = f"{section} has {len(text)} characters; {SUBJECT_CHARACTERS} are the limit"
+            yield Finding("subject", "fail", message, section, text)
+        if text.endswith("."):
+            yield Finding("subject", "fail", f"{section} ends with a full stop", section, text)
+    lines = case.reply.text.strip().splitlines()
+    if len(lines) > 1 and lines[1].strip():
+        yield Finding("subject", "fail", "The line after the subject is not blank", "Subject", lines[1])
+
+
+def length(case: Case) -> Iterator[Finding]:
+    if case.reply.finish_reason == "length":
+        yield Finding("truncated", "fail", "The answer was cut off at the token limit")
+
+
+def logprobs(case: Case) -> Iterator[Finding]:
+    if not case.reply.logprobs:
+        yield Finding("logprobs", "note", "no logprobs came with this answer")
+
+
+CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
+    "calls": calls,
+    "format": format_,
+    "length": length,
+    "logprobs": logprobs,
+    "places": places,
+    "references": prose,
+    "schema": schema,
+    "subject": subject,
+    "todos": todos,
+}
+
+
+def _hallucinated(section: str, written: str, subject: str) -> Finding:
+    message = f"{section} names {_short(written)}, which does not occur in the diff"
+    return Finding("hallucinated", "fail", message, section, subject)
+
+
+def _same_todo(answer: str, real: str, evidence: Evidence) -> bool:
+    """Evidence holds a TODO's first line; an answer may go on with the comment's next line, in words of the diff."""
+    if answer == real or not answer.startswith(f"{real} "):
+        return answer == real
+    known = {name.casefold() for name in evidence.identifiers}
+    return known.issuperset(names_in(answer.removeprefix(real)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

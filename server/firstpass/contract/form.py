@@ -1,0 +1,166 @@
+"""How an answer is written down, and read back tolerantly. Knows no diff, no model and no contract; judges nothing."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
+"""What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with
+`path:line:`, or lines of running text."""
+
+Parts = Mapping[str, Sequence[str]]
+"""The items of each section by its name, in the form's order. A sentence is one item; a call is its bare name."""
+
+_BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+(?:\[[ xX]\]\s+)?|$)")
+_NONE = re.compile(r"^[`*_(]*(?:none|n/a|nothing)[`*_)]*\.?[`*_)]*$", re.IGNORECASE)
+_NAME = re.compile(r"(?:[^\W\d]|[$#])[\w$]*!?")
+_PLACE = re.compile(r"^[`*]*(?P<path>[^\s:`*]+):(?P<line>\d{1,9})[`*]*(?::|\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    name: str
+    holds: Holds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, read. missing: the sections that the text has no heading for."""
+
+    parts: Parts
+    missing: tuple[str, ...] = ()
+
+    def __getitem__(self, section: str) -> tuple[str, ...]:
+        return tuple(self.parts[section])
+
+
+class Form(Protocol):
+    @property
+    def sections(self) -> tuple[Section, ...]: ...
+
+    def render(self, parts: Parts) -> str:
+        """The one written form, without a final newline."""
+        ...
+
+    def read(self, text: str) -> Answer:
+        """Every section is in the answer's parts; what is missing or empty has no items."""
+        ...
+
+
+class Headed:
+    """`Name: sentence`, or `Name:` and one `- item` a line, `- none` where there is none.
+
+    Markdown headings and bold, any bullet, backticks, blank lines and a name in the singular are read alike.
+    """
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self.sections = tuple(sections)
+        self._by_key = {key: section for section in self.sections for key in _keys(section.name)}
+        names = "|".join(re.escape(key) for key in sorted(self._by_key, key=len, reverse=True))
+        self._heading = re.compile(
+            rf"^\s{{0,3}}(?:#{{1,6}}\s+|[-*+]\s+(?=[*_]{{2}}))?[*_]{{0,3}}(?P<name>{names})(?!\w)"
+            r"(?P<colon>\s*:)?[*_]{0,3}(?P<late>\s*:)?[ \t]*(?P<rest>.*)$",
+            re.IGNORECASE,
+        )
+
+    def render(self, parts: Parts) -> str:
+        return "\n".join(line for section in self.sections for line in _written(section, parts[section.name]))
+
+    def read(self, text: str) -> Answer:
+        found: dict[str, list[str]] = {}
+        for section, line in self._by_section(text):
+            lines = found.setdefault(section.name, [])
+            if line.strip():
+                lines.append(line)
+        parts = {section.name: _items(section, found.get(section.name, [])) for section in self.sections}
+        return Answer(parts, tuple(section.name for section in self.sections if section.name not in found))
+
+    def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
+        current: Section | None = None
+        for line in text.splitlines():
+            heading = self._opened(line)
+            if heading:
+                current, line = heading
+            if current:
+                yield current, line
+
+    def _opened(self, line: str) -> tuple[Section, str] | None:
+        """The section that a line opens, and what follows: "Actions:" and "## Actions" do, "Actions speak" not."""
+        match = self._heading.match(line)
+        if not match:
+            return None
+        marked = bool(match["colon"] or match["late"])
+        if not marked and match["rest"].strip():
+            return None
+        return self._by_key[match["name"].lower()], match["rest"]
+
+
+class Message:
+    """A commit message: the subject on a line of its own, a blank line, the body as it is."""
+
+    sections = (Section("Subject", "sentence"), Section("Body", "text"))
+
+    def render(self, parts: Parts) -> str:
+        return "\n\n".join(filter(None, (one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"]))))
+
+    def read(self, text: str) -> Answer:
+        subject, _, body = text.strip().partition("\n")
+        parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
+        return Answer(parts, () if subject else ("Subject",))
+
+
+class Free:
+    """Any text."""
+
+    sections = (Section("Text", "text"),)
+
+    def render(self, parts: Parts) -> str:
+        return "\n".join(parts["Text"])
+
+    def read(self, text: str) -> Answer:
+        return Answer({"Text": tuple(text.splitlines())})
+
+
+def place_of(item: str) -> tuple[str, int] | None:
+    """(path, line) that an item begins with."""
+    match = _PLACE.match(item)
+    return (match["path"], int(match["line"])) if match else None
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    return (name.lower(), name.lower().removesuffix("s"))
+
+
+def _written(section: Section, items: Iterable[str]) -> list[str]:
+    if section.holds == "sentence":
+        return [f"{section.name}: {one_line(' '.join(items))}"]
+    shown = (f"{item}()" if section.holds == "calls" else one_line(item) for item in items)
+    return [f"{section.name}:", *([f"- {item}" for item in shown] or ["- none"])]
+
+
+def _items(section: Section, lines: Sequence[str]) -> tuple[str, ...]:
+    if section.holds == "sentence":
+        sentence = one_line(" ".join(_unbulleted(line) for line in lines))
+        return (sentence,) if sentence else ()
+    items = [item for line in lines if (item := one_line(_unbulleted(line))) and not _NONE.match(item)]
+    if section.holds == "calls":
+        return tuple(dict.fromkeys(name for item in items for name in _call_names(item)))
+    return tuple(items)
+
+
+def _unbulleted(line: str) -> str:
+    return _BULLET.sub("", line, count=1).strip()
+
+
+def _call_names(item: str) -> Iterator[str]:
+    """The bare names of one line: `a.b.create(x)` gives create; "create(), open()" gives both."""
+    for part in re.split(r"[,;]\s+(?=[^()]*\()", item):
+        head = part.replace("`", "").replace("*", "").strip().partition("(")[0]
+        names = _NAME.findall(head.split(" ")[0] if "(" not in part else head)
+        if names:
+            yield names[-1].rstrip("!")

@@ -1,0 +1,146 @@
+"""A contract as its files say: what a tier is asked, and what its reply is held to. Knows no tier and no policy."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+
+from firstpass.contract.candidates import openings, todo_lines
+from firstpass.contract.checks import CHECKS, Case
+from firstpass.contract.compact import compact, numbered
+from firstpass.contract.files import Files, filled
+from firstpass.contract.mend import mended
+from firstpass.contract.references import names_in
+from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
+from firstpass.errors import BadAsk
+from firstpass.evidence import Diff, Evidence, gather, parse_diff
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling
+
+VERDICT_TOKENS = 512
+MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
+"""Of the diff, in a verifier's evidence."""
+
+_NOTHING = Evidence()
+_evidence = lru_cache(maxsize=16)(gather)
+
+
+class PromptedContract:
+    """What `contract/<name>/<version>/` says, carried out.
+
+    A contract that reads a diff takes one user message, the diff, which may be empty: other messages would instruct
+    past what the checks know.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    @property
+    def pinned(self) -> str:
+        return self.files.pinned
+
+    def prepare(self, exchange: Exchange, move: Consult) -> Ask:
+        """Raises: BadAsk with param "messages" where the contract reads a diff and the ask is not one user message."""
+        ask = exchange.ask
+        if self.files.prompt is None:
+            return replace(ask, sampling=self._sampling(ask.sampling))
+        diff = self._diff(ask)
+        if (question := self._question(exchange, move)) is not None:
+            messages = Message("system", self.files.verify), Message("user", question.text)
+            return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
+        message = Message("user", filled(self.files.prompt, _fields(diff)))
+        return replace(ask, messages=(message,), sampling=self._sampling(ask.sampling))
+
+    def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
+        """Raises: BadVerdict."""
+        question = self._question(exchange, move)
+        return reply.text if question is None else edited(question.draft, read_verdict(reply.text, question.nonce))
+
+    def mend(self, exchange: Exchange, reply: Reply) -> str | None:
+        if not self.files.spec.mend:
+            return None
+        form, cut = self.files.form, reply.finish_reason == "length"
+        return form.render(mended(form, form.read(reply.text), self._evidence(exchange.ask), cut=cut))
+
+    def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
+        """Raises: BadAsk as `prepare` does."""
+        evidence, form = self._evidence(ask), self.files.form
+        case = Case(form, form.read(reply.text), reply, evidence, self.files.schema)
+        found = (finding for name in self.files.spec.checks for finding in CHECKS[name](case))
+        return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
+
+    def _sampling(self, asked: Sampling) -> Sampling:
+        """What the caller set, else the contract's own; logprobs always, for the record."""
+        wanted = self.files.spec.decoding
+        return replace(
+            asked,
+            max_tokens=asked.max_tokens or wanted.max_tokens,
+            temperature=wanted.temperature if asked.temperature is None else asked.temperature,
+            logprobs=True,
+        )
+
+    def _evidence(self, ask: Ask) -> Evidence:
+        return _NOTHING if self.files.prompt is None else _evidence(self._diff(ask))
+
+    def _diff(self, ask: Ask) -> str:
+        if [message.role for message in ask.messages] != ["user"]:
+            roles = ", ".join(message.role for message in ask.messages) or "none"
+            text = f"The contract {self.files.name} takes exactly one user message, the diff; the request has: {roles}."
+            raise BadAsk(text, part="contract", param="messages")
+        return ask.messages[0].content
+
+    def _question(self, exchange: Exchange, move: Consult) -> "_Question | None":
+        """About the newest draft; None where the move does not verify, or nothing was drafted."""
+        drafted = next((step for step in reversed(exchange.steps) if step.text is not None), None)
+        if move.purpose != "verify" or drafted is None or self.files.prompt is None:
+            return None
+        diff = self._diff(exchange.ask)
+        draft = (drafted.text or "").strip()
+        faults = "\n".join(f"- {finding.message}" for finding in drafted.failed) or "- none"
+        parts = {"evidence": _evidence_text(_evidence(diff), parse_diff(diff)), "draft": draft, "faults": faults}
+        nonce = sha256("\0".join((exchange.ask.id, diff, draft, faults)).encode("utf-8", "replace")).hexdigest()[:12]
+        data = "\n".join(f"<{name} {nonce}>\n{text}\n</{name} {nonce}>" for name, text in parts.items())
+        return _Question(nonce, draft, f"nonce: {nonce}\n{data}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a verifier is asked. The nonce is a digest over the request's random id: no text inside can hold it."""
+
+    nonce: str
+    draft: str
+    text: str
+
+
+def _fields(diff: str) -> dict[str, str]:
+    """What a prompt may ask for, by `files.FIELDS`."""
+    parsed = parse_diff(diff)
+    return {
+        "diff": compact(diff, parsed).rstrip("\n"),
+        "numbered": numbered(diff, parsed).rstrip("\n"),
+        "openings": "\n".join(openings(parsed).values()) or "none",
+        "todo_lines": "\n".join(todo_lines(parsed)) or "none",
+    }
+
+
+def _evidence_text(evidence: Evidence, parsed: Diff) -> str:
+    """What a verifier needs of the diff, and no more: the facts, and the changed lines that show them."""
+    lines = [f"Files: {', '.join(evidence.paths) or 'none'}"]
+    lines += [f"New calls: {', '.join(f'{name}()' for name in evidence.calls) or 'none'}"]
+    lines += [f"Calls on removed lines: {', '.join(f'{name}()' for name in evidence.removed_calls) or 'none'}"]
+    lines += ["New TODOs:", *(f"- {text}" for text in evidence.todos or ("none",))]
+    return "\n".join([*lines, "Changed lines:", *(_changed_lines(evidence, parsed) or ["none"])])
+
+
+def _changed_lines(evidence: Evidence, parsed: Diff) -> list[str]:
+    """Those that hold a new call before all others, in the diff's order."""
+    hunks = (hunk for file in parsed.files for hunk in file.hunks)
+    lines = [line for hunk in hunks for line in hunk.lines if line.kind != "context" and line.text.strip()]
+    wanted = set(evidence.calls)
+    telling = [place for place, line in enumerate(lines) if not wanted.isdisjoint(names_in(line.text))]
+    others = [place for place in range(len(lines)) if place not in set(telling)]
+    shown = [lines[place] for place in sorted([*telling, *others][:MOST_CHANGED_LINES])]
+    return [f"{'+' if line.kind == 'added' else '-'}{line.text[:MOST_LINE_CHARACTERS]}" for line in shown]
+
+
+def _verdict_sampling(asked: Sampling) -> Sampling:
+    """What the caller wants of its answer (its end, its length, its style) has no say in a verdict."""
+    return Sampling(max_tokens=VERDICT_TOKENS, temperature=0.0, seed=asked.seed, response_format=RESPONSE_FORMAT)
