@@ -19,6 +19,7 @@ from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings, Busy, FirstpassError
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.policy.rules import Rule
 from firstpass.settings import Settings, VerifierSettings
 from firstpass.store import Store
 from firstpass.store.keys import key_id, load_pepper, matches
@@ -53,7 +54,8 @@ class Server:
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
-        policy = FirstPolicy(_where(settings.verifier))
+        rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
+        policy = FirstPolicy(_where(settings.verifier), rules)
         self._parts = Parts(policy, self._tiers(), self.shelf.contracts(), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
         self.house = House(self._models(), self.shelf.pins, settings.policy.egress)

@@ -134,11 +134,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Consult:
-    """Ask a tier. A binding reply is the answer whatever it says, so it may stream straight to the caller."""
+    """Ask a tier. A binding reply is the answer whatever it says, so it may stream straight to the caller.
+
+    rule: the name of the routing rule that chose the tier, if one did.
+    """
 
     tier: TierName
     purpose: Literal["answer", "draft", "verify"]
     binding: bool = False
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class Mend:
     tier: Literal["code"] = "code"
     purpose: Literal["mend"] = "mend"
     binding: Literal[False] = False
+    rule: None = None
 
 
 @dataclass(frozen=True, slots=True)

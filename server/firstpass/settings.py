@@ -5,6 +5,7 @@ FIRSTPASS_SERVER__PORT, wins over the file.
 """
 
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from pathspec import GitIgnoreSpec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from firstpass.engine.external import is_loopback, local_address
 from firstpass.errors import BadSettings
+from firstpass.evidence import LanguageName
 
 PREFIX = "FIRSTPASS_"
 OTHER_VARIABLES = {"FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_VENV", "FIRSTPASS_TORCH_INDEX"}
@@ -124,9 +127,41 @@ class VerifierSettings(Section):
         return self
 
 
+class RuleSettings(Section):
+    """Every condition that is named must hold."""
+
+    name: str = Field(min_length=1, description="Said in the record, and in errors where the rule can not be met.")
+    then: Literal["strong", "local", "cascade"] = Field(description="Where a request that fits goes.")
+    paths: tuple[str, ...] = Field((), description="Patterns as in .gitignore, for a changed file's old or new path.")
+    languages: tuple[LanguageName, ...] = Field((), description="Of a changed file.")
+    contracts: tuple[str, ...] = Field((), description="Names without versions; `none` for a request without one.")
+    keys: tuple[str, ...] = Field((), description="Ids of API keys, as `firstpass keys list` shows them.")
+    over_bytes: int | None = Field(None, ge=0, description="Of all messages together.")
+    over_changed_lines: int | None = Field(None, ge=0, description="Added and removed lines of the diff.")
+    text: str | None = Field(None, description="A regular expression, looked for in all messages.")
+
+    @field_validator("text")
+    @classmethod
+    def _is_an_expression(cls, text: str | None) -> str | None:
+        try:
+            re.compile(text or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        return text
+
+    @field_validator("paths")
+    @classmethod
+    def _are_patterns(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        GitIgnoreSpec.from_lines(paths)
+        return paths
+
+
 class PolicySettings(Section):
     egress: Literal["local-only", "any"] = Field(
         "local-only", description="The ceiling for every request; a request may only ask for a stricter one."
+    )
+    rules: tuple[RuleSettings, ...] = Field(
+        (), description="Looked at in this order for each request to the cascade; the first that fits decides."
     )
 
 

@@ -3,10 +3,13 @@
 It knows whether a verifier exists and whether it is off this machine; it does not know how to reach it.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Mend, Move, Refuse, Route, Step, TierName
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Mend, Move, Refuse, Route, Step, Target, TierName
+from firstpass.policy.rules import Rule, first_fit
 
 Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
@@ -16,19 +19,36 @@ _ROUTES: dict[str, Route] = {"mend": "repaired", "verify": "verified", "answer":
 
 
 class FirstPolicy:
-    def __init__(self, verifier: Verifier) -> None:
+    """rules: which requests go to one model alone, where the caller leaves the choice to the cascade."""
+
+    def __init__(self, verifier: Verifier, rules: Sequence[Rule] = ()) -> None:
         self._verifier = verifier
+        self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
-        match exchange.ask.target:
+        target, rule = self._target(exchange)
+        match target:
             case "local":
-                return _alone(exchange, "draft", "draft")
+                return _alone(exchange, "draft", "draft", rule)
             case "strong":
-                return self._strong(exchange)
+                return self._strong(exchange, rule)
             case "cascade" if exchange.ask.contract is None:
                 return self._unchecked(exchange)
             case "cascade":
                 return self._checked(exchange)
+
+    def _target(self, exchange: Exchange) -> tuple[Target, str | None]:
+        """Where the request goes, and the rule that says so. After the first step, that step tells."""
+        ask = exchange.ask
+        if ask.target != "cascade":
+            return ask.target, None
+        if not exchange.steps:
+            rule = first_fit(self.rules, ask)
+            return (rule.then, rule.name) if rule else ("cascade", None)
+        first = exchange.steps[0].move
+        if first.rule is None:
+            return "cascade", None
+        return ("strong" if first.tier == "verifier" else "local"), first.rule
 
     def _barrier(self, ask: Ask) -> Failure | None:
         """Why the verifier may not be asked, if it may not."""
@@ -39,11 +59,14 @@ class FirstPolicy:
             return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
         return None
 
-    def _strong(self, exchange: Exchange) -> Move:
+    def _strong(self, exchange: Exchange, rule: str | None) -> Move:
         barrier = self._barrier(exchange.ask)
+        if barrier is not None and rule is not None:
+            message = f"the rule {rule!r} sends this to the strong model, and {barrier.message}"
+            return Refuse(replace(barrier, message=message))
         if barrier is not None:
             return Refuse(barrier)
-        return _alone(exchange, "verifier", "strong")
+        return _alone(exchange, "verifier", "strong", rule)
 
     def _unchecked(self, exchange: Exchange) -> Move:
         """No contract, so there is nothing to hold the draft back for: it binds, and only its failure escalates."""
@@ -75,10 +98,10 @@ class FirstPolicy:
                 return _best(exchange)
 
 
-def _alone(exchange: Exchange, tier: TierName, route: Route) -> Move:
+def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = None) -> Move:
     """One tier answers for itself. Under a contract its reply is checked too, and then it does not bind."""
     if not exchange.steps:
-        return Consult(tier, "answer", binding=exchange.ask.contract is None)
+        return Consult(tier, "answer", exchange.ask.contract is None, rule)
     last = exchange.steps[-1]
     if last.failure is not None:
         return Refuse(last.failure)

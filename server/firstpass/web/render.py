@@ -55,6 +55,7 @@ def _outline(step: Step) -> dict[str, Any]:
     return {
         "tier": step.move.tier,
         "purpose": step.move.purpose,
+        "rule": step.move.rule,
         "model": step.reply.model if step.reply else None,
         "seconds": step.reply.seconds if step.reply else None,
         "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,

@@ -1,0 +1,72 @@
+"""Routing rules: which requests to the cascade go to one model alone, decided before any draft. Knows no tier.
+
+A rule names what it looks at; all that it names must be so. The first rule that fits decides. What a rule can not be
+sure of it takes for a fit: a request may then cost more, but nothing that must be strong is drafted.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from pathspec import GitIgnoreSpec
+
+from firstpass.evidence import language_of, parse_diff
+from firstpass.exchange import Ask, Target
+
+MOST_TEXTS = 16
+
+
+@dataclass(frozen=True)
+class Rule:
+    """then: where a request that fits goes.
+
+    paths: patterns as in .gitignore, for a changed file's old or new path. languages: of a changed file. contracts: by
+    name, whatever the version; `none` for a request without one. keys: ids of API keys. over_bytes: of all messages.
+    over_changed_lines: added and removed. text: a regular expression, looked for in all messages.
+    """
+
+    name: str
+    then: Target
+    paths: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    over_bytes: int | None = None
+    over_changed_lines: int | None = None
+    text: str | None = None
+
+    @cached_property
+    def _spec(self) -> GitIgnoreSpec:
+        return GitIgnoreSpec.from_lines(self.paths)
+
+    def fits(self, ask: Ask) -> bool:
+        text = "\n".join(message.content for message in ask.messages)
+        return (
+            (not self.contracts or (ask.contract or "none").partition("@")[0] in self.contracts)
+            and (not self.keys or ask.key in self.keys)
+            and (self.over_bytes is None or len(text.encode("utf-8", "replace")) > self.over_bytes)
+            and (self.text is None or re.search(self.text, text) is not None)
+            and self._fits_diff(text)
+        )
+
+    def _fits_diff(self, text: str) -> bool:
+        if not self.paths and not self.languages and self.over_changed_lines is None:
+            return True
+        parsed = _parsed(text)
+        if parsed.notes:  # A part of it was not read, and may be just what the rule is about.
+            return True
+        paths = {path for file in parsed.files for path in (file.old_path, file.new_path) if path}
+        changed = sum(line.kind != "context" for file in parsed.files for hunk in file.hunks for line in hunk.lines)
+        return (
+            (not self.paths or any(map(self._spec.match_file, paths)))
+            and (not self.languages or not {language_of(path) for path in paths}.isdisjoint(self.languages))
+            and (self.over_changed_lines is None or changed > self.over_changed_lines)
+        )
+
+
+_parsed = lru_cache(maxsize=MOST_TEXTS)(parse_diff)
+
+
+def first_fit(rules: Sequence[Rule], ask: Ask) -> Rule | None:
+    return next((rule for rule in rules if rule.fits(ask)), None)

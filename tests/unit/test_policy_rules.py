@@ -1,0 +1,103 @@
+"""Routing rules: which requests they fit, and where these go."""
+
+from dataclasses import replace
+
+import pytest
+
+from firstpass.errors import TierUnavailable
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Reply, Step
+from firstpass.policy.first import FirstPolicy
+from firstpass.policy.rules import Rule, first_fit
+
+DIFF = """diff --git a/src/auth/login.py b/src/auth/login.py
+--- a/src/auth/login.py
++++ b/src/auth/login.py
+@@ -1,2 +1,3 @@
+ def login(user):
++    audit(user)
+     return user
+"""
+ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", DIFF),), contract="pr-summary@3", key="k1")
+AUTH = Rule("authorisation", "strong", paths=("**/auth/**",))
+DOWN = TierUnavailable("down", part="draft").failure
+REPLY = Reply("good", "m", "stop", None, 0.1)
+
+
+def said(text: str, **changes: object) -> Ask:
+    return replace(ASK, messages=(Message("user", text),), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rule", "fits"),
+    [
+        (Rule("r", "strong"), True),
+        (Rule("r", "strong", paths=("**/auth/**",)), True),
+        (Rule("r", "strong", paths=("auth/",)), True),
+        (Rule("r", "strong", paths=("*.go",)), False),
+        (Rule("r", "strong", paths=("*.py", "!login.py")), False),
+        (Rule("r", "strong", languages=("python", "go")), True),
+        (Rule("r", "strong", languages=("go",)), False),
+        (Rule("r", "strong", contracts=("pr-summary",)), True),
+        (Rule("r", "strong", contracts=("none", "code-review")), False),
+        (Rule("r", "strong", keys=("k1",)), True),
+        (Rule("r", "strong", keys=("k2",)), False),
+        (Rule("r", "strong", over_bytes=len(DIFF)), False),
+        (Rule("r", "strong", over_bytes=len(DIFF) - 1), True),
+        (Rule("r", "strong", over_changed_lines=1), False),
+        (Rule("r", "strong", over_changed_lines=0), True),
+        (Rule("r", "strong", text=r"audit\("), True),
+        (Rule("r", "strong", text="(?i)licen[cs]e"), False),
+        (Rule("r", "strong", paths=("**/auth/**",), languages=("go",)), False),
+    ],
+)
+def test_a_rule_fits_where_all_that_it_names_is_so(rule: Rule, fits: bool) -> None:
+    assert rule.fits(ASK) is fits
+
+
+def test_a_file_that_moves_is_looked_at_under_both_its_names() -> None:
+    moved = "diff --git a/auth/x.py b/lib/x.py\nsimilarity index 100%\nrename from auth/x.py\nrename to lib/x.py\n"
+    assert AUTH.fits(said(moved)) and AUTH.fits(said(moved.replace("auth/", "other/").replace("lib/", "auth/")))
+
+
+def test_a_diff_inside_a_free_question_is_looked_at_too() -> None:
+    assert AUTH.fits(said(f"Is this right?\n{DIFF}", contract=None))
+    assert not AUTH.fits(said("Is src/auth/login.py right?", contract=None))
+
+
+def test_what_could_not_be_read_is_taken_for_a_fit() -> None:
+    combined = "diff --cc src/auth/login.py\n@@@ -1,2 -1,2 +1,3 @@@\n++audit(user)\n"
+    assert AUTH.fits(said(combined))
+
+
+def test_the_first_rule_that_fits_decides() -> None:
+    local = Rule("small", "local", over_bytes=1)
+    assert first_fit((local, AUTH), ASK) == local and first_fit((AUTH, local), ASK) == AUTH
+    assert first_fit((AUTH,), said("hello")) is None
+
+
+def test_a_rule_s_strong_model_is_asked_before_any_draft_and_its_answer_checked() -> None:
+    policy = FirstPolicy("local", (AUTH,))
+    consult = Consult("verifier", "answer", rule="authorisation")
+    assert policy.next(Exchange(ASK)) == consult
+    assert policy.next(Exchange(ASK, (Step(consult, REPLY),))) == Answer(0, "strong")
+    free = replace(ASK, contract=None)
+    assert policy.next(Exchange(free)) == replace(consult, binding=True)
+
+
+def test_a_rule_that_can_not_be_met_refuses_and_names_itself() -> None:
+    for verifier, ceiling in (("none", "any"), ("hosted", "local-only")):
+        move = FirstPolicy(verifier, (AUTH,)).next(Exchange(replace(ASK, ceiling=ceiling)))  # type: ignore[arg-type]
+        assert isinstance(move, Refuse) and move.failure.message.startswith("the rule 'authorisation' sends this to")
+
+
+def test_a_rule_may_keep_a_request_on_this_machine() -> None:
+    policy = FirstPolicy("local", (Rule("by night", "local"),))
+    consult = Consult("draft", "answer", rule="by night")
+    assert policy.next(Exchange(ASK)) == consult
+    assert policy.next(Exchange(ASK, (Step(consult, REPLY),))) == Answer(0, "draft")
+    assert policy.next(Exchange(ASK, (Step(consult, failure=DOWN),))) == Refuse(DOWN)
+
+
+def test_a_rule_has_no_say_where_the_caller_names_the_model() -> None:
+    policy = FirstPolicy("local", (Rule("all", "strong"),))
+    assert policy.next(Exchange(replace(ASK, target="local"))) == Consult("draft", "answer")
