@@ -18,7 +18,7 @@ from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings, Busy, FirstpassError
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
-from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.policy.first import Course, FirstPolicy, Verifier
 from firstpass.policy.rules import Rule
 from firstpass.settings import Settings, VerifierSettings
 from firstpass.store import Store
@@ -55,8 +55,8 @@ class Server:
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
-        policy = FirstPolicy(_where(settings.verifier), rules)
-        self._parts = Parts(policy, self._tiers(), self.shelf.contracts(), time.monotonic)
+        self._policy = FirstPolicy(_where(settings.verifier), rules)
+        self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
         self.house = House(self._models(), self.shelf.pins, settings.policy.egress)
         self.metrics = Metrics()
@@ -85,6 +85,9 @@ class Server:
 
     def engine_state(self) -> str:
         return self._engine.state
+
+    def explain(self, ask: Ask) -> Course:
+        return self._policy.explain(ask)
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
         """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, StoreFailed."""

@@ -126,13 +126,8 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
-    text = _utf8(os.fsencode(prompt)) if prompt is not None else _utf8(_stdin())
-    options = {"contract": contract, "egress": egress, "session": session}
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": text}],
-        "firstpass": {name: value for name, value in options.items() if value is not None},
-    } | ({"max_tokens": max_tokens} if max_tokens else {})
+    body = _body(prompt, model, contract=contract, egress=egress, session=session)
+    body |= {"max_tokens": max_tokens} if max_tokens else {}
     response = _post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key)
     if as_json:
         typer.echo(response.text)
@@ -140,6 +135,37 @@ def ask(
     if not response.is_success:
         fail(_error_message(response))
     print_answer(response)
+
+
+@app.command()
+def explain(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")] = None,
+    contract: Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")] = None,
+    model: Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")] = "firstpass",
+    egress: Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")] = None,
+    url: Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")] = DEFAULT_URL,
+    api_key: Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a running server would do with a prompt or a diff, and by which rule, without doing it."""
+    response = _post(f"{url.rstrip('/')}/v1/explain", _body(prompt, model, contract=contract, egress=egress), api_key)
+    if not response.is_success:
+        fail(_error_message(response))
+    if as_json:
+        typer.echo(response.text)
+        return
+    course = response.json()
+    rule = f"by the rule {course['rule']['name']!r}" if course["rule"] else "by no rule"
+    out.print(f"{escape(course['model'])} means {course['target']}, {escape(_plain(rule))}; ceiling {course['egress']}")
+    for number, step in enumerate(course["steps"], start=1):
+        out.print(f"{number}. {escape(_plain(step))}")
+
+
+def _body(prompt: str | None, model: str, **options: str | None) -> dict[str, Any]:
+    """A chat's body. options: of Firstpass, those that are given."""
+    text = _utf8(os.fsencode(prompt)) if prompt is not None else _utf8(_stdin())
+    given = {name: value for name, value in options.items() if value is not None}
+    return {"model": model, "messages": [{"role": "user", "content": text}], "firstpass": given}
 
 
 def _stdin() -> bytes:

@@ -4,7 +4,7 @@ It knows whether a verifier exists and whether it is off this machine; it does n
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
@@ -16,6 +16,15 @@ Verifier = Literal["none", "local", "hosted"]
 
 
 _ROUTES: dict[str, Route] = {"mend": "repaired", "verify": "verified", "answer": "strong"}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where a request goes, the rule that says so if one does, and what happens then, in words."""
+
+    target: Target
+    rule: Rule | None
+    steps: tuple[str, ...]
 
 
 class FirstPolicy:
@@ -36,6 +45,31 @@ class FirstPolicy:
                 return self._unchecked(exchange)
             case "cascade":
                 return self._checked(exchange)
+
+    def explain(self, ask: Ask) -> Course:
+        """What would become of a request, without asking anyone."""
+        rule = first_fit(self.rules, ask) if ask.target == "cascade" else None
+        target, barrier = rule.then if rule else ask.target, self._barrier(ask)
+        held = f"the answer is checked against {ask.contract}, and marked where it fails" if ask.contract else ""
+        first = self.next(Exchange(ask))
+        if isinstance(first, Refuse):
+            return Course(target, rule, (f"it is refused: {first.failure.message}",))
+        if target != "cascade":
+            who = "the verifier" if target == "strong" else "the draft model"
+            return Course(target, rule, (f"{who} answers alone", *filter(None, [held])))
+        if ask.contract is None:
+            last = (
+                "nobody else is asked" if barrier else "only if it fails, before its first word, the verifier is asked"
+            )
+            return Course(target, rule, ("the draft model answers, streaming if asked to", last))
+        left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
+        steps = (
+            "the draft model drafts",
+            f"the draft is checked against {ask.contract}; one that passes is the answer",
+            "one that does not is mended by code and checked again",
+            f"what still fails is {left}",
+        )
+        return Course(target, rule, steps)
 
     def _target(self, exchange: Exchange) -> tuple[Target, str | None]:
         """Where the request goes, and the rule that says so. After the first step, that step tells."""

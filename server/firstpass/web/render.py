@@ -7,7 +7,8 @@ from typing import Any
 
 from firstpass.contract import Files
 from firstpass.errors import Failure
-from firstpass.exchange import Answer, Exchange, Step
+from firstpass.exchange import Answer, Ask, Exchange, Step
+from firstpass.policy.first import Course
 
 DEFAULT_RETRY_SECONDS = 1
 RETRIED = (408, 409, 429)
@@ -61,6 +62,19 @@ def _outline(step: Step) -> dict[str, Any]:
         "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,
         "failed_checks": len(step.failed),
         "failure": step.failure.message if step.failure else None,
+    }
+
+
+def explanation(ask: Ask, course: Course) -> dict[str, Any]:
+    """What would become of a request."""
+    return {
+        "object": "explanation",
+        "model": ask.model,
+        "target": course.target,
+        "contract": ask.contract,
+        "egress": ask.ceiling,
+        "rule": asdict(course.rule) if course.rule else None,
+        "steps": list(course.steps),
     }
 
 

@@ -24,6 +24,7 @@ from firstpass.errors import (
     WrongMethod,
 )
 from firstpass.exchange import Ask, Exchange
+from firstpass.policy.first import Course
 from firstpass.web import parse, render
 from firstpass.web.answer import AnswerResponse, Renderer, as_failure, error_response
 from firstpass.web.gate import Authenticate, Gate, Rules
@@ -60,6 +61,10 @@ class Backend(Protocol):
         """One word; `ready` means that an answer needs no wait."""
         ...
 
+    def explain(self, ask: Ask) -> Course:
+        """What would become of the ask; nobody is asked, and nothing is recorded."""
+        ...
+
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange: ...
 
 
@@ -93,6 +98,12 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
     route("/v1/chat/completions", parse.chat, render.openai)
     route("/v1/completions", parse.completion, render.openai)
     route("/infer", parse.infer, render.infer)
+
+    @app.post("/v1/explain")
+    async def explain(request: Request) -> dict[str, object]:
+        raw = await _body(request, limits)
+        ask = parse.chat(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
+        return render.explanation(ask, backend.explain(ask))
 
 
 def _add_models(app: FastAPI, backend: Backend) -> None:
