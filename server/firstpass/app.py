@@ -74,8 +74,8 @@ class Server:
 
     def _tiers(self) -> Mapping[TierName, Tier]:
         tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local)}
-        if self._outside:
-            tiers["verifier"] = OpenAITier("verifier", self._outside)
+        if self._outside and self._settings.verifier:
+            tiers["verifier"] = OpenAITier("verifier", self._outside, self._settings.verifier.whole_seconds)
         return tiers
 
     def _models(self) -> Mapping[str, Target]:

@@ -100,6 +100,11 @@ class VerifierSettings(Section):
     api_key: SecretStr | None = Field(None, description="Sent as a Bearer token.")
     hosted: bool = Field(True, description="false: a second engine on this machine's loopback, free of the ceiling.")
     reply_seconds: float = Field(120.0, gt=0, description="How long a reply may stay silent.")
+    whole_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="How long a reply that does not stream, such as a verdict, may take; then it is a reject.",
+    )
 
     @field_validator("api_key")
     @classmethod

@@ -77,6 +77,18 @@ def test_a_verifier_that_can_not_be_reached_leaves_the_draft_unverified(front: F
     assert how["route"] == "unverified" and "connection" in how["steps"][2]["failure"]
 
 
+def test_a_verdict_that_comes_too_late_is_a_reject(front: Front) -> None:
+    def late(body: dict[str, Any]) -> str:
+        time.sleep(2.0)
+        return judges(NAMES)(body)
+
+    with serving(openai_app(late)) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False, "whole_seconds": 0.5}
+        with front(says(STRAYS), verifier=verifier) as client:
+            how = client.post("/v1/chat/completions", json=SUMMARY).json()["firstpass"]
+    assert how["route"] == "unverified" and "did not answer in time" in how["steps"][2]["failure"]
+
+
 def test_the_strong_route_is_refused_under_local_only(front: Front) -> None:
     verifier = {"url": "https://models.example/v1", "model": "stronger"}
     with front(says(OMITS), verifier=verifier) as client:

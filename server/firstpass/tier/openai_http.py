@@ -3,6 +3,7 @@
 Sources: the OpenAI API reference (chat completions, completions), vLLM 0.32 `entrypoints/openai`.
 """
 
+import asyncio
 import json
 import math
 import re
@@ -33,23 +34,27 @@ CONTEXT_WORDS = ("context length", "context_length", "maximum model length", "ma
 
 
 class OpenAITier:
-    """part: how this tier is called in errors and records."""
+    """part: how this tier is called in errors and records. whole_seconds: for a reply that does not stream."""
 
-    def __init__(self, part: TierName, door: Door) -> None:
+    def __init__(self, part: TierName, door: Door, whole_seconds: float | None = None) -> None:
         self._part = part
         self._door = door
+        self._whole_seconds = whole_seconds
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         started = time.monotonic()
         body = self._body(ask, await self._door.model(), stream=listener.streaming)
         try:
-            async with self._door.post(ask, PATHS[ask.kind], body, listener.sent) as response:
+            async with (
+                asyncio.timeout(None if listener.streaming else self._whole_seconds),
+                self._door.post(ask, PATHS[ask.kind], body, listener.sent) as response,
+            ):
                 if response.status_code != httpx.codes.OK:
                     raise self._refusal(response, await response.aread())
                 if listener.streaming:
                     return await self._streamed(ask, response, listener, started)
                 return self._whole(ask, await response.aread(), started)
-        except httpx.TimeoutException as error:
+        except (TimeoutError, httpx.TimeoutException) as error:
             message = f"the {self._part} model did not answer in time"
             raise TierTimedOut(message, part=self._part, retry_after_seconds=10) from error
         except httpx.HTTPError as error:
