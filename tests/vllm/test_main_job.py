@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from firstpass.contract.sections import parse_answer
-from tests.doubles import DIFF
+from tests.conftest import Front
+from tests.doubles import DIFF, STRAYS, says
 from tests.vllm.conftest import Live, free_port
 
 pytestmark = pytest.mark.vllm
@@ -173,6 +174,19 @@ def test_the_command_line_asks_and_lists(live: Live) -> None:
     assert b"nothing left the machine" in shown.stdout
     wrong = live.cli("ask", "--model", "gpt-9", "hello")
     assert wrong.returncode == 1 and b"unknown model" in wrong.stderr
+
+
+def test_a_real_model_behind_the_same_api_is_asked_for_a_verdict_over_http(live: Live, front: Front) -> None:
+    """The bundled model was not trained to judge: what it says is held to the schema, and rejected where wrong."""
+    verifier = {"url": f"{live.url}/v1", "model": "local", "hosted": False}
+    with front(says(STRAYS), verifier=verifier) as client:
+        body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
+        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()
+    how = answer["firstpass"]
+    assert [step["tier"] for step in how["steps"]] == ["draft", "code", "verifier"]
+    assert how["steps"][2]["model"] == "firstpass-draft-10m" and how["steps"][2]["usage"]["completion_tokens"] > 0
+    judged = how["steps"][2]
+    assert how["route"] == ("unverified" if judged["failure"] or judged["failed_checks"] else "verified")
 
 
 def test_many_at_once_are_all_answered(live: Live) -> None:
