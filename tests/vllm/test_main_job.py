@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -41,8 +42,9 @@ JAVASCRIPT = """diff --git a/src/login.js b/src/login.js
 
 
 @pytest.fixture
-def sdk(live: Live) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0, timeout=60)
+def sdk(live: Live) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0, timeout=60) as client:
+        yield client
 
 
 def summary(live: Live, diff: str, **extra: object) -> httpx.Response:
@@ -169,7 +171,7 @@ def test_the_command_line_asks_and_lists(live: Live) -> None:
     asked = live.cli("ask", "--contract", "pr-summary", stdin=DIFF.encode())
     assert asked.returncode == 0 and b"createSession()" in asked.stdout and b"left the machine nothing" in asked.stdout
     listed = json.loads(live.cli("history", "--json", "--limit", "1").stdout)
-    assert listed[0]["ask"]["contract"] == "pr-summary"
+    assert listed[0]["ask"]["contract"] == "pr-summary@3"
     shown = live.cli("history", listed[0]["ask"]["id"])
     assert b"nothing left the machine" in shown.stdout
     wrong = live.cli("ask", "--model", "gpt-9", "hello")
