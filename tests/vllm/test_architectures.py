@@ -77,10 +77,7 @@ class Served:
     architecture: Architecture
     live: Live
     model: Any
-
-    @property
-    def sdk(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.live.url}/v1", api_key="unused", max_retries=0, timeout=60)
+    sdk: openai.OpenAI
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,7 +96,8 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     with living(tmp_path_factory.mktemp("data"), **settings(directory)) as live:
         print(f"{architecture}: ready after {live.ready_seconds:.1f} s")
-        yield Served(architecture, live, model)
+        with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0, timeout=60) as sdk:
+            yield Served(architecture, live, model, sdk)
 
 
 def settings(directory: Path) -> dict[str, str]:
