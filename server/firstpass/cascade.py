@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from firstpass.contract import Contract
-from firstpass.errors import Abandoned, Failure, FirstpassError
+from firstpass.errors import Abandoned, Failure, FirstpassError, Part
 from firstpass.exchange import Ask, Consult, Exchange, Mend, Receipt, Refuse, Reply, Step, TierName
 from firstpass.policy import Policy
 from firstpass.tier import Tier
@@ -34,12 +34,12 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     """
     exchange, started = Exchange(ask), parts.clock()
     while isinstance(move := parts.policy.next(exchange), Consult | Mend):
-        if isinstance(move, Mend):
-            exchange = exchange.grown(_mended(exchange, move, parts))
-            continue
         listener = _StepListener(move, sink if move.binding else None)
         try:
-            exchange = exchange.grown(await _consult(exchange, move, parts, listener))
+            if isinstance(move, Mend):
+                exchange = exchange.grown(_mended(exchange, move, parts))
+            else:
+                exchange = exchange.grown(await _consult(exchange, move, parts, listener))
         except BaseException as stop:
             failure = _why(stop, move)
             exchange = exchange.grown(listener.step(failure=failure))
@@ -50,11 +50,12 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     return exchange
 
 
-def _why(stop: BaseException, move: Consult) -> Failure:
+def _why(stop: BaseException, move: Consult | Mend) -> Failure:
     """A bug of ours is recorded as one; what is no Exception is the caller's leaving."""
+    part: Part = "contract" if isinstance(move, Mend) else move.tier
     if isinstance(stop, Exception):
-        return FirstpassError(f"internal error: {type(stop).__name__}", part=move.tier).failure
-    return Abandoned("the caller went away", part=move.tier).failure
+        return FirstpassError(f"internal error: {type(stop).__name__}", part=part).failure
+    return Abandoned("the caller went away", part=part).failure
 
 
 def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
@@ -87,7 +88,7 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
 class _StepListener:
     """Hears what a tier does during one step."""
 
-    def __init__(self, move: Consult, sink: Sink | None) -> None:
+    def __init__(self, move: Consult | Mend, sink: Sink | None) -> None:
         self._move = move
         self._sink = sink
         self._receipt: Receipt | None = None

@@ -9,12 +9,14 @@ import pytest
 
 from firstpass import cascade
 from firstpass.cascade import Parts
-from firstpass.contract import shipped
+from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import TierFailed
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Step, TierName
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Reply, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
+
+CONTRACT = shipped("pr-summary")
 
 
 def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
@@ -26,7 +28,7 @@ def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
 def parts(where: Verifier, **tiers: Tier) -> Parts:
     named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
     clock = itertools.count().__next__
-    return Parts(FirstPolicy(where), named, {"pr-summary": shipped("pr-summary")}, clock)
+    return Parts(FirstPolicy(where), named, {"pr-summary": CONTRACT}, clock)
 
 
 async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:
@@ -62,6 +64,20 @@ async def test_a_verdict_that_is_none_or_mends_nothing_is_never_an_accept(said: 
 async def test_without_a_verifier_what_is_left_is_answered_and_marked() -> None:
     exchange = await cascade.run(asked(), parts("none", draft=ScriptedTier([STRAYS])), lambda _: None)
     assert exchange.ending == Answer(1, "unverified")
+
+
+async def test_a_fault_of_ours_while_mending_is_recorded_too() -> None:
+    class Broken(PromptedContract):
+        def mend(self, exchange: Exchange, reply: Reply) -> str | None:
+            raise ZeroDivisionError
+
+    kept: list[Exchange] = []
+    made = replace(parts("none", draft=ScriptedTier([OMITS])), contracts={"pr-summary": Broken(CONTRACT.files)})
+    with pytest.raises(ZeroDivisionError):
+        await cascade.run(asked(), made, kept.append)
+    (exchange,) = kept
+    assert isinstance(exchange.ending, Refuse) and exchange.ending.failure.part == "contract"
+    assert exchange.steps[1].failure == exchange.ending.failure
 
 
 async def test_a_failing_tier_is_a_recorded_step() -> None:

@@ -1,6 +1,8 @@
 """What code mends in an answer, and what it leaves."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firstpass.contract import mend
 from firstpass.contract.mend import nearest, respelt
@@ -67,6 +69,19 @@ def test_missing_sections_come_back() -> None:
 )
 def test_a_misspelt_name_is_put_right_and_an_invented_one_left(text: str, meant: str) -> None:
     assert respelt(text, NAMES) == meant
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_nonsense_is_mended_without_a_word_of_its_own(cut: bool) -> None:
+    """Bug: an answer without any section that was cut off at the token limit ended in an internal error."""
+    answer = parse_answer(mended("zq zq zq", cut=cut))
+    assert (answer.summary, answer.calls, answer.actions) == ("", EVIDENCE.calls, ())
+
+
+@given(st.text(alphabet=st.sampled_from("Summary:Calls\nTODOsActions-`()*# aZ_.1"), max_size=200), st.booleans())
+def test_mending_never_raises_and_mending_twice_changes_nothing(text: str, cut: bool) -> None:
+    once = mended(text, cut=cut)
+    assert mended(once) == once
 
 
 def test_only_one_nearest_name_will_do() -> None:

@@ -280,9 +280,9 @@ def commands_of(role: str, record: dict[str, Any], evaluation: dict[str, Any]) -
         "python -m diff_reader encode --out run",
         *(["python -m diff_reader grow --checkpoint draft-run/stable.pt --out run/start.pt"] if grown else []),
         f"python -m diff_reader train --out run --shape {role}{' --start run/start.pt' if grown else ''} {end}"
-        f" --tokens-per-step {plan['tokens_per_step']} --made-until {plan['made_until']}"
-        f" --subjects-from {plan['subjects_from']} --seed {plan['seed']}",
-        f"python -m diff_reader export --out run --target {target}",
+        f" --decay-from {plan['decay_from']:g} --tokens-per-step {plan['tokens_per_step']}"
+        f" --made-until {plan['made_until']} --subjects-from {plan['subjects_from']} --seed {plan['seed']}",
+        f"python -m diff_reader export --out run{' --shape verify' if grown else ''} --target {target}",
         f"python -m diff_reader evaluate --commits commits.jsonl.zst --model {target} --out run"
         f" --number {evaluation['commits']}{judged} --seed {evaluation['seed']}",
         f"python -m diff_reader card --out run --role {role} --target {target}",

@@ -419,6 +419,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shape", choices=SHAPES, default="draft")
     parser.add_argument("--minutes", type=float, default=55.0, help="training time, all processes of the run together")
     parser.add_argument("--tokens", type=int, help="end by tokens instead, which makes the run repeatable")
+    parser.add_argument(
+        "--decay-from", type=float, default=Plan().decay_from, help="share of the whole; the rate falls from then on"
+    )
     parser.add_argument("--tokens-per-step", type=int, default=Plan().tokens_per_step)
     parser.add_argument(
         "--made-until", type=int, default=Plan().made_until, help="tokens; made rows are rare from then on"
@@ -454,6 +457,7 @@ def run_one(rank: int, options: argparse.Namespace, place: Place) -> None:
     plan = Plan(
         minutes=None if options.tokens else options.minutes,
         tokens=options.tokens,
+        decay_from=options.decay_from,
         tokens_per_step=options.tokens_per_step,
         made_until=options.made_until,
         subjects_from=options.subjects_from,

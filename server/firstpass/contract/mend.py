@@ -31,7 +31,7 @@ def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False)
     parts = {}
     for section in form.sections:
         items = answer[section.name]
-        if cut and section.name == written[-1]:
+        if cut and section.name in written[-1:]:
             items = items[:-1]
         parts[section.name] = tuple(_mended_items(section, items, evidence))
     return parts
