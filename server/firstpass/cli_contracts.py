@@ -21,10 +21,9 @@ def list_contracts(config: Config = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([shown(files) for files in shelf.files.values()], indent=1))
         return
-    rows = table("contract", "reads", "checks", "mended", "what it is")
+    rows = table("contract", "reads", "what it is")
     for files in shelf.files.values():
-        spec = files.spec
-        rows.add_row(files.pinned, spec.reads, ", ".join(spec.checks), "yes" if spec.mend else "no", spec.summary)
+        rows.add_row(files.pinned, files.spec.reads, files.spec.summary)
     print_table(rows)
 
 
@@ -40,7 +39,8 @@ def show_contract(
         typer.echo(json.dumps(shown(files, whole=True), indent=1))
         return
     out.print(f"[bold]{files.pinned}[/]  {escape(files.spec.summary)}")
-    out.print(f"checks {', '.join(files.spec.checks)}; sha256 {files.sha256}")
+    mending = "; what fails is mended by code first" if files.spec.mend else ""
+    out.print(f"checks {', '.join(files.spec.checks)}{mending}; sha256 {files.sha256}")
     for section in files.form.sections:
         out.print(f"  {section.name}: {section.holds}")
     for title, text in (("asked", files.prompt), ("asked for a verdict", files.verify if files.prompt else None)):
