@@ -36,6 +36,13 @@ DRAIN_SECONDS = 30
 LIST_LIMIT = 100_000
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+Prompt = Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")]
+Contract = Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")]
+Model = Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")]
+Egress = Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")]
+Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
+ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the server listens beyond loopback.")
 app.add_typer(keys, name="keys")
@@ -115,14 +122,14 @@ def _require_a_key(settings: Settings) -> None:
 
 @app.command()
 def ask(
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")] = None,
-    contract: Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")] = None,
-    model: Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")] = "firstpass",
-    egress: Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")] = None,
+    prompt: Prompt = None,
+    contract: Contract = None,
+    model: Model = "firstpass",
+    egress: Egress = None,
     session: Annotated[str | None, typer.Option(help="A name that ties requests together.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Length limit of the answer.", min=1)] = None,
-    url: Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")] = DEFAULT_URL,
-    api_key: Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
@@ -139,12 +146,12 @@ def ask(
 
 @app.command()
 def explain(
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")] = None,
-    contract: Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")] = None,
-    model: Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")] = "firstpass",
-    egress: Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")] = None,
-    url: Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")] = DEFAULT_URL,
-    api_key: Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)] = None,
+    prompt: Prompt = None,
+    contract: Contract = None,
+    model: Model = "firstpass",
+    egress: Egress = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a running server would do with a prompt or a diff, and by which rule, without doing it."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from diff_reader.rows import changed_paths, subject_of
 from firstpass.contract.candidates import openings
-from firstpass.contract.references import names_in, references
+from firstpass.contract.references import unknown
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
 from firstpass.evidence import parse_diff
 
@@ -91,7 +91,7 @@ def overlap_of(sentence: str, subject: str) -> float | None:
 def marks_of(commit: dict[str, Any], answer: Sections, valid: bool, scores: Mapping[str, float] | None = None) -> Marks:
     """scores: the lowest log-probability of each named call's tokens, in nats."""
     named, required = set(answer.calls), set(commit["required"])
-    identifiers = set(commit["identifiers"])
+    identifiers = frozenset(commit["identifiers"])
     return Marks(
         language=language_of(commit["diff"]),
         named=len(named),
@@ -101,7 +101,7 @@ def marks_of(commit: dict[str, Any], answer: Sections, valid: bool, scores: Mapp
         todos_found=sum(todo in answer.todos for todo in set(commit["todos"])),
         todos=len(set(commit["todos"])),
         valid=valid,
-        grounded=all(identifiers.issuperset(names_in(name)) for name in references(answer.summary)),
+        grounded=not unknown(answer.summary, identifiers),
         overlap=overlap_of(answer.summary, subject_of(commit["subject"])),
         scores=tuple((score, name in required) for name, score in (scores or {}).items()),
     )

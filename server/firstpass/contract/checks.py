@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from firstpass.contract.form import Answer, Form, Holds, place_of
-from firstpass.contract.references import names_in, references
+from firstpass.contract.references import names_in, unknown
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.todos import MARKERS
 from firstpass.exchange import Finding, Reply
@@ -82,11 +82,10 @@ def calls(case: Case) -> Iterator[Finding]:
 
 
 def prose(case: Case) -> Iterator[Finding]:
-    """References in the free text; each of a dotted name's parts has to occur in the diff."""
+    """References in the free text occur in the diff."""
     for section, items in case.holding("sentence", "items", "places", "text"):
-        for reference in references("\n".join(items)):
-            if not case.evidence.identifiers.issuperset(names_in(reference)):
-                yield _hallucinated(section, reference, reference)
+        for reference in unknown("\n".join(items), case.evidence.identifiers):
+            yield _hallucinated(section, reference, reference)
 
 
 def todos(case: Case) -> Iterator[Finding]:

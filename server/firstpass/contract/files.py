@@ -153,7 +153,7 @@ def _text(path: Path, raw: dict[str, bytes]) -> str | None:
 def _check_fields(path: Path, prompt: str | None, spec: Spec) -> None:
     if (prompt is None) == (spec.reads == "diff"):
         raise BadSettings(f"contracts: {path}: a prompt belongs to a contract that reads a diff, and only to one")
-    asked = _FIELD.findall(prompt or "")
+    asked = asked_fields(prompt or "")
     if wrong := [field for field in asked if field not in FIELDS]:
         raise BadSettings(f"contracts: {path}: unknown field {{{wrong[0]}}}; there are {', '.join(FIELDS)}")
     if prompt is not None and not {"diff", "numbered"} & set(asked):
@@ -181,6 +181,10 @@ def _schema(path: Path, raw: dict[str, bytes]) -> dict[str, Any] | None:
     if not isinstance(schema, dict):
         raise BadSettings(f"contracts: {path}: must be an object")
     return schema
+
+
+def asked_fields(template: str) -> list[str]:
+    return _FIELD.findall(template)
 
 
 def filled(template: str, fields: dict[str, str]) -> str:

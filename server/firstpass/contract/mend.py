@@ -10,7 +10,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from firstpass.contract.form import Answer, Form, Section, place_of
-from firstpass.contract.references import names_in, references
+from firstpass.contract.references import names_in, unknown
 from firstpass.evidence import Evidence, language_of
 
 SHORTEST = 4
@@ -51,11 +51,6 @@ def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) ->
         case "places":
             kept = (item for item in items if (place := place_of(item)) and evidence.shows(*place))
             return [item for item in (respelt(item, names) for item in kept) if not unknown(item, names)]
-
-
-def unknown(text: str, names: frozenset[str]) -> tuple[str, ...]:
-    """The references of the text that name something else than `names`."""
-    return tuple(reference for reference in references(text) if not names.issuperset(names_in(reference)))
 
 
 def respelt(text: str, names: frozenset[str]) -> str:

@@ -1,5 +1,6 @@
 """A contract as its files say: what a tier is asked, and what its reply is held to. Knows no tier and no policy."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -7,7 +8,7 @@ from hashlib import sha256
 from firstpass.contract.candidates import openings, todo_lines
 from firstpass.contract.checks import CHECKS, Case
 from firstpass.contract.compact import compact, numbered
-from firstpass.contract.files import Files, filled
+from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.mend import mended
 from firstpass.contract.references import names_in
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
@@ -44,9 +45,12 @@ class PromptedContract:
             return replace(ask, sampling=self._sampling(ask.sampling))
         diff = self._diff(ask)
         if (question := self._question(exchange, move)) is not None:
-            messages = Message("system", self.files.verify), Message("user", question.text)
+            evidence = _evidence_text(self._evidence(ask), parse_diff(diff))
+            messages = Message("system", self.files.verify), Message("user", question.text(evidence))
             return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
-        message = Message("user", filled(self.files.prompt, _fields(diff)))
+        parsed = parse_diff(diff)
+        fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
+        message = Message("user", filled(self.files.prompt, fields))
         return replace(ask, messages=(message,), sampling=self._sampling(ask.sampling))
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
@@ -95,10 +99,8 @@ class PromptedContract:
         diff = self._diff(exchange.ask)
         draft = (drafted.text or "").strip()
         faults = "\n".join(f"- {finding.message}" for finding in drafted.failed) or "- none"
-        parts = {"evidence": _evidence_text(_evidence(diff), parse_diff(diff)), "draft": draft, "faults": faults}
         nonce = sha256("\0".join((exchange.ask.id, diff, draft, faults)).encode("utf-8", "replace")).hexdigest()[:12]
-        data = "\n".join(f"<{name} {nonce}>\n{text}\n</{name} {nonce}>" for name, text in parts.items())
-        return _Question(nonce, draft, f"nonce: {nonce}\n{data}")
+        return _Question(nonce, draft, faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +109,21 @@ class _Question:
 
     nonce: str
     draft: str
-    text: str
+    faults: str
+
+    def text(self, evidence: str) -> str:
+        parts = {"evidence": evidence, "draft": self.draft, "faults": self.faults}
+        data = "\n".join(f"<{name} {self.nonce}>\n{text}\n</{name} {self.nonce}>" for name, text in parts.items())
+        return f"nonce: {self.nonce}\n{data}"
 
 
-def _fields(diff: str) -> dict[str, str]:
-    """What a prompt may ask for, by `files.FIELDS`."""
-    parsed = parse_diff(diff)
-    return {
-        "diff": compact(diff, parsed).rstrip("\n"),
-        "numbered": numbered(diff, parsed).rstrip("\n"),
-        "openings": "\n".join(openings(parsed).values()) or "none",
-        "todo_lines": "\n".join(todo_lines(parsed)) or "none",
-    }
+_FIELDS: Mapping[str, Callable[[str, Diff], str]] = {
+    "diff": lambda diff, parsed: compact(diff, parsed).rstrip("\n"),
+    "numbered": lambda diff, parsed: numbered(diff, parsed).rstrip("\n"),
+    "openings": lambda _, parsed: "\n".join(openings(parsed).values()) or "none",
+    "todo_lines": lambda _, parsed: "\n".join(todo_lines(parsed)) or "none",
+}
+"""What a prompt may ask for, by `files.FIELDS`."""
 
 
 def _evidence_text(evidence: Evidence, parsed: Diff) -> str:

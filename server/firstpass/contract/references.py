@@ -25,6 +25,11 @@ def references(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def unknown(text: str, names: frozenset[str]) -> tuple[str, ...]:
+    """The references of the text that are not made of `names` alone; each of a dotted name's parts has to be one."""
+    return tuple(reference for reference in references(text) if not names.issuperset(names_in(reference)))
+
+
 def names_in(reference: str) -> tuple[str, ...]:
     """The identifiers that a reference consists of: `a.b.create` has three."""
     return tuple(_NAME.findall(reference))

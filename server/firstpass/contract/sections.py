@@ -3,16 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from firstpass.contract.form import Headed, Section
+from firstpass.contract import shipped
 
-FORM = Headed(
-    (
-        Section("Summary", "sentence"),
-        Section("Calls", "calls"),
-        Section("TODOs", "todos"),
-        Section("Actions", "items"),
-    )
-)
+FORM = shipped("pr-summary").files.form
 SECTIONS = tuple(section.name for section in FORM.sections)
 
 

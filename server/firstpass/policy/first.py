@@ -135,7 +135,7 @@ class FirstPolicy:
 def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = None) -> Move:
     """One tier answers for itself. Under a contract its reply is checked too, and then it does not bind."""
     if not exchange.steps:
-        return Consult(tier, "answer", exchange.ask.contract is None, rule)
+        return Consult(tier, "answer", binding=exchange.ask.contract is None, rule=rule)
     last = exchange.steps[-1]
     if last.failure is not None:
         return Refuse(last.failure)
