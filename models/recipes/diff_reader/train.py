@@ -143,7 +143,7 @@ def source_shares(tokens: int, made_until: int) -> dict[str, float]:
     """How many of the steps go to each of SOURCES after so many tokens: the simple rows first."""
     synthetic = 0.85 - 0.65 * min(1.0, tokens / made_until)
     rest = 1.0 - synthetic
-    return {"synthetic": synthetic, "variants": 0.65 * rest, "commits": 0.35 * rest, "corrections": 0.25 * rest}
+    return {"synthetic": synthetic, "variants": 0.65 * rest, "commits": 0.35 * rest, "corrections": 0.4 * rest}
 
 
 def longest_at(tokens: int, made_until: int, longest: int) -> int:
