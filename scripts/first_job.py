@@ -17,15 +17,14 @@ import uvicorn
 from rich.console import Console
 from rich.markup import escape
 
-from firstpass.cli import front, print_answer, run, show_log
+from firstpass.cli import print_answer, show_log
 from firstpass.errors import FirstpassError
+from firstpass.front import address, front, run, wait_until_ready
 from firstpass.settings import Settings, load
 
 COMMITS_TRIED = 200
 TOO_LONG = ("context_length_exceeded", "body_too_large")
 C_LOCALE = os.environ | {"LC_ALL": "C"}
-LISTEN_SECONDS = 30.0
-POLL_SECONDS = 0.2
 ANSWER_SECONDS = 300.0
 SAMPLE = Path(__file__).with_name("sample.diff")
 
@@ -65,10 +64,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _job(server: uvicorn.Server, settings: Settings, commit: str | None) -> None:
-    url = _address(server)
+    url = address(server)
     with httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False) as client:
         started = time.monotonic()
-        _wait_until_ready(client, settings.engine.start_deadline_seconds)
+        wait_until_ready(url, settings.engine.start_deadline_seconds)
         console.print(f"\n[bold]Firstpass answers on {url}[/] (ready in {time.monotonic() - started:.1f} s)")
         for name, diff in _diffs(commit):
             response = _summarise(client, diff)
@@ -81,27 +80,6 @@ def _job(server: uvicorn.Server, settings: Settings, commit: str | None) -> None
             if error["code"] not in TOO_LONG or commit:
                 raise RuntimeError(f"{name}: {error['message']}")
         raise RuntimeError("no diff was answered")
-
-
-def _address(server: uvicorn.Server) -> str:
-    """Where our own server listens, once it does: what else may answer on that port must not get the diff."""
-    deadline = time.monotonic() + LISTEN_SECONDS
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the front did not start")
-        time.sleep(POLL_SECONDS)
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _wait_until_ready(client: httpx.Client, deadline_seconds: float) -> None:
-    """Raises: RuntimeError where the engine does not become ready in time."""
-    end = time.monotonic() + deadline_seconds
-    while not (response := client.get("/readyz")).is_success:
-        detail = response.json()["error"]["message"]
-        if "failed" in detail or time.monotonic() > end:
-            raise RuntimeError(detail)
-        time.sleep(POLL_SECONDS)
 
 
 def _summarise(client: httpx.Client, diff: str) -> httpx.Response:

@@ -7,16 +7,17 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import httpx
 import typer
 from rich.markup import escape
 
 from firstpass.cli_contracts import contracts
+from firstpass.cli_eval import evaluate
 from firstpass.cli_models import models
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
@@ -27,12 +28,8 @@ from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from firstpass.terminal import AsJson, Config, err, fail, out, print_table, table
 
-if TYPE_CHECKING:
-    import uvicorn
-
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
-DRAIN_SECONDS = 30
 LIST_LIMIT = 100_000
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -48,6 +45,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the s
 app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
 app.add_typer(contracts, name="contracts")
+app.command("eval")(evaluate)
 
 
 def main() -> None:
@@ -66,37 +64,13 @@ def serve(
 ) -> None:
     """Start the engine and the front, and serve until Ctrl-C."""
     from firstpass.app import keys_required
+    from firstpass.front import front, run
 
     show_log()
     settings = load(config, _overridden(host, port))
     if keys_required(settings):
         _require_a_key(settings)
     run(front(settings))
-
-
-def run(server: "uvicorn.Server") -> None:
-    """Until a signal ends it. uvicorn raises the signal again when it is done; for Ctrl-C that is no error."""
-    with suppress(KeyboardInterrupt):
-        server.run()
-
-
-def front(settings: Settings) -> "uvicorn.Server":
-    """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
-    import uvicorn
-
-    from firstpass.app import build
-
-    config = uvicorn.Config(
-        build(settings),
-        host=settings.server.host,
-        port=settings.server.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        server_header=False,
-        ws="none",
-    )
-    return uvicorn.Server(config)
 
 
 def show_log() -> None:

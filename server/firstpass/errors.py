@@ -17,6 +17,7 @@ FirstpassError
 │   └── TierTimedOut 504
 ├── Abandoned 499             the caller went away; recorded, never sent
 ├── PullFailed (no status)    a model was not fetched: the hub, the way to it, or bytes that are not the recorded ones
+├── BadLabels (no status)     what an evaluation was given to ask about can not be read
 └── BadSettings (no status)   the configuration; ends the process at start
 """
 
@@ -145,3 +146,7 @@ class PullFailed(FirstpassError):
 
 class BadSettings(FirstpassError):
     code = "bad_settings"
+
+
+class BadLabels(FirstpassError):
+    code = "bad_labels"

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from firstpass.contract.form import Form, Free, Headed, Holds, Message, Section
+from firstpass.contract.form import Form, FormName, Holds, Section, form_of
 from firstpass.errors import BadSettings
 
 FIELDS = ("diff", "numbered", "openings", "todo_lines")
@@ -54,7 +54,7 @@ class Spec(Strict):
 
     summary: str = Field(min_length=1)
     reads: Literal["diff", "anything"]
-    form: Literal["headed", "message", "free"]
+    form: FormName
     sections: tuple[SectionSpec, ...] = ()
     checks: tuple[CheckName, ...]
     mend: bool = False
@@ -119,7 +119,7 @@ def load(folder: Path) -> Files:
         name=name,
         version=int(version),
         spec=spec,
-        form=_form(spec),
+        form=form_of(spec.form, [Section(section.name, section.holds) for section in spec.sections]),
         prompt=prompt,
         verify=_text(folder / "verify.txt", raw) or "",
         schema=_schema(folder / "answer.schema.json", raw),
@@ -158,16 +158,6 @@ def _check_fields(path: Path, prompt: str | None, spec: Spec) -> None:
         raise BadSettings(f"contracts: {path}: unknown field {{{wrong[0]}}}; there are {', '.join(FIELDS)}")
     if prompt is not None and not {"diff", "numbered"} & set(asked):
         raise BadSettings(f"contracts: {path}: shows the model no diff: {{diff}} or {{numbered}} is missing")
-
-
-def _form(spec: Spec) -> Form:
-    match spec.form:
-        case "headed":
-            return Headed([Section(section.name, section.holds) for section in spec.sections])
-        case "message":
-            return Message()
-        case "free":
-            return Free()
 
 
 def _schema(path: Path, raw: dict[str, bytes]) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
 """What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with
 `path:line:`, or lines of running text."""
 
+FormName = Literal["headed", "message", "free"]
+
 Parts = Mapping[str, Sequence[str]]
 """The items of each section by its name, in the form's order. A sentence is one item; a call is its bare name."""
 
@@ -120,6 +122,17 @@ class Free:
 
     def read(self, text: str) -> Answer:
         return Answer({"Text": tuple(text.splitlines())})
+
+
+def form_of(name: FormName, sections: Sequence[Section]) -> Form:
+    """sections: of a headed form; the others have their own."""
+    match name:
+        case "headed":
+            return Headed(sections)
+        case "message":
+            return Message()
+        case "free":
+            return Free()
 
 
 def place_of(item: str) -> tuple[str, int] | None:

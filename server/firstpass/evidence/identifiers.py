@@ -13,8 +13,16 @@ def identifiers(files: Iterable[FileDiff]) -> frozenset[str]:
     return frozenset(name for file in files for text in _texts(file) for name in _IDENTIFIER.findall(text))
 
 
+def names_in_paths(files: Iterable[FileDiff]) -> frozenset[str]:
+    return frozenset(name for file in files for path in _paths(file) for name in _IDENTIFIER.findall(path))
+
+
 def _texts(file: FileDiff) -> Iterator[str]:
-    yield from filter(None, (file.old_path, file.new_path))
+    yield from _paths(file)
     for hunk in file.hunks:
         yield hunk.heading
         yield "\n".join(line.text for line in hunk.lines)
+
+
+def _paths(file: FileDiff) -> Iterator[str]:
+    return filter(None, (file.old_path, file.new_path))

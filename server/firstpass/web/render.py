@@ -88,6 +88,7 @@ def contract(files: Files, *, whole: bool = False) -> dict[str, Any]:
         "version": files.version,
         "summary": spec.summary,
         "reads": spec.reads,
+        "form": spec.form,
         "sections": [asdict(section) for section in files.form.sections],
         "checks": list(spec.checks),
         "mend": spec.mend,

@@ -1,0 +1,89 @@
+"""What is asked about: changes with labels, from files of them. Knows no server, no model and no contract."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from firstpass.errors import BadLabels
+from firstpass.evidence import normalised, parse_diff
+from firstpass.evidence.identifiers import identifiers, names_in_paths
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A change and what is true of it.
+
+    required: bare names of the calls that it newly introduces. todos: the texts of those that it adds, `normalised`.
+    names: all that an answer may use.
+    """
+
+    repository: str
+    commit: str
+    diff: str
+    required: frozenset[str]
+    todos: frozenset[str]
+    names: frozenset[str]
+
+
+class Line(BaseModel):
+    """A line of a labelled file. Without `identifiers`, every name in the diff may be used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    diff: str
+    required: list[str]
+    repo: str = ""
+    sha: str = ""
+    subject: str = ""
+    removed: list[str] = []
+    todos: list[str] = []
+    touched: list[str] = []
+    identifiers: list[str] | None = None
+
+
+def case_of(repository: str, commit: str, diff: str, required: Iterable[str], todos: Iterable[str]) -> Case:
+    """A case in which every name of the diff may be used."""
+    names = identifiers(parse_diff(diff).files)
+    return Case(repository, commit, diff, frozenset(required), frozenset(map(normalised, todos)), names)
+
+
+def read_labelled(path: Path) -> Iterator[Case]:
+    """The cases of a `.jsonl` or `.jsonl.zst` file.
+
+    Raises: BadLabels with the line and the field that are wrong.
+    """
+    with path.open("rb") as raw, io.TextIOWrapper(_plain(raw, path), encoding="utf-8") as lines:
+        for number, text in enumerate(lines, start=1):
+            if text.strip():
+                yield _case(_line(text, f"{path}, line {number}"), path, number)
+
+
+def _plain(raw: IO[bytes], path: Path) -> IO[bytes]:
+    if path.suffix != ".zst":
+        return raw
+    try:
+        import zstandard
+    except ImportError as error:
+        raise BadLabels(f"{path}: reading .zst needs the package zstandard; unpack the file or install it") from error
+    return zstandard.ZstdDecompressor().stream_reader(raw)
+
+
+def _line(text: str, place: str) -> Line:
+    try:
+        return Line.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = ".".join(map(str, fault["loc"])) or "the line"
+        raise BadLabels(f"{place}: {field}: {fault['msg']}") from error
+
+
+def _case(line: Line, path: Path, number: int) -> Case:
+    case = case_of(line.repo or path.name, line.sha or str(number), line.diff, line.required, line.todos)
+    if line.identifiers is None:
+        return case
+    names = frozenset(line.identifiers) | names_in_paths(parse_diff(line.diff).files)
+    return Case(case.repository, case.commit, case.diff, case.required, case.todos, names)

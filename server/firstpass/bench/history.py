@@ -1,0 +1,232 @@
+"""Cases from a git repository's history, labelled by syntax trees of the whole files before and after each commit.
+
+The checks read a hunk, without the file around it. What judges them has the whole files: it shares with them the
+grammars and what counts as a call, and no step in which a hunk can mislead. Knows no server and no contract.
+"""
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import tree_sitter
+
+from firstpass.bench.cases import Case, case_of
+from firstpass.errors import BadLabels
+from firstpass.evidence import DiffLine, FileDiff, LanguageName, language_of, normalised, parse_diff
+from firstpass.evidence.calls import PROVIDED
+from firstpass.evidence.languages import grammar
+from firstpass.evidence.reading import Allowance
+from firstpass.evidence.todos import MARKERS
+
+MOST_FILE_BYTES = 500_000
+PARSE_SECONDS = 5.0
+
+_TODO = re.compile(rf"\b(?:{MARKERS})\b(?:\([^)]*\))?[\s:,-]*(.*)")
+
+_LOG = (
+    "log", "--no-merges", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames",
+    "--src-prefix=a/", "--dst-prefix=b/", "--format=%x00%H%x00",
+)  # fmt: skip
+
+
+class Unlabelled(Exception):
+    """A commit that gets no labels; its text says why, the same for every commit with that reason."""
+
+
+@dataclass(slots=True)
+class History:
+    """The commits of a repository, the newest first. left_out: how many were passed over so far, by reason."""
+
+    repository: Path
+    most_bytes: int
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def cases(self) -> Iterator[Case]:
+        """Those with code in a language that can be read.
+
+        Raises: BadLabels with git's own words where there is no history to read.
+        """
+        name = self.repository.resolve().name
+        with _blobs(self.repository) as blobs:
+            for sha, diff in self._commits():
+                try:
+                    labels = self._labels(sha, diff, blobs)
+                except Unlabelled as reason:
+                    self.left_out[str(reason)] += 1
+                else:
+                    yield case_of(name, sha, diff, labels.new, labels.todos)
+
+    def _commits(self) -> Iterator[tuple[str, str]]:
+        """(sha, diff)"""
+        with _git(self.repository, *_LOG) as git:
+            assert git.stdout is not None
+            sha = ""
+            lines: list[bytes] = []
+            for line in git.stdout:
+                if line.startswith(b"\0") and line.count(b"\0") == 2:
+                    if sha:
+                        yield sha, b"".join(lines).decode(errors="replace").strip("\n")
+                    sha, lines = line.split(b"\0")[1].decode(), []
+                else:
+                    lines.append(line)
+            if sha:
+                yield sha, b"".join(lines).decode(errors="replace").strip("\n")
+
+    def _labels(self, sha: str, diff: str, blobs: "_Blobs") -> "_Labels":
+        if len(diff.encode()) > self.most_bytes:
+            raise Unlabelled(f"its diff has more than {self.most_bytes} bytes")
+        files = [file for file in parse_diff(diff).files if file.hunks and language_of(file.path)]
+        if not files:
+            raise Unlabelled("it changes no code in a language that can be read")
+        labels = _Labels()
+        for file in files:
+            labels.add(file, before=blobs.read(f"{sha}^", file.old_path), after=blobs.read(sha, file.new_path))
+        return labels
+
+
+@dataclass(slots=True)
+class _Labels:
+    """What the files read so far say. A call or TODO that also stands on a removed line only moved."""
+
+    _added: dict[str, None] = field(default_factory=dict)
+    _removed: set[str] = field(default_factory=set)
+    _todos: dict[str, None] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
+
+    @property
+    def new(self) -> list[str]:
+        return [name for name in self._added if name not in self._removed]
+
+    @property
+    def todos(self) -> list[str]:
+        return [text for text in self._todos if text not in self._gone]
+
+    def add(self, file: FileDiff, before: bytes, after: bytes) -> None:
+        """Raises: Unlabelled."""
+        language = language_of(file.path)
+        assert language is not None, "only files that a grammar reads are labelled"
+        lines = [line for hunk in file.hunks for line in hunk.lines]
+        old = _Side.of(language, before, {line.old: line for line in lines if line.old and line.kind == "removed"})
+        new = _Side.of(language, after, {line.new: line for line in lines if line.new and line.kind == "added"})
+        self._removed.update(old.calls())
+        self._added |= dict.fromkeys(new.calls())
+        self._gone.update(old.todos())
+        self._todos |= dict.fromkeys(new.todos())
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A file before or after the commit; `lines` are the changed ones by 1-based number."""
+
+    language: LanguageName
+    tree: tree_sitter.Tree
+    lines: dict[int, DiffLine]
+
+    @classmethod
+    def of(cls, language: LanguageName, text: bytes, lines: dict[int, DiffLine]) -> "_Side":
+        """Raises: Unlabelled where a changed line is not understood."""
+        tree = Allowance(PARSE_SECONDS).parse(language, text + b"\n")
+        if tree is None:
+            raise Unlabelled("a file takes too long to parse")
+        side = cls(language, tree, lines)
+        if tree.root_node.has_error and any(True for _ in side._captured(grammar(language).errors, "error")):
+            raise Unlabelled("a changed line does not parse")
+        return side
+
+    def calls(self) -> Iterator[str]:
+        for node in self._captured(grammar(self.language).calls, "call"):
+            name = (node.text or b"").decode("utf-8", "replace")
+            if name not in PROVIDED[self.language]:
+                yield name
+
+    def todos(self) -> Iterator[str]:
+        """What follows a marker in a comment, by the tree; `normalised`."""
+        for number, line in self.lines.items():
+            if (marker := _TODO.search(line.text)) is None:
+                continue
+            point = number - 1, len(line.text[: marker.start()].encode())
+            node = self.tree.root_node.descendant_for_point_range(point, point)
+            text = normalised(marker[1].removesuffix("*/"))
+            if node is not None and "comment" in node.type and text:
+                yield text
+
+    def _captured(self, query: tree_sitter.Query, capture: str) -> Iterator[tree_sitter.Node]:
+        """In order, those that begin on a changed line; an error also where it only covers one."""
+        for first, last in _runs(sorted(self.lines)):
+            cursor = tree_sitter.QueryCursor(query)
+            cursor.set_point_range((first - 1, 0), (last, 0))
+            nodes = cursor.captures(self.tree.root_node).get(capture, [])
+            for node in sorted(nodes, key=lambda node: node.start_byte):
+                if capture == "error" or node.start_point[0] + 1 in self.lines:
+                    yield node
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """(first, last) of each run of numbers without a gap."""
+    first = last = 0
+    for number in numbers:
+        if first and number != last + 1:
+            yield first, last
+            first = 0
+        first, last = first or number, number
+    if first:
+        yield first, last
+
+
+class _Blobs:
+    """Files of any commit, read by one `git cat-file --batch`."""
+
+    def __init__(self, asked: IO[bytes], said: IO[bytes]) -> None:
+        self._asked, self._said = asked, said
+
+    def read(self, commit: str, path: str | None) -> bytes:
+        """Empty where the file does not exist on that side.
+
+        Raises: Unlabelled for a file that is too large, or that git can not be asked for.
+        """
+        if path is None:
+            return b""
+        if "\n" in path:
+            raise Unlabelled("a path has a line end")
+        self._asked.write(f"{commit}:{path}\n".encode())
+        self._asked.flush()
+        head = self._said.readline().split()
+        if len(head) != 3 or head[1] != b"blob":
+            raise Unlabelled("git does not have a file that the diff names")
+        content = self._said.read(int(head[2]) + 1)[:-1]
+        if len(content) > MOST_FILE_BYTES:
+            raise Unlabelled(f"a file has more than {MOST_FILE_BYTES} bytes")
+        return content
+
+
+@contextmanager
+def _blobs(repository: Path) -> Iterator[_Blobs]:
+    with _git(repository, "cat-file", "--batch") as git:
+        assert git.stdin is not None and git.stdout is not None
+        yield _Blobs(git.stdin, git.stdout)
+
+
+@contextmanager
+def _git(repository: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Ended when it is left, done or not. Raises: BadLabels where it failed by itself."""
+    command = ["git", "-C", str(repository), "-c", "core.quotePath=true", *arguments]
+    try:
+        git = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError as error:
+        raise BadLabels(f"git can not be run: {error}") from error
+    with git:
+        try:
+            yield git
+        except BaseException:
+            git.kill()
+            raise
+        assert git.stdin is not None and git.stdout is not None and git.stderr is not None
+        git.stdin.close()
+        said = git.stderr.read().decode(errors="replace").strip()
+        if git.wait():
+            raise BadLabels(f"{repository}: {said or f'git ended with status {git.returncode}'}")

@@ -1,0 +1,81 @@
+"""A whole server in this process: as the command's main work, or beside it in a thread. Knows no request."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import httpx
+import uvicorn
+
+from firstpass.app import build
+from firstpass.errors import TierUnavailable
+from firstpass.settings import Settings
+
+DRAIN_SECONDS = 30
+LISTEN_SECONDS = 30.0
+POLL_SECONDS = 0.2
+
+
+def front(settings: Settings) -> uvicorn.Server:
+    """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
+    config = uvicorn.Config(
+        build(settings),
+        host=settings.server.host,
+        port=settings.server.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+def run(server: uvicorn.Server) -> None:
+    """Until a signal ends it. uvicorn raises the signal again when it is done; for Ctrl-C that is no error."""
+    with suppress(KeyboardInterrupt):
+        server.run()
+
+
+@contextmanager
+def beside(settings: Settings) -> Iterator[str]:
+    """The server in a thread for as long as the block runs; gives its URL, once the engine is ready.
+
+    Raises: BadSettings, StoreFailed, TierUnavailable.
+    """
+    server = front(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        url = address(server)
+        wait_until_ready(url, settings.engine.start_deadline_seconds)
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def address(server: uvicorn.Server) -> str:
+    """Where our own server listens, once it does: what else may answer on that port must not get a diff.
+
+    Raises: TierUnavailable.
+    """
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while not server.started:
+        if time.monotonic() > deadline:
+            raise TierUnavailable("the front did not start")
+        time.sleep(POLL_SECONDS)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def wait_until_ready(url: str, deadline_seconds: float) -> None:
+    """Raises: TierUnavailable where the engine failed, or is not ready in time."""
+    end = time.monotonic() + deadline_seconds
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        while not (response := client.get("/readyz")).is_success:
+            detail = response.json()["error"]["message"]
+            if "failed" in detail or time.monotonic() > end:
+                raise TierUnavailable(detail)
+            time.sleep(POLL_SECONDS)
