@@ -95,6 +95,9 @@ class Server:
             raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
         ended: list[Exchange] = []
         with self._counted():
+            if ask.contract is not None:
+                foresee = self._parts.contracts[ask.contract].foresee
+                asyncio.get_running_loop().run_in_executor(None, foresee, ask)
             try:
                 return await cascade.run(ask, self._parts, ended.append, sink)
             finally:

@@ -123,13 +123,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check saw in a reply. `subject` is the reference, TODO or section that it is about."""
+    """One thing that a check saw in a reply.
+
+    subject: the reference, TODO or section that it is about. value: what was measured, if something was.
+    """
 
     check: str
     severity: Literal["fail", "note"]
     message: str
     section: str | None = None
     subject: str | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,9 @@ class RuleSettings(Section):
     keys: tuple[str, ...] = Field((), description="Ids of API keys, as `firstpass keys list` shows them.")
     over_bytes: int | None = Field(None, ge=0, description="Of all messages together.")
     over_changed_lines: int | None = Field(None, ge=0, description="Added and removed lines of the diff.")
+    over_openings: int | None = Field(
+        None, ge=0, description="Names that the diff may newly call: a cheap estimate of how hard it is."
+    )
     text: str | None = Field(None, description="A regular expression, looked for in all messages.")
 
     @field_validator("text")

@@ -45,6 +45,8 @@ def said(text: str, **changes: object) -> Ask:
         (Rule("r", "strong", over_bytes=len(DIFF) - 1), True),
         (Rule("r", "strong", over_changed_lines=1), False),
         (Rule("r", "strong", over_changed_lines=0), True),
+        (Rule("r", "strong", over_openings=1), False),
+        (Rule("r", "strong", over_openings=0), True),
         (Rule("r", "strong", text=r"audit\("), True),
         (Rule("r", "strong", text="(?i)licen[cs]e"), False),
         (Rule("r", "strong", paths=("**/auth/**",), languages=("go",)), False),

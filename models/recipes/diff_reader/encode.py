@@ -13,8 +13,8 @@ from tokenizers import Encoding, Tokenizer
 from diff_reader.data import read_rows
 from diff_reader.rows import Row
 from diff_reader.tokenizer import chat
-from firstpass.contract.candidates import openings
 from firstpass.evidence import parse_diff
+from firstpass.evidence.candidates import openings
 
 SOURCES = ("synthetic", "variants", "commits", "corrections")
 HELD_OUT = "test"

@@ -10,10 +10,10 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from diff_reader.rows import changed_paths, subject_of
-from firstpass.contract.candidates import openings
 from firstpass.contract.references import unknown
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
 from firstpass.evidence import parse_diff
+from firstpass.evidence.candidates import openings
 
 One = TypeVar("One")
 

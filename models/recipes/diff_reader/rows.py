@@ -11,10 +11,10 @@ from typing import Any
 import zstandard
 
 from firstpass.contract import shipped
-from firstpass.contract.candidates import openings
 from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
+from firstpass.evidence.candidates import openings
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
 CONTRACT = shipped("pr-summary")

@@ -13,9 +13,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from diff_reader.data import read_rows
 from diff_reader.rows import CONTRACT, Row
-from firstpass.contract.candidates import openings
 from firstpass.contract.compact import compact
 from firstpass.evidence import parse_diff
+from firstpass.evidence.candidates import openings
 
 PAD, END, _, _, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 PIECES = r"\r?\n[+\-]?|_*[A-Z]?[a-z]+|_*[A-Z]+(?![a-z])|_+|\d| ?[^\w\s]+ ?|[ \t]+|[^\W\d_A-Za-z]+"

@@ -35,6 +35,13 @@ class Contract(Protocol):
         """
         ...
 
+    def foresee(self, ask: Ask) -> None:
+        """Read now, on any thread, what `check` will need: a tier takes longer to answer than that takes.
+
+        Raises nothing; what is wrong with the ask `prepare` says.
+        """
+        ...
+
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """What is wrong with a reply; no finding of severity "fail" means that it keeps the contract.
 

@@ -8,7 +8,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from firstpass.contract.form import Answer, Form, Holds, place_of
-from firstpass.contract.references import names_in, unknown
+from firstpass.contract.logprobs import least_sure
+from firstpass.contract.references import names_in, references, unknown
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.todos import MARKERS
 from firstpass.exchange import Finding, Reply
@@ -24,13 +25,14 @@ _MARKER = re.compile(rf"^\W*(?:{MARKERS})(?:\([^()]*\))?\s*[:,-]*\s*")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a check may look at. evidence: of nothing, where the contract reads no diff."""
+    """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats."""
 
     form: Form
     answer: Answer
     reply: Reply
     evidence: Evidence
     schema: Mapping[str, Any] | None
+    logprob_floor: float | None = None
 
     def holding(self, *holds: Holds) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(name, items) of the sections that hold one of these."""
@@ -136,8 +138,22 @@ def length(case: Case) -> Iterator[Finding]:
 
 
 def logprobs(case: Case) -> Iterator[Finding]:
+    """How sure the model was of the name that it was least sure of, of those that the answer has.
+
+    Only a contract with a floor fails an answer by it.
+    """
     if not case.reply.logprobs:
         yield Finding("logprobs", "note", "no logprobs came with this answer")
+        return
+    named = {name for _, items in case.holding("calls") for name in items}
+    for _, items in case.holding("sentence", "items", "places", "text"):
+        named.update(name for reference in references("\n".join(items)) for name in names_in(reference))
+    if (least := least_sure(case.reply.logprobs, named)) is None:
+        return
+    name, nats = least
+    fails = case.logprob_floor is not None and nats < case.logprob_floor
+    message = f"the least sure name is {_short(name)}: {nats:.2f} nats"
+    yield Finding("logprobs", "fail" if fails else "note", message, subject=name, value=nats)
 
 
 CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {

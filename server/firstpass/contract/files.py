@@ -59,6 +59,7 @@ class Spec(Strict):
     checks: tuple[CheckName, ...]
     mend: bool = False
     decoding: Decoding = Decoding()
+    logprob_floor: float | None = Field(None, le=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

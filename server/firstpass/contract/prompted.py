@@ -1,11 +1,10 @@
 """A contract as its files say: what a tier is asked, and what its reply is held to. Knows no tier and no policy."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from hashlib import sha256
 
-from firstpass.contract.candidates import openings, todo_lines
 from firstpass.contract.checks import CHECKS, Case
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.files import Files, asked_fields, filled
@@ -13,7 +12,8 @@ from firstpass.contract.mend import mended
 from firstpass.contract.references import names_in
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
 from firstpass.errors import BadAsk
-from firstpass.evidence import Diff, Evidence, gather, parse_diff
+from firstpass.evidence import Diff, Evidence, gather, read_diff
+from firstpass.evidence.candidates import openings, todo_lines
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling
 
 VERDICT_TOKENS = 512
@@ -21,7 +21,6 @@ MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
 """Of the diff, in a verifier's evidence."""
 
 _NOTHING = Evidence()
-_evidence = lru_cache(maxsize=16)(gather)
 
 
 class PromptedContract:
@@ -45,10 +44,10 @@ class PromptedContract:
             return replace(ask, sampling=self._sampling(ask.sampling))
         diff = self._diff(ask)
         if (question := self._question(exchange, move)) is not None:
-            evidence = _evidence_text(self._evidence(ask), parse_diff(diff))
+            evidence = _evidence_text(self._evidence(ask), read_diff(diff))
             messages = Message("system", self.files.verify), Message("user", question.text(evidence))
             return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
-        parsed = parse_diff(diff)
+        parsed = read_diff(diff)
         fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
         message = Message("user", filled(self.files.prompt, fields))
         return replace(ask, messages=(message,), sampling=self._sampling(ask.sampling))
@@ -64,10 +63,14 @@ class PromptedContract:
         form, cut = self.files.form, reply.finish_reason == "length"
         return form.render(mended(form, form.read(reply.text), self._evidence(exchange.ask), cut=cut))
 
+    def foresee(self, ask: Ask) -> None:
+        with suppress(BadAsk):
+            self._evidence(ask)
+
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """Raises: BadAsk as `prepare` does."""
         evidence, form = self._evidence(ask), self.files.form
-        case = Case(form, form.read(reply.text), reply, evidence, self.files.schema)
+        case = Case(form, form.read(reply.text), reply, evidence, self.files.schema, self.files.spec.logprob_floor)
         found = (finding for name in self.files.spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
@@ -82,7 +85,7 @@ class PromptedContract:
         )
 
     def _evidence(self, ask: Ask) -> Evidence:
-        return _NOTHING if self.files.prompt is None else _evidence(self._diff(ask))
+        return _NOTHING if self.files.prompt is None else gather(self._diff(ask))
 
     def _diff(self, ask: Ask) -> str:
         if [message.role for message in ask.messages] != ["user"]:

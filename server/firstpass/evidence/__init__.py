@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
@@ -21,9 +22,14 @@ __all__ = [
     "language_of",
     "normalised",
     "parse_diff",
+    "read_diff",
 ]
 
 _MOST_SECONDS = 1.0
+_MOST_TEXTS = 16
+
+read_diff = lru_cache(maxsize=_MOST_TEXTS)(parse_diff)
+"""`parse_diff`, once for all that look at the same request: its rules, its prompt and its evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,14 @@ class Evidence:
         return (path, line) in self.shown_lines
 
 
+@lru_cache(maxsize=_MOST_TEXTS)
 def gather(diff: str) -> Evidence:
     """Read a diff; never raises. A text that is no diff is evidence of nothing.
 
     A call that stands on a removed line too, in whatever file, only moved and is not new. Parsing takes a second at
-    most; what it did not get to is noted.
+    most; what it did not get to is noted. A text that was just read is not read again.
     """
-    parsed = parse_diff(diff)
+    parsed = read_diff(diff)
     allowance = Allowance(_MOST_SECONDS)
     added = [tuple(_calls(file, "added", allowance)) for file in parsed.files]
     removed = [tuple(_calls(file, "removed", allowance)) for file in parsed.files]

@@ -7,14 +7,13 @@ sure of it takes for a fit: a request may then cost more, but nothing that must 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from pathspec import GitIgnoreSpec
 
-from firstpass.evidence import language_of, parse_diff
+from firstpass.evidence import language_of, read_diff
+from firstpass.evidence.candidates import openings
 from firstpass.exchange import Ask, Target
-
-MOST_TEXTS = 16
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Rule:
 
     paths: patterns as in .gitignore, for a changed file's old or new path. languages: of a changed file. contracts: by
     name, whatever the version; `none` for a request without one. keys: ids of API keys. over_bytes: of all messages.
-    over_changed_lines: added and removed. text: a regular expression, looked for in all messages.
+    over_changed_lines: added and removed. over_openings: names that may newly be called, a cheap estimate of how hard a
+    diff is. text: a regular expression, looked for in all messages.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Rule:
     keys: tuple[str, ...] = ()
     over_bytes: int | None = None
     over_changed_lines: int | None = None
+    over_openings: int | None = None
     text: str | None = None
 
     @cached_property
@@ -51,9 +52,9 @@ class Rule:
         )
 
     def _fits_diff(self, text: str) -> bool:
-        if not self.paths and not self.languages and self.over_changed_lines is None:
+        if not self.paths and not self.languages and self.over_changed_lines is None and self.over_openings is None:
             return True
-        parsed = _parsed(text)
+        parsed = read_diff(text)
         if parsed.notes:  # A part of it was not read, and may be just what the rule is about.
             return True
         paths = {path for file in parsed.files for path in (file.old_path, file.new_path) if path}
@@ -62,10 +63,8 @@ class Rule:
             (not self.paths or any(map(self._spec.match_file, paths)))
             and (not self.languages or not {language_of(path) for path in paths}.isdisjoint(self.languages))
             and (self.over_changed_lines is None or changed > self.over_changed_lines)
+            and (self.over_openings is None or len(openings(parsed)) > self.over_openings)
         )
-
-
-_parsed = lru_cache(maxsize=MOST_TEXTS)(parse_diff)
 
 
 def first_fit(rules: Sequence[Rule], ask: Ask) -> Rule | None:

@@ -7,8 +7,7 @@ a definition, a keyword, a comment or a string is left to it. The checks' parser
 import re
 from collections.abc import Iterator
 
-from firstpass.evidence import Diff
-from firstpass.evidence.diff import LineKind
+from firstpass.evidence.diff import Diff, LineKind
 from firstpass.evidence.languages import language_of
 from firstpass.evidence.todos import MARKERS
 

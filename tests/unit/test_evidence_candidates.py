@@ -4,9 +4,8 @@ import time
 
 import pytest
 
-from firstpass.contract import candidates
-from firstpass.contract.candidates import MOST_CHARACTERS, MOST_LINE_CHARACTERS
-from firstpass.evidence import parse_diff
+from firstpass.evidence import candidates, parse_diff
+from firstpass.evidence.candidates import MOST_CHARACTERS, MOST_LINE_CHARACTERS
 
 
 def openings(diff: str) -> dict[str, str]:
