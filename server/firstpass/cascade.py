@@ -13,7 +13,7 @@ from firstpass.policy import Policy
 from firstpass.tier import Tier
 
 Sink = Callable[[Step, bytes], Awaitable[None]]
-"""Takes the wire bytes of a binding reply as they come, with the step so far: its move and its receipt."""
+"""Takes the wire bytes of a reply that may stream as they come, with the step so far: its move and its receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     """Carry `ask` to its end.
 
     keep: called exactly once with the ended exchange, also when the caller goes away in the middle.
-    sink: hears a binding reply as it streams; None asks every tier for whole replies.
+    sink: hears a reply that may stream as it comes; None asks every tier for whole replies.
     """
     exchange, started = Exchange(ask), parts.clock()
     while isinstance(move := parts.policy.next(exchange), Consult | Mend):
-        listener = _StepListener(move, sink if move.binding else None)
+        listener = _StepListener(move, sink if move.streams else None)
         try:
             if isinstance(move, Mend):
                 exchange = exchange.grown(_mended(exchange, move, parts))

@@ -55,6 +55,7 @@ class Ask:
     """One request, after the dialect has been taken off.
 
     A chat has `messages`; a completion has one user message, the prompt. `received_unix` is in seconds.
+    optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Ask:
     contract: str | None = None
     ceiling: Ceiling = "local-only"
     stream: bool = False
+    optimistic: bool = False
     include_usage: bool = False
     logprobs_required: bool = False
     store: bool = True
@@ -141,12 +143,18 @@ class Consult:
     """Ask a tier. A binding reply is the answer whatever it says, so it may stream straight to the caller.
 
     rule: the name of the routing rule that chose the tier, if one did.
+    early: the caller wants to see the reply while it is written, although it does not bind.
     """
 
     tier: TierName
     purpose: Literal["answer", "draft", "verify"]
     binding: bool = False
     rule: str | None = None
+    early: bool = False
+
+    @property
+    def streams(self) -> bool:
+        return self.binding or self.early
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,7 @@ class Mend:
     purpose: Literal["mend"] = "mend"
     binding: Literal[False] = False
     rule: None = None
+    streams: Literal[False] = False
 
 
 @dataclass(frozen=True, slots=True)

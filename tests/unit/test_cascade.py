@@ -106,6 +106,18 @@ async def test_only_a_binding_reply_streams() -> None:
     assert heard == [(Step(Consult("draft", "answer", binding=True), streamed=True), b"data: hi\n\n")]
 
 
+async def test_an_unchecked_draft_streams_only_where_the_caller_wants_it_early() -> None:
+    heard: list[Step] = []
+
+    async def sink(step: Step, data: bytes) -> None:
+        heard.append(step)
+
+    early, draft = replace(asked(), stream=True, optimistic=True), ScriptedTier([OMITS])
+    exchange = await cascade.run(early, parts("none", draft=draft), lambda _: None, sink)
+    assert heard == [Step(Consult("draft", "draft", early=True), streamed=True)]
+    assert [step.streamed for step in exchange.steps] == [True, False], "what code mends comes with the verdict"
+
+
 async def test_a_caller_that_leaves_is_recorded() -> None:
     kept: list[Exchange] = []
     draft = ScriptedTier([asyncio.CancelledError()])

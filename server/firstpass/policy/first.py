@@ -64,7 +64,7 @@ class FirstPolicy:
             return Course(target, rule, ("the draft model answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         steps = (
-            "the draft model drafts",
+            f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
             f"what still fails is {left}",
@@ -117,7 +117,7 @@ class FirstPolicy:
     def _checked(self, exchange: Exchange) -> Move:
         match exchange.steps:
             case ():
-                return Consult("draft", "draft")
+                return Consult("draft", "draft", early=exchange.ask.optimistic)
             case (draft,) if draft.passed:
                 return Answer(0, "draft")
             case (draft,) if draft.text is not None:
@@ -135,7 +135,8 @@ class FirstPolicy:
 def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = None) -> Move:
     """One tier answers for itself. Under a contract its reply is checked too, and then it does not bind."""
     if not exchange.steps:
-        return Consult(tier, "answer", binding=exchange.ask.contract is None, rule=rule)
+        unchecked = exchange.ask.contract is None
+        return Consult(tier, "answer", unchecked, rule, early=exchange.ask.optimistic and not unchecked)
     last = exchange.steps[-1]
     if last.failure is not None:
         return Refuse(last.failure)

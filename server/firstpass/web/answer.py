@@ -103,11 +103,28 @@ class _Stream:
         self._send = send
         self.started = False
         self._forwarded = False
+        self._early: dict[str, Any] | None = None
+        self._usage: dict[str, Any] | None = None
 
     async def forward(self, step: Step, data: bytes) -> None:
         self._forwarded = True
+        if not step.move.binding:
+            await self._forward_early(step, data)
+            return
         route = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
         await self._write(data, route | _receipt_header((step.receipt,) if step.receipt else ()))
+
+    async def _forward_early(self, step: Step, data: bytes) -> None:
+        """The usage waits for the verdict: clients look for it at the end."""
+        chunk, self._early = render.early(data, self._ask), self._early or {}
+        if chunk is None:
+            return
+        if not chunk["choices"]:
+            self._usage = chunk
+            return
+        self._early = chunk
+        how = {"x-firstpass-stream": "optimistic"} | _receipt_header((step.receipt,) if step.receipt else ())
+        await self._write(render.event(chunk), how)
 
     async def keep_alive(self) -> None:
         await self._write(b": waiting\n\n", {})
@@ -116,7 +133,10 @@ class _Stream:
         if isinstance(exchange.ending, Refuse):
             await self.fail(exchange.ending.failure)
             return
-        if not self._forwarded:
+        if self._early is not None:
+            for data in render.verdict(exchange, self._early, self._usage):
+                await self._write(data, {})
+        elif not self._forwarded:
             headers = _headers(exchange)
             for data in render.held_back(exchange):
                 await self._write(data, headers)

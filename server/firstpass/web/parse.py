@@ -28,6 +28,7 @@ from firstpass.web.wire import (
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
 OPEN_FIELDS = ("logit_bias", "metadata")
+FLAGS = ("optimistic", "store")
 """Objects whose keys are the caller's own."""
 
 FIELDS = {
@@ -191,6 +192,8 @@ def _ask(
     options = _options(body.firstpass, caller.headers)
     if body.stream_options is not None and not body.stream:
         raise BadAsk("stream_options needs stream: true", param="stream_options")
+    if options.optimistic and not body.stream:
+        raise BadAsk("firstpass.optimistic needs stream: true", param="firstpass.optimistic")
     asked_logprobs = getattr(body, "logprobs", None)
     return Ask(
         id=f"ex_{secrets.token_hex(12)}",
@@ -203,6 +206,7 @@ def _ask(
         contract=_contract(options.contract, kind, sampling, house),
         ceiling=_ceiling(options.egress, house),
         stream=bool(body.stream),
+        optimistic=bool(options.optimistic),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
         logprobs_required=asked_logprobs is not None and asked_logprobs is not False,
         store=_store(options.store, getattr(body, "store", None)),
@@ -231,7 +235,7 @@ def _options(options: FirstpassOptions, headers: Headers) -> FirstpassOptions:
             raise BadAsk(f"unknown header {header}", param=header, code="unknown_parameter")
         if name in given:
             raise BadAsk(f"the header {header} stands twice", param=header)
-        given[name] = _flag(header, value) if name == "store" else value
+        given[name] = _flag(header, value) if name in FLAGS else value
         if getattr(options, name) not in (None, given[name]):
             raise BadAsk(f"the header {header} and firstpass.{name} differ; give one", param=header)
     try:

@@ -134,6 +134,37 @@ def held_back(exchange: Exchange) -> Iterator[bytes]:
     yield DONE
 
 
+def early(data: bytes, ask: Ask) -> dict[str, Any] | None:
+    """A chunk of a reply that nothing has checked yet; None for the end, which comes after the verdict.
+
+    data: an event of the tier. The checks' logprobs are left out where the caller did not ask for any.
+    """
+    text = b"\n".join(line[5:].strip() for line in data.splitlines() if line.startswith(b"data:"))
+    if text == b"[DONE]":
+        return None
+    chunk: dict[str, Any] = json.loads(text)
+    for choice in chunk["choices"] if not ask.sampling.logprobs else ():
+        choice.pop("logprobs", None)
+    return chunk | {"id": f"chatcmpl-{ask.id}"}
+
+
+def verdict(exchange: Exchange, last: dict[str, Any], usage: dict[str, Any] | None) -> Iterator[bytes]:
+    """The end of an optimistic stream: what became of the text, the usage if wanted, done.
+
+    last: the chunk that was sent last, empty if none was. Its object `firstpass` says `kept`, or `replaced` by what.
+    """
+    step = exchange.answer
+    assert step is not None, "only an answer has a verdict"
+    sent = next(one.reply.text for one in exchange.steps if one.streamed and one.reply)
+    outcome = {"verdict": "kept"} if step.text == sent else {"verdict": "replaced", "text": step.text}
+    base: dict[str, Any] = {"id": f"chatcmpl-{exchange.ask.id}", "object": "chat.completion.chunk", "choices": []}
+    base |= {name: last.get(name) for name in ("created", "model")}
+    yield event(base | {"firstpass": how(exchange) | outcome})
+    if usage is not None:
+        yield event(usage)
+    yield DONE
+
+
 def _delta(delta: dict[str, Any], logprobs: Any, finish_reason: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
 

@@ -47,6 +47,7 @@ class FirstpassOptions(Wire):
     egress: Ceiling | None = None
     session: Annotated[StrictStr, Field(max_length=200)] | None = None
     store: StrictBool | None = None
+    optimistic: StrictBool | None = None
 
 
 class TextPart(Wire):
