@@ -17,6 +17,7 @@ from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings, Busy, FirstpassError
+from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.policy.first import Course, FirstPolicy, Verifier
 from firstpass.policy.rules import Rule
@@ -56,9 +57,10 @@ class Server:
         hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
         self._policy = FirstPolicy(_where(settings.verifier), rules)
-        self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(), time.monotonic)
+        repositories = Repositories(settings.repositories_dir)
+        self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
-        self.house = House(self._models(), self.shelf.pins, settings.policy.egress)
+        self.house = House(self._models(), self.shelf.pins, settings.policy.egress, repositories.names)
         self.metrics = Metrics()
         self.started_unix = time.time()
 

@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from firstpass.cli_contracts import contracts
 from firstpass.cli_eval import evaluate
+from firstpass.cli_index import index
 from firstpass.cli_models import models
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
@@ -46,6 +47,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
 app.add_typer(contracts, name="contracts")
 app.command("eval")(evaluate)
+app.command("index")(index)
 
 
 def main() -> None:
@@ -101,13 +103,14 @@ def ask(
     model: Model = "firstpass",
     egress: Egress = None,
     session: Annotated[str | None, typer.Option(help="A name that ties requests together.")] = None,
+    repository: Annotated[str | None, typer.Option(help="The name of an index made by `firstpass index`.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Length limit of the answer.", min=1)] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
-    body = _body(prompt, model, contract=contract, egress=egress, session=session)
+    body = _body(prompt, model, contract=contract, egress=egress, session=session, repository=repository)
     body |= {"max_tokens": max_tokens} if max_tokens else {}
     response = _post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key)
     if as_json:

@@ -17,6 +17,7 @@ FirstpassError
 │   └── TierTimedOut 504
 ├── Abandoned 499             the caller went away; recorded, never sent
 ├── PullFailed (no status)    a model was not fetched: the hub, the way to it, or bytes that are not the recorded ones
+├── BadIndex 500              a repository's index can not be read or written
 ├── BadLabels (no status)     what an evaluation was given to ask about can not be read
 └── BadSettings (no status)   the configuration; ends the process at start
 """
@@ -146,6 +147,10 @@ class PullFailed(FirstpassError):
 
 class BadSettings(FirstpassError):
     code = "bad_settings"
+
+
+class BadIndex(FirstpassError):
+    code = "bad_index"
 
 
 class BadLabels(FirstpassError):

@@ -55,6 +55,7 @@ class Ask:
     """One request, after the dialect has been taken off.
 
     A chat has `messages`; a completion has one user message, the prompt. `received_unix` is in seconds.
+    repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     """
 
@@ -66,6 +67,7 @@ class Ask:
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     contract: str | None = None
+    repository: str | None = None
     ceiling: Ceiling = "local-only"
     stream: bool = False
     optimistic: bool = False

@@ -183,6 +183,11 @@ class Settings(Section):
     def models_dir(self) -> Path:
         return self.engine.models_dir or self.server.data_dir / "models"
 
+    @property
+    def repositories_dir(self) -> Path:
+        """Of the indexes that `firstpass index` makes."""
+        return self.server.data_dir / "repositories"
+
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises: BadSettings that names the key and where it stands."""

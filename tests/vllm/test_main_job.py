@@ -117,6 +117,50 @@ def test_a_stream_says_what_the_whole_answer_says(sdk: openai.OpenAI) -> None:
     assert counted[-1].choices == [] and counted[-1].usage.completion_tokens > 0
 
 
+def test_an_optimistic_stream_is_the_draft_then_the_verdict_then_the_usage(live: Live, sdk: openai.OpenAI) -> None:
+    chunks = list(
+        sdk.chat.completions.create(
+            model="firstpass",
+            messages=[{"role": "user", "content": SAMPLE}],
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"firstpass": {"contract": "pr-summary", "optimistic": True}},
+        )
+    )
+    *words, verdict, usage = chunks
+    drafted = "".join(chunk.choices[0].delta.content or "" for chunk in words)
+    told = verdict.model_dump()["firstpass"]
+    assert parse_answer(drafted).summary and all(chunk.choices[0].logprobs is None for chunk in words)
+    assert told["verdict"] == ("replaced" if told["route"] == "repaired" else "kept")
+    assert summary(live, SAMPLE).json()["choices"][0]["message"]["content"] == told.get("text", drafted)
+    assert usage.usage.completion_tokens == told["steps"][0]["usage"]["completion_tokens"] > 0
+
+
+def test_an_answer_says_of_which_name_the_model_was_least_sure(live: Live) -> None:
+    how = summary(live, DIFF).json()["firstpass"]
+    (least,) = [finding for finding in how["findings"] if finding["check"] == "logprobs"]
+    assert least["severity"] == "note" and least["subject"] == "createSession" and -20 < least["value"] < 0
+
+
+def test_a_repository_s_history_is_evaluated_on_the_running_server(live: Live, tmp_path: Path) -> None:
+    repository, out = tmp_path / "shop", tmp_path / "run"
+    repository.mkdir()
+    for number in range(3):
+        (repository / "auth.py").write_text(
+            "".join(f"def f{at}(user):\n    go{at}(user)\n" for at in range(number + 1))
+        )
+        for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", f"Add f{number}"]):
+            names = ["-c", "user.name=t", "-c", "user.email=t@t"]
+            subprocess.run(["git", "-C", str(repository), *names, *arguments], check=True)
+    command = [sys.executable, "-m", "firstpass", "eval", str(repository), "--url", live.url, "--out", str(out)]
+    done = subprocess.run([*command, "--require", "errors<=0"], capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((out / "results.json").read_text())
+    assert list(result["arms"]) == ["local", "cascade"] and result["cases"] == 3
+    assert result["arms"]["cascade"]["figures"]["omissions"]["value"] == 0, "code mends what the draft omits"
+    assert result["arms"]["local"]["figures"]["p50_ms"]["value"] > 0
+
+
 def test_plain_completions_work_whole_and_streamed(sdk: openai.OpenAI) -> None:
     asked = {"model": "local", "prompt": "import os\n", "max_tokens": 8, "temperature": 0, "logprobs": 2}
     whole = sdk.completions.create(**asked)

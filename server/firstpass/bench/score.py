@@ -6,11 +6,9 @@ All or nothing: an answer passes if it has every required call and TODO and noth
 from dataclasses import dataclass
 
 from firstpass.bench.cases import Case
-from firstpass.contract.form import Form, Holds
+from firstpass.contract.form import Form, Holds, prose_of
 from firstpass.contract.references import references, unknown
 from firstpass.evidence import normalised
-
-_PROSE: frozenset[Holds] = frozenset(("sentence", "items", "places", "text"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def score_of(case: Case, text: str, form: Form) -> Score:
     for section in form.sections:
         held.setdefault(section.holds, []).extend(answer[section.name])
     calls, todos = set(held.get("calls", ())), set(map(normalised, held.get("todos", ())))
-    prose = "\n".join(item for kind, items in held.items() if kind in _PROSE for item in items)
+    prose = prose_of(form, answer)
     required = case.required if "calls" in held else frozenset()
     expected = case.todos if "todos" in held else frozenset()
     shown = normalised(case.diff)

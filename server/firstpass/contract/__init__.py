@@ -1,12 +1,13 @@
 """Versioned prompt contracts: what a tier is told, and what its reply is held to. Knows no tier and no network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from firstpass.contract.base import Contract
 from firstpass.contract.files import SHIPPED, Files, load_folder
 from firstpass.contract.prompted import PromptedContract
 from firstpass.errors import BadSettings, NotFound
+from firstpass.evidence.repository import RepositoryIndex
 
 __all__ = ["Contract", "Files", "PromptedContract", "Shelf", "shipped"]
 
@@ -33,9 +34,9 @@ class Shelf:
         newest = {one.name: one.pinned for one in sorted(self.files.values(), key=lambda one: one.version)}
         return {**newest, **{pinned: pinned for pinned in self.files}}
 
-    def contracts(self) -> dict[str, Contract]:
-        """By pinned name."""
-        return {pinned: PromptedContract(files) for pinned, files in self.files.items()}
+    def contracts(self, repository: Callable[[str], RepositoryIndex]) -> dict[str, Contract]:
+        """By pinned name. repository: the index of that name."""
+        return {pinned: PromptedContract(files, repository) for pinned, files in self.files.items()}
 
     def find(self, wanted: str) -> Files:
         """Raises: NotFound, with those that there are."""

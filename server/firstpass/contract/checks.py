@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from firstpass.contract.form import Answer, Form, Holds, place_of
+from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of, prose_of
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.references import names_in, references, unknown
 from firstpass.evidence import Evidence, normalised
@@ -84,10 +84,15 @@ def calls(case: Case) -> Iterator[Finding]:
 
 
 def prose(case: Case) -> Iterator[Finding]:
-    """References in the free text occur in the diff."""
-    for section, items in case.holding("sentence", "items", "places", "text"):
-        for reference in unknown("\n".join(items), case.evidence.identifiers):
-            yield _hallucinated(section, reference, reference)
+    """References in the free text occur in the diff, or in its repository where there is an index of one."""
+    evidence = case.evidence
+    for section, items in case.holding(*PROSE):
+        for reference in unknown("\n".join(items), evidence.identifiers):
+            if evidence.names.issuperset(names_in(reference)):
+                message = f"{section} names {_short(reference)}, which is in the repository but not in the diff"
+                yield Finding("elsewhere", "note", message, section, reference)
+            else:
+                yield _hallucinated(section, reference, reference)
 
 
 def todos(case: Case) -> Iterator[Finding]:
@@ -146,8 +151,7 @@ def logprobs(case: Case) -> Iterator[Finding]:
         yield Finding("logprobs", "note", "no logprobs came with this answer")
         return
     named = {name for _, items in case.holding("calls") for name in items}
-    for _, items in case.holding("sentence", "items", "places", "text"):
-        named.update(name for reference in references("\n".join(items)) for name in names_in(reference))
+    named.update(name for reference in references(prose_of(case.form, case.answer)) for name in names_in(reference))
     if (least := least_sure(case.reply.logprobs, named)) is None:
         return
     name, nats = least

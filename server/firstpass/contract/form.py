@@ -9,6 +9,9 @@ Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
 """What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with
 `path:line:`, or lines of running text."""
 
+PROSE: tuple[Holds, ...] = ("sentence", "items", "places", "text")
+"""What is written freely, and so may name anything."""
+
 FormName = Literal["headed", "message", "free"]
 
 Parts = Mapping[str, Sequence[str]]
@@ -133,6 +136,11 @@ def form_of(name: FormName, sections: Sequence[Section]) -> Form:
             return Message()
         case "free":
             return Free()
+
+
+def prose_of(form: Form, answer: Answer) -> str:
+    """All that is written freely, an item a line."""
+    return "\n".join(item for section in form.sections if section.holds in PROSE for item in answer[section.name])
 
 
 def place_of(item: str) -> tuple[str, int] | None:

@@ -38,7 +38,7 @@ def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False)
 
 
 def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) -> Iterable[str]:
-    names = evidence.identifiers
+    names = evidence.names
     match section.holds:
         case "calls":
             return [*evidence.calls, *_others(items, evidence)]

@@ -8,19 +8,27 @@ from hashlib import sha256
 from firstpass.contract.checks import CHECKS, Case
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.files import Files, asked_fields, filled
+from firstpass.contract.form import Answer, prose_of
 from firstpass.contract.mend import mended
-from firstpass.contract.references import names_in
+from firstpass.contract.references import names_in, unknown
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
-from firstpass.errors import BadAsk
+from firstpass.errors import BadAsk, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.candidates import openings, todo_lines
+from firstpass.evidence.repository import RepositoryIndex
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling
 
 VERDICT_TOKENS = 512
+MOST_DEFINITIONS = 8
 MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
 """Of the diff, in a verifier's evidence."""
 
 _NOTHING = Evidence()
+
+
+def no_repository(name: str) -> RepositoryIndex:
+    """Of a contract that no server holds. Raises: NotFound."""
+    raise NotFound(f"there is no index of a repository {name!r}", part="contract", param="firstpass.repository")
 
 
 class PromptedContract:
@@ -30,8 +38,10 @@ class PromptedContract:
     past what the checks know.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, repository: Callable[[str], RepositoryIndex] = no_repository) -> None:
+        """repository: the index of that name. Raises: NotFound."""
         self.files = files
+        self._repository = repository
 
     @property
     def pinned(self) -> str:
@@ -44,8 +54,9 @@ class PromptedContract:
             return replace(ask, sampling=self._sampling(ask.sampling))
         diff = self._diff(ask)
         if (question := self._question(exchange, move)) is not None:
-            evidence = _evidence_text(self._evidence(ask), read_diff(diff))
-            messages = Message("system", self.files.verify), Message("user", question.text(evidence))
+            evidence = self._evidence(ask)
+            told = "\n".join([_evidence_text(evidence, read_diff(diff)), *self._definitions(ask, evidence)])
+            messages = Message("system", self.files.verify), Message("user", question.text(told))
             return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
         parsed = read_diff(diff)
         fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
@@ -61,7 +72,8 @@ class PromptedContract:
         if not self.files.spec.mend:
             return None
         form, cut = self.files.form, reply.finish_reason == "length"
-        return form.render(mended(form, form.read(reply.text), self._evidence(exchange.ask), cut=cut))
+        answer = form.read(reply.text)
+        return form.render(mended(form, answer, self._evidence_for(exchange.ask, answer), cut=cut))
 
     def foresee(self, ask: Ask) -> None:
         with suppress(BadAsk):
@@ -69,8 +81,10 @@ class PromptedContract:
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """Raises: BadAsk as `prepare` does."""
-        evidence, form = self._evidence(ask), self.files.form
-        case = Case(form, form.read(reply.text), reply, evidence, self.files.schema, self.files.spec.logprob_floor)
+        form = self.files.form
+        answer = form.read(reply.text)
+        evidence = self._evidence_for(ask, answer)
+        case = Case(form, answer, reply, evidence, self.files.schema, self.files.spec.logprob_floor)
         found = (finding for name in self.files.spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
@@ -86,6 +100,22 @@ class PromptedContract:
 
     def _evidence(self, ask: Ask) -> Evidence:
         return _NOTHING if self.files.prompt is None else gather(self._diff(ask))
+
+    def _evidence_for(self, ask: Ask, answer: Answer) -> Evidence:
+        """The diff's, and which of the answer's other names the repository has."""
+        evidence = self._evidence(ask)
+        if ask.repository is None:
+            return evidence
+        strange = unknown(prose_of(self.files.form, answer), evidence.identifiers)
+        names = {name for reference in strange for name in names_in(reference)} - evidence.identifiers
+        return replace(evidence, elsewhere=self._repository(ask.repository).known(names)) if names else evidence
+
+    def _definitions(self, ask: Ask, evidence: Evidence) -> list[str]:
+        """What a verifier may have to know of the names that the diff newly calls."""
+        if ask.repository is None:
+            return []
+        places = self._repository(ask.repository).defined(evidence.calls, MOST_DEFINITIONS)
+        return ["Definitions in the repository:", *(str(place) for place in places or ("none",))]
 
     def _diff(self, ask: Ask) -> str:
         if [message.role for message in ask.messages] != ["user"]:

@@ -43,6 +43,7 @@ class Evidence:
     identifiers: every name in the diff, the valid references of an answer.
     notes: what was not read, one sentence each.
     shown_lines: (path, 1-based number) of the new files' lines that the diff has.
+    elsewhere: names that an answer may use although only the diff's repository has them.
     """
 
     calls: tuple[str, ...] = ()
@@ -54,6 +55,12 @@ class Evidence:
     languages: tuple[LanguageName, ...] = ()
     notes: tuple[str, ...] = ()
     shown_lines: frozenset[tuple[str, int]] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that prose may use."""
+        return self.identifiers | self.elsewhere if self.elsewhere else self.identifiers
 
     def shows(self, path: str, line: int) -> bool:
         """Whether the diff has that line of the new file, changed or as context."""

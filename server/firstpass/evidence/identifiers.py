@@ -5,12 +5,19 @@ from collections.abc import Iterable, Iterator
 
 from firstpass.evidence.diff import FileDiff
 
+LONGEST_NAME = 100
+
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*|[$]+[\w$]*")
 
 
 def identifiers(files: Iterable[FileDiff]) -> frozenset[str]:
     """The identifier tokens of every line, hunk heading and path, words of comments and strings included."""
     return frozenset(name for file in files for text in _texts(file) for name in _IDENTIFIER.findall(text))
+
+
+def names_in_text(text: str) -> frozenset[str]:
+    """The identifier tokens of a text, each at most LONGEST_NAME characters."""
+    return frozenset(name for name in _IDENTIFIER.findall(text) if len(name) <= LONGEST_NAME)
 
 
 def names_in_paths(files: Iterable[FileDiff]) -> frozenset[str]:

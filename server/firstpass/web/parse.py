@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -28,8 +28,10 @@ from firstpass.web.wire import (
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
 OPEN_FIELDS = ("logit_bias", "metadata")
-FLAGS = ("optimistic", "store")
 """Objects whose keys are the caller's own."""
+
+FLAGS = ("optimistic", "store")
+"""Options that are true or false, also in a header."""
 
 FIELDS = {
     name
@@ -48,12 +50,13 @@ class House:
     """What this server offers and allows: the names that parse may accept.
 
     models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
-    ceiling: the server's own, which a request can only make stricter.
+    ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
     """
 
     models: Mapping[str, Target]
     contracts: Mapping[str, str]
     ceiling: Ceiling
+    repositories: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,7 @@ def _ask(
         messages=messages,
         sampling=sampling,
         contract=_contract(options.contract, kind, sampling, house),
+        repository=_repository(options, house),
         ceiling=_ceiling(options.egress, house),
         stream=bool(body.stream),
         optimistic=bool(options.optimistic),
@@ -272,6 +276,18 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
     if sampling.response_format is not None:
         raise BadAsk("a contract decides the form of its answer", param="response_format")
     return house.contracts[name]
+
+
+def _repository(options: FirstpassOptions, house: House) -> str | None:
+    name = options.repository
+    if name is None:
+        return None
+    if options.contract is None:
+        raise BadAsk("firstpass.repository needs a contract, whose checks look names up", param="firstpass.repository")
+    if name not in (there := house.repositories()):
+        message = f"there is no index of a repository {name!r}; there are {', '.join(there) or 'none'}"
+        raise BadAsk(message, param="firstpass.repository", code="repository_not_found")
+    return name
 
 
 def _ceiling(asked: Ceiling | None, house: House) -> Ceiling:

@@ -48,6 +48,7 @@ class FirstpassOptions(Wire):
     session: Annotated[StrictStr, Field(max_length=200)] | None = None
     store: StrictBool | None = None
     optimistic: StrictBool | None = None
+    repository: Annotated[StrictStr, Field(max_length=100)] | None = None
 
 
 class TextPart(Wire):
