@@ -45,7 +45,7 @@ def front(tmp_path: Path) -> Front:
     @contextmanager
     def start(answer: Answerer, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
         with serving(openai_app(answer)) as engine_url:
-            engine = {"kind": "external", "url": f"{engine_url}/v1"}
+            engine = {"kind": "external", "url": f"{engine_url}/v1"} | sections.pop("engine", {})
             server = {"data_dir": tmp_path / "data"} | sections.pop("server", {})
             settings = Settings.model_validate({"engine": engine, "server": server} | sections)
             with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:

@@ -21,7 +21,7 @@ from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.policy.first import Course, FirstPolicy, Verifier
 from firstpass.policy.rules import Rule
-from firstpass.settings import Settings, VerifierSettings
+from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
 from firstpass.store.keys import key_id, load_pepper, matches
 from firstpass.store.sqlite import SqliteStore
@@ -56,7 +56,7 @@ class Server:
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
-        self._policy = FirstPolicy(_where(settings.verifier), rules)
+        self._policy = FirstPolicy(_where(settings.verifier), rules, redrafts=_constrains(settings.engine))
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
@@ -192,6 +192,13 @@ def _where(verifier: VerifierSettings | None) -> Verifier:
     if verifier is None:
         return "none"
     return "hosted" if verifier.hosted else "local"
+
+
+def _constrains(engine: EngineSettings) -> bool:
+    """Whether the draft engine can be held to a pattern."""
+    if engine.structured_outputs is not None:
+        return engine.structured_outputs
+    return engine.kind == "vllm" or (engine.kind == "auto" and find_spec("vllm") is not None)
 
 
 def build_engine(settings: Settings) -> Engine:

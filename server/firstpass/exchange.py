@@ -57,6 +57,8 @@ class Ask:
     A chat has `messages`; a completion has one user message, the prompt. `received_unix` is in seconds.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
+    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
+    what a contract prepares has these two.
     """
 
     id: str
@@ -78,6 +80,8 @@ class Ask:
     key: str | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None
+    continues: bool = False
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ class Consult:
     """
 
     tier: TierName
-    purpose: Literal["answer", "draft", "verify"]
+    purpose: Literal["answer", "draft", "redraft", "verify"]
     binding: bool = False
     rule: str | None = None
     early: bool = False

@@ -81,6 +81,9 @@ class EngineSettings(Section):
     )
     start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
     reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
+    structured_outputs: bool | None = Field(
+        None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
+    )
     extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")
 
     @model_validator(mode="after")

@@ -49,6 +49,33 @@ def test_a_failing_draft_under_a_stricter_ceiling_is_answered_unverified(ceiling
     assert next_move("hosted", *FAILING, ceiling=ceiling) == Answer(1, "unverified")
 
 
+STRAY = (Finding("hallucinated", "fail", "Summary names launchRocket", "Summary", "launchRocket"),)
+STRAYING = (Step(DRAFT, GOOD, findings=STRAY), Step(Mend(0), edited="mended", findings=STRAY))
+REDRAFT = Consult("draft", "redraft")
+
+
+@pytest.mark.parametrize("verifier", ["none", "local"])
+def test_a_sentence_that_names_what_is_not_there_is_written_again_before_a_verifier_is_asked(
+    verifier: Verifier,
+) -> None:
+    def after(*steps: Step) -> object:
+        return FirstPolicy(verifier, redrafts=True).next(Exchange(ASK, (*STRAYING, *steps)))
+
+    assert after() == REDRAFT and after(Step(REDRAFT, GOOD, edited="new")) == Answer(2, "repaired")
+    left = VERIFY if verifier == "local" else Answer(1, "unverified")
+    assert after(Step(REDRAFT, failure=DOWN)) == left
+    assert after(Step(REDRAFT, GOOD, findings=STRAY * 2)) == left
+
+
+def test_what_is_wrong_beside_a_sentence_is_not_written_again() -> None:
+    policy = FirstPolicy("local", redrafts=True)
+    assert policy.next(Exchange(ASK, FAILING)) == VERIFY
+    both = replace(STRAYING[1], findings=STRAY + BAD)
+    assert policy.next(Exchange(ASK, (STRAYING[0], both))) == VERIFY
+    assert policy.next(Exchange(ASK, (STRAYING[0], Step(Mend(0))))) == VERIFY, "code had nothing to say"
+    assert FirstPolicy("local").next(Exchange(ASK, STRAYING)) == VERIFY, "the engine can not be held to a pattern"
+
+
 def test_a_second_engine_on_this_machine_verifies_under_local_only() -> None:
     assert next_move("local", *FAILING) == VERIFY
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -233,6 +234,28 @@ def test_a_real_model_behind_the_same_api_is_asked_for_a_verdict_over_http(live:
     assert how["steps"][2]["model"] == "firstpass-draft-10m" and how["steps"][2]["usage"]["completion_tokens"] > 0
     judged = how["steps"][2]
     assert how["route"] == ("unverified" if judged["failure"] or judged["failed_checks"] else "verified")
+
+
+def test_a_straying_sentence_is_written_again_by_the_real_model_under_a_pattern(live: Live, front: Front) -> None:
+    """The draft is scripted, since the model's own rarely strays; what is asked because of that goes to its engine."""
+    words = [word for process in live.tree() for word in process.cmdline()]
+    socket = words[words.index("--uds") + 1]
+
+    def drafts(body: dict[str, Any]) -> str:
+        if "structured_outputs" not in body:
+            return STRAYS
+        with httpx.Client(transport=httpx.HTTPTransport(uds=socket), timeout=60) as engine:
+            response = engine.post("http://engine/v1/chat/completions", json=body | {"model": "firstpass-draft-10m"})
+        assert response.is_success, response.text
+        return str(response.json()["choices"][0]["message"]["content"])
+
+    with front(drafts, engine={"structured_outputs": True}) as client:
+        body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
+        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()
+    text = answer["choices"][0]["message"]["content"]
+    print(text)
+    assert answer["firstpass"]["route"] == "repaired" and "launchRocket" not in text
+    assert parse_answer(text).summary.endswith(".") and parse_answer(text).calls == ("createSession",)
 
 
 def test_many_at_once_are_all_answered(live: Live) -> None:

@@ -1,6 +1,7 @@
 """The whole front over real HTTP, before a scripted engine: dialect, limits, errors, the cascade and its record."""
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -87,6 +88,37 @@ def test_a_verdict_that_comes_too_late_is_a_reject(front: Front) -> None:
         with front(says(STRAYS), verifier=verifier) as client:
             how = client.post("/v1/chat/completions", json=SUMMARY).json()["firstpass"]
     assert how["route"] == "unverified" and "did not answer in time" in how["steps"][2]["failure"]
+
+
+def rewrites(body: dict[str, Any]) -> str:
+    """A draft that strays; asked to go on with a sentence under a pattern, one that does not."""
+    if "structured_outputs" not in body:
+        return STRAYS
+    assert body["messages"][-1] == {"role": "assistant", "content": "Summary:"} and body["continue_final_message"]
+    sentence = " Create a session at login."
+    assert re.fullmatch(body["structured_outputs"]["regex"], sentence)
+    return sentence
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_engine_that_can_be_held_to_a_pattern_writes_a_straying_sentence_again(front: Front, stream: bool) -> None:
+    with front(rewrites, engine={"structured_outputs": True}) as client:
+        response = client.post("/v1/chat/completions", json=SUMMARY | {"stream": stream})
+        told = client.post("/v1/explain", json=SUMMARY).json()["steps"]
+    assert response.headers["x-firstpass-route"] == "repaired" and "Create a session at login." in response.text
+    assert "launchRocket" not in response.text and "written again" in told[3]
+
+
+def test_an_engine_that_can_not_be_held_to_a_pattern_leaves_the_draft_as_it_was(front: Front) -> None:
+    def refuses(body: dict[str, Any]) -> str:
+        if "structured_outputs" in body:
+            raise ValueError("no structured outputs here")
+        return STRAYS
+
+    with front(refuses, engine={"structured_outputs": True}) as client:
+        how = client.post("/v1/chat/completions", json=SUMMARY).json()["firstpass"]
+    assert how["route"] == "unverified" and [step["purpose"] for step in how["steps"]] == ["draft", "mend", "redraft"]
+    assert how["steps"][2]["failure"]
 
 
 def test_the_strong_route_is_refused_under_local_only(front: Front) -> None:

@@ -52,6 +52,10 @@ class Form(Protocol):
         """Every section is in the answer's parts; what is missing or empty has no items."""
         ...
 
+    def around(self, parts: Parts, section: str) -> tuple[str, str]:
+        """The written form up to where the section's items begin, and from where they end."""
+        ...
+
 
 class Headed:
     """`Name: sentence`, or `Name:` and one `- item` a line, `- none` where there is none.
@@ -80,6 +84,13 @@ class Headed:
                 lines.append(line)
         parts = {section.name: _items(section, found.get(section.name, [])) for section in self.sections}
         return Answer(parts, tuple(section.name for section in self.sections if section.name not in found))
+
+    def around(self, parts: Parts, section: str) -> tuple[str, str]:
+        written = [_written(one, parts[one.name]) for one in self.sections]
+        place = [one.name for one in self.sections].index(section)
+        before = [line for lines in written[:place] for line in lines]
+        after = [line for lines in written[place + 1 :] for line in lines]
+        return "\n".join([*before, f"{section}:"]), "".join(f"\n{line}" for line in after)
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
@@ -114,6 +125,10 @@ class Message:
         parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
         return Answer(parts, () if subject else ("Subject",))
 
+    def around(self, parts: Parts, section: str) -> tuple[str, str]:
+        subject, body = one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"])
+        return ("", f"\n\n{body}" if body else "") if section == "Subject" else (f"{subject}\n\n", "")
+
 
 class Free:
     """Any text."""
@@ -125,6 +140,9 @@ class Free:
 
     def read(self, text: str) -> Answer:
         return Answer({"Text": tuple(text.splitlines())})
+
+    def around(self, parts: Parts, section: str) -> tuple[str, str]:
+        return "", ""
 
 
 def form_of(name: FormName, sections: Sequence[Section]) -> Form:

@@ -8,15 +8,16 @@ from hashlib import sha256
 from firstpass.contract.checks import CHECKS, Case
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.files import Files, asked_fields, filled
-from firstpass.contract.form import Answer, prose_of
+from firstpass.contract.form import Answer, one_line, prose_of
 from firstpass.contract.mend import mended
+from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
 from firstpass.errors import BadAsk, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.candidates import openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step
 
 VERDICT_TOKENS = 512
 MOST_DEFINITIONS = 8
@@ -53,18 +54,19 @@ class PromptedContract:
         if self.files.prompt is None:
             return replace(ask, sampling=self._sampling(ask.sampling))
         diff = self._diff(ask)
+        if (slot := self._slot(exchange, move)) is not None:
+            return self._rewriting(ask, slot)
         if (question := self._question(exchange, move)) is not None:
             evidence = self._evidence(ask)
             told = "\n".join([_evidence_text(evidence, read_diff(diff)), *self._definitions(ask, evidence)])
             messages = Message("system", self.files.verify), Message("user", question.text(told))
             return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
-        parsed = read_diff(diff)
-        fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
-        message = Message("user", filled(self.files.prompt, fields))
-        return replace(ask, messages=(message,), sampling=self._sampling(ask.sampling))
+        return replace(ask, messages=(self._prompt(diff),), sampling=self._sampling(ask.sampling))
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
+        if (slot := self._slot(exchange, move)) is not None:
+            return slot.filled(one_line(reply.text))
         question = self._question(exchange, move)
         return reply.text if question is None else edited(question.draft, read_verdict(reply.text, question.nonce))
 
@@ -87,6 +89,35 @@ class PromptedContract:
         case = Case(form, answer, reply, evidence, self.files.schema, self.files.spec.logprob_floor)
         found = (finding for name in self.files.spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
+
+    def _prompt(self, diff: str) -> Message:
+        assert self.files.prompt is not None, "a contract that reads a diff has a prompt"
+        parsed = read_diff(diff)
+        fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
+        return Message("user", filled(self.files.prompt, fields))
+
+    def _rewriting(self, ask: Ask, slot: "_Slot") -> Ask:
+        """The same question again, with the answer begun, and only names that there are to go on with."""
+        evidence = self._evidence(ask)
+        pattern = sentence_pattern([*evidence.calls, *sorted(evidence.identifiers)])
+        begun = (Message("assistant", slot.before),) if slot.before else ()
+        sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
+        return replace(
+            ask,
+            messages=(self._prompt(self._diff(ask)), *begun),
+            sampling=sampling,
+            continues=bool(begun),
+            pattern=f" {pattern}" if slot.before.endswith(":") else pattern,
+        )
+
+    def _slot(self, exchange: Exchange, move: Consult) -> "_Slot | None":
+        """The first section of the newest draft that names what is not there, or says nothing."""
+        drafted = _newest(exchange)
+        if move.purpose != "redraft" or drafted is None:
+            return None
+        form = self.files.form
+        section = next(finding.section for finding in drafted.failed if finding.section)
+        return _Slot(*form.around(form.read(drafted.text or "").parts, section))
 
     def _sampling(self, asked: Sampling) -> Sampling:
         """What the caller set, else the contract's own; logprobs always, for the record."""
@@ -126,7 +157,7 @@ class PromptedContract:
 
     def _question(self, exchange: Exchange, move: Consult) -> "_Question | None":
         """About the newest draft; None where the move does not verify, or nothing was drafted."""
-        drafted = next((step for step in reversed(exchange.steps) if step.text is not None), None)
+        drafted = _newest(exchange)
         if move.purpose != "verify" or drafted is None or self.files.prompt is None:
             return None
         diff = self._diff(exchange.ask)
@@ -134,6 +165,22 @@ class PromptedContract:
         faults = "\n".join(f"- {finding.message}" for finding in drafted.failed) or "- none"
         nonce = sha256("\0".join((exchange.ask.id, diff, draft, faults)).encode("utf-8", "replace")).hexdigest()[:12]
         return _Question(nonce, draft, faults)
+
+
+def _newest(exchange: Exchange) -> Step | None:
+    """The last step that proposes an answer."""
+    return next((step for step in reversed(exchange.steps) if step.text is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where a sentence of an answer stands: what comes before it and after it."""
+
+    before: str
+    after: str
+
+    def filled(self, sentence: str) -> str:
+        return f"{self.before}{' ' if self.before.endswith(':') else ''}{sentence}{self.after}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,10 @@ Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
 
 
-_ROUTES: dict[str, Route] = {"mend": "repaired", "verify": "verified", "answer": "strong"}
+_REWRITTEN = frozenset(("format", "hallucinated"))
+"""What is wrong with a sentence that is empty, or names what is not there."""
+
+_ROUTES: dict[str, Route] = {"mend": "repaired", "redraft": "repaired", "verify": "verified", "answer": "strong"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,14 @@ class Course:
 
 
 class FirstPolicy:
-    """rules: which requests go to one model alone, where the caller leaves the choice to the cascade."""
+    """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
-    def __init__(self, verifier: Verifier, rules: Sequence[Rule] = ()) -> None:
+    redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
+    """
+
+    def __init__(self, verifier: Verifier, rules: Sequence[Rule] = (), *, redrafts: bool = False) -> None:
         self._verifier = verifier
+        self._redrafts = redrafts
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -63,10 +70,12 @@ class FirstPolicy:
             )
             return Course(target, rule, ("the draft model answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
+        rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
         steps = (
             f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
+            *(rewritten if self._redrafts else ()),
             f"what still fails is {left}",
         )
         return Course(target, rule, steps)
@@ -124,12 +133,23 @@ class FirstPolicy:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
                 return Answer(1, "repaired")
-            case (_, Step(move=Mend())) if self._barrier(exchange.ask) is None:
+            case (_, Step(move=Mend()) as mended) if self._redrafts and _may_be_rewritten(mended):
+                return Consult("draft", "redraft")
+            case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
+                return Answer(2, "repaired")
+            case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if self._barrier(exchange.ask) is None:
                 return Consult("verifier", "verify")
             case (draft,) if self._may_escalate(exchange.ask, draft):
                 return Consult("verifier", "answer")
             case _:
                 return _best(exchange)
+
+
+def _may_be_rewritten(step: Step) -> bool:
+    """Whether there is an answer, and all that is wrong with it is what a sentence says."""
+    return step.text is not None and all(
+        finding.check in _REWRITTEN and finding.section is not None for finding in step.failed
+    )
 
 
 def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = None) -> Move:

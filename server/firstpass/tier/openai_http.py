@@ -62,7 +62,10 @@ class OpenAITier:
             raise TierFailed(message, part=self._part, retry_after_seconds=1) from error
 
     def _body(self, ask: Ask, model: str, *, stream: bool) -> bytes:
-        """The wire request. A streamed one always asks for usage, since the record needs it."""
+        """The wire request. A streamed one always asks for usage, since the record needs it.
+
+        How a reply continues or matches a pattern only vLLM lets a caller say.
+        """
         body = {name: value for name, value in asdict(ask.sampling).items() if value is not None}
         if not self._door.gives_logprobs:
             if ask.logprobs_required:
@@ -73,6 +76,10 @@ class OpenAITier:
             body["messages"] = [asdict(message) for message in ask.messages]
         else:
             body["prompt"] = ask.messages[0].content
+        if ask.continues:
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        if ask.pattern is not None:
+            body["structured_outputs"] = {"regex": ask.pattern}
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return json.dumps(body).encode()
