@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstpass.contract import PromptedContract, shipped
+from firstpass.contract.form import Headed, Section
 from firstpass.contract.redraft import sentence_pattern
 from firstpass.contract.references import unknown
 from firstpass.exchange import Ask, Consult, Exchange, Mend, Message, Reply, Sampling, Step
@@ -31,16 +32,15 @@ def failed(text: str, contract: PromptedContract = SUMMARY) -> Exchange:
 
 def test_the_answer_is_begun_and_goes_on_in_names_of_the_diff_alone() -> None:
     asked = SUMMARY.prepare(failed(STRAYS), REDRAFT)
-    question, begun = asked.messages
-    assert question.role == "user" and "createSession(user)" in question.content
-    assert (begun.role, begun.content) == ("assistant", "Summary:") and asked.continues
+    (question,) = asked.messages
+    assert question.role == "user" and "createSession(user)" in question.content and not asked.continues
     assert asked.sampling.stop is None, "where the sentence ends the pattern says"
-    assert asked.pattern is not None and re.fullmatch(asked.pattern, " Create a session with createSession().")
-    assert not re.fullmatch(asked.pattern, " Create a session with launchRocket().")
+    assert asked.pattern is not None and re.fullmatch(asked.pattern, "Summary: Create a session with createSession().")
+    assert not re.fullmatch(asked.pattern, "Summary: Create a session with launchRocket().")
 
 
 def test_the_new_sentence_takes_the_old_one_s_place() -> None:
-    reply = Reply(" Create a session at login.", "m", "stop", None, 0.1)
+    reply = Reply("Summary: Create a session at login.", "m", "stop", None, 0.1)
     assert SUMMARY.read(failed(STRAYS), REDRAFT, reply) == NAMES
 
 
@@ -50,8 +50,17 @@ def test_a_commit_message_s_subject_and_body_are_written_again_each_in_its_place
     assert COMMIT.prepare(subject, REDRAFT).continues is False, "a message begins with its subject"
     assert COMMIT.read(subject, REDRAFT, reply) == "Open a session.\n\nSo that check\nis called."
     body = failed("Call check\n\nSo that launchRocket\nis called.", COMMIT)
-    assert COMMIT.prepare(body, REDRAFT).messages[-1].content == "Call check\n\n"
-    assert COMMIT.read(body, REDRAFT, reply) == "Call check\n\nOpen a session."
+    asked = COMMIT.prepare(body, REDRAFT)
+    assert (asked.messages[-1].role, asked.messages[-1].content) == ("assistant", "Call check") and asked.continues
+    assert asked.pattern is not None and re.fullmatch(asked.pattern, "\n\nOpen a session.")
+    assert COMMIT.read(body, REDRAFT, replace(reply, text="\n\nOpen a session.")) == "Call check\n\nOpen a session."
+
+
+def test_a_section_after_others_is_written_again_after_them() -> None:
+    form = Headed([Section("Calls", "calls"), Section("Note", "sentence"), Section("Todo", "items")])
+    slot = form.around({"Calls": ("f",), "Note": ("old",), "Todo": ()}, "Note")
+    assert (slot.before, slot.lead, slot.after) == ("Calls:\n- f()", "\nNote: ", "\nTodo:\n- none")
+    assert slot.filled("\nNote: New.") == "Calls:\n- f()\nNote: New.\nTodo:\n- none"
 
 
 @pytest.mark.parametrize(

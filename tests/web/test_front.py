@@ -94,8 +94,8 @@ def rewrites(body: dict[str, Any]) -> str:
     """A draft that strays; asked to go on with a sentence under a pattern, one that does not."""
     if "structured_outputs" not in body:
         return STRAYS
-    assert body["messages"][-1] == {"role": "assistant", "content": "Summary:"} and body["continue_final_message"]
-    sentence = " Create a session at login."
+    assert body["messages"][-1]["role"] == "user" and "continue_final_message" not in body
+    sentence = "Summary: Create a session at login."
     assert re.fullmatch(body["structured_outputs"]["regex"], sentence)
     return sentence
 

@@ -40,6 +40,23 @@ class Answer:
         return tuple(self.parts[section])
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place for one item: what comes before it, the lead that opens it, and what comes after it.
+
+    The lead is apart because a model has to write it itself: cut off from what follows, its last token may be another
+    than in the texts that the model learned from.
+    """
+
+    before: str
+    lead: str
+    after: str
+
+    def filled(self, written: str) -> str:
+        """written: the lead and the item."""
+        return f"{self.before}{written}{self.after}"
+
+
 class Form(Protocol):
     @property
     def sections(self) -> tuple[Section, ...]: ...
@@ -52,8 +69,8 @@ class Form(Protocol):
         """Every section is in the answer's parts; what is missing or empty has no items."""
         ...
 
-    def around(self, parts: Parts, section: str) -> tuple[str, str]:
-        """The written form up to where the section's items begin, and from where they end."""
+    def around(self, parts: Parts, section: str) -> Slot:
+        """Where the section's one item stands in the written form."""
         ...
 
 
@@ -85,12 +102,12 @@ class Headed:
         parts = {section.name: _items(section, found.get(section.name, [])) for section in self.sections}
         return Answer(parts, tuple(section.name for section in self.sections if section.name not in found))
 
-    def around(self, parts: Parts, section: str) -> tuple[str, str]:
+    def around(self, parts: Parts, section: str) -> Slot:
         written = [_written(one, parts[one.name]) for one in self.sections]
         place = [one.name for one in self.sections].index(section)
-        before = [line for lines in written[:place] for line in lines]
-        after = [line for lines in written[place + 1 :] for line in lines]
-        return "\n".join([*before, f"{section}:"]), "".join(f"\n{line}" for line in after)
+        before = "\n".join(line for lines in written[:place] for line in lines)
+        after = "".join(f"\n{line}" for lines in written[place + 1 :] for line in lines)
+        return Slot(before, "\n" * bool(before) + f"{section}: ", after)
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
@@ -125,9 +142,9 @@ class Message:
         parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
         return Answer(parts, () if subject else ("Subject",))
 
-    def around(self, parts: Parts, section: str) -> tuple[str, str]:
+    def around(self, parts: Parts, section: str) -> Slot:
         subject, body = one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"])
-        return ("", f"\n\n{body}" if body else "") if section == "Subject" else (f"{subject}\n\n", "")
+        return Slot("", "", f"\n\n{body}" if body else "") if section == "Subject" else Slot(subject, "\n\n", "")
 
 
 class Free:
@@ -141,8 +158,8 @@ class Free:
     def read(self, text: str) -> Answer:
         return Answer({"Text": tuple(text.splitlines())})
 
-    def around(self, parts: Parts, section: str) -> tuple[str, str]:
-        return "", ""
+    def around(self, parts: Parts, section: str) -> Slot:
+        return Slot("", "", "")
 
 
 def form_of(name: FormName, sections: Sequence[Section]) -> Form:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from firstpass.contract.checks import CHECKS, Case
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.files import Files, asked_fields, filled
-from firstpass.contract.form import Answer, one_line, prose_of
+from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.mend import mended
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
@@ -66,7 +66,7 @@ class PromptedContract:
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
         if (slot := self._slot(exchange, move)) is not None:
-            return slot.filled(one_line(reply.text))
+            return slot.filled(reply.text.rstrip())
         question = self._question(exchange, move)
         return reply.text if question is None else edited(question.draft, read_verdict(reply.text, question.nonce))
 
@@ -96,10 +96,11 @@ class PromptedContract:
         fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
         return Message("user", filled(self.files.prompt, fields))
 
-    def _rewriting(self, ask: Ask, slot: "_Slot") -> Ask:
+    def _rewriting(self, ask: Ask, slot: Slot) -> Ask:
         """The same question again, with the answer begun, and only names that there are to go on with."""
         evidence = self._evidence(ask)
-        pattern = sentence_pattern([*evidence.calls, *sorted(evidence.identifiers)])
+        names = [*evidence.calls, *sorted(evidence.identifiers)]
+        pattern = slot.lead + sentence_pattern(names)  # A lead has a section's name, a colon and white space alone.
         begun = (Message("assistant", slot.before),) if slot.before else ()
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(
@@ -107,17 +108,17 @@ class PromptedContract:
             messages=(self._prompt(self._diff(ask)), *begun),
             sampling=sampling,
             continues=bool(begun),
-            pattern=f" {pattern}" if slot.before.endswith(":") else pattern,
+            pattern=pattern,
         )
 
-    def _slot(self, exchange: Exchange, move: Consult) -> "_Slot | None":
+    def _slot(self, exchange: Exchange, move: Consult) -> Slot | None:
         """The first section of the newest draft that names what is not there, or says nothing."""
         drafted = _newest(exchange)
         if move.purpose != "redraft" or drafted is None:
             return None
         form = self.files.form
         section = next(finding.section for finding in drafted.failed if finding.section)
-        return _Slot(*form.around(form.read(drafted.text or "").parts, section))
+        return form.around(form.read(drafted.text or "").parts, section)
 
     def _sampling(self, asked: Sampling) -> Sampling:
         """What the caller set, else the contract's own; logprobs always, for the record."""
@@ -170,17 +171,6 @@ class PromptedContract:
 def _newest(exchange: Exchange) -> Step | None:
     """The last step that proposes an answer."""
     return next((step for step in reversed(exchange.steps) if step.text is not None), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """Where a sentence of an answer stands: what comes before it and after it."""
-
-    before: str
-    after: str
-
-    def filled(self, sentence: str) -> str:
-        return f"{self.before}{' ' if self.before.endswith(':') else ''}{sentence}{self.after}"
 
 
 @dataclass(frozen=True, slots=True)
