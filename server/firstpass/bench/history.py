@@ -30,12 +30,28 @@ _TODO = re.compile(rf"\b(?:{MARKERS})\b(?:\([^)]*\))?[\s:,-]*(.*)")
 
 _LOG = (
     "log", "--no-merges", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames",
-    "--src-prefix=a/", "--dst-prefix=b/", "--format=%x00%H%x00",
+    "--no-show-signature", "--unified=3", "--src-prefix=a/", "--dst-prefix=b/", "--format=%x00%H%x00%s%x00",
 )  # fmt: skip
 
 
 class Unlabelled(Exception):
     """A commit that gets no labels; its text says why, the same for every commit with that reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit and what its whole files say.
+
+    calls: newly introduced; removed: called on a removed line, those that only moved included. todos: that it adds, as
+    written. Each in order, without repeats.
+    """
+
+    sha: str
+    subject: str
+    diff: str
+    calls: tuple[str, ...]
+    removed: tuple[str, ...]
+    todos: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -47,35 +63,39 @@ class History:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def cases(self) -> Iterator[Case]:
+        """Raises: BadLabels as `commits` does."""
+        name = self.repository.resolve().name
+        return (case_of(name, one.sha, one.diff, one.calls, one.todos) for one in self.commits())
+
+    def commits(self) -> Iterator[Commit]:
         """Those with code in a language that can be read.
 
         Raises: BadLabels with git's own words where there is no history to read.
         """
-        name = self.repository.resolve().name
         with _blobs(self.repository) as blobs:
-            for sha, diff in self._commits():
+            for sha, subject, diff in self._log():
                 try:
                     labels = self._labels(sha, diff, blobs)
                 except Unlabelled as reason:
                     self.left_out[str(reason)] += 1
                 else:
-                    yield case_of(name, sha, diff, labels.new, labels.todos)
+                    yield Commit(sha, subject, diff, labels.calls, labels.removed, labels.todos)
 
-    def _commits(self) -> Iterator[tuple[str, str]]:
-        """(sha, diff)"""
+    def _log(self) -> Iterator[tuple[str, str, str]]:
+        """(sha, subject, diff)"""
         with _git(self.repository, *_LOG) as git:
             assert git.stdout is not None
-            sha = ""
+            head: list[str] = []
             lines: list[bytes] = []
             for line in git.stdout:
-                if line.startswith(b"\0") and line.count(b"\0") == 2:
-                    if sha:
-                        yield sha, b"".join(lines).decode(errors="replace").strip("\n")
-                    sha, lines = line.split(b"\0")[1].decode(), []
+                if line.startswith(b"\0") and line.count(b"\0") == 3:
+                    if head:
+                        yield head[0], head[1], _diff(lines)
+                    head, lines = line.decode(errors="replace").split("\0")[1:3], []
                 else:
                     lines.append(line)
-            if sha:
-                yield sha, b"".join(lines).decode(errors="replace").strip("\n")
+            if head:
+                yield head[0], head[1], _diff(lines)
 
     def _labels(self, sha: str, diff: str, blobs: "_Blobs") -> "_Labels":
         if len(diff.encode()) > self.most_bytes:
@@ -89,22 +109,30 @@ class History:
         return labels
 
 
+def _diff(lines: list[bytes]) -> str:
+    return b"".join(lines).decode(errors="replace").strip("\n")
+
+
 @dataclass(slots=True)
 class _Labels:
     """What the files read so far say. A call or TODO that also stands on a removed line only moved."""
 
     _added: dict[str, None] = field(default_factory=dict)
-    _removed: set[str] = field(default_factory=set)
-    _todos: dict[str, None] = field(default_factory=dict)
+    _removed: dict[str, None] = field(default_factory=dict)
+    _todos: dict[str, str] = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)
 
     @property
-    def new(self) -> list[str]:
-        return [name for name in self._added if name not in self._removed]
+    def calls(self) -> tuple[str, ...]:
+        return tuple(name for name in self._added if name not in self._removed)
 
     @property
-    def todos(self) -> list[str]:
-        return [text for text in self._todos if text not in self._gone]
+    def removed(self) -> tuple[str, ...]:
+        return tuple(self._removed)
+
+    @property
+    def todos(self) -> tuple[str, ...]:
+        return tuple(text for same, text in self._todos.items() if same not in self._gone)
 
     def add(self, file: FileDiff, before: bytes, after: bytes) -> None:
         """Raises: Unlabelled."""
@@ -113,10 +141,10 @@ class _Labels:
         lines = [line for hunk in file.hunks for line in hunk.lines]
         old = _Side.of(language, before, {line.old: line for line in lines if line.old and line.kind == "removed"})
         new = _Side.of(language, after, {line.new: line for line in lines if line.new and line.kind == "added"})
-        self._removed.update(old.calls())
+        self._removed |= dict.fromkeys(old.calls())
         self._added |= dict.fromkeys(new.calls())
-        self._gone.update(old.todos())
-        self._todos |= dict.fromkeys(new.todos())
+        self._gone.update(map(normalised, old.todos()))
+        self._todos |= {normalised(text): text for text in new.todos()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +173,14 @@ class _Side:
                 yield name
 
     def todos(self) -> Iterator[str]:
-        """What follows a marker in a comment, by the tree; `normalised`."""
+        """What follows a marker in a comment, by the tree."""
         for number, line in self.lines.items():
             if (marker := _TODO.search(line.text)) is None:
                 continue
             point = number - 1, len(line.text[: marker.start()].encode())
             node = self.tree.root_node.descendant_for_point_range(point, point)
-            text = normalised(marker[1].removesuffix("*/"))
-            if node is not None and "comment" in node.type and text:
+            text = " ".join(marker[1].removesuffix("*/").split())
+            if node is not None and "comment" in node.type and normalised(text):
                 yield text
 
     def _captured(self, query: tree_sitter.Query, capture: str) -> Iterator[tree_sitter.Node]:
