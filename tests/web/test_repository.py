@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Front, serving
-from tests.doubles import DIFF, NAMES, judges, openai_app, says
+from tests.doubles import DIFF, NAMES, OMITS, judges, openai_app, says
 from tests.web.test_cli import firstpass
 
 MENTIONS = NAMES.replace("Create a session at login.", "Create a session as openSession() does.")
@@ -59,6 +59,19 @@ def test_a_verifier_is_told_where_the_new_calls_are_defined(front: Front, shop: 
     told, untold = (body["messages"][-1]["content"] for body in stronger.state.seen)
     assert "Definitions in the repository:\nsession.py:1: def createSession(user):" in told
     assert "Definitions" not in untold
+
+
+def test_a_change_is_read_in_its_whole_file(front: Front, shop: str, tmp_path: Path) -> None:
+    """The hunk looks like code, and its file says that it is a docstring."""
+    text = '"""\nSay hello.\n\n\n\nThen launch(it).\n\n\n\nThe end.\n"""\n'
+    (tmp_path / "shop" / "notes.py").write_text(text)
+    assert firstpass("index", str(tmp_path / "shop"), FIRSTPASS_SERVER__DATA_DIR=str(tmp_path / "data")).returncode == 0
+    diff = "--- a/notes.py\n+++ b/notes.py\n@@ -5,0 +6 @@\n+Then launch(it).\n"
+    messages = {"messages": [{"role": "user", "content": diff}]}
+    with front(says(OMITS)) as client:
+        alone = client.post("/v1/chat/completions", json=asked() | messages).json()["firstpass"]
+        whole = client.post("/v1/chat/completions", json=asked(repository=shop) | messages).json()["firstpass"]
+    assert alone["route"] == "repaired" and whole["route"] == "draft"
 
 
 @pytest.mark.parametrize(

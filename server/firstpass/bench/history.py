@@ -20,7 +20,7 @@ from firstpass.errors import BadLabels
 from firstpass.evidence import DiffLine, FileDiff, LanguageName, language_of, normalised, parse_diff
 from firstpass.evidence.calls import PROVIDED
 from firstpass.evidence.languages import grammar
-from firstpass.evidence.reading import Allowance
+from firstpass.evidence.reading import Allowance, captured
 from firstpass.evidence.todos import MARKERS
 
 MOST_FILE_BYTES = 500_000
@@ -161,13 +161,12 @@ class _Side:
         tree = Allowance(PARSE_SECONDS).parse(language, text + b"\n")
         if tree is None:
             raise Unlabelled("a file takes too long to parse")
-        side = cls(language, tree, lines)
-        if tree.root_node.has_error and any(True for _ in side._captured(grammar(language).errors, "error")):
+        if any(True for _ in captured(grammar(language).errors, "error", tree, lines)):
             raise Unlabelled("a changed line does not parse")
-        return side
+        return cls(language, tree, lines)
 
     def calls(self) -> Iterator[str]:
-        for node in self._captured(grammar(self.language).calls, "call"):
+        for node in captured(grammar(self.language).calls, "call", self.tree, self.lines):
             name = (node.text or b"").decode("utf-8", "replace")
             if name not in PROVIDED[self.language]:
                 yield name
@@ -182,28 +181,6 @@ class _Side:
             text = " ".join(marker[1].removesuffix("*/").split())
             if node is not None and "comment" in node.type and normalised(text):
                 yield text
-
-    def _captured(self, query: tree_sitter.Query, capture: str) -> Iterator[tree_sitter.Node]:
-        """In order, those that begin on a changed line; an error also where it only covers one."""
-        for first, last in _runs(sorted(self.lines)):
-            cursor = tree_sitter.QueryCursor(query)
-            cursor.set_point_range((first - 1, 0), (last, 0))
-            nodes = cursor.captures(self.tree.root_node).get(capture, [])
-            for node in sorted(nodes, key=lambda node: node.start_byte):
-                if capture == "error" or node.start_point[0] + 1 in self.lines:
-                    yield node
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """(first, last) of each run of numbers without a gap."""
-    first = last = 0
-    for number in numbers:
-        if first and number != last + 1:
-            yield first, last
-            first = 0
-        first, last = first or number, number
-    if first:
-        yield first, last
 
 
 class _Blobs:

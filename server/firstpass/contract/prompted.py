@@ -13,7 +13,7 @@ from firstpass.contract.mend import mended
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
-from firstpass.errors import BadAsk, NotFound
+from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.candidates import openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
@@ -78,7 +78,7 @@ class PromptedContract:
         return form.render(mended(form, answer, self._evidence_for(exchange.ask, answer), cut=cut))
 
     def foresee(self, ask: Ask) -> None:
-        with suppress(BadAsk):
+        with suppress(FirstpassError):
             self._evidence(ask)
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
@@ -131,7 +131,13 @@ class PromptedContract:
         )
 
     def _evidence(self, ask: Ask) -> Evidence:
-        return _NOTHING if self.files.prompt is None else gather(self._diff(ask))
+        if self.files.prompt is None:
+            return _NOTHING
+        diff = self._diff(ask)
+        if ask.repository is None:
+            return gather(diff)
+        texts = self._repository(ask.repository).texts(file.path for file in read_diff(diff).files if file.path)
+        return gather(diff, tuple(sorted(texts.items())))
 
     def _evidence_for(self, ask: Ask, answer: Answer) -> Evidence:
         """The diff's, and which of the answer's other names the repository has."""

@@ -10,6 +10,7 @@ from firstpass.evidence.identifiers import identifiers
 from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.todos import added_todos, normalised
+from firstpass.evidence.whole import Sides, calls_in_file, sides
 
 __all__ = [
     "Diff",
@@ -68,16 +69,22 @@ class Evidence:
 
 
 @lru_cache(maxsize=_MOST_TEXTS)
-def gather(diff: str) -> Evidence:
+def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     """Read a diff; never raises. A text that is no diff is evidence of nothing.
+
+    files: (path, text) of changed files as they are now, those that are at hand. Where the diff leads to the text,
+    calls are read in the whole file instead of in the hunk.
 
     A call that stands on a removed line too, in whatever file, only moved and is not new. Parsing takes a second at
     most; what it did not get to is noted. A text that was just read is not read again.
     """
     parsed = read_diff(diff)
     allowance = Allowance(_MOST_SECONDS)
-    added = [tuple(_calls(file, "added", allowance)) for file in parsed.files]
-    removed = [tuple(_calls(file, "removed", allowance)) for file in parsed.files]
+    texts = dict(files)
+    whole = [sides(file, texts[file.path]) if file.path in texts else None for file in parsed.files]
+    pairs = list(zip(parsed.files, whole, strict=True))
+    added = [tuple(_calls(file, both, "added", allowance)) for file, both in pairs]
+    removed = [tuple(_calls(file, both, "removed", allowance)) for file, both in pairs]
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
     unread = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
@@ -100,9 +107,12 @@ def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
             yield from ((file.new_path or "", line.new) for line in hunk.lines if line.new is not None)
 
 
-def _calls(file: FileDiff, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
+def _calls(file: FileDiff, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
     language = _language(file)
     if language is None:
+        return
+    if both is not None and (found := calls_in_file(language, file, both, kind, allowance)) is not None:
+        yield from found
         return
     for hunk in file.hunks:
         yield from calls_in(language, hunk.after if kind == "added" else hunk.before, kind, allowance)

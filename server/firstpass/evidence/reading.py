@@ -7,6 +7,7 @@ children, and crashes when it is cancelled: so pieces are small, and the clock i
 """
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -83,6 +84,32 @@ def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: A
         if best.clean:
             break
     return best
+
+
+def captured(
+    query: tree_sitter.Query, capture: str, tree: tree_sitter.Tree, numbers: Iterable[int]
+) -> Iterator[tree_sitter.Node]:
+    """A whole file's nodes of that capture which begin on the lines with these 1-based numbers, in order.
+
+    An error also counts where it only covers one of them: a large part of a file may be a single one.
+    """
+    wanted = sorted(set(numbers))
+    for first, last in _runs(wanted):
+        cursor = tree_sitter.QueryCursor(query)
+        cursor.set_point_range((first - 1, 0), (last, 0))
+        nodes = cursor.captures(tree.root_node).get(capture, [])
+        for node in sorted(nodes, key=lambda node: node.start_byte):
+            if capture == "error" or first <= node.start_point[0] + 1 <= last:
+                yield node
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(first, last) of each run of ascending numbers without a gap."""
+    begin = 0
+    for at in range(1, len(numbers) + 1):
+        if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
+            yield numbers[begin], numbers[at - 1]
+            begin = at
 
 
 def _framed(

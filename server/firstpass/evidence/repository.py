@@ -31,6 +31,7 @@ CREATE TABLE files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
     sha256 BLOB NOT NULL, left_out TEXT
 ) STRICT;
+CREATE TABLE root (path TEXT NOT NULL) STRICT;
 CREATE TABLE names (
     name TEXT NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (name, file)
 ) STRICT, WITHOUT ROWID;
@@ -106,6 +107,8 @@ class RepositoryIndex:
         changes = Changes()
         try:
             with self._lock, self._connection:
+                self._rows("DELETE FROM root")
+                self._rows("INSERT INTO root VALUES (?)", str(root.resolve()))
                 sql = "SELECT path, id, bytes, changed_ns, sha256 FROM files"
                 known = {path: rest for path, *rest in self._rows(sql)}
                 for path in sources(root):
@@ -175,6 +178,15 @@ class RepositoryIndex:
         for path, *definition in self._asked(sql, f'name : "{name}"', name, most):
             yield Place(path, Definition(*definition))
 
+    def texts(self, paths: Iterable[str]) -> dict[str, str]:
+        """What stands on the disk now, of those paths that are indexed; what can not be read is left out."""
+        asked = sorted(set(paths))[:MOST_NAMES]
+        marks = ", ".join("?" * len(asked))
+        sql = f"SELECT path FROM files WHERE left_out IS NULL AND path IN ({marks})"  # noqa: S608 - question marks alone
+        roots = self._asked("SELECT path FROM root")
+        found = {path: _text(Path(roots[0][0]) / path) for (path,) in self._asked(sql, *asked)} if roots else {}
+        return {path: text for path, text in found.items() if text is not None}
+
     def size(self) -> tuple[int, int]:
         """(files that were read, definitions)"""
         ((files, found),) = self._asked(
@@ -220,6 +232,16 @@ class Repositories:
                 raise BadIndex(f"there is no index of a repository {name!r}")
             self._open[name] = RepositoryIndex(path)
         return self._open[name]
+
+
+def _text(path: Path) -> str | None:
+    """None where it is gone, has grown too large, or has become a link, which may lead out of the repository."""
+    try:
+        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+            return None
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def _definitions(path: str, text: bytes) -> list[Definition]:
