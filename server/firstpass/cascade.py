@@ -63,11 +63,14 @@ def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
     ask, source = exchange.ask, exchange.steps[move.step]
     assert ask.contract is not None and source.reply is not None and source.text is not None, "only an answer is mended"
     contract = parts.contracts[ask.contract]
-    text = contract.mend(exchange, replace(source.reply, text=source.text))
-    if text is None:
-        return Step(move)
-    answer = replace(source.reply, text=text, finish_reason="stop")
-    return Step(move, findings=contract.check(ask, answer), edited=text)
+    try:
+        text = contract.mend(exchange, replace(source.reply, text=source.text))
+        if text is None:
+            return Step(move)
+        answer = replace(source.reply, text=text, finish_reason="stop")
+        return Step(move, findings=contract.check(ask, answer), edited=text)
+    except FirstpassError as error:
+        return Step(move, failure=error.failure)
 
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_StepListener") -> Step:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import typer
@@ -26,7 +27,7 @@ from firstpass.bench.figures import Price, figures_of
 from firstpass.bench.history import History
 from firstpass.bench.report import Run
 from firstpass.bench.require import requirement
-from firstpass.bench.runner import Arm, Bench, Outcome, run
+from firstpass.bench.runner import NONSENSE, Arm, Bench, Outcome, run, said
 from firstpass.contract.form import Form, Section, form_of
 from firstpass.errors import BadLabels, NotFound, TierFailed
 from firstpass.settings import load
@@ -102,14 +103,11 @@ def evaluate(
     folder = out_dir or Path(datetime.now(UTC).strftime("eval-%Y%m%d-%H%M%S"))
     folder.mkdir(parents=True, exist_ok=True)
     with _server(url, config) as where:
-        client = httpx.AsyncClient(
-            base_url=where.rstrip("/"),
-            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-            limits=httpx.Limits(max_connections=at_once),
-            trust_env=False,
-        )
+        client = _client(where, api_key, at_once)
         plan = _Plan(client, contract, {"egress": egress} if egress else {}, arms, optional=arm is None)
         arms, outcomes, pinned = asyncio.run(plan.measured(cases, seed, at_once))
+    if all(outcome.error for outcome in outcomes):
+        raise TierFailed(f"no request was answered: {outcomes[0].error}")
     main = MAIN_ARM if MAIN_ARM in {one.name for one in arms} else arms[0].name
     figures = figures_of(cases, outcomes, price, main, seed)
     facts = {
@@ -129,6 +127,15 @@ def evaluate(
     _print(done, folder, as_json)
     if not all(one.met for one in judged):
         raise typer.Exit(1)
+
+
+def _client(url: str, api_key: str | None, at_once: int) -> httpx.AsyncClient:
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    limits = httpx.Limits(max_connections=at_once)
+    try:
+        return httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers, limits=limits, trust_env=False)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        fail(f"bad URL or API key: {error}")
 
 
 class _Plan:
@@ -155,22 +162,26 @@ class _Plan:
 
     async def _form(self) -> tuple[str, Form]:
         try:
-            response = await self._client.get(f"/v1/contracts/{self._contract}")
-        except httpx.HTTPError as error:
+            response = await self._client.get(f"/v1/contracts/{quote(self._contract, safe='@')}")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TierFailed(f"no answer from {self._client.base_url} ({error})") from error
         if not response.is_success:
-            raise NotFound(response.json()["error"]["message"], param="contract")
-        shown = response.json()
+            raise NotFound(f"--contract {self._contract}: {said(response)}")
+        try:
+            shown = response.json()
+            pinned, form = shown["id"], form_of(shown["form"], [Section(**section) for section in shown["sections"]])
+        except NONSENSE as error:
+            raise TierFailed(f"what answers at {self._client.base_url} is no Firstpass") from error
         if shown["reads"] != "diff":
             raise BadLabels(f"--contract {self._contract}: it reads no diff, so no label says what is right")
-        return shown["id"], form_of(shown["form"], [Section(**section) for section in shown["sections"]])
+        return pinned, form
 
     async def _answers(self, bench: Bench, arm: Arm) -> bool:
         """Asks once: it warms the arm up, counts for nothing, and tells whether it may be asked at all."""
         first = await bench.ask(arm, 0, case_of("", "", WARM_UP, ["tidied"], []))
-        if first.error is None or not first.error.startswith(("401", "403", "404")):
+        if first.error is None or not first.error.startswith(("400", "401", "403", "404", "422")):
             return True
-        if not self._optional or first.error.startswith("401"):
+        if not self._optional or not first.error.startswith(("403", "404")):
             raise TierFailed(f"the arm {arm.name} can not be asked: {first.error}")
         err.print(f"without the arm {arm.name}: {escape(first.error)}")
         return False
@@ -197,21 +208,37 @@ def _cases(
     """(cases, how many were left out by reason). Raises: BadLabels."""
     cases: list[Case] = []
     left_out: Counter[str] = Counter()
-    for source in sources:
+    for source, name in zip(sources, _names(sources), strict=True):
         if source.is_dir():
-            history = History(source, most_bytes)
+            if repositories:
+                raise BadLabels(f"--repo chooses among the lines of labelled files; {source} is a directory")
+            history = History(source, most_bytes, name)
             cases += itertools.islice(history.cases(), number)
             left_out += history.left_out
         else:
-            cases += _drawn(_of_file(source, repositories, most_bytes, left_out), number, seed)
+            cases += _drawn(_of_file(source, name, repositories, most_bytes, left_out), number, seed)
     if not cases:
         why = "; ".join(f"{count}: {reason}" for reason, count in left_out.items()) or "they hold none"
         raise BadLabels(f"no change to ask about in {', '.join(map(str, sources))} ({why})")
     return cases, left_out
 
 
-def _of_file(source: Path, repositories: Sequence[str], most_bytes: int, left_out: Counter[str]) -> Iterator[Case]:
-    for case in read_labelled(source):
+def _names(sources: Sequence[Path]) -> list[str]:
+    """The last part of each path, and as much before it as tells it from the others."""
+    paths = [source.resolve() for source in sources]
+    if len(set(paths)) < len(paths):
+        raise BadLabels("a source is given twice")
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _of_file(
+    source: Path, name: str, repositories: Sequence[str], most_bytes: int, left_out: Counter[str]
+) -> Iterator[Case]:
+    for case in read_labelled(source, name):
         if repositories and case.repository not in repositories:
             continue
         if len(case.diff.encode()) > most_bytes:
@@ -248,11 +275,14 @@ def _machine() -> str:
 
 
 def _write(done: Run, folder: Path) -> None:
-    (folder / "results.json").write_text(report.as_json(done), encoding="utf-8")
-    (folder / "report.md").write_text(report.as_markdown(done), encoding="utf-8")
-    (folder / "report.html").write_text(page.as_html(done), encoding="utf-8")
-    lines = "".join(f"{line}\n" for line in report.lines_of_outcomes(done))
-    (folder / "outcomes.jsonl").write_text(lines, encoding="utf-8")
+    written = {
+        "results.json": report.as_json(done),
+        "report.md": report.as_markdown(done),
+        "report.html": page.as_html(done),
+        "outcomes.jsonl": "".join(f"{line}\n" for line in report.lines_of_outcomes(done)),
+    }
+    for name, text in written.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _print(done: Run, folder: Path, as_json: bool) -> None:

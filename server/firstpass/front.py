@@ -74,8 +74,16 @@ def wait_until_ready(url: str, deadline_seconds: float) -> None:
     """Raises: TierUnavailable where the engine failed, or is not ready in time."""
     end = time.monotonic() + deadline_seconds
     with httpx.Client(base_url=url, trust_env=False) as client:
-        while not (response := client.get("/readyz")).is_success:
-            detail = response.json()["error"]["message"]
+        while (detail := _why_not_ready(client)) is not None:
             if "failed" in detail or time.monotonic() > end:
                 raise TierUnavailable(detail)
             time.sleep(POLL_SECONDS)
+
+
+def _why_not_ready(client: httpx.Client) -> str | None:
+    """On a busy machine a front that is up may take seconds to say so."""
+    try:
+        response = client.get("/readyz")
+    except httpx.HTTPError as error:
+        return f"the front does not answer ({type(error).__name__})"
+    return None if response.is_success else str(response.json()["error"]["message"])

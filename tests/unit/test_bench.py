@@ -49,7 +49,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def labelled(repository: Repository, most_bytes: int = 8000) -> list[Case]:
-    return list(History(repository.folder, most_bytes).cases())
+    return list(History(repository.folder, most_bytes, "shop").cases())
 
 
 def test_a_commit_is_labelled_by_its_whole_files(repository: Repository) -> None:
@@ -81,7 +81,7 @@ def test_what_can_not_be_labelled_is_counted_by_its_reason(repository: Repositor
     repository.commit("broken", broken_py="def f(:\n    (go(\n")
     repository.commit("long", long_py="x = 1\n" * 2000)
     repository.commit("good", good_py="go()\n")
-    history = History(repository.folder, 8000)
+    history = History(repository.folder, 8000, "shop")
     assert [case.required for case in history.cases()] == [{"go"}]
     assert history.left_out == {
         "it changes no code in a language that can be read": 1,
@@ -93,20 +93,20 @@ def test_what_can_not_be_labelled_is_counted_by_its_reason(repository: Repositor
 def test_a_repository_may_be_read_in_part(repository: Repository) -> None:
     for number in range(5):
         repository.commit(f"commit {number}", good_py=f"go{number}()\n")
-    assert next(History(repository.folder, 8000).cases()).required == {"go4"}
+    assert next(History(repository.folder, 8000, "shop").cases()).required == {"go4"}
 
 
 def test_what_is_no_repository_is_an_error_in_git_s_words(tmp_path: Path) -> None:
     with pytest.raises(BadLabels, match="not a git repository"):
-        list(History(tmp_path, 8000).cases())
+        list(History(tmp_path, 8000, "none").cases())
 
 
 def test_a_labelled_file_is_read_and_a_fault_in_it_is_named(tmp_path: Path) -> None:
     file = tmp_path / "own.jsonl"
     file.write_text(json.dumps({"diff": DIFF, "required": ["createSession"], "identifiers": ["user"]}) + "\n\n")
-    (case,) = read_labelled(file)
+    (case,) = read_labelled(file, "own")
     assert case.required == {"createSession"} and case.names == {"user", "auth", "py"}
-    assert (case.repository, case.commit) == ("own.jsonl", "1")
+    assert (case.repository, case.commit) == ("own", "1")
     for line, words in (
         ({"diff": DIFF}, "line 2: required: Field required"),
         ({"diff": DIFF, "required": "createSession"}, "line 2: required: Input should be a valid array"),
@@ -114,7 +114,7 @@ def test_a_labelled_file_is_read_and_a_fault_in_it_is_named(tmp_path: Path) -> N
     ):
         file.write_text(json.dumps({"diff": DIFF, "required": []}) + "\n" + json.dumps(line))
         with pytest.raises(BadLabels, match=words):
-            list(read_labelled(file))
+            list(read_labelled(file, "own"))
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,14 @@ def test_the_new_sentence_takes_the_old_one_s_place() -> None:
 
 
 def test_a_commit_message_s_subject_and_body_are_written_again_each_in_its_place() -> None:
-    reply = Reply("Open a session.", "m", "stop", None, 0.1)
+    reply = Reply("Open a session", "m", "stop", None, 0.1)
     subject = failed("Call launchRocket\n\nSo that check\nis called.", COMMIT)
-    assert COMMIT.prepare(subject, REDRAFT).continues is False, "a message begins with its subject"
-    assert COMMIT.read(subject, REDRAFT, reply) == "Open a session.\n\nSo that check\nis called."
+    asked = COMMIT.prepare(subject, REDRAFT)
+    assert asked.continues is False and asked.pattern is not None, "a message begins with its subject"
+    assert re.fullmatch(asked.pattern, reply.text) and not re.fullmatch(asked.pattern, "Open a session.")
+    again = COMMIT.read(subject, REDRAFT, reply)
+    assert again == "Open a session\n\nSo that check\nis called."
+    assert not [found for found in COMMIT.check(subject.ask, replace(reply, text=again)) if found.severity == "fail"]
     body = failed("Call check\n\nSo that launchRocket\nis called.", COMMIT)
     asked = COMMIT.prepare(body, REDRAFT)
     assert (asked.messages[-1].role, asked.messages[-1].content) == ("assistant", "Call check") and asked.continues

@@ -23,7 +23,7 @@ BY_LANGUAGE = {
     ),
     "web/auth.js": (
         ("   handle(req) {", "+    const s = createSession(req.user)", "+    return new Reply(this.#send(s))"),
-        ("createSession", "Reply", "#send"),
+        ("createSession", "Reply", "send"),
     ),
     "web/Panel.jsx": (
         (" return (", "+  <Panel onClick={() => openSession(user.id)}>{render()}</Panel>", " )"),

@@ -112,6 +112,10 @@ def test_generated_and_secret_things_never_enter(root: Path, index: RepositoryIn
         'aws = "AKIAIOSFODNN7EXAMPLE"',
         'token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"',
         'client(api_key="0123456789abcdef0123")',
+        'def connect(password: str = "hunter2hunter2abc"):',
+        '(token: string = "abcdefgh12345678") => 1',
+        'password := "hunter2hunter2abc"',
+        "glpat-abcdefghij0123456789",
         "-----BEGIN OPENSSH PRIVATE KEY-----",
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, STRAYS, Answerer, judges, openai_app
@@ -142,7 +143,7 @@ def test_an_arm_of_one_s_own_asks_for_any_model(both: Start, labelled: Path, tmp
 def test_what_gets_no_answer_is_counted_and_does_not_pass(both: Start, labelled: Path, tmp_path: Path) -> None:
     def fails(body: dict[str, Any]) -> str:
         if "rocket.py" in body["messages"][-1]["content"]:
-            raise RuntimeError("out of fuel")
+            raise HTTPException(500, "out of fuel")
         return NAMES
 
     with both(fails) as url:

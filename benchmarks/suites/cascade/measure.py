@@ -32,11 +32,24 @@ def delayed(url: str, seconds: float) -> Iterator[str]:
     loop = asyncio.new_event_loop()
 
     async def forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """What was read goes out so much later, however many pieces it came in."""
+        held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def release() -> None:
+            while True:
+                due, data = await held.get()
+                await asyncio.sleep(due - loop.time())
+                if not data:
+                    break
+                sink.write(data)
+                await sink.drain()
+            sink.close()
+
+        sending = asyncio.ensure_future(release())
         while data := await source.read(CHUNK_BYTES):
-            await asyncio.sleep(seconds)
-            sink.write(data)
-            await sink.drain()
-        sink.close()
+            held.put_nowait((loop.time() + seconds, data))
+        held.put_nowait((loop.time() + seconds, b""))
+        await sending
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(target.hostname, target.port)

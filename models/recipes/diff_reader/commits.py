@@ -23,7 +23,7 @@ def labelled(repository: Path, name: str) -> Iterator[dict[str, Any]]:
 
     Raises: BadLabels where the directory is no repository.
     """
-    for commit in History(repository, MOST_BYTES).commits():
+    for commit in History(repository, MOST_BYTES, name).commits():
         if 0 < len(commit.calls) <= MOST_CALLS:
             yield {
                 "repo": name,

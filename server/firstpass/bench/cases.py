@@ -51,15 +51,28 @@ def case_of(repository: str, commit: str, diff: str, required: Iterable[str], to
     return Case(repository, commit, diff, frozenset(required), frozenset(map(normalised, todos)), names)
 
 
-def read_labelled(path: Path) -> Iterator[Case]:
-    """The cases of a `.jsonl` or `.jsonl.zst` file.
+def read_labelled(path: Path, name: str) -> Iterator[Case]:
+    """The cases of a `.jsonl` or `.jsonl.zst` file. name: the repository of a line that names none.
 
     Raises: BadLabels with the line and the field that are wrong.
     """
     with path.open("rb") as raw, io.TextIOWrapper(_plain(raw, path), encoding="utf-8") as lines:
-        for number, text in enumerate(lines, start=1):
+        for number, text in _numbered(lines, path):
             if text.strip():
-                yield _case(_line(text, f"{path}, line {number}"), path, number)
+                yield _case(_line(text, f"{path}, line {number}"), name, number)
+
+
+def _numbered(lines: Iterable[str], path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        for number, text in enumerate(lines, start=1):
+            yield number, text
+    except UnicodeDecodeError as error:
+        raise BadLabels(f"{path}, after line {number}: no UTF-8 text: {error.reason}") from error
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":
+            raise
+        raise BadLabels(f"{path}, after line {number}: {error}") from error
 
 
 def _plain(raw: IO[bytes], path: Path) -> IO[bytes]:
@@ -81,8 +94,8 @@ def _line(text: str, place: str) -> Line:
         raise BadLabels(f"{place}: {field}: {fault['msg']}") from error
 
 
-def _case(line: Line, path: Path, number: int) -> Case:
-    case = case_of(line.repo or path.name, line.sha or str(number), line.diff, line.required, line.todos)
+def _case(line: Line, name: str, number: int) -> Case:
+    case = case_of(line.repo or name, line.sha or str(number), line.diff, line.required, line.todos)
     if line.identifiers is None:
         return case
     names = frozenset(line.identifiers) | names_in_paths(parse_diff(line.diff).files)

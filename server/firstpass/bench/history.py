@@ -6,8 +6,9 @@ grammars and what counts as a call, and no step in which a hunk can mislead. Kno
 
 import re
 import subprocess
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,20 +18,23 @@ import tree_sitter
 
 from firstpass.bench.cases import Case, case_of
 from firstpass.errors import BadLabels
-from firstpass.evidence import DiffLine, FileDiff, LanguageName, language_of, normalised, parse_diff
-from firstpass.evidence.calls import PROVIDED
+from firstpass.evidence import FileDiff, LanguageName, language_of, normalised, parse_diff
+from firstpass.evidence.calls import PROVIDED, called
 from firstpass.evidence.languages import grammar
 from firstpass.evidence.reading import Allowance, captured
+from firstpass.evidence.sources import git_environment
 from firstpass.evidence.todos import MARKERS
 
 MOST_FILE_BYTES = 500_000
 PARSE_SECONDS = 5.0
 
-_TODO = re.compile(rf"\b(?:{MARKERS})\b(?:\([^)]*\))?[\s:,-]*(.*)")
+_TODO = re.compile(rf"\b(?:{MARKERS})\b(?:\([^)]*\))?[\s:,-]*".encode())
+_END = re.compile(r"\s*\*+/\s*$")
 
 _LOG = (
     "log", "--no-merges", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames",
-    "--no-show-signature", "--unified=3", "--src-prefix=a/", "--dst-prefix=b/", "--format=%x00%H%x00%s%x00",
+    "--no-show-signature", "--no-relative", "--unified=3", "--src-prefix=a/", "--dst-prefix=b/",
+    "--format=%x00%H%x00%s%x00",
 )  # fmt: skip
 
 
@@ -56,16 +60,19 @@ class Commit:
 
 @dataclass(slots=True)
 class History:
-    """The commits of a repository, the newest first. left_out: how many were passed over so far, by reason."""
+    """The commits of a repository, the newest first.
+
+    name: what the cases call it. left_out: how many commits were passed over so far, by reason.
+    """
 
     repository: Path
     most_bytes: int
+    name: str
     left_out: Counter[str] = field(default_factory=Counter)
 
     def cases(self) -> Iterator[Case]:
         """Raises: BadLabels as `commits` does."""
-        name = self.repository.resolve().name
-        return (case_of(name, one.sha, one.diff, one.calls, one.todos) for one in self.commits())
+        return (case_of(self.name, one.sha, one.diff, one.calls, one.todos) for one in self.commits())
 
     def commits(self) -> Iterator[Commit]:
         """Those with code in a language that can be read.
@@ -139,8 +146,8 @@ class _Labels:
         language = language_of(file.path)
         assert language is not None, "only files that a grammar reads are labelled"
         lines = [line for hunk in file.hunks for line in hunk.lines]
-        old = _Side.of(language, before, {line.old: line for line in lines if line.old and line.kind == "removed"})
-        new = _Side.of(language, after, {line.new: line for line in lines if line.new and line.kind == "added"})
+        old = _Side.of(language, before, [line.old for line in lines if line.old and line.kind == "removed"])
+        new = _Side.of(language, after, [line.new for line in lines if line.new and line.kind == "added"])
         self._removed |= dict.fromkeys(old.calls())
         self._added |= dict.fromkeys(new.calls())
         self._gone.update(map(normalised, old.todos()))
@@ -149,37 +156,43 @@ class _Labels:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A file before or after the commit; `lines` are the changed ones by 1-based number."""
+    """A file before or after the commit; `numbers` are the changed lines', from 1."""
 
     language: LanguageName
     tree: tree_sitter.Tree
-    lines: dict[int, DiffLine]
+    lines: Sequence[bytes]
+    numbers: Sequence[int]
 
     @classmethod
-    def of(cls, language: LanguageName, text: bytes, lines: dict[int, DiffLine]) -> "_Side":
+    def of(cls, language: LanguageName, text: bytes, numbers: Sequence[int]) -> "_Side":
         """Raises: Unlabelled where a changed line is not understood."""
         tree = Allowance(PARSE_SECONDS).parse(language, text + b"\n")
         if tree is None:
             raise Unlabelled("a file takes too long to parse")
-        if any(True for _ in captured(grammar(language).errors, "error", tree, lines)):
+        if any(True for _ in captured(grammar(language).errors, "error", tree, numbers)):
             raise Unlabelled("a changed line does not parse")
-        return cls(language, tree, lines)
+        return cls(language, tree, text.split(b"\n"), numbers)
 
     def calls(self) -> Iterator[str]:
-        for node in captured(grammar(self.language).calls, "call", self.tree, self.lines):
-            name = (node.text or b"").decode("utf-8", "replace")
+        for node in captured(grammar(self.language).calls, "call", self.tree, self.numbers):
+            name = called(node)
             if name not in PROVIDED[self.language]:
                 yield name
 
     def todos(self) -> Iterator[str]:
-        """What follows a marker in a comment, by the tree."""
-        for number, line in self.lines.items():
-            if (marker := _TODO.search(line.text)) is None:
+        """What follows a marker in a comment, up to where the tree says that the comment ends."""
+        for number in self.numbers:
+            line = self.lines[number - 1] if number <= len(self.lines) else b""
+            if (marker := _TODO.search(line)) is None:
                 continue
-            point = number - 1, len(line.text[: marker.start()].encode())
+            point = number - 1, marker.start()
             node = self.tree.root_node.descendant_for_point_range(point, point)
-            text = " ".join(marker[1].removesuffix("*/").split())
-            if node is not None and "comment" in node.type and normalised(text):
+            if node is None or "comment" not in node.type:
+                continue
+            row, column = node.end_point
+            written = line[marker.end() : column if row == number - 1 else None].decode("utf-8", "replace")
+            text = " ".join(_END.sub("", written).split())
+            if normalised(text):
                 yield text
 
 
@@ -201,9 +214,9 @@ class _Blobs:
         self._asked.write(f"{commit}:{path}\n".encode())
         self._asked.flush()
         head = self._said.readline().split()
+        content = self._said.read(int(head[2]) + 1)[:-1] if len(head) == 3 else b""
         if len(head) != 3 or head[1] != b"blob":
             raise Unlabelled("git does not have a file that the diff names")
-        content = self._said.read(int(head[2]) + 1)[:-1]
         if len(content) > MOST_FILE_BYTES:
             raise Unlabelled(f"a file has more than {MOST_FILE_BYTES} bytes")
         return content
@@ -219,19 +232,23 @@ def _blobs(repository: Path) -> Iterator[_Blobs]:
 @contextmanager
 def _git(repository: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Ended when it is left, done or not. Raises: BadLabels where it failed by itself."""
-    command = ["git", "-C", str(repository), "-c", "core.quotePath=true", *arguments]
-    try:
-        git = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise BadLabels(f"git can not be run: {error}") from error
-    with git:
+    command = ["git", "-C", str(repository), "-c", "core.quotePath=true", "-c", "log.showRoot=true", *arguments]
+    with tempfile.TemporaryFile() as said:
         try:
-            yield git
-        except BaseException:
-            git.kill()
-            raise
-        assert git.stdin is not None and git.stdout is not None and git.stderr is not None
-        git.stdin.close()
-        said = git.stderr.read().decode(errors="replace").strip()
-        if git.wait():
-            raise BadLabels(f"{repository}: {said or f'git ended with status {git.returncode}'}")
+            git = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=git_environment()
+            )
+        except OSError as error:
+            raise BadLabels(f"git can not be run: {error}") from error
+        with git:
+            try:
+                yield git
+            except BaseException:
+                git.kill()
+                raise
+            assert git.stdin is not None
+            git.stdin.close()
+            if git.wait():
+                said.seek(0)
+                words = said.read().decode(errors="replace").strip()
+                raise BadLabels(f"{repository}: {words or f'git ended with status {git.returncode}'}")

@@ -59,8 +59,10 @@ def requirement(text: str, arms: Mapping[str, object]) -> Requirement:
         raise BadLabels(f"--require {text!r}: no arm {match['arm']}; there are {', '.join(arms)}")
     try:
         bound = float(match["bound"])
-    except ValueError as error:
-        raise BadLabels(f"--require {text!r}: {match['bound']} is no number") from error
+    except ValueError:
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise BadLabels(f"--require {text!r}: {match['bound']} is no number")
     return Requirement(
         text, match["arm"], metric, match["end"], match["sign"], bound / 100 if match["percent"] else bound
     )

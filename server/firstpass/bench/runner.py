@@ -12,9 +12,10 @@ import httpx
 from firstpass.bench.cases import Case
 from firstpass.bench.score import Score, score_of
 from firstpass.contract.form import Form
-from firstpass.errors import TierFailed
 
 REQUEST_SECONDS = 600.0
+NONSENSE = (ValueError, KeyError, IndexError, TypeError)
+"""What reading a body raises that is not of the promised shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Bench:
     metadata: dict[str, str]
 
     async def ask(self, arm: Arm, number: int, case: Case) -> Outcome:
-        """Raises: TierFailed where there is no server."""
+        """What became of it; also where there is no server, or none that speaks as ours does."""
         body = {
             "model": arm.model,
             "messages": [{"role": "user", "content": case.diff}],
@@ -69,20 +70,24 @@ class Bench:
         started = time.perf_counter()
         try:
             response = await self.client.post("/v1/chat/completions", json=body, timeout=REQUEST_SECONDS)
-        except httpx.HTTPError as error:
-            raise TierFailed(f"the server does not answer: {type(error).__name__}: {error}") from error
-        seconds = time.perf_counter() - started
-        if not response.is_success:
-            empty = score_of(case, "", self.form)
-            return Outcome(arm.name, number, seconds, empty, error=_said(response))
-        return _outcome(arm, number, seconds, response.json(), lambda text: score_of(case, text, self.form))
+            seconds = time.perf_counter() - started
+            if response.is_success:
+                return _outcome(arm, number, seconds, response.json(), lambda text: score_of(case, text, self.form))
+            error = said(response)
+        except httpx.HTTPError as broken:
+            error = f"the connection broke: {type(broken).__name__}"
+        except NONSENSE:
+            error = f"{response.status_code} with a body that is no answer of Firstpass"
+        return Outcome(arm.name, number, time.perf_counter() - started, score_of(case, "", self.form), error=error)
 
 
-def _said(response: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
+    """The status of a failure and what is said of it, on one line."""
     try:
-        return f"{response.status_code} {response.json()['error']['message']}"
-    except (ValueError, KeyError, TypeError):
-        return f"{response.status_code} {response.text[:200]}"
+        words = str(response.json()["error"]["message"])
+    except NONSENSE:
+        words = response.text[:200]
+    return f"{response.status_code} {' '.join(words.split())}"
 
 
 def _outcome(arm: Arm, number: int, seconds: float, answer: dict[str, Any], score: Callable[[str], Score]) -> Outcome:
@@ -116,10 +121,7 @@ async def run(
     at_once: int,
     done: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """done: hears each outcome as it comes. at_once: requests in flight.
-
-    Raises: TierFailed.
-    """
+    """done: hears each outcome as it comes. at_once: requests in flight."""
     left = [(arm, number) for arm in arms for number in range(len(cases))]
     random.Random(seed).shuffle(left)
     outcomes: list[Outcome] = []

@@ -15,8 +15,8 @@ from firstpass.evidence import normalised
 class Score:
     """Counts for one answer; a kind of section that its form does not have counts nothing.
 
-    invented_calls: listed, and no name of the change. mentions: references in prose; invented_mentions: those with a
-    part that is no name of the change. invented_todos: listed, and nowhere in the change's text.
+    invented_calls: listed, neither required nor a name of the change. mentions: references in prose; invented_mentions:
+    those with a part that is no name of the change. invented_todos: listed, and nowhere in the change's text.
     """
 
     required: int = 0
@@ -59,7 +59,7 @@ def score_of(case: Case, text: str, form: Form) -> Score:
         required=len(required),
         omitted=len(required - calls),
         calls=len(calls),
-        invented_calls=len(calls - case.names),
+        invented_calls=len(calls - case.names - case.required),
         todos=len(expected),
         omitted_todos=len(expected - todos),
         invented_todos=sum(todo not in shown for todo in todos),

@@ -51,6 +51,8 @@ class Slot:
     before: str
     lead: str
     after: str
+    titled: bool = False
+    """Whether the item is a title: short, and without a full stop."""
 
     def filled(self, written: str) -> str:
         """written: the lead and the item."""
@@ -144,7 +146,9 @@ class Message:
 
     def around(self, parts: Parts, section: str) -> Slot:
         subject, body = one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"])
-        return Slot("", "", f"\n\n{body}" if body else "") if section == "Subject" else Slot(subject, "\n\n", "")
+        if section == "Subject":
+            return Slot("", "", f"\n\n{body}" if body else "", titled=True)
+        return Slot(subject, "\n\n", "")
 
 
 class Free:
@@ -219,4 +223,4 @@ def _call_names(item: str) -> Iterator[str]:
         head = part.replace("`", "").replace("*", "").strip().partition("(")[0]
         names = _NAME.findall(head.split(" ")[0] if "(" not in part else head)
         if names:
-            yield names[-1].rstrip("!")
+            yield names[-1].strip("!#")

@@ -100,7 +100,9 @@ class PromptedContract:
         """The same question again, with the answer begun, and only names that there are to go on with."""
         evidence = self._evidence(ask)
         names = [*evidence.calls, *sorted(evidence.identifiers)]
-        pattern = slot.lead + sentence_pattern(names)  # A lead has a section's name, a colon and white space alone.
+        pattern = slot.lead + sentence_pattern(
+            names, title=slot.titled
+        )  # A lead has a section's name, a colon and white space alone.
         begun = (Message("assistant", slot.before),) if slot.before else ()
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(
@@ -112,12 +114,18 @@ class PromptedContract:
         )
 
     def _slot(self, exchange: Exchange, move: Consult) -> Slot | None:
-        """The first section of the newest draft that names what is not there, or says nothing."""
+        """The first sentence or text of the newest draft that names what is not there, or says nothing.
+
+        Raises: BadAsk where what is wrong is none.
+        """
         drafted = _newest(exchange)
         if move.purpose != "redraft" or drafted is None:
             return None
         form = self.files.form
-        section = next(finding.section for finding in drafted.failed if finding.section)
+        free = [section.name for section in form.sections if section.holds in ("sentence", "text")]
+        section = next((finding.section for finding in drafted.failed if finding.section in free), None)
+        if section is None:
+            raise BadAsk("there is no sentence to write again", part="contract")
         return form.around(form.read(drafted.text or "").parts, section)
 
     def _sampling(self, asked: Sampling) -> Sampling:

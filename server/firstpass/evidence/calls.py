@@ -99,13 +99,18 @@ def _calls_in_piece(
     if reading is None:
         return
     for node in _call_names(grammar(language), reading.tree):
-        name = (node.text or b"").decode("utf-8", "replace")
+        name = called(node)
         reserved = name in _RESERVED[language] and node.type not in _MEMBERS
         if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
             yield Call(name, sure=True)
     if not reading.clean:
         names = (name for at in sorted(wanted) for name in _BEFORE_BRACKET.findall(lines[at].text))
         yield from (Call(name, sure=False) for name in names if name not in PROVIDED[language])
+
+
+def called(node: tree_sitter.Node) -> str:
+    """The name in a node, bare: JavaScript's private `#open` is `open`."""
+    return (node.text or b"").decode("utf-8", "replace").removeprefix("#")
 
 
 def _call_names(grammar: Grammar, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:

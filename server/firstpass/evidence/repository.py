@@ -16,7 +16,7 @@ from firstpass.evidence.definitions import Definition, definitions
 from firstpass.evidence.identifiers import names_in_text
 from firstpass.evidence.languages import language_of
 from firstpass.evidence.reading import Allowance
-from firstpass.evidence.sources import MOST_BYTES, holds_secret, sources, why_not
+from firstpass.evidence.sources import MOST_BYTES, is_file, sources, why_not, without_secrets
 
 FORMAT = 1
 PARSE_SECONDS = 2.0
@@ -126,11 +126,15 @@ class RepositoryIndex:
 
     def _update_file(self, root: Path, path: str, known: Sequence[Any] | None, changes: Changes) -> None:
         """By size and time first, by content then: a checkout changes times alone."""
-        status = (root / path).stat()
+        try:
+            status = (root / path).stat()
+            text = (root / path).read_bytes() if status.st_size <= MOST_BYTES else b""
+        except OSError:
+            changes.left_out["it can not be read"] += 1
+            return
         if known and [status.st_size, status.st_mtime_ns] == list(known[1:3]):
             changes.same += 1
             return
-        text = (root / path).read_bytes() if status.st_size <= MOST_BYTES else b""
         digest = hashlib.sha256(text).digest()
         if known and digest == known[3] and status.st_size == known[1]:
             self._rows("UPDATE files SET changed_ns = ? WHERE id = ?", status.st_mtime_ns, known[0])
@@ -148,9 +152,10 @@ class RepositoryIndex:
             changes.read += 1
 
     def _read(self, identity: int, path: str, text: bytes) -> None:
+        text = without_secrets(text)
         names = ((name, identity) for name in names_in_text(text.decode("utf-8", "replace")))
         self._connection.executemany("INSERT INTO names VALUES (?, ?)", names)
-        rows = ((identity, *one) for one in _definitions(path, text) if not holds_secret(one.text))
+        rows = ((identity, *one) for one in _definitions(path, text))
         self._connection.executemany("INSERT INTO definitions (file, name, line, text) VALUES (?, ?, ?, ?)", rows)
 
     def _forget(self, identity: int) -> None:
@@ -175,7 +180,8 @@ class RepositoryIndex:
             "SELECT path, d.name, line, d.text FROM words JOIN definitions AS d ON d.id = words.rowid"
             " JOIN files ON files.id = d.file WHERE words MATCH ? AND d.name = ? ORDER BY path, line LIMIT ?"
         )
-        for path, *definition in self._asked(sql, f'name : "{name}"', name, most):
+        quoted = name.replace('"', '""')
+        for path, *definition in self._asked(sql, f'name : "{quoted}"', name, most):
             yield Place(path, Definition(*definition))
 
     def texts(self, paths: Iterable[str]) -> dict[str, str]:
@@ -184,7 +190,7 @@ class RepositoryIndex:
         marks = ", ".join("?" * len(asked))
         sql = f"SELECT path FROM files WHERE left_out IS NULL AND path IN ({marks})"  # noqa: S608 - question marks alone
         roots = self._asked("SELECT path FROM root")
-        found = {path: _text(Path(roots[0][0]) / path) for (path,) in self._asked(sql, *asked)} if roots else {}
+        found = {path: _text(Path(roots[0][0]), path) for (path,) in self._asked(sql, *asked)} if roots else {}
         return {path: text for path, text in found.items() if text is not None}
 
     def size(self) -> tuple[int, int]:
@@ -214,7 +220,7 @@ class Repositories:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[str, RepositoryIndex] = {}
+        self._open: dict[str, tuple[tuple[int, int], RepositoryIndex]] = {}
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(path.stem for path in self._folder.glob("*.sqlite") if NAME.fullmatch(path.stem)))
@@ -226,20 +232,24 @@ class Repositories:
         return self._folder / f"{name}.sqlite"
 
     def find(self, name: str) -> RepositoryIndex:
-        """Raises: BadIndex, also where there is none."""
-        if name not in self._open:
-            if not (path := self.path(name)).is_file():
-                raise BadIndex(f"there is no index of a repository {name!r}")
-            self._open[name] = RepositoryIndex(path)
-        return self._open[name]
+        """Opened once, and again where the file is another one. Raises: BadIndex, also where there is none."""
+        path = self.path(name)
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise BadIndex(f"there is no index of a repository {name!r}") from error
+        file = status.st_dev, status.st_ino
+        if name not in self._open or self._open[name][0] != file:
+            self._open[name] = file, RepositoryIndex(path)
+        return self._open[name][1]
 
 
-def _text(path: Path) -> str | None:
-    """None where it is gone, has grown too large, or has become a link, which may lead out of the repository."""
+def _text(root: Path, path: str) -> str | None:
+    """None where it is gone, has grown too large, or would now be reached by a link."""
     try:
-        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+        if not is_file(root, path) or (root / path).stat().st_size > MOST_BYTES:
             return None
-        return path.read_text(encoding="utf-8", errors="replace")
+        return (root / path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
 

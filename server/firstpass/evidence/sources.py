@@ -1,22 +1,31 @@
-"""Which files of a directory are code that people wrote and that may be shown: no ignored, generated or secret ones."""
+"""Which files of a directory are code that people wrote and that may be shown: no ignored, generated or secret ones.
+
+What .gitignore files mean git itself says, also of a directory that is no repository.
+"""
 
 import os
 import re
+import stat
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from firstpass.errors import BadIndex
 from firstpass.evidence.languages import language_of
 
 MOST_BYTES = 500_000
-NOT_OURS = (
-    ".git/", "node_modules/", "vendor/", "third_party/", "dist/", "build/", "target/", "__pycache__/", ".venv/",
-    "venv/", "*.min.js", "*.min.mjs", "*_pb2.py", "*_pb2_grpc.py", "*.pb.go", "*.generated.*", "*_generated.*",
-    "*.gen.go",
+_NOT_OURS = GitIgnoreSpec.from_lines(
+    (
+        "node_modules/", "vendor/", "third_party/", "dist/", "build/", "target/", "__pycache__/", ".venv/", "venv/",
+        "*.min.js", "*.min.mjs", "*_pb2.py", "*_pb2_grpc.py", "*.pb.go", "*.generated.*", "*_generated.*", "*.gen.go",
+    )
 )  # fmt: skip
 """Left out although no .gitignore says so. Source: github-linguist, vendor.yml and generated.rb, the commonest."""
 
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
 _GENERATED = re.compile(
     rb"^\W*(?:@generated\b|Code generated .{0,80} DO NOT EDIT|.{0,40}generated.{0,80}do not (?:edit|modify))",
     re.I | re.M,
@@ -24,41 +33,62 @@ _GENERATED = re.compile(
 _HEAD_BYTES = 2_000
 _LONG_LINE = 500
 _SECRET = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bxox[abpr]-[\w-]{10,}"
-    r"|\bsk-[\w-]{20,}|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
-    r"|(?i:passw(?:or)?d|secret|token|api_?key)\w*['\"]?\s*[:=]\s*['\"][^'\"\s]{12,}"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{20,}"
+    r"|\bglpat-[\w-]{20,}|\bxox[abpr]-[\w-]{10,}|\bsk[-_][\w-]{20,}|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
+    r"|(?i:passw(?:or)?d|secret|token|api_?key)\w{0,40}['\"]?\s{0,9}(?::\s{0,9}[\w.\[\]<>|? ]{1,60})?"
+    r"(?::|:?=)\s{0,9}['\"][^'\"\s]{12,}"
 )
-"""Key formats as their issuers document them, and what is assigned to a name that says so."""
+"""Key formats as their issuers document them, and what is assigned to a name that says so, its type between or not."""
+
+
+def git_environment() -> dict[str, str]:
+    """Without what leads git to another repository than the one that it is told; a hook has that set."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def sources(root: Path) -> Iterator[str]:
-    """Paths of code files below root, with slashes, in order; what a .gitignore of any directory names is left out."""
-    yield from _below(root, "", [GitIgnoreSpec.from_lines(NOT_OURS)], [""])
+    """Paths of code files below root, with slashes, in order; what git ignores there is left out.
 
-
-def _below(root: Path, folder: str, specs: list[GitIgnoreSpec], bases: list[str]) -> Iterator[str]:
-    ignoring = root / folder / ".gitignore"
-    if ignoring.is_file():
-        lines = ignoring.read_text(encoding="utf-8", errors="replace").splitlines()
-        specs, bases = [*specs, GitIgnoreSpec.from_lines(lines)], [*bases, folder]
-    with os.scandir(root / folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        path = f"{folder}{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            if not _ignored(f"{path}/", specs, bases):
-                yield from _below(root, f"{path}/", specs, bases)
-        elif entry.is_file(follow_symlinks=False) and language_of(path) and not _ignored(path, specs, bases):
+    So is a path that is no UTF-8: no diff could name it. Raises: BadIndex, where git can not be run.
+    """
+    for raw in sorted(_listed(root).split(b"\0")):
+        path = raw.decode("utf-8", "replace")
+        if path.encode() == raw and language_of(path) and not _NOT_OURS.match_file(path) and is_file(root, path):
             yield path
 
 
-def _ignored(path: str, specs: list[GitIgnoreSpec], bases: list[str]) -> bool:
-    """By the nearest .gitignore that has a pattern for it: a deeper one decides over those above."""
-    for spec, base in zip(reversed(specs), reversed(bases), strict=True):
-        result = spec.check_file(path[len(base) :])
-        if result.include is not None:
-            return result.include
-    return False
+def is_file(root: Path, path: str) -> bool:
+    """Whether it is a file there, and neither it nor a directory before it a link, which may lead out of root."""
+    try:
+        whole = (root / path).resolve(strict=True)
+        return whole == root.resolve() / path and stat.S_ISREG(whole.stat().st_mode)
+    except (OSError, RuntimeError):
+        return False
+
+
+def _listed(root: Path) -> bytes:
+    """Each file's path and a zero byte."""
+    inside = _git(root, "rev-parse", "--is-inside-work-tree")
+    if inside.returncode == 0 and inside.stdout.strip() == b"true":
+        return _done(_git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"))
+    with tempfile.TemporaryDirectory() as empty:
+        _done(_git(root, "init", "--quiet", "--bare", empty))
+        aside = (f"--git-dir={empty}", f"--work-tree={root}")
+        return _done(_git(root, *aside, "ls-files", "-z", "--others", "--exclude-per-directory=.gitignore"))
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, env=git_environment())
+    except OSError as error:
+        raise BadIndex(f"git can not be run: {error}") from error
+
+
+def _done(ran: subprocess.CompletedProcess[bytes]) -> bytes:
+    if ran.returncode:
+        raise BadIndex(f"git can not list the files: {ran.stderr.decode(errors='replace').strip()}")
+    return ran.stdout
 
 
 def why_not(text: bytes) -> str | None:
@@ -74,6 +104,11 @@ def why_not(text: bytes) -> str | None:
     if b"PRIVATE KEY-----" in text:
         return "a private key in it"
     return None
+
+
+def without_secrets(text: bytes) -> bytes:
+    """The text with every line emptied that looks as if it held a credential."""
+    return b"\n".join(b"" if holds_secret(line.decode("utf-8", "replace")) else line for line in text.split(b"\n"))
 
 
 def holds_secret(line: str) -> bool:

@@ -7,7 +7,7 @@ old one follows from it and the diff, and both are read instead.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from firstpass.evidence.calls import PROVIDED, Call
+from firstpass.evidence.calls import PROVIDED, Call, called
 from firstpass.evidence.diff import FileDiff, LineKind
 from firstpass.evidence.languages import LanguageName, grammar
 from firstpass.evidence.reading import Allowance, captured
@@ -28,10 +28,15 @@ def sides(file: FileDiff, text: str) -> Sides | None:
     before = lines.copy()
     for hunk in reversed(file.hunks):
         after = [line.text for line in hunk.after]
-        begin = hunk.new_start - bool(after)
+        begin = max(0, hunk.new_start - bool(after))
         if lines[begin : begin + len(after)] != after:
             return None
         before[begin : begin + len(after)] = [line.text for line in hunk.before]
+    for hunk in file.hunks:  # The numbers of the old side are right only where no other hunk is missing.
+        shown = [line.text for line in hunk.before]
+        begin = hunk.old_start - bool(shown)
+        if before[begin : begin + len(shown)] != shown:
+            return None
     return Sides("\n".join(before), "\n".join(lines))
 
 
@@ -51,5 +56,5 @@ def calls_in_file(
     if tree is None or any(True for _ in captured(grammar(language).errors, "error", tree, numbers)):
         return None
     nodes = captured(grammar(language).calls, "call", tree, numbers)
-    names = ((node.text or b"").decode("utf-8", "replace") for node in nodes)
+    names = map(called, nodes)
     return (Call(name, sure=True) for name in names if name not in PROVIDED[language])

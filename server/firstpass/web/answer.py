@@ -127,7 +127,7 @@ class _Stream:
         await self._write(render.event(chunk), how)
 
     async def keep_alive(self) -> None:
-        await self._write(b": waiting\n\n", {})
+        await self._write(b": waiting\n\n", {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {})
 
     async def finish(self, exchange: Exchange) -> None:
         if isinstance(exchange.ending, Refuse):
