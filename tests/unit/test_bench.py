@@ -234,3 +234,39 @@ def test_a_requirement_holds_a_figure_against_a_bound(text: str, met: bool) -> N
 def test_a_requirement_that_says_nothing_is_an_error(text: str, words: str) -> None:
     with pytest.raises(BadLabels, match=words):
         requirement(text, ARMS)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("const a = <p>{/* TODO: make it nice */}</p>;", "make it nice"),
+        ("/* TODO: fix this */ run();", "fix this"),
+        ("/* TODO: drop it **/", "drop it"),
+    ],
+)
+def test_a_todo_ends_where_its_comment_ends(repository: Repository, line: str, text: str) -> None:
+    repository.commit("first", a_jsx=f"{line}\n")
+    assert labelled(repository)[0].todos == {text}
+
+
+def test_a_todo_after_bytes_that_are_no_text_is_found(repository: Repository) -> None:
+    (repository.folder / "a.py").write_bytes('x = "éééééééééé"  # TODO fix me\n'.encode("latin-1"))
+    repository.commit("first")
+    assert labelled(repository)[0].todos == {"fix me"}
+
+
+def test_a_hook_s_variables_do_not_lead_to_another_repository(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit("first", a_py="go()\n")
+    other = Repository(tmp_path / "other")
+    other.commit("first", b_py="run()\n")
+    monkeypatch.setenv("GIT_DIR", str(other.folder / ".git"))
+    assert [case.required for case in labelled(repository)] == [{"go"}]
+
+
+def test_a_private_method_s_call_can_be_named(repository: Repository) -> None:
+    repository.commit("first", a_js="class A { f() { this.#go(); } #go() {} }\n")
+    (case,) = labelled(repository)
+    answer = NAMES.replace("createSession", "#go").replace("Create a session at login", "Go")
+    assert case.required == {"go"} and score_of(case, answer, FORM).passed

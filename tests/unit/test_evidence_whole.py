@@ -94,3 +94,11 @@ def test_an_index_gives_what_stands_on_the_disk_of_what_it_has(tmp_path: Path) -
     assert index.texts(asked) == {"lib/a.py": "a = 2\n"}
     (root / "b.py").symlink_to(tmp_path / "secret.py")
     assert index.texts(["b.py"]) == {}
+
+
+def test_a_file_with_changes_that_the_diff_leaves_out_is_not_looked_at() -> None:
+    """As after `git add -p`: the new side fits, and the old side's numbers are another file's."""
+    text = "--- a/a.py\n+++ b/a.py\n@@ -1 +3 @@\n-new(1)\n+new()\n"
+    (file,) = parse_diff(text).files
+    assert sides(file, "a = 1\nb = 1\nnew()\n") is None
+    assert gather(text, (("a.py", "a = 1\nb = 1\nnew()\n"),)) == gather(text)

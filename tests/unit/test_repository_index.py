@@ -1,6 +1,7 @@
 """The index of a repository: what enters it, what never does, and that only what changed is read again."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import apsw
@@ -165,3 +166,52 @@ def test_indexes_are_found_by_name_as_soon_as_they_are_there(root: Path, tmp_pat
             repositories.find(name)
     with pytest.raises(BadIndex, match="there is no index"):
         repositories.find("rocket")
+
+
+def test_an_ignored_file_stays_out_whatever_a_deeper_gitignore_allows(root: Path) -> None:
+    write(root, ".gitignore", "secrets.py\n")
+    write(root, "app/.gitignore", "/*\n!/src/\n")
+    write(root, "app/src/secrets.py", "s = 1\n")
+    write(root, "app/src/node_modules/x.py", "x = 1\n")
+    write(root, "app/src/a.py", "a = 1\n")
+    assert [path for path in sources(root) if path.startswith("app/")] == ["app/src/a.py"]
+
+
+def test_a_git_repository_s_own_word_counts_also_below_its_root(root: Path) -> None:
+    subprocess.run(["git", "-C", str(root), "init", "--quiet"], check=True)
+    write(root, ".gitignore", "web/old.js\n!\n[z-a]\n")
+    write(root, ".git/info/exclude", "login.ts\n")
+    assert list(sources(root / "web")) == [] and "shop/session.py" in list(sources(root))
+
+
+def test_a_credential_is_cut_out_before_names_and_definitions_are_read(root: Path, index: RepositoryIndex) -> None:
+    key = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
+    write(root, "e.py", f"def connect({'a_long_name=None, ' * 8}k='{key}'): pass\ndef kept(): pass\n")
+    index.update(root)
+    assert index.known([key, "kept"]) == {"kept"} and index.defined(["connect"], 5) == []
+
+
+def test_an_index_that_is_made_anew_is_opened_anew(root: Path, tmp_path: Path) -> None:
+    repositories = Repositories(tmp_path / "indexes")
+    RepositoryIndex(repositories.path("shop")).update(root)
+    assert repositories.find("shop").known(["Session", "logOut"]) == {"Session"}
+    for path in (tmp_path / "indexes").iterdir():
+        path.unlink()
+    write(root, "web/old.js", "function logOut() {}\n")
+    RepositoryIndex(repositories.path("shop")).update(root)
+    assert repositories.find("shop").known(["logOut"]) == {"logOut"}
+
+
+def test_a_name_with_a_quote_can_be_asked_for(root: Path, index: RepositoryIndex) -> None:
+    write(root, "a.kt", 'fun `say "hi`() {}\n')
+    index.update(root)
+    assert index.defined(['`say "hi`', 'x" OR "y'], 5) is not None
+
+
+def test_a_path_through_a_link_is_not_read(root: Path, index: RepositoryIndex, tmp_path: Path) -> None:
+    index.update(root)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "session.py").write_text("secret = 1\n")
+    (root / "shop").rename(root / "moved")
+    (root / "shop").symlink_to(tmp_path / "outside")
+    assert index.texts(["shop/session.py"]) == {}
