@@ -70,6 +70,8 @@ def test_a_sentence_that_names_what_is_not_there_is_written_again_before_a_verif
 def test_what_is_wrong_beside_a_sentence_is_not_written_again() -> None:
     policy = FirstPolicy("local", redrafts=True)
     assert policy.next(Exchange(ASK, FAILING)) == VERIFY
+    empty = Finding("format", "fail", "Summary is empty", "Summary", "Summary")
+    assert policy.next(Exchange(ASK, (STRAYING[0], replace(STRAYING[1], findings=(empty,))))) == VERIFY
     both = replace(STRAYING[1], findings=STRAY + BAD)
     assert policy.next(Exchange(ASK, (STRAYING[0], both))) == VERIFY
     assert policy.next(Exchange(ASK, (STRAYING[0], Step(Mend(0))))) == VERIFY, "code had nothing to say"

@@ -114,7 +114,7 @@ class PromptedContract:
         )
 
     def _slot(self, exchange: Exchange, move: Consult) -> Slot | None:
-        """The first sentence or text of the newest draft that names what is not there, or says nothing.
+        """The first sentence or text of the newest draft that names what is not there.
 
         Raises: BadAsk where what is wrong is none.
         """

@@ -15,9 +15,6 @@ Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
 
 
-_REWRITTEN = frozenset(("format", "hallucinated"))
-"""What is wrong with a sentence that is empty, or names what is not there."""
-
 _ROUTES: dict[str, Route] = {"mend": "repaired", "redraft": "repaired", "verify": "verified", "answer": "strong"}
 
 
@@ -146,9 +143,12 @@ class FirstPolicy:
 
 
 def _may_be_rewritten(step: Step) -> bool:
-    """Whether there is an answer, and all that is wrong with it is what a sentence says."""
+    """Whether there is an answer, and all that is wrong with it is what a sentence names.
+
+    An empty sentence is none: a model that found no words would be held to a pattern that any nonsense fits.
+    """
     return step.text is not None and all(
-        finding.check in _REWRITTEN and finding.section is not None for finding in step.failed
+        finding.check == "hallucinated" and finding.section is not None for finding in step.failed
     )
 
 
