@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -98,5 +98,4 @@ def _case(line: Line, name: str, number: int) -> Case:
     case = case_of(line.repo or name, line.sha or str(number), line.diff, line.required, line.todos)
     if line.identifiers is None:
         return case
-    names = frozenset(line.identifiers) | names_in_paths(parse_diff(line.diff).files)
-    return Case(case.repository, case.commit, case.diff, case.required, case.todos, names)
+    return replace(case, names=frozenset(line.identifiers) | names_in_paths(parse_diff(line.diff).files))

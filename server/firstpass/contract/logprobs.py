@@ -8,9 +8,8 @@ from bisect import bisect_right
 from collections.abc import Container, Sequence
 from itertools import accumulate
 
+from firstpass.contract.references import NAME
 from firstpass.exchange import TokenLogprob
-
-_NAME = re.compile(r"(?:[^\W\d]|\$)[\w$]*")
 
 
 def least_sure(tokens: Sequence[TokenLogprob], names: Container[str]) -> tuple[str, float] | None:
@@ -20,7 +19,7 @@ def least_sure(tokens: Sequence[TokenLogprob], names: Container[str]) -> tuple[s
     """
     text = "".join(token.token for token in tokens)
     begins = [0, *accumulate(len(token.token) for token in tokens)]
-    found = (match for match in _NAME.finditer(text) if match[0] in names)
+    found = (match for match in NAME.finditer(text) if match[0] in names)
     scored = ((match[0], _lowest(tokens, begins, match)) for match in found)
     return min(scored, key=lambda pair: pair[1], default=None)
 

@@ -100,9 +100,8 @@ class PromptedContract:
         """The same question again, with the answer begun, and only names that there are to go on with."""
         evidence = self._evidence(ask)
         names = [*evidence.calls, *sorted(evidence.identifiers)]
-        pattern = slot.lead + sentence_pattern(
-            names, title=slot.titled
-        )  # A lead has a section's name, a colon and white space alone.
+        # A lead has a section's name, a colon and white space alone, so it matches itself.
+        pattern = slot.lead + sentence_pattern(names, title=slot.titled)
         begun = (Message("assistant", slot.before),) if slot.before else ()
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(

@@ -7,7 +7,7 @@ _CODE = re.compile(r"`+([^`\n]+)`+")
 _CALL = re.compile(r"(?<![\w$.])((?:[^\W\d]|\$)[\w$]*(?:(?:\.|::|#|->)[^\W\d][\w$]*)*)!?\(")
 _DOTTED = re.compile(r"(?<![\w$.@])(?:[^\W\d]|\$)[\w$]*(?:(?:\.|::)[^\W\d][\w$]*)+")
 _WORD = re.compile(r"(?<![\w$])(?:[^\W\d]|\$)[\w$]*")
-_NAME = re.compile(r"(?:[^\W\d]|\$)[\w$]*")
+NAME = re.compile(r"(?:[^\W\d]|\$)[\w$]*")
 _SHAPED = re.compile(r"[a-z$_][a-z\d$_]*[A-Z]|[A-Z][a-z\d]+[A-Z]|\w_\w|^_|^\$|.\$")
 _PROPER = frozenset(
     ("DevOps", "GitHub", "GitLab", "JavaScript", "MySQL", "OpenAI", "PostgreSQL", "TypeScript", "iOS", "macOS")
@@ -32,7 +32,7 @@ def unknown(text: str, names: frozenset[str]) -> tuple[str, ...]:
 
 def names_in(reference: str) -> tuple[str, ...]:
     """The identifiers that a reference consists of: `a.b.create` has three."""
-    return tuple(_NAME.findall(reference))
+    return tuple(NAME.findall(reference))
 
 
 def _spans(text: str) -> Iterator[str]:

@@ -128,12 +128,12 @@ class RepositoryIndex:
         """By size and time first, by content then: a checkout changes times alone."""
         try:
             status = (root / path).stat()
+            if known and [status.st_size, status.st_mtime_ns] == list(known[1:3]):
+                changes.same += 1
+                return
             text = (root / path).read_bytes() if status.st_size <= MOST_BYTES else b""
         except OSError:
             changes.left_out["it can not be read"] += 1
-            return
-        if known and [status.st_size, status.st_mtime_ns] == list(known[1:3]):
-            changes.same += 1
             return
         digest = hashlib.sha256(text).digest()
         if known and digest == known[3] and status.st_size == known[1]:
