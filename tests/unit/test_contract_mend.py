@@ -52,6 +52,29 @@ def test_a_call_that_is_not_required_stays_only_where_it_may_have_been_missed(
     assert parse_answer(mended(drafted, evidence)).calls == tuple(kept)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "kept"),
+    [
+        ("Call audit in open_shop.", "Call audit."),
+        ("Call audit in `open_shop()`.", "Call audit."),
+        ("Move audit from launch.rocket, to login.", "Move audit, to login."),
+        ("Call audit in login.", "Call audit in login."),
+        ("Call audit in open_shop handling.", "Call audit in open_shop handling."),
+        ("Change in open_shop.", "Change in open_shop."),
+        ("Look at Login.", "Look at Login."),
+    ],
+)
+def test_a_sentence_loses_where_when_no_line_shows_it(sentence: str, kept: str) -> None:
+    assert parse_answer(mended(render_answer(sentence, EVIDENCE.calls, EVIDENCE.todos, ()))).summary == kept
+
+
+def test_a_name_of_a_heading_is_no_misspelling_of_a_line_s() -> None:
+    evidence = gather(DIFF.replace("class Login", "class createSessions"))
+    assert evidence.headings == {"class", "createSessions"}
+    drafted = render_answer("Let createSessions audit.", evidence.calls, evidence.todos, ())
+    assert parse_answer(mended(drafted, evidence)).summary == "Let createSessions audit."
+
+
 def test_missing_sections_come_back() -> None:
     answer = parse_answer(mended("Summary: Open a session."))
     assert answer.missing == () and answer.summary == "Open a session." and answer.calls == EVIDENCE.calls

@@ -76,6 +76,14 @@ def test_the_draft_that_began_the_project_is_caught() -> None:
     assert findings == (Finding("omitted", "fail", message, "Calls", "createSession"),)
 
 
+def test_a_name_that_only_a_hunk_s_heading_has_is_not_where_the_change_is() -> None:
+    """Bug: "Call BytesIO in get_netrc_auth." of a change in the function after that one."""
+    diff = DIFF.replace(" @@", " @@ def get_netrc_auth(url):", 1)
+    (finding,) = PR.check(ask(diff), reply(GOOD.replace("Summary: ", "Summary: In get_netrc_auth: ")))
+    told = "Summary names get_netrc_auth, which only a hunk's heading has"
+    assert (finding.check, finding.message) == ("hallucinated", told)
+
+
 def test_a_true_answer_has_no_findings() -> None:
     assert PR.check(ask(DIFF), reply(GOOD)) == ()
 

@@ -24,7 +24,7 @@ CONTRACT = shipped("pr-summary")
 
 def diffs(path: Path, number: int, seed: int) -> Iterator[str]:
     by_repository: dict[str, list[str]] = {}
-    for case in read_labelled(path):
+    for case in read_labelled(path, path.name):
         by_repository.setdefault(case.repository, []).append(case.diff.strip("\n") + "\n")
     rng = random.Random(seed)
     for _ in range(number):

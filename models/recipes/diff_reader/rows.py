@@ -15,6 +15,7 @@ from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
 from firstpass.evidence.candidates import openings
+from firstpass.evidence.identifiers import identifiers
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
 CONTRACT = shipped("pr-summary")
@@ -184,7 +185,7 @@ def row_of_diff(origin: str, diff: str, subject: str = "") -> Row:
     evidence = gather(diff)
     added = "\n".join(line for line in diff.splitlines() if line.startswith("+"))
     removed = [name for name in evidence.removed_calls if not re.search(rf"(?<![\w$]){re.escape(name)}\s*\(", added)]
-    places = [name for name in re.findall(r"^@@.*@@.*?(\w+)\s*\(", diff, re.M) if name.isidentifier()]
+    places = [name for name in re.findall(r"^@@.*@@.*?(\w+)\s*\(", diff, re.M) if name in evidence.identifiers]
     place = (places or list(evidence.paths) or ["the code"])[0]
     calls = in_reading_order(evidence.calls, diff)
     return Row(
@@ -227,7 +228,8 @@ def row_of_commit(commit: dict[str, Any]) -> Row:
     calls = in_reading_order(in_order_of_appearance(commit["required"], diff, "+"), diff)
     removed = in_order_of_appearance(commit["removed"], diff, "-")
     todos = tuple(commit["todos"])
-    shown = [name for name in commit["touched"] if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", diff)]
+    names = identifiers(parse_diff(diff).files)
+    shown = [name for name in commit["touched"] if name in names]
     place = (shown or changed_paths(diff) or ["the code"])[0]
     return Row(
         origin=commit["repo"],

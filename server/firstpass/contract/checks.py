@@ -77,22 +77,22 @@ def calls(case: Case) -> Iterator[Finding]:
                 yield Finding("omitted", "fail", f"Summary omitted required API call: {name}()", section, name)
         for name in items:
             if name not in evidence.identifiers:
-                yield _hallucinated(section, f"{name}()", name)
+                yield _hallucinated(evidence, section, f"{name}()", name)
             elif evidence.languages and name not in evidence.calls:
                 message = f"{section} names {name}(), which the diff does not newly call"
                 yield Finding("not-new", "note", message, section, name)
 
 
 def prose(case: Case) -> Iterator[Finding]:
-    """References in the free text occur in the diff, or in its repository where there is an index of one."""
+    """References in the free text occur in the diff's lines, or in its repository where there is an index of one."""
     evidence = case.evidence
     for section, items in case.holding(*PROSE):
         for reference in unknown("\n".join(items), evidence.identifiers):
-            if evidence.names.issuperset(names_in(reference)):
+            if evidence.names.issuperset(names_in(reference)) and evidence.headings.isdisjoint(names_in(reference)):
                 message = f"{section} names {_short(reference)}, which is in the repository but not in the diff"
                 yield Finding("elsewhere", "note", message, section, reference)
             else:
-                yield _hallucinated(section, reference, reference)
+                yield _hallucinated(evidence, section, reference, reference)
 
 
 def todos(case: Case) -> Iterator[Finding]:
@@ -173,9 +173,12 @@ CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
 }
 
 
-def _hallucinated(section: str, written: str, subject: str) -> Finding:
-    message = f"{section} names {_short(written)}, which does not occur in the diff"
-    return Finding("hallucinated", "fail", message, section, subject)
+def _hallucinated(evidence: Evidence, section: str, written: str, subject: str) -> Finding:
+    known = evidence.identifiers | evidence.headings
+    why = (
+        "which only a hunk's heading has" if known.issuperset(names_in(subject)) else "which does not occur in the diff"
+    )
+    return Finding("hallucinated", "fail", f"{section} names {_short(written)}, {why}", section, subject)
 
 
 def _same_todo(answer: str, real: str, evidence: Evidence) -> bool:

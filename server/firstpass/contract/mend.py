@@ -19,6 +19,12 @@ SHORTEST = 4
 LONG = 8
 """A name of as many characters may have two slips, a shorter one a single slip."""
 
+_PLACE = r"\s+(?:in|inside|within|from|at)\s+(?:the\s+)?`{{0,3}}{name}(?:\(\))?`{{0,3}}(?=[.,;:!?)]|$)"
+"""A phrase that says where, of one name."""
+
+FEWEST_WORDS = 2
+"""Of a sentence from which such a phrase may go."""
+
 
 def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False) -> dict[str, tuple[str, ...]]:
     """The answer's parts, with calls and TODOs as the evidence has them and its prose with the names that it meant.
@@ -44,21 +50,42 @@ def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) ->
             return [*evidence.calls, *_others(items, evidence)]
         case "todos":
             return evidence.todos
-        case "sentence" | "text":
-            return [respelt(item, names) for item in items]
+        case "sentence":
+            return [unplaced(respelt(item, names, evidence.headings), names) for item in items]
+        case "text":
+            return [respelt(item, names, evidence.headings) for item in items]
         case "items":
-            return [item for item in (respelt(item, names) for item in items) if not unknown(item, names)]
+            return [
+                item for item in (respelt(item, names, evidence.headings) for item in items) if not unknown(item, names)
+            ]
         case "places":
             kept = (item for item in items if (place := place_of(item)) and evidence.shows(*place))
-            return [item for item in (respelt(item, names) for item in kept) if not unknown(item, names)]
+            return [
+                item for item in (respelt(item, names, evidence.headings) for item in kept) if not unknown(item, names)
+            ]
 
 
-def respelt(text: str, names: frozenset[str]) -> str:
-    """The text with each unknown name as the one name that it can only be a misspelling of."""
+def respelt(text: str, names: frozenset[str], real: frozenset[str] = frozenset()) -> str:
+    """The text with each unknown name as the one name that it can only be a misspelling of.
+
+    real: names that exist and are still unknown here, so they are no misspellings.
+    """
     wrong = (name for reference in unknown(text, names) for name in names_in(reference) if name not in names)
-    for name in dict.fromkeys(wrong):
+    for name in dict.fromkeys(name for name in wrong if name not in real):
         if (meant := nearest(name, names)) is not None:
             text = meant.join(re.split(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text))
+    return text
+
+
+def unplaced(text: str, names: frozenset[str]) -> str:
+    """The sentence without phrases such as "in name" where the name is unknown: it says less, and nothing else.
+
+    A small model likes to say where, and takes the name for it from a hunk's heading.
+    """
+    for reference in unknown(text, names):
+        shorter = re.sub(_PLACE.format(name=re.escape(reference)), "", text)
+        if len(shorter.split()) >= FEWEST_WORDS:
+            text = shorter
     return text
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
-from firstpass.evidence.identifiers import identifiers
+from firstpass.evidence.identifiers import heading_names, identifiers
 from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.todos import added_todos, normalised
@@ -41,7 +41,9 @@ class Evidence:
     perhaps_calls: names that may be new calls too: they stand before a bracket where the text did not parse, or are
         called on removed lines, but of another file.
     removed_calls: all that are called on removed lines, those that only moved included.
-    identifiers: every name in the diff, the valid references of an answer.
+    identifiers: every name in the diff's lines and paths, the valid references of an answer.
+    headings: further names that only hunk headings have. git prints there what stands before a hunk's first line, and
+        the change is often elsewhere: of 257 such names in drafts, 184 were no function that the commit touched.
     notes: what was not read, one sentence each.
     shown_lines: (path, 1-based number) of the new files' lines that the diff has.
     elsewhere: names that an answer may use although only the diff's repository has them.
@@ -51,6 +53,7 @@ class Evidence:
     removed_calls: tuple[str, ...] = ()
     todos: tuple[str, ...] = ()
     identifiers: frozenset[str] = frozenset()
+    headings: frozenset[str] = frozenset()
     perhaps_calls: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
     languages: tuple[LanguageName, ...] = ()
@@ -88,11 +91,13 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
     unread = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
+    shown = identifiers(parsed.files)
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),
         todos=added_todos(parsed.files),
-        identifiers=identifiers(parsed.files),
+        identifiers=shown,
+        headings=heading_names(parsed.files) - shown,
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
         languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),

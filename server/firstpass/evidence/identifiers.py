@@ -11,8 +11,13 @@ _IDENTIFIER = re.compile(r"[^\W\d][\w$]*|[$]+[\w$]*")
 
 
 def identifiers(files: Iterable[FileDiff]) -> frozenset[str]:
-    """The identifier tokens of every line, hunk heading and path, words of comments and strings included."""
+    """The identifier tokens of every line and path, words of comments and strings included."""
     return frozenset(name for file in files for text in _texts(file) for name in _IDENTIFIER.findall(text))
+
+
+def heading_names(files: Iterable[FileDiff]) -> frozenset[str]:
+    """The identifier tokens of the hunk headings."""
+    return frozenset(name for file in files for hunk in file.hunks for name in _IDENTIFIER.findall(hunk.heading))
 
 
 def names_in_text(text: str) -> frozenset[str]:
@@ -27,7 +32,6 @@ def names_in_paths(files: Iterable[FileDiff]) -> frozenset[str]:
 def _texts(file: FileDiff) -> Iterator[str]:
     yield from _paths(file)
     for hunk in file.hunks:
-        yield hunk.heading
         yield "\n".join(line.text for line in hunk.lines)
 
 
