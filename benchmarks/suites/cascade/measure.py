@@ -1,13 +1,15 @@
 """The cascade of the two bundled models on labelled commits: two engines, and a network's delay before the verifier.
 
-    python measure.py commits.jsonl.zst --number 200 --delay-ms 150 --out run
+    python measure.py commits.jsonl.zst --number 400 --delay-ms 150 --out run
 
 The stronger bundled model stands in for a hosted one. It answers over loopback HTTP through a proxy that holds back
-each request, and each reply, for half of the delay. Everything else is `firstpass eval`.
+each request, and each reply, for half of the delay. Everything else is `firstpass eval`. With --without-repair code
+mends nothing and no sentence is written again, so that what fails its checks goes to the verifier as it is.
 """
 
 import argparse
 import asyncio
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from firstpass.contract.files import SHIPPED
 from firstpass.front import beside
 from firstpass.settings import Settings
 
 HELD_OUT = ("psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios")
 STRONGER = "firstpass-verify-30m"
+UNMENDED = "pr-summary-unmended"
 CHUNK_BYTES = 65_536
 
 
@@ -65,8 +69,17 @@ def delayed(url: str, seconds: float) -> Iterator[str]:
         thread.join()
 
 
+def unmended(folder: Path) -> Path:
+    """A folder of contracts with UNMENDED: pr-summary, but that code mends nothing."""
+    version = max((SHIPPED / "pr-summary").iterdir(), key=lambda path: int(path.name))
+    copy = shutil.copytree(version, folder / UNMENDED / "1") / "contract.toml"
+    text = copy.read_text(encoding="utf-8")
+    copy.write_text(text.replace("mend = true", "mend = false"), encoding="utf-8")
+    return folder
+
+
 def settings(folder: Path, **sections: dict[str, object]) -> Settings:
-    server = {"host": "127.0.0.1", "port": 0, "data_dir": folder}
+    server = {"host": "127.0.0.1", "port": 0, "data_dir": folder} | sections.pop("server", {})
     return Settings.model_validate({"server": server} | sections)
 
 
@@ -75,6 +88,7 @@ def main() -> None:
     parser.add_argument("commits", type=Path)
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--delay-ms", type=float, default=150.0, help="a round trip's")
+    parser.add_argument("--without-repair", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with (
@@ -83,9 +97,14 @@ def main() -> None:
         delayed(stronger, options.delay_ms / 2000) as far,
     ):
         verifier = {"url": f"{far}/v1", "model": "local", "hosted": False}
-        with beside(settings(Path(folder) / "front", verifier=verifier)) as url:
+        front: dict[str, dict[str, object]] = {"verifier": verifier}
+        if options.without_repair:
+            contracts = {"contracts_dir": unmended(Path(folder) / "contracts")}
+            front |= {"engine": {"structured_outputs": False}, "server": contracts}
+        with beside(settings(Path(folder) / "front", **front)) as url:
             command = [sys.executable, "-m", "firstpass", "eval", str(options.commits), "--url", url]
             command += ["--commits", str(options.number), "--out", str(options.out)]
+            command += ["--contract", UNMENDED] if options.without_repair else []
             command += [word for name in HELD_OUT for word in ("--repo", name)]
             raise SystemExit(subprocess.run(command, check=False).returncode)
 
