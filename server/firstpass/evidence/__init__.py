@@ -43,7 +43,7 @@ class Evidence:
     removed_calls: all that are called on removed lines, those that only moved included.
     identifiers: every name in the diff's lines and paths, the valid references of an answer.
     headings: further names that only hunk headings have. git prints there what stands before a hunk's first line, and
-        the change is often elsewhere: of 257 such names in drafts, 184 were no function that the commit touched.
+        the change is often elsewhere: of 257 such names in 1,514 answers, 184 were no function that the commit touched.
     notes: what was not read, one sentence each.
     shown_lines: (path, 1-based number) of the new files' lines that the diff has.
     elsewhere: names that an answer may use although only the diff's repository has them.
