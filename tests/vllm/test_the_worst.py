@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -48,6 +49,27 @@ def test_a_killed_engine_is_an_error_in_the_caller_s_dialect_and_then_comes_back
         time.sleep(0.2)
     print(f"answered again {time.monotonic() - killed:.1f} s after the kill")
     assert_gone([process for process in before if process not in live.tree()])
+
+
+def test_seeded_requests_that_do_not_fit_one_step_leave_the_engine_alive(live: Live) -> None:
+    """Bug of vLLM 0.32 on a CPU: where a seeded prompt is read in two steps, the engine died of its generator."""
+    before = engine_core(live).pid
+    texts = [f"{number} " + "word " * 1200 for number in range(6)]
+    bodies = [
+        {
+            "model": "local",
+            "messages": [{"role": "user", "content": text}],
+            "max_tokens": 4,
+            "seed": 1,
+            "temperature": 0.8,
+        }
+        for text in texts
+    ]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        url = f"{live.url}/v1/chat/completions"
+        answers = list(pool.map(lambda body: httpx.post(url, json=body, timeout=120), bodies))
+    assert [answer.status_code for answer in answers] == [200] * len(bodies), answers[0].text
+    assert engine_core(live).pid == before
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
