@@ -13,7 +13,7 @@ import uvicorn
 
 from firstpass import app
 from firstpass.settings import Settings
-from tests.doubles import Answerer, openai_app
+from tests.doubles import Answerer, Sureness, openai_app
 
 START_SECONDS = 20.0
 
@@ -43,8 +43,8 @@ def front(tmp_path: Path) -> Front:
     """front(answerer, section={...}) is a whole Firstpass whose draft engine is a scripted server; gives a client."""
 
     @contextmanager
-    def start(answer: Answerer, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
-        with serving(openai_app(answer)) as engine_url:
+    def start(answer: Answerer, sure: Sureness | None = None, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
+        with serving(openai_app(answer, sure)) as engine_url:
             engine = {"kind": "external", "url": f"{engine_url}/v1"} | sections.pop("engine", {})
             server = {"data_dir": tmp_path / "data"} | sections.pop("server", {})
             settings = Settings.model_validate({"engine": engine, "server": server} | sections)

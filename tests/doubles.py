@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,8 +91,23 @@ def judges(right: str) -> Answerer:
     return lambda body: amends(right)(body["messages"][-1]["content"])
 
 
-def openai_app(answer: Answerer) -> Any:
-    """An ASGI application that answers /v1/chat/completions with what `answer` says to the request's body."""
+Sureness = Callable[[dict[str, Any]], float]
+"""From a request's body to the log-probability of every token of the answer."""
+
+
+def _logprobs(text: str, logprob: float, alternatives: int) -> dict[str, Any]:
+    """A token a word, with one other that has nearly all that is left."""
+    other = {"token": "else", "logprob": math.log(max(1e-9, 0.999 * (1 - math.exp(logprob))))}
+    tokens = re.findall(r"\w+|\W+", text)
+    chosen = [{"token": token, "logprob": logprob} for token in tokens]
+    return {"content": [token | {"top_logprobs": [token, other][:alternatives]} for token in chosen]}
+
+
+def openai_app(answer: Answerer, sure: Sureness | None = None) -> Any:
+    """An ASGI application that answers /v1/chat/completions with what `answer` says to the request's body.
+
+    sure: how sure it is of that; None gives no logprobs.
+    """
     app = FastAPI()
     app.state.seen = []
 
@@ -102,6 +119,8 @@ def openai_app(answer: Answerer) -> Any:
             return Response(_stream(body["model"], answer(body)), media_type="text/event-stream")
         said = await asyncio.to_thread(answer, body)
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        if sure is not None and body.get("logprobs"):
+            choice["logprobs"] = _logprobs(said, sure(body), body.get("top_logprobs", 0))
         usage = {"prompt_tokens": 11, "completion_tokens": 13, "total_tokens": 24}
         return {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]} | {
             "usage": usage

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI
@@ -19,6 +21,7 @@ from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings, Busy, FirstpassError
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
+from firstpass.gate import Gate, load_gate
 from firstpass.policy.first import Course, FirstPolicy, Verifier
 from firstpass.policy.rules import Rule
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
@@ -56,7 +59,13 @@ class Server:
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
-        self._policy = FirstPolicy(_where(settings.verifier), rules, redrafts=_constrains(settings.engine))
+        self._policy = FirstPolicy(
+            _where(settings.verifier),
+            rules,
+            redrafts=_constrains(settings.engine),
+            gates=read_gates(settings.policy.gates, self.shelf),
+            measures=settings.policy.signals,
+        )
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
@@ -167,6 +176,18 @@ def build(settings: Settings) -> FastAPI:
     rules = Rules(_hosts(settings), keys_required=keys_required(settings))
     limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
     return routes.build(server, rules, limits, server.authenticate, server.running)
+
+
+def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
+    """Raises: BadSettings for a file that is no gate, or one of no contract here, or two of one."""
+    gates = [load_gate(path) for path in paths]
+    for path, gate in zip(paths, gates, strict=True):
+        if gate.contract not in shelf.files:
+            raise BadSettings(f"gate {path}: it is for {gate.contract}, and there is no such contract")
+    twice = [name for name, number in Counter(gate.contract for gate in gates).items() if number > 1]
+    if twice:
+        raise BadSettings(f"policy.gates: there are two for {twice[0]}")
+    return gates
 
 
 def hold(shelf: Shelf, store: Store) -> None:

@@ -83,9 +83,11 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
         reply = await parts.tiers[move.tier].reply(contract.prepare(exchange, move), listener)
         text = contract.read(exchange, move, reply)
         findings = contract.check(ask, replace(reply, text=text))
+        signals = contract.signals(ask, reply) if move.measured else {}
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
-    return replace(listener.step(reply=reply), findings=findings, edited=None if text == reply.text else text)
+    edited = None if text == reply.text else text
+    return replace(listener.step(reply=reply), findings=findings, edited=edited, signals=signals)
 
 
 class _StepListener:

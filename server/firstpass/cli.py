@@ -16,12 +16,14 @@ import httpx
 import typer
 from rich.markup import escape
 
+from firstpass.cli_calibrate import calibrate
 from firstpass.cli_contracts import contracts
 from firstpass.cli_eval import evaluate
 from firstpass.cli_index import index
 from firstpass.cli_models import models
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
+from firstpass.policy.telling import told
 from firstpass.settings import Settings, load
 from firstpass.store import Store
 from firstpass.store.codec import encode
@@ -32,6 +34,7 @@ from firstpass.terminal import AsJson, Config, err, fail, out, print_table, tabl
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
 LIST_LIMIT = 100_000
+EXCHANGE = re.compile(r"ex_[0-9a-f]{24}")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Prompt = Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")]
@@ -47,6 +50,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
 app.add_typer(contracts, name="contracts")
 app.command("eval")(evaluate)
+app.command("calibrate")(calibrate)
 app.command("index")(index)
 
 
@@ -129,9 +133,16 @@ def explain(
     egress: Egress = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a running server would do with a prompt or a diff, and by which rule, without doing it."""
+    """Say what a running server would do with a prompt or a diff, and by which rule, without doing it.
+
+    Given the id of a recorded exchange, say what was done and why; that needs no server.
+    """
+    if prompt is not None and EXCHANGE.fullmatch(prompt):
+        _explain_recorded(prompt, load(config), as_json)
+        return
     response = _post(f"{url.rstrip('/')}/v1/explain", _body(prompt, model, contract=contract, egress=egress), api_key)
     if not response.is_success:
         fail(_error_message(response))
@@ -143,6 +154,19 @@ def explain(
     out.print(f"{escape(course['model'])} means {course['target']}, {escape(_plain(rule))}; ceiling {course['egress']}")
     for number, step in enumerate(course["steps"], start=1):
         out.print(f"{number}. {escape(_plain(step))}")
+
+
+def _explain_recorded(exchange_id: str, settings: Settings, as_json: bool) -> None:
+    with _store(settings) as store:
+        exchange = store.read(exchange_id)
+    if exchange is None:
+        fail(f"no exchange {exchange_id} in the record")
+    sentences = [_plain(sentence) for sentence in told(exchange)]
+    if as_json:
+        typer.echo(json.dumps({"exchange": exchange_id, "steps": sentences}))
+        return
+    for number, sentence in enumerate(sentences, start=1):
+        out.print(f"{number}. {escape(sentence)}")
 
 
 def _body(prompt: str | None, model: str, **options: str | None) -> dict[str, Any]:
@@ -198,6 +222,9 @@ def print_answer(response: httpx.Response) -> None:
     for finding in how.get("findings", ()):
         colour = "red" if finding["severity"] == "fail" else "yellow"
         out.print(f"[{colour}]{finding['check']}[/] {escape(_plain(finding['message']))}")
+    if gate := how.get("gate"):
+        floor = "every score" if gate["accept_from"] is None else f"from {gate['accept_from']:.3f}"
+        out.print(f"[dim]gate[/] {gate['score']:.3f}, accepts {floor} ({gate['by']}); {escape(gate['gate'])}")
     if how:
         out.print(f"[dim]latency[/] {how['seconds']:.3f} s")
         out.print(f"[dim]left the machine[/] {_departed(how['receipts'])}")

@@ -30,7 +30,7 @@ from firstpass.bench.require import requirement
 from firstpass.bench.runner import NONSENSE, Arm, Bench, Outcome, run, said
 from firstpass.contract.form import Form, Section, form_of
 from firstpass.errors import BadLabels, NotFound, TierFailed
-from firstpass.settings import load
+from firstpass.settings import Settings, load
 from firstpass.terminal import AsJson, Config, err, fail, out, print_table, table
 
 ROUTES = {"local": "local", "strong": "strong", "cascade": "firstpass"}
@@ -99,12 +99,12 @@ def evaluate(
     if (price_in is None) != (price_out is None):
         fail("--price-in and --price-out belong together")
     price = Price(price_in, price_out) if price_in is not None and price_out is not None else None
-    cases, left_out = _cases(sources, repo or [], commits, most_bytes, seed)
+    cases, left_out = cases_of(sources, repo or [], commits, most_bytes, seed)
     folder = out_dir or Path(datetime.now(UTC).strftime("eval-%Y%m%d-%H%M%S"))
     folder.mkdir(parents=True, exist_ok=True)
     with _server(url, config) as where:
-        client = _client(where, api_key, at_once)
-        plan = _Plan(client, contract, {"egress": egress} if egress else {}, arms, optional=arm is None)
+        client = client_of(where, api_key, at_once)
+        plan = Plan(client, contract, {"egress": egress} if egress else {}, arms, optional=arm is None)
         arms, outcomes, pinned = asyncio.run(plan.measured(cases, seed, at_once))
     if all(outcome.error for outcome in outcomes):
         raise TierFailed(f"no request was answered: {outcomes[0].error}")
@@ -129,7 +129,7 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _client(url: str, api_key: str | None, at_once: int) -> httpx.AsyncClient:
+def client_of(url: str, api_key: str | None, at_once: int) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     limits = httpx.Limits(max_connections=at_once)
     try:
@@ -138,7 +138,7 @@ def _client(url: str, api_key: str | None, at_once: int) -> httpx.AsyncClient:
         fail(f"bad URL or API key: {error}")
 
 
-class _Plan:
+class Plan:
     """What is asked, and whom. optional: an arm that can not be asked is left out instead of an error."""
 
     def __init__(
@@ -202,7 +202,7 @@ def _arm(text: str) -> Arm:
     return Arm(match["name"], match["model"] or ROUTES[match["name"]])
 
 
-def _cases(
+def cases_of(
     sources: Sequence[Path], repositories: Sequence[str], number: int, most_bytes: int, seed: int
 ) -> tuple[list[Case], Counter[str]]:
     """(cases, how many were left out by reason). Raises: BadLabels."""
@@ -253,12 +253,13 @@ def _drawn(cases: Iterator[Case], number: int, seed: int) -> list[Case]:
 
 
 def _server(url: str | None, config: Path | None) -> AbstractContextManager[str]:
-    """Its own one listens on loopback, on any free port."""
-    if url is not None:
-        return nullcontext(url)
+    return nullcontext(url) if url is not None else own_server(load(config))
+
+
+def own_server(settings: Settings) -> AbstractContextManager[str]:
+    """A server for this run alone: it listens on loopback, on any free port."""
     from firstpass.front import beside
 
-    settings = load(config)
     here = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0, "keys": "optional"})
     err.print("starting a server for this run")
     return beside(settings.model_copy(update={"server": here}))

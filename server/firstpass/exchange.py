@@ -4,7 +4,7 @@ An `Exchange` only grows: a policy reads it and names the next `Move`; the casca
 History, audit, replay and evaluation all read this one type.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from firstpass.errors import Failure
@@ -94,10 +94,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A generated token and its natural-log probability."""
+    """A generated token and its natural-log probability.
+
+    top: the likeliest tokens at its place with theirs, likeliest first, if they were asked for; not in the record.
+    """
 
     token: str
     logprob: float
+    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +149,33 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a calibrated gate says of a draft.
+
+    gate: its name. score: from 0 to 1. accept_from: the lowest score that it accepts, None where every one is.
+    by: what decided; beside the score that may be that audits have shown the promise to be broken, that another model
+    drafted than the gate knows, or that no log-probabilities came. Then nothing is accepted.
+    risk: the most of all requests that it accepts bad, with probability `confidence`; accepted_risk: of its accepted
+    answers.
+    """
+
+    gate: str
+    score: float
+    accept_from: float | None
+    accepted: bool
+    by: Literal["score", "broken promise", "another model", "no log-probabilities"]
+    risk: float
+    confidence: float
+    accepted_risk: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Consult:
     """Ask a tier. A binding reply is the answer whatever it says, so it may stream straight to the caller.
 
     rule: the name of the routing rule that chose the tier, if one did.
     early: the caller wants to see the reply while it is written, although it does not bind.
+    measured: the reply's signals are wanted. judged: what the gate said of the draft that this is about.
     """
 
     tier: TierName
@@ -157,6 +183,8 @@ class Consult:
     binding: bool = False
     rule: str | None = None
     early: bool = False
+    measured: bool = False
+    judged: Judgement | None = None
 
     @property
     def streams(self) -> bool:
@@ -172,15 +200,17 @@ class Mend:
     purpose: Literal["mend"] = "mend"
     binding: Literal[False] = False
     rule: None = None
+    measured: Literal[False] = False
     streams: Literal[False] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """End with the reply of step number `step`."""
+    """End with the reply of step number `step`. judged: what the gate said of the draft, if there is one."""
 
     step: int
     route: Route
+    judged: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +239,8 @@ class Step:
     """Whether some of its text already reached the caller."""
     edited: str | None = None
     """The draft after the edits that the reply or code made; None where the reply's own text is the answer."""
+    signals: dict[str, float] = field(default_factory=dict)
+    """What the reply shows of how sure its model was, by name; empty where the move did not want it."""
 
     @property
     def text(self) -> str | None:

@@ -174,6 +174,13 @@ class PolicySettings(Section):
     rules: tuple[RuleSettings, ...] = Field(
         (), description="Looked at in this order for each request to the cascade; the first that fits decides."
     )
+    gates: tuple[Path, ...] = Field(
+        (),
+        description="Files that `firstpass calibrate` made, at most one for a contract; each for the engine's model.",
+    )
+    signals: bool = Field(
+        False, description="Record what a gate would look at for every checked draft, also where there is no gate."
+    )
 
 
 class Settings(Section):

@@ -5,7 +5,23 @@ from dataclasses import replace
 import pytest
 
 from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Mend, Message, Refuse, Reply, Step, strictest
+from firstpass.exchange import (
+    Answer,
+    Ask,
+    Consult,
+    Exchange,
+    Finding,
+    Mend,
+    Message,
+    Move,
+    Refuse,
+    Reply,
+    Step,
+    strictest,
+)
+from firstpass.gate import Gate
+from firstpass.gate.bounds import Promise
+from firstpass.gate.score import Score, Term
 from firstpass.policy.first import FirstPolicy, Verifier
 
 ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary")
@@ -175,3 +191,78 @@ def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceil
         else:
             exchange = exchange.grown(Step(move, None if failed else GOOD, outcome if failed else None, findings))
     assert sum(isinstance(step.move, Consult) for step in exchange.steps) <= 2 and len(exchange.steps) <= 3
+
+
+GATE = Gate(
+    contract="pr-summary",
+    model="m",
+    score=Score((Term("least_name", -1.0, 1.0, 2.0),), 0.0),
+    accept_from=0.5,
+    promise=Promise(0.02, 0.95, 1000, 10, 0.017, 0.8, 0.027, 0.94),
+    fitted_on={"a": 500},
+    calibrated_on={"b": 1000},
+    made_unix=0.0,
+    version="0.1.0",
+)
+SURE, UNSURE = (
+    Step(DRAFT, GOOD, signals={"least_name": 0.0, "least_logprob": -0.1}),
+    Step(DRAFT, GOOD, signals={"least_name": -2.0, "least_logprob": -3.0}),
+)
+
+
+def gated(verifier: Verifier, *steps: Step, broken: bool = False) -> Move:
+    return FirstPolicy(verifier, gates=[GATE], broken=lambda _: broken).next(Exchange(ASK, steps))
+
+
+def test_a_gate_wants_the_draft_s_signals() -> None:
+    assert gated("none") == replace(DRAFT, measured=True)
+    assert FirstPolicy("none", measures=True).next(Exchange(ASK)) == replace(DRAFT, measured=True)
+
+
+def test_a_sure_draft_is_never_sent_to_the_verifier() -> None:
+    move = gated("local", SURE)
+    assert isinstance(move, Answer) and (move.step, move.route) == (0, "draft")
+    assert move.judged is not None and move.judged.accepted and move.judged.score > 0.8
+    assert (move.judged.gate, move.judged.risk, move.judged.confidence) == (GATE.name, 0.02, 0.95)
+
+
+def test_an_unsure_draft_is_verified_although_it_passes_the_checks() -> None:
+    move = gated("local", UNSURE)
+    assert isinstance(move, Consult) and move.purpose == "verify"
+    assert move.judged is not None and not move.judged.accepted
+    verified = Step(move, GOOD, edited="better")
+    end = gated("local", UNSURE, verified)
+    assert isinstance(end, Answer) and (end.step, end.route, end.judged) == (1, "verified", move.judged)
+
+
+def test_an_unsure_draft_that_nobody_can_verify_says_that_it_is_unverified() -> None:
+    none = gated("none", UNSURE)
+    assert isinstance(none, Answer) and (none.step, none.route) == (0, "unverified")
+    down = gated("local", UNSURE, Step(VERIFY, failure=DOWN))
+    assert isinstance(down, Answer) and (down.step, down.route) == (0, "unverified")
+
+
+def test_the_gate_judges_what_code_mended_by_the_draft_s_own_tokens() -> None:
+    failing = [replace(step, findings=BAD) for step in (SURE, UNSURE)]
+    moves = [gated("local", step, MENDED) for step in failing]
+    assert isinstance(moves[0], Answer) and moves[0].route == "repaired"
+    assert isinstance(moves[1], Consult) and moves[1].purpose == "verify"
+
+
+def test_a_gate_whose_promise_is_broken_accepts_nothing() -> None:
+    move = gated("local", SURE, broken=True)
+    assert isinstance(move, Consult) and move.judged is not None
+    assert move.judged.by == "broken promise" and not move.judged.accepted
+
+
+@pytest.mark.parametrize(
+    ("step", "by"),
+    [
+        (Step(DRAFT, GOOD), "no log-probabilities"),
+        (replace(SURE, reply=replace(GOOD, model="another")), "another model"),
+    ],
+)
+def test_a_gate_accepts_only_what_it_was_calibrated_for(step: Step, by: str) -> None:
+    move = gated("none", step)
+    assert isinstance(move, Answer) and move.route == "unverified"
+    assert move.judged is not None and move.judged.by == by

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -31,6 +31,7 @@ class Outcome:
     """One request. seconds: as the client saw it. Tokens: as the tiers counted them, the verifier's apart.
 
     error: what the server said instead of an answer; then the score is an empty answer's.
+    checked: whether the answer passed the server's own checks. signals: of the first draft, where they are recorded.
     """
 
     arm: str
@@ -47,6 +48,8 @@ class Outcome:
     models: tuple[str, ...] = ()
     exchange: str | None = None
     error: str | None = None
+    checked: bool = False
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def _outcome(arm: Arm, number: int, seconds: float, answer: dict[str, Any], scor
         *used["draft"],
         models=tuple(dict.fromkeys(step["model"] for step in how["steps"] if step["model"])),
         exchange=how["exchange"],
+        checked=all(finding["severity"] != "fail" for finding in how["findings"]),
+        signals=how["steps"][0]["signals"],
     )
 
 

@@ -42,6 +42,13 @@ class Contract(Protocol):
         """
         ...
 
+    def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
+        """What a gate looks at: see `gate.signals`. Empty where the contract has no lists and reads no input.
+
+        Raises: BadAsk as `prepare` does.
+        """
+        ...
+
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """What is wrong with a reply; no finding of severity "fail" means that it keeps the contract.
 

@@ -83,6 +83,14 @@ def calls(case: Case) -> Iterator[Finding]:
                 yield Finding("not-new", "note", message, section, name)
 
 
+def names(case: Case) -> Iterator[Finding]:
+    """A listed name occurs in the diff; whether it belongs there this check can not say."""
+    for section, items in case.holding("calls"):
+        for name in items:
+            if name not in case.evidence.identifiers:
+                yield _hallucinated(case.evidence, section, f"{name}()", name)
+
+
 def prose(case: Case) -> Iterator[Finding]:
     """References in the free text occur in the diff's lines, or in its repository where there is an index of one."""
     evidence = case.evidence
@@ -165,6 +173,7 @@ CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "format": format_,
     "length": length,
     "logprobs": logprobs,
+    "names": names,
     "places": places,
     "references": prose,
     "schema": schema,

@@ -21,10 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from firstpass.contract.form import Form, FormName, Holds, Section, form_of
 from firstpass.errors import BadSettings
 
-FIELDS = ("diff", "numbered", "openings", "todo_lines")
+FIELDS = ("diff", "numbered", "openings", "definitions", "todo_lines")
 """What a prompt may ask for in braces: the diff in short form, the same with new line numbers, the candidates."""
 
-CheckName = Literal["calls", "format", "length", "logprobs", "places", "references", "schema", "subject", "todos"]
+CheckName = Literal[
+    "calls", "format", "length", "logprobs", "names", "places", "references", "schema", "subject", "todos"
+]
 SHIPPED = Path(__file__).with_name("shipped")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")

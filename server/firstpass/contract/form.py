@@ -75,6 +75,10 @@ class Form(Protocol):
         """Where the section's one item stands in the written form."""
         ...
 
+    def lists(self, text: str) -> Iterator[tuple[int, int]]:
+        """(start, end) of each line of a section that is not written freely, and of the heading that ends it."""
+        ...
+
 
 class Headed:
     """`Name: sentence`, or `Name:` and one `- item` a line, `- none` where there is none.
@@ -110,6 +114,16 @@ class Headed:
         before = "\n".join(line for lines in written[:place] for line in lines)
         after = "".join(f"\n{line}" for lines in written[place + 1 :] for line in lines)
         return Slot(before, "\n" * bool(before) + f"{section}: ", after)
+
+    def lists(self, text: str) -> Iterator[tuple[int, int]]:
+        at, listing = 0, False
+        for line in text.splitlines(keepends=True):
+            heading, before = self._opened(line.rstrip("\r\n")), listing
+            if heading:
+                listing = heading[0].holds not in PROSE
+            if listing or before:
+                yield at, at + len(line)
+            at += len(line)
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
@@ -150,6 +164,9 @@ class Message:
             return Slot("", "", f"\n\n{body}" if body else "", titled=True)
         return Slot(subject, "\n\n", "")
 
+    def lists(self, text: str) -> Iterator[tuple[int, int]]:
+        return iter(())
+
 
 class Free:
     """Any text."""
@@ -164,6 +181,9 @@ class Free:
 
     def around(self, parts: Parts, section: str) -> Slot:
         return Slot("", "", "")
+
+    def lists(self, text: str) -> Iterator[tuple[int, int]]:
+        return iter(())
 
 
 def form_of(name: FormName, sections: Sequence[Section]) -> Form:

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from firstpass.contract.checks import CHECKS, Case
 from firstpass.contract.compact import compact, numbered
+from firstpass.contract.draft import draft_of
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.mend import mended
@@ -15,11 +16,15 @@ from firstpass.contract.references import names_in, unknown
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
 from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
-from firstpass.evidence.candidates import openings, todo_lines
+from firstpass.evidence.candidates import definitions, openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step
+from firstpass.gate.signals import signals
 
 VERDICT_TOKENS = 512
+ALTERNATIVES = 20
+"""Tokens at each place of a draft whose signals are wanted: the most that vLLM gives without being told otherwise."""
+
 MOST_DEFINITIONS = 8
 MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
 """Of the diff, in a verifier's evidence."""
@@ -61,7 +66,10 @@ class PromptedContract:
             told = "\n".join([_evidence_text(evidence, read_diff(diff)), *self._definitions(ask, evidence)])
             messages = Message("system", self.files.verify), Message("user", question.text(told))
             return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
-        return replace(ask, messages=(self._prompt(diff),), sampling=self._sampling(ask.sampling))
+        sampling = self._sampling(ask.sampling)
+        if move.measured:
+            sampling = replace(sampling, top_logprobs=ALTERNATIVES)
+        return replace(ask, messages=(self._prompt(diff),), sampling=sampling)
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
@@ -80,6 +88,13 @@ class PromptedContract:
     def foresee(self, ask: Ask) -> None:
         with suppress(FirstpassError):
             self._evidence(ask)
+
+    def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
+        if self.files.prompt is None:
+            return {}
+        parsed, asked = read_diff(self._diff(ask)), asked_fields(self.files.prompt)
+        shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
+        return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """Raises: BadAsk as `prepare` does."""
@@ -204,9 +219,14 @@ _FIELDS: Mapping[str, Callable[[str, Diff], str]] = {
     "diff": lambda diff, parsed: compact(diff, parsed).rstrip("\n"),
     "numbered": lambda diff, parsed: numbered(diff, parsed).rstrip("\n"),
     "openings": lambda _, parsed: "\n".join(openings(parsed).values()) or "none",
+    "definitions": lambda _, parsed: "\n".join(definitions(parsed).values()) or "none",
     "todo_lines": lambda _, parsed: "\n".join(todo_lines(parsed)) or "none",
 }
 """What a prompt may ask for, by `files.FIELDS`."""
+
+
+_CANDIDATES: Mapping[str, Callable[[Diff], Mapping[str, str]]] = {"openings": openings, "definitions": definitions}
+"""The fields that list places for a name."""
 
 
 def _evidence_text(evidence: Evidence, parsed: Diff) -> str:

@@ -1,4 +1,6 @@
-"""Where a diff may have a new call or TODO, found by brackets and markers alone. Knows no grammar, model or prompt.
+"""Where a diff may have a new call or TODO, or change a function, by brackets, words and markers alone.
+
+Knows no grammar, model or prompt.
 
 A small model copies well and searches badly. Shown the places to choose from it has only to judge each: whether one is
 a definition, a keyword, a comment or a string is left to it. The checks' parser has no part in this.
@@ -7,7 +9,7 @@ a definition, a keyword, a comment or a string is left to it. The checks' parser
 import re
 from collections.abc import Iterator
 
-from firstpass.evidence.diff import Diff, LineKind
+from firstpass.evidence.diff import Diff, Hunk, LineKind
 from firstpass.evidence.languages import language_of
 from firstpass.evidence.todos import MARKERS
 
@@ -18,10 +20,29 @@ BETWEEN = " ... "
 
 MOST_LINE_CHARACTERS = 200
 
+_SIGNS: dict[LineKind, str] = {"added": "+", "removed": "-", "context": "="}
+
 _OPENING = re.compile(r"(?<![\w$])([^\W\d][\w$]*|\$[\w$]*)(?:(?:\?\.|!)?[ \t]{0,4}(?:<[^()]{0,80}>)?\(|![ \t]?[\[{])")
 """A name and its bracket: also `open?.(`, `open<T>(`, and Rust's `open!(`, `open![`, `open! {`."""
 
 _MARKER = re.compile(rf"\b(?:{MARKERS})\b")
+
+_BLOCK_WORDS = "if|for|while|switch|catch|return|match|with|do|try|super|new|await|when|else|elif|loop|unsafe|select"
+
+_DEFINED = (
+    re.compile(
+        r"\b(?:def|fn|fun|func|function\*?)\s+(?:\([^)]*\)\s*)?(?:<[^>]*>\s*)?(?:[\w<>?]+\.)?(?P<name>[^\W\d][\w$]*)"
+    ),
+    re.compile(
+        r"(?P<name>[^\W\d][\w$]*)\s*(?::[^=]{1,80})?[:=]\s*(?:async\s+)?"
+        r"(?:function\b|\([^()]*\)\s*(?::[^=]{1,80})?=>|[\w$]+\s*=>)"
+    ),
+    re.compile(
+        rf"^\s*(?!(?:\}}\s*)?(?:{_BLOCK_WORDS})\b)(?:[\w<>\[\],@.?]+\s+){{0,6}}"
+        r"(?P<name>#?[^\W\d][\w$]*)\s*(?:<[^()]*>)?\([^;]*\{\s*$"
+    ),
+)
+"""A word that defines, an arrow or a function that is given a name, and a line with brackets that opens a block."""
 
 
 def openings(parsed: Diff) -> dict[str, str]:
@@ -38,6 +59,44 @@ def openings(parsed: Diff) -> dict[str, str]:
         if name not in gone:
             shown.setdefault(name, []).append(text)
     return {name: BETWEEN.join(dict.fromkeys((texts[0], texts[-1]))) for name, texts in reversed(shown.items())}
+
+
+def definitions(parsed: Diff) -> dict[str, str]:
+    """By name, the functions that a hunk's lines define or its heading names: sign, changed lines until the next, text.
+
+    The sign is @ for a heading and = for a line that stays. Where a name is defined twice both are shown. The last name
+    comes first, as `openings` has it, and each text ends with a bracket after the name.
+    """
+    shown: dict[str, list[str]] = {}
+    for file in parsed.files:
+        for hunk in file.hunks:
+            for name, text in _definitions(hunk):
+                shown.setdefault(name, []).append(text)
+    return {name: BETWEEN.join(dict.fromkeys((texts[0], texts[-1]))) for name, texts in reversed(shown.items())}
+
+
+def _definitions(hunk: Hunk) -> list[tuple[str, str]]:
+    """(name, text), in the hunk's order."""
+    found: list[tuple[str, str, str]] = []
+    changed: list[int] = []
+    lines = (("@", hunk.heading.strip()), *((_SIGNS[line.kind], line.text) for line in hunk.lines))
+    for sign, text in lines:
+        if defined := _defined(text):
+            found.append((sign, *defined))
+            changed.append(0)
+        if sign in "+-" and text.strip() and changed:
+            changed[-1] += 1
+    return [(name, f"{sign}{count} {text}(") for (sign, name, text), count in zip(found, changed, strict=True)]
+
+
+def _defined(text: str) -> tuple[str, str] | None:
+    """(name, text up to its end) of the first function that a line defines."""
+    for expression in _DEFINED:
+        for match in expression.finditer(text[:MOST_LINE_CHARACTERS]):
+            if match["name"] not in ("function", "func", "fn"):
+                before = text[max(0, match.start("name") - MOST_CHARACTERS) : match.start("name")].lstrip()
+                return match["name"], f"{before}{match['name']}"
+    return None
 
 
 def todo_lines(parsed: Diff) -> tuple[str, ...]:

@@ -3,19 +3,39 @@
 It knows whether a verifier exists and whether it is off this machine; it does not know how to reach it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Mend, Move, Refuse, Route, Step, Target, TierName
+from firstpass.exchange import (
+    Answer,
+    Ask,
+    Consult,
+    Exchange,
+    Judgement,
+    Mend,
+    Move,
+    Refuse,
+    Route,
+    Step,
+    Target,
+    TierName,
+)
+from firstpass.gate import Gate
 from firstpass.policy.rules import Rule, first_fit
 
 Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
 
 
-_ROUTES: dict[str, Route] = {"mend": "repaired", "redraft": "repaired", "verify": "verified", "answer": "strong"}
+_ROUTES: dict[str, Route] = {
+    "draft": "draft",
+    "mend": "repaired",
+    "redraft": "repaired",
+    "verify": "verified",
+    "answer": "strong",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +51,26 @@ class FirstPolicy:
     """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
+    gates: at most one for a contract; what its score is too low for is verified although it passes the checks.
+    broken: whether audits have shown that the promise of the gate of that name is broken.
+    measures: every draft's signals are recorded, so that a gate can be calibrated on them.
     """
 
-    def __init__(self, verifier: Verifier, rules: Sequence[Rule] = (), *, redrafts: bool = False) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        rules: Sequence[Rule] = (),
+        *,
+        redrafts: bool = False,
+        gates: Iterable[Gate] = (),
+        broken: Callable[[str], bool] = lambda _: False,
+        measures: bool = False,
+    ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
+        self._gates = {gate.contract: gate for gate in gates}
+        self._broken = broken
+        self._measures = measures
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -121,25 +156,43 @@ class FirstPolicy:
         return step.failure.kind != BadAsk.__name__
 
     def _checked(self, exchange: Exchange) -> Move:
+        judged = self._judged(exchange)
         match exchange.steps:
             case ():
-                return Consult("draft", "draft", early=exchange.ask.optimistic)
+                measured = self._measures or exchange.ask.contract in self._gates
+                return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured)
             case (draft,) if draft.passed:
-                return Answer(0, "draft")
+                return self._gated(exchange, Answer(0, "draft"), judged)
             case (draft,) if draft.text is not None:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
-                return Answer(1, "repaired")
+                return self._gated(exchange, Answer(1, "repaired"), judged)
             case (_, Step(move=Mend()) as mended) if self._redrafts and _may_be_rewritten(mended):
                 return Consult("draft", "redraft")
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
-                return Answer(2, "repaired")
+                return self._gated(exchange, Answer(2, "repaired"), judged)
             case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if self._barrier(exchange.ask) is None:
-                return Consult("verifier", "verify")
+                return Consult("verifier", "verify", judged=judged)
             case (draft,) if self._may_escalate(exchange.ask, draft):
                 return Consult("verifier", "answer")
             case _:
-                return _best(exchange)
+                return _best(exchange, judged)
+
+    def _judged(self, exchange: Exchange) -> Judgement | None:
+        """What the gate says of the first draft, whose tokens are its own: what was mended of it has no others."""
+        gate = self._gates.get(exchange.ask.contract or "")
+        draft = exchange.steps[0] if exchange.steps else None
+        if gate is None or draft is None or draft.reply is None:
+            return None
+        return gate.judge(draft.reply.model, draft.signals, broken=self._broken(gate.name))
+
+    def _gated(self, exchange: Exchange, answer: Answer, judged: Judgement | None) -> Move:
+        """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
+        if judged is None or judged.accepted:
+            return replace(answer, judged=judged)
+        if self._barrier(exchange.ask) is None:
+            return Consult("verifier", "verify", judged=judged)
+        return Answer(answer.step, "unverified", judged)
 
 
 def _may_be_rewritten(step: Step) -> bool:
@@ -163,14 +216,18 @@ def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = 
     return Answer(len(exchange.steps) - 1, route if last.passed else "unverified")
 
 
-def _best(exchange: Exchange) -> Move:
-    """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure."""
+def _best(exchange: Exchange, judged: Judgement | None) -> Move:
+    """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure.
+
+    A passing reply that the gate did not accept is not verified by having passed.
+    """
     replies = [(number, step) for number, step in enumerate(exchange.steps) if step.text is not None]
     if not replies:
         failure = exchange.steps[0].failure
         assert failure is not None, "a step has a reply or a failure"
         return Refuse(failure)
     number, step = min(replies, key=lambda pair: (len(pair[1].failed), -pair[0]))
-    if not step.passed:
-        return Answer(number, "unverified")
-    return Answer(number, _ROUTES[step.move.purpose])
+    refused = judged is not None and not judged.accepted and step.move.tier != "verifier"
+    if not step.passed or refused:
+        return Answer(number, "unverified", judged)
+    return Answer(number, _ROUTES[step.move.purpose], judged)

@@ -10,7 +10,7 @@ _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
 
 def encode(exchange: Exchange) -> str:
-    """The exchange without wire bodies, and without any text where the caller said `store: false`."""
+    """The exchange without wire bodies and unchosen tokens; without any text where the caller said `store: false`."""
     kept = replace(exchange, steps=tuple(_without_raw(step) for step in exchange.steps))
     if not exchange.ask.store:
         steps = tuple(_wordless(step) for step in kept.steps)
@@ -24,7 +24,10 @@ def decode(text: str) -> Exchange:
 
 
 def _without_raw(step: Step) -> Step:
-    return replace(step, reply=replace(step.reply, raw=None)) if step.reply else step
+    if step.reply is None:
+        return step
+    logprobs = tuple(replace(token, top=()) for token in step.reply.logprobs)
+    return replace(step, reply=replace(step.reply, raw=None, logprobs=logprobs))
 
 
 def _wordless_ask(ask: Ask) -> Ask:

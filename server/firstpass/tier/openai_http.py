@@ -260,10 +260,17 @@ def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
     if not block:
         return ()
     if "content" in block:
-        pairs = [(entry["token"], entry["logprob"]) for entry in block["content"] or ()]
-    else:
-        pairs = list(zip(block["tokens"], block["token_logprobs"], strict=True))
+        return tuple(
+            TokenLogprob(*_pair(entry), tuple(map(_pair, entry.get("top_logprobs") or ())))
+            for entry in block["content"] or ()
+            if entry["logprob"] is not None
+        )
+    pairs = zip(block["tokens"], block["token_logprobs"], strict=True)
     return tuple(TokenLogprob(_text(token), _logprob(logprob)) for token, logprob in pairs if logprob is not None)
+
+
+def _pair(entry: dict[str, Any]) -> tuple[str, float]:
+    return _text(entry["token"]), _logprob(entry["logprob"])
 
 
 def _error_text(body: bytes) -> tuple[str, str | None]:

@@ -45,6 +45,7 @@ def how(exchange: Exchange) -> dict[str, Any]:
         "route": ending.route,
         "contract": exchange.ask.contract,
         "findings": [asdict(finding) for finding in step.findings],
+        "gate": asdict(ending.judged) if ending.judged else None,
         "steps": [_outline(step) for step in exchange.steps],
         "receipts": [asdict(receipt) for receipt in exchange.receipts],
         "seconds": exchange.seconds,
@@ -61,6 +62,7 @@ def _outline(step: Step) -> dict[str, Any]:
         "seconds": step.reply.seconds if step.reply else None,
         "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,
         "failed_checks": len(step.failed),
+        "signals": step.signals,
         "failure": step.failure.message if step.failure else None,
     }
 
@@ -115,10 +117,19 @@ def _checked_body(exchange: Exchange) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(reply.raw)
     if step.edited is not None:
         body["choices"][0]["message"]["content"] = step.edited
-    if step.edited is not None or not exchange.ask.sampling.logprobs:  # The checks may have wanted them.
-        for choice in body["choices"]:
+    asked = exchange.ask.sampling
+    for choice in body["choices"]:
+        if step.edited is not None or not asked.logprobs:  # The checks may have wanted them.
             choice["logprobs"] = None
+        _cut_alternatives(choice.get("logprobs"), asked.top_logprobs or 0)
     return body | {"id": f"chatcmpl-{exchange.ask.id}", "firstpass": how(exchange)}
+
+
+def _cut_alternatives(logprobs: dict[str, Any] | None, wanted: int) -> None:
+    """The gate may have asked for more than the caller."""
+    for entry in (logprobs or {}).get("content") or ():
+        if "top_logprobs" in entry:
+            entry["top_logprobs"] = entry["top_logprobs"][:wanted]
 
 
 def held_back(exchange: Exchange) -> Iterator[bytes]:
@@ -143,8 +154,10 @@ def early(data: bytes, ask: Ask) -> dict[str, Any] | None:
     if text == b"[DONE]":
         return None
     chunk: dict[str, Any] = json.loads(text)
-    for choice in chunk["choices"] if not ask.sampling.logprobs else ():
-        choice.pop("logprobs", None)
+    for choice in chunk["choices"]:
+        if not ask.sampling.logprobs:
+            choice.pop("logprobs", None)
+        _cut_alternatives(choice.get("logprobs"), ask.sampling.top_logprobs or 0)
     return chunk | {"id": f"chatcmpl-{ask.id}"}
 
 
@@ -179,7 +192,10 @@ def infer(exchange: Exchange) -> bytes:
             "model": reply.model,
             "output": step.text,
             "finish_reason": reply.finish_reason,
-            "logprobs": [asdict(token) for token in reply.logprobs if step.edited is None] or None,
+            "logprobs": [
+                {"token": token.token, "logprob": token.logprob} for token in reply.logprobs if step.edited is None
+            ]
+            or None,
             "usage": asdict(reply.usage) if reply.usage else None,
             "latency_ms": round((exchange.seconds or 0) * 1000, 1),
             "firstpass": how(exchange),

@@ -1,0 +1,124 @@
+"""From drafts with known truth to a gate: the score from some repositories, the threshold from others.
+
+Knows no server: what was asked and answered comes in as cases and outcomes.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firstpass.bench.cases import Case
+from firstpass.bench.runner import Outcome
+from firstpass.errors import BadLabels
+from firstpass.gate import Gate
+from firstpass.gate.bounds import Labelled, promise, threshold
+from firstpass.gate.score import auroc, fitted
+from firstpass.gate.signals import SIGNALS
+
+RIDGE = 1.0
+FIT_SHARE = 1 / 3
+"""Of the drafts, at least; the bound needs the others more than the score needs these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft after its repair. passed: the hard checks. right: by the labels, all or nothing."""
+
+    repository: str
+    signals: dict[str, float]
+    passed: bool
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is promised: a risk above 0 and below 1, and with which confidence."""
+
+    contract: str
+    model: str
+    risk: float
+    confidence: float
+    made_unix: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A gate, and how well its score and each signal alone tell right drafts from wrong ones.
+
+    aurocs: by name, on the drafts that the threshold comes from; None where all are right, or all wrong.
+    """
+
+    gate: Gate
+    aurocs: dict[str, float | None]
+    bad: int
+
+
+def drafts_of(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Draft]:
+    """Raises: BadLabels where the server recorded no signals, which a gate can not do without."""
+    answered = [outcome for outcome in outcomes if outcome.error is None]
+    if not any(outcome.signals for outcome in answered):
+        raise BadLabels("the server records no signals: set policy.signals = true there, or leave --url out")
+    return [Draft(cases[one.case].repository, dict(one.signals), one.checked, one.score.passed) for one in answered]
+
+
+def calibrated(drafts: Sequence[Draft], fit: Sequence[str], wanted: Wanted, seed: int) -> Calibration:
+    """fit: the repositories to fit the score on; by default as many as it takes, drawn.
+
+    Raises: BadLabels for a repository that is not there, and where the promise needs more drafts than there are.
+    """
+    fitting, calibrating = split(drafts, fit, seed)
+    score = fitted([draft.signals for draft in fitting], [draft.right for draft in fitting], list(SIGNALS), RIDGE)
+    labelled = [Labelled(score.of(draft.signals), draft.passed, not draft.right) for draft in calibrating]
+    accept_from = threshold(labelled, wanted.risk, wanted.confidence)
+    gate = Gate(
+        contract=wanted.contract,
+        model=wanted.model,
+        score=score,
+        accept_from=accept_from if accept_from > 0 else None,
+        promise=promise(labelled, accept_from, wanted.risk, wanted.confidence),
+        fitted_on=dict(Counter(draft.repository for draft in fitting)),
+        calibrated_on=dict(Counter(draft.repository for draft in calibrating)),
+        made_unix=wanted.made_unix,
+        version=wanted.version,
+    )
+    right = [draft.right for draft in calibrating]
+    alone = {name: _auroc(calibrating, name) for name in SIGNALS}
+    return Calibration(gate, {"score": auroc([one.score for one in labelled], right), **alone}, right.count(False))
+
+
+def split(drafts: Sequence[Draft], fit: Sequence[str], seed: int) -> tuple[list[Draft], list[Draft]]:
+    """(to fit, to calibrate), by repository; the drafts of a single repository are dealt one by one."""
+    sizes = Counter(draft.repository for draft in drafts)
+    if unknown := set(fit) - sizes.keys():
+        raise BadLabels(f"--fit {min(unknown)}: no draft is of this repository; there are {', '.join(sorted(sizes))}")
+    if len(sizes) == 1 and not fit:
+        dealt = list(drafts)
+        random.Random(seed).shuffle(dealt)
+        at = round(FIT_SHARE * len(dealt))
+        return dealt[:at], dealt[at:]
+    chosen = set(fit) or _enough(sizes, seed)
+    if chosen == sizes.keys():
+        raise BadLabels("--fit: no repository is left to calibrate on")
+    return (
+        [draft for draft in drafts if draft.repository in chosen],
+        [draft for draft in drafts if draft.repository not in chosen],
+    )
+
+
+def _enough(sizes: Counter[str], seed: int) -> set[str]:
+    """Repositories in random order, until they have their share of the drafts; never all of them."""
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)
+    chosen: set[str] = set()
+    for name in order[:-1]:
+        if sum(sizes[one] for one in chosen) >= FIT_SHARE * sizes.total():
+            break
+        chosen.add(name)
+    return chosen
+
+
+def _auroc(drafts: Sequence[Draft], signal: str) -> float | None:
+    held = [draft for draft in drafts if signal in draft.signals]
+    return auroc([draft.signals[signal] for draft in held], [draft.right for draft in held])

@@ -1,0 +1,110 @@
+"""`firstpass calibrate`: a gate with a promise, from changes with known truth. Asks a server as a client does."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from firstpass.bench.calibration import Calibration, Wanted, calibrated, drafts_of
+from firstpass.bench.runner import Arm, Outcome
+from firstpass.cli_eval import Commits, Plan, Repos, Sources, cases_of, client_of, own_server
+from firstpass.errors import BadLabels, TierFailed
+from firstpass.gate.bounds import least_labels
+from firstpass.settings import load
+from firstpass.terminal import AsJson, Config, err, out, print_table, table
+
+ARM = Arm("local", "firstpass")
+"""The cascade without a verifier: drafted, checked and mended here, which is what a gate judges."""
+
+
+def calibrate(
+    sources: Sources,
+    repo: Repos = None,
+    commits: Commits = 500,
+    most_bytes: Annotated[int, typer.Option(help="A longer diff is left out.", min=1)] = 8_000,
+    contract: Annotated[str, typer.Option(help="Whose drafts the gate judges.")] = "pr-summary",
+    risk: Annotated[float, typer.Option(help="At most this share of all requests is accepted bad.")] = 0.02,
+    confidence: Annotated[float, typer.Option(help="How sure that is.")] = 0.95,
+    fit: Annotated[
+        list[str] | None, typer.Option(help="A repository for the score; the others are for the threshold; repeatable.")
+    ] = None,
+    gate_file: Annotated[Path, typer.Option("--out", help="The gate's file.", dir_okay=False)] = Path("gate.json"),
+    at_once: Annotated[int, typer.Option(help="Requests in flight.", min=1)] = 4,
+    seed: Annotated[int, typer.Option(help="Of the choice, the order and the split.")] = 1,
+    url: Annotated[
+        str | None, typer.Option(envvar="FIRSTPASS_URL", help="A server with policy.signals; else one of its own.")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a score on some repositories, find on others the threshold that keeps a promise, and write both to a file.
+
+    The drafts are made, checked and mended on this machine; no verifier is asked. Put the file under policy.gates.
+    """
+    for name, share in (("--risk", risk), ("--confidence", confidence)):
+        if not 0 < share < 1:
+            raise BadLabels(f"{name}: must be above 0 and below 1, not {share:g}")
+    cases, _ = cases_of(sources, repo or [], commits, most_bytes, seed)
+    if len(cases) < (needed := least_labels(risk, confidence)):
+        text = f"a risk of {risk:g} at {confidence:g} confidence needs {needed} labelled drafts; there are {len(cases)}"
+        raise BadLabels(text)
+    with _server(url, config) as where:
+        plan = Plan(client_of(where, api_key, at_once), contract, {"egress": "local-only"}, [ARM], optional=False)
+        _, outcomes, pinned = asyncio.run(plan.measured(cases, seed, at_once))
+    wanted = Wanted(pinned, _model(outcomes), risk, confidence, time.time(), version("firstpass"))
+    found = calibrated(drafts_of(cases, outcomes), fit or [], wanted, seed)
+    gate_file.write_text(found.gate.text(), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps({"gate": found.gate.name, "file": str(gate_file), **asdict(found)}))
+    else:
+        _show(found, gate_file)
+
+
+def _server(url: str | None, config: Path | None) -> AbstractContextManager[str]:
+    """Its own one records signals, has no gate and no verifier."""
+    if url is not None:
+        return nullcontext(url)
+    settings = load(config)
+    policy = settings.policy.model_copy(update={"signals": True, "gates": (), "rules": ()})
+    return own_server(settings.model_copy(update={"policy": policy, "verifier": None}))
+
+
+def _model(outcomes: Sequence[Outcome]) -> str:
+    """That all drafts are of. Raises: TierFailed, BadLabels."""
+    models = sorted({outcome.models[0] for outcome in outcomes if outcome.models})
+    if not models:
+        raise TierFailed(f"no request was answered: {outcomes[0].error}")
+    if len(models) > 1:
+        raise BadLabels(f"a gate is for the drafts of one model; these are of {', '.join(models)}")
+    return models[0]
+
+
+def _show(found: Calibration, gate_file: Path) -> None:
+    gate = found.gate
+    promise = gate.promise
+    rows = table("", "AUROC")
+    for name, value in found.aurocs.items():
+        rows.add_row(name, "-" if value is None else f"{value:.3f}")
+    print_table(rows)
+    for what, on in (("fitted on", gate.fitted_on), ("calibrated on", gate.calibrated_on)):
+        out.print(f"{what} {sum(on.values())} drafts of {', '.join(sorted(on))}")
+    accepts = "all that pass the checks" if gate.accept_from is None else f"scores from {gate.accept_from:.4f}"
+    out.print(
+        f"{found.bad} of {promise.labels} are wrong; accepted are {accepts}: {promise.coverage:.1%} of all requests"
+    )
+    out.print(
+        f"promise: with {promise.confidence:.0%} confidence at most {promise.risk:.1%} of all requests are accepted and"
+        f" wrong ({promise.failures} of {promise.labels} were, so at most {promise.upper:.2%})"
+    )
+    if promise.accepted_risk is not None:
+        among = f"of the accepted answers at most {promise.accepted_risk:.1%} are wrong"
+        out.print(f"with {promise.accepted_confidence:.0%} confidence {among}")
+    err.print(f"written to {gate_file} as {gate.name}")

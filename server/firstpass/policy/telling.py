@@ -1,0 +1,73 @@
+"""An ended exchange in words: what was done, and why. It reads the record alone: what was, not what would be."""
+
+from collections.abc import Iterator
+
+from firstpass.exchange import Answer, Consult, Exchange, Judgement, Mend, Refuse, Step
+
+_DID = {
+    "draft": "drafted",
+    "answer": "answered",
+    "redraft": "wrote a sentence again that named what is not there, in the diff's names alone",
+    "verify": "gave its verdict",
+}
+_ENDS = {
+    "draft": "the draft is the answer",
+    "repaired": "the mended draft is the answer",
+    "verified": "the verified draft is the answer",
+    "strong": "the strong model's answer is the answer",
+    "unverified": "the answer is marked unverified",
+}
+
+
+def told(exchange: Exchange) -> Iterator[str]:
+    """A sentence for each step, and what came of it."""
+    judged = _judgement(exchange)
+    for number, step in enumerate(exchange.steps):
+        rule = f" by the rule {step.move.rule!r}" if step.move.rule else ""
+        yield f"{_who(step)}{rule}: {_outcome(step)}"
+        if judged is not None and number == 0:
+            yield _of_gate(judged)
+    match exchange.ending:
+        case Answer(route=route):
+            yield f"so {_ENDS[route]}"
+        case Refuse(failure=failure):
+            yield f"so it was refused: {failure.message}"
+
+
+def _judgement(exchange: Exchange) -> Judgement | None:
+    moves = [*(step.move for step in exchange.steps), exchange.ending]
+    found = (move.judged for move in moves if isinstance(move, Consult | Answer) and move.judged is not None)
+    return next(found, None)
+
+
+def _who(step: Step) -> str:
+    if isinstance(step.move, Mend):
+        return "code mended it"
+    who = "the draft model" if step.move.tier == "draft" else "the verifier"
+    named = f"{who} {step.reply.model}" if step.reply else who
+    tokens = f" ({step.reply.usage.completion_tokens} tokens)" if step.reply and step.reply.usage else ""
+    return f"{named} {_DID[step.move.purpose]}{tokens}"
+
+
+def _outcome(step: Step) -> str:
+    if step.failure is not None:
+        return f"it failed: {step.failure.message}"
+    if step.text is None:
+        return "there was nothing to say"
+    if step.passed:
+        return "no check found a fault"
+    return f"{len(step.failed)} checks failed: {'; '.join(finding.message for finding in step.failed)}"
+
+
+def _of_gate(judged: Judgement) -> str:
+    """The score beside the threshold, and what the gate promises."""
+    promise = (
+        f"at most {judged.risk:.1%} of all requests are accepted and wrong, with {judged.confidence:.0%} confidence"
+    )
+    if judged.by != "score":
+        return f"the gate {judged.gate} accepts nothing here: {judged.by}"
+    floor = "every score" if judged.accept_from is None else f"scores from {judged.accept_from:.4f}"
+    return (
+        f"the gate {judged.gate} gave the draft {judged.score:.4f} and accepts {floor}, so it was"
+        f" {'accepted' if judged.accepted else 'not accepted'}; its promise is that {promise}"
+    )

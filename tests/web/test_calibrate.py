@@ -1,0 +1,146 @@
+"""`firstpass calibrate` and what its gate does, with whole fronts before a scripted model that says how sure it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Front, serving
+from tests.doubles import DIFF, NAMES, judges, openai_app
+from tests.web.test_cli import firstpass
+
+CHANGES, HARD_EVERY = 400, 8
+ENGINE = {"model": "scripted"}
+SIGNALS = {"signals": True}
+
+
+def is_hard(body: dict[str, Any]) -> bool:
+    return "hard.py" in body["messages"][-1]["content"]
+
+
+def drafts(body: dict[str, Any]) -> str:
+    """Right in form everywhere; on a hard change the labels want a call that the diff's lines do not show."""
+    return NAMES
+
+
+def sure(body: dict[str, Any]) -> float:
+    return -1.5 if is_hard(body) else -0.01
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Changes of four repositories. In one of eight another call is new too, as only the whole file would show."""
+    file = tmp_path / "changes.jsonl"
+    with file.open("w") as out:
+        for number in range(CHANGES):
+            hard = number // 4 % HARD_EVERY == 0
+            diff = DIFF.replace("auth.py", "hard.py") if hard else DIFF
+            required = ["createSession", *(["elsewhere"] if hard else [])]
+            row = {"repo": f"shop-{number % 4}", "sha": str(number), "diff": diff, "required": required}
+            out.write(json.dumps(row) + "\n")
+    return file
+
+
+def calibrated(url: str, labelled: Path, out: Path, *options: str) -> Any:
+    return firstpass("calibrate", str(labelled), "--url", url, "--out", str(out), "--commits", "1000", *options)
+
+
+@pytest.fixture
+def gate(front: Front, labelled: Path, tmp_path: Path) -> Path:
+    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
+        done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "gate.json"
+
+
+def test_a_gate_is_fitted_on_some_repositories_and_calibrated_on_others(gate: Path) -> None:
+    made = json.loads(gate.read_text())
+    assert (made["contract"], made["model"]) == ("pr-summary@3", "scripted")
+    assert made["fitted_on"].keys().isdisjoint(made["calibrated_on"])
+    assert sum(made["fitted_on"].values()) + sum(made["calibrated_on"].values()) == CHANGES
+    promise = made["promise"]
+    assert promise["upper"] <= promise["risk"] == 0.02 and promise["failures"] == 0
+    assert promise["coverage"] == pytest.approx(1 - 1 / HARD_EVERY, abs=0.02)
+    weights = {term["signal"]: term["weight"] for term in made["score"]["terms"]}
+    assert weights["least_logprob"] > 0 and made["accept_from"] > 0
+
+
+def explained(exchange: str, folder: Path) -> str:
+    return firstpass("explain", exchange, FIRSTPASS_SERVER__DATA_DIR=str(folder / "data")).stdout.decode()
+
+
+def test_the_gate_sends_unsure_drafts_to_the_verifier_and_says_why(front: Front, gate: Path, tmp_path: Path) -> None:
+    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary"}}
+    with serving(openai_app(judges(NAMES))) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False}
+        policy = {"gates": [str(gate)]}
+        with front(drafts, sure, engine=ENGINE, policy=policy, verifier=verifier) as client:
+            easy, hard = (
+                client.post(
+                    "/v1/chat/completions", json=body | {"messages": [{"role": "user", "content": diff}]}
+                ).json()
+                for diff in (DIFF, DIFF.replace("auth.py", "hard.py"))
+            )
+    assert easy["firstpass"]["route"] == "draft" and hard["firstpass"]["route"] == "verified"
+    kept, sent = easy["firstpass"]["gate"], hard["firstpass"]["gate"]
+    assert kept["accepted"] and not sent["accepted"] and kept["score"] > kept["accept_from"] > sent["score"]
+    assert kept["gate"] == sent["gate"] and kept["gate"].startswith("pr-summary@3-")
+    assert (kept["risk"], kept["confidence"]) == (0.02, 0.95)
+    assert easy["choices"][0]["logprobs"] is None, "the gate's logprobs are not the caller's"
+    told = [explained(answer["firstpass"]["exchange"], tmp_path) for answer in (easy, hard)]
+    assert "so it was accepted; its promise is that at most 2.0% of all requests" in told[0]
+    assert "so it was not accepted" in told[1] and "4. so the verified draft is the answer" in told[1]
+
+
+def test_a_caller_s_own_logprobs_have_as_many_alternatives_as_it_asked_for(front: Front) -> None:
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}], "logprobs": True}
+    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
+        for wanted in (0, 1):
+            asked = body | {"top_logprobs": wanted, "firstpass": {"contract": "pr-summary"}}
+            content = client.post("/v1/chat/completions", json=asked).json()["choices"][0]["logprobs"]["content"]
+            assert {len(entry["top_logprobs"]) for entry in content} == {wanted}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--risk", "0.001"), "needs 2995 labelled drafts; there are 400"),
+        (("--risk", "0"), "--risk: must be above 0 and below 1"),
+        (("--confidence", "1"), "--confidence: must be above 0 and below 1"),
+        (("--fit", "nowhere"), "no draft is of this repository"),
+        (("--contract", "free"), "it reads no diff"),
+    ],
+)
+def test_what_can_not_be_promised_is_refused(
+    front: Front, labelled: Path, tmp_path: Path, options: tuple[str, str], said: str
+) -> None:
+    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
+        done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json", *options)
+    assert done.returncode == 1 and said in done.stderr.decode().replace("\n", " ")
+    assert not (tmp_path / "gate.json").exists()
+
+
+def test_a_server_that_records_no_signals_is_told_so(front: Front, labelled: Path, tmp_path: Path) -> None:
+    with front(drafts, sure, engine=ENGINE) as client:
+        done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json")
+    assert done.returncode == 1 and "policy.signals" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"contract": "pr-summary@9"}, "there is no such contract"),
+        ({"accept_from": "high"}, "accept_from"),
+        ({"promise": {}}, "promise.risk"),
+    ],
+)
+def test_a_gate_that_does_not_fit_the_server_is_refused(
+    front: Front, gate: Path, change: dict[str, Any], said: str
+) -> None:
+    gate.write_text(json.dumps(json.loads(gate.read_text()) | change))
+    with (
+        pytest.raises(Exception, match=said),
+        front(drafts, sure, engine=ENGINE, policy={"gates": [str(gate)]}),
+    ):
+        pass
