@@ -14,6 +14,7 @@ DIGESTS = {
     "commit-message@1": "c1510593f83127934004e61d41b222021df3fc15fba1a8a9715360261ba4982c",
     "free@1": "6cfe300f682b2a136ac182e8538a187863cbbf0dd64637abe819e13783e0dd70",
     "pr-summary@3": "fef7ffd5ed7c30b00559013527a900f31d0cd4739a6735293114ba1b121b278f",
+    "touched-functions@1": "ed6c1b76cdc30ec30fe3692ef6fefe272c54e54f9bb60f55e8b7318a80a8cbdc",
 }
 SPEC = """summary = "Notes."
 reads = "diff"

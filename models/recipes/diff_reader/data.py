@@ -14,13 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from diff_reader.corrections import corrections
-from diff_reader.rows import HELD_OUT, Row, read_commits, row_of_commit
+from diff_reader.rows import HELD_OUT, Row, functions_row, read_commits, row_of_commit
 from diff_reader.synthetic import python_files, synthetic_rows
-from diff_reader.variants import Material, material_of, variants
+from diff_reader.variants import Material, functions_variants, material_of, variants
 
 CHUNK_ROWS = 500
 
@@ -89,6 +90,23 @@ def _spread(
             yield from future.result()
 
 
+def write_functions(options: argparse.Namespace, commits: Sequence[dict[str, Any]]) -> None:
+    """The files that `run` writes, with rows that ask which functions a diff changes; none are made or corrected."""
+    rows = [functions_row(commit["repo"], commit["diff"].rstrip("\n"), commit["touched"]) for commit in commits]
+    train, test = split(rows)
+    random.Random(options.seed).shuffle(train)
+    own = [commit for commit in commits if commit["repo"] not in HELD_OUT]
+    varied = functions_variants(own, range(options.variants), options.seed)
+    files = {"commits": train, "test": test, "variants": varied, "synthetic": [], "corrections": []}
+    for name, part in files.items():
+        write_rows(options.out / f"{name}.jsonl", part)
+    facts: dict[str, Any] = {name: len(part) for name, part in files.items()}
+    facts |= {"question": "functions", "variants_asked": options.variants, "held_out": sorted(HELD_OUT)}
+    facts |= {"seed": options.seed}
+    (options.out / "data.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(facts))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commits", type=Path, required=True, nargs="+", help="labelled commits, .jsonl or .jsonl.zst")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run")
@@ -97,12 +115,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corrections", type=int, default=0, help="number of drafts to judge; only a verifier needs them"
     )
+    parser.add_argument("--question", choices=("summary", "functions"), default="summary", help="what the rows ask")
     parser.add_argument("--seed", type=int, default=1)
 
 
 def run(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     commits = [commit for path in options.commits for commit in read_commits(path)]
+    if options.question == "functions":
+        write_functions(options, commits)
+        return
     train, test = split(map(row_of_commit, commits))
     random.Random(options.seed).shuffle(train)
     write_rows(options.out / "commits.jsonl", train)

@@ -11,10 +11,8 @@ from typing import NamedTuple
 from tokenizers import Encoding, Tokenizer
 
 from diff_reader.data import read_rows
-from diff_reader.rows import Row
+from diff_reader.rows import HEADS, Row
 from diff_reader.tokenizer import chat
-from firstpass.evidence import parse_diff
-from firstpass.evidence.candidates import openings
 
 SOURCES = ("synthetic", "variants", "commits", "corrections")
 HELD_OUT = "test"
@@ -85,7 +83,7 @@ def encode(tokenizer: Tokenizer, rows: Sequence[Row], longest: int) -> list[Enco
 def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
     """None where a draft is judged."""
     found: list[Mark] = []
-    shown = openings(parse_diff(row.diff))
+    shown = row.candidates
     if row.draft or not shown:
         return ()
     at = text.rindex("\n".join(shown.values()))
@@ -106,7 +104,7 @@ def turns_of(row: Row, text: str, rest: Encoding) -> tuple[Turn, ...]:
         return ()
     firsts: list[int] = []
     ends: list[int] = []
-    at = text.index("Calls:")
+    at = text.index(f"{HEADS[row.question]}:")
     for name in row.calls:
         at = text.index(f"- {name}()\n", at) + 2
         firsts.append(rest.ids[rest.char_to_token(at)])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import zstandard
 
@@ -14,11 +14,16 @@ from firstpass.contract import shipped
 from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
-from firstpass.evidence.candidates import openings
+from firstpass.evidence.candidates import definitions, openings
 from firstpass.evidence.identifiers import identifiers
 from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
 
+Question = Literal["summary", "functions"]
+
 CONTRACT = shipped("pr-summary")
+CONTRACTS = {"summary": CONTRACT, "functions": shipped("touched-functions")}
+HEADS: dict[Question, str] = {"summary": "Calls", "functions": "Functions"}
+"""By question, the section that lists names."""
 
 HELD_OUT = frozenset({"psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"})
 """Repositories that neither the tokenizer nor the model ever sees: the measurement is made on them."""
@@ -70,6 +75,8 @@ class Row:
 
     summary: a true sentence, by rule. subject: what the commit's author wrote, empty where there is none.
     draft: an answer to correct, as the cascade asks its verifier to; empty for a row that asks for a first one.
+    question: what is asked. For "functions", calls are the functions that the diff changes and shows; unseen is whether
+    it changes others.
     """
 
     origin: str
@@ -80,13 +87,21 @@ class Row:
     todos: tuple[str, ...]
     actions: tuple[str, ...]
     draft: str = ""
+    question: Question = "summary"
+    unseen: bool = False
+
+    @property
+    def candidates(self) -> dict[str, str]:
+        """By name, the texts that the prompt lists for the model to choose from."""
+        parsed = parse_diff(self.diff)
+        return openings(parsed) if self.question == "summary" else definitions(parsed)
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """What a tier is sent, as the contract writes it."""
         exchange = self.exchange()
         move = Consult("verifier", "verify") if exchange.steps else Consult("draft", "draft")
-        return CONTRACT.prepare(exchange, move).messages
+        return CONTRACTS[self.question].prepare(exchange, move).messages
 
     def exchange(self) -> Exchange:
         """The request for the diff's summary, with the draft, if there is one, and what the checks find on it."""
@@ -111,6 +126,9 @@ class Row:
 
     def answer(self, authors_words: bool) -> str:
         """authors_words: the subject is the sentence, where there is one."""
+        if self.question == "functions":
+            parts = {"Functions": self.calls, "Unseen": ("yes" if self.unseen else "no",)}
+            return CONTRACTS["functions"].files.form.render(parts)
         summary = self.subject if authors_words and self.subject else self.summary
         return render_answer(summary, self.calls, self.todos, self.actions)
 
@@ -240,3 +258,13 @@ def row_of_commit(commit: dict[str, Any]) -> Row:
         todos=todos,
         actions=actions_of(diff, removed, todos),
     )
+
+
+def functions_row(origin: str, diff: str, touched: Sequence[str]) -> Row:
+    """Which functions a diff changes: those it shows, in the order of the prompt's list, and whether that is all."""
+    bare = tuple(dict.fromkeys(name.rpartition(".")[2] for name in touched))
+    shown = definitions(parse_diff(diff))
+    place = {name: number for number, name in enumerate(reversed(shown))}
+    seen = [name for name in bare if name in place or re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", diff)]
+    ordered = tuple(sorted(seen, key=lambda name: place.get(name, len(place))))
+    return Row(origin, diff, "", "", ordered, (), (), question="functions", unseen=len(seen) < len(bare))

@@ -57,11 +57,13 @@ def chat(row: Row) -> tuple[str, str, str, str]:
     """What the model is given, and what it must say: the sentence by rule, or the author's, and all that follows.
 
     As the chat template writes them. A line break is a piece of its own, so the parts' tokens are the whole's.
-    A verdict has no sentence.
+    A verdict has no sentence, and neither has a list of functions.
     """
     asked = "".join(f"<|{message.role}|>\n{message.content}{END}\n" for message in row.messages) + f"{ASSISTANT}\n"
     if row.draft:
         return asked, "", "", f"{row.verdict()}{END}\n"
+    if row.question == "functions":
+        return asked, "", "", f"{row.answer(authors_words=False)}{END}\n"
     rule, rest = row.answer(authors_words=False).split("\n", 1)
     author = row.answer(authors_words=True).split("\n", 1)[0]
     return asked, rule, author, f"\n{rest}{END}\n"

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from diff_reader.rows import Row, labels_agree, row_of_diff
+from diff_reader.rows import Row, functions_row, labels_agree, row_of_diff
 from diff_reader.styles import RESERVED
 from diff_reader.synthetic import NO_DIFF, Names, hunk_lines, todo_comment
-from firstpass.evidence import LanguageName, gather
+from firstpass.evidence import LanguageName, gather, parse_diff
+from firstpass.evidence.candidates import definitions
 
 MOST_CHARACTERS = 9_000
 MOST_CALLS = 14
@@ -247,3 +248,45 @@ def variants(material: Material, places: Sequence[int], seed: int) -> list[Row]:
     rng = random.Random(seed)
     made = (variant(material.sources[place % len(material.sources)], material, rng) for place in places)
     return [row for row in made if row is not None]
+
+
+def functions_variants(commits: Sequence[dict[str, Any]], places: Sequence[int], seed: int) -> list[Row]:
+    """Rows that ask for the changed functions: a commit turned round, joined with another, its names changed.
+
+    A diff's labels hold for these only because each part of it stays whole.
+    """
+    rng = random.Random(seed)
+    rows = (_functions_variant(commits[place % len(commits)], commits, rng) for place in places)
+    return [row for row in rows if row is not None]
+
+
+def _functions_variant(commit: dict[str, Any], commits: Sequence[dict[str, Any]], rng: random.Random) -> Row | None:
+    parts = [commit, *([rng.choice(commits)] if rng.random() < 0.3 else [])]
+    pieces = [piece for part in parts for piece in pieces_of(part["diff"])]
+    if rng.random() < 0.3:
+        pieces = [turned(piece) for piece in pieces]
+    rng.shuffle(pieces)
+    diff = "\n".join(line for piece in pieces for line in piece.lines())
+    touched = list(dict.fromkeys(name.rpartition(".")[2] for part in parts for name in part["touched"]))
+    if rng.random() < 0.8:
+        mapping = _renaming(touched, diff, rng)
+        diff, touched = renamed(diff, mapping), [mapping.get(name, name) for name in touched]
+    if not diff or len(diff) > MOST_CHARACTERS or len(touched) > MOST_CALLS:
+        return None
+    return functions_row(f"{commit['repo']} functions", diff, touched)
+
+
+def _renaming(touched: Sequence[str], diff: str, rng: random.Random) -> dict[str, str]:
+    """New names for some of the diff's functions and other words; the style stays."""
+    words = set(_WORD.findall(diff))
+    shown = set(definitions(parse_diff(diff))) | set(touched)
+    chosen = {name for name in shown | set(_CALLABLE.findall(diff)) if rng.random() < 0.6} & words - RESERVED
+    mapping = {}
+    for name in sorted(chosen):
+        camel = style_of(name) != "snake"
+        made = Names(rng, camel=camel)
+        new = made.pascal() if style_of(name) == "pascal" else made.lower(1, 3)
+        if new not in words and new not in RESERVED:
+            words.add(new)
+            mapping[name] = new
+    return mapping
