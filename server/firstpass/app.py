@@ -18,10 +18,11 @@ from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
-from firstpass.errors import BadSettings, Busy, FirstpassError
+from firstpass.errors import BadSettings, Busy, FirstpassError, NotFound
 from firstpass.evidence.repository import Repositories
-from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
+from firstpass.exchange import Ask, Exchange, Label, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
+from firstpass.gate.drift import Monitor
 from firstpass.policy.first import Course, FirstPolicy, Verifier
 from firstpass.policy.rules import Rule
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
@@ -59,18 +60,25 @@ class Server:
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
+        gates = read_gates(settings.policy.gates, self.shelf)
+        self.metrics = Metrics()
+        self._monitor = Monitor(gates)
+        for exchange, label in self._store.labelled() if gates else ():
+            self._monitor.hear(exchange, label)
+        self._show_gates()
         self._policy = FirstPolicy(
             _where(settings.verifier),
             rules,
             redrafts=_constrains(settings.engine),
-            gates=read_gates(settings.policy.gates, self.shelf),
+            gates=gates,
+            broken=self._monitor.broken,
+            audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
         )
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
         self.house = House(self._models(), self.shelf.pins, settings.policy.egress, repositories.names)
-        self.metrics = Metrics()
         self.started_unix = time.time()
 
     def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
@@ -115,6 +123,20 @@ class Server:
                 for exchange in ended:
                     await asyncio.shield(asyncio.to_thread(self._store.append, exchange))
                     self.metrics.observe(exchange)
+
+    async def label(self, label: Label) -> None:
+        """Keep a label, and let the gate's monitor hear it. Raises: NotFound, StoreFailed."""
+        exchange = await asyncio.to_thread(self._store.read, label.exchange)
+        if exchange is None or exchange.ask.key not in (None, label.key):
+            raise NotFound(f"no exchange {label.exchange[:80]!r} in the record", part="store", param="exchange")
+        await asyncio.to_thread(self._store.add_label, label)
+        if self._monitor.hear(exchange, label) and exchange.judged is not None:
+            log.error("the promise of the gate %s is broken: it accepts nothing any more", exchange.judged.gate)
+        self._show_gates()
+
+    def _show_gates(self) -> None:
+        for name, audits in self._monitor.audits.items():
+            self.metrics.show_gate(name, audits.evidence, broken=self._monitor.broken(name))
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import typer
@@ -154,6 +155,22 @@ def explain(
     out.print(f"{escape(course['model'])} means {course['target']}, {escape(_plain(rule))}; ceiling {course['egress']}")
     for number, step in enumerate(course["steps"], start=1):
         out.print(f"{number}. {escape(_plain(step))}")
+
+
+@app.command()
+def label(
+    exchange: Annotated[str, typer.Argument(help="The answer's exchange, as `firstpass history` lists it.")],
+    verdict: Annotated[str, typer.Argument(help="accept, reject or edit.")],
+    text: Annotated[str | None, typer.Option(help="How it should have been, for an edit; - reads stdin.")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Tell a running server whether an answer was right: for the record, and for the gate that accepted it."""
+    body = {"verdict": verdict} | ({"text": _utf8(_stdin()) if text == "-" else text} if text is not None else {})
+    response = _post(f"{url.rstrip('/')}/v1/exchanges/{quote(exchange, safe='')}/label", body, api_key)
+    if not response.is_success:
+        fail(_error_message(response))
+    err.print(f"{escape(verdict)}: {escape(exchange)}")
 
 
 def _explain_recorded(exchange_id: str, settings: Settings, as_json: bool) -> None:

@@ -155,6 +155,7 @@ class Judgement:
     gate: its name. score: from 0 to 1. accept_from: the lowest score that it accepts, None where every one is.
     by: what decided; beside the score that may be that audits have shown the promise to be broken, that another model
     drafted than the gate knows, or that no log-probabilities came. Then nothing is accepted.
+    audit: it was accepted and drawn to be looked at: a label of it tells whether the promise still holds.
     risk: the most of all requests that it accepts bad, with probability `confidence`; accepted_risk: of its accepted
     answers.
     """
@@ -167,6 +168,22 @@ class Judgement:
     risk: float
     confidence: float
     accepted_risk: float | None
+    audit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What somebody says of an answer: that it is right, that it is not, or how it should have been.
+
+    source: a person, or `firstpass eval` by known truth. text: of an edit. key: the id of the API key that said it.
+    """
+
+    exchange: str
+    verdict: Literal["accept", "reject", "edit"]
+    source: Literal["user", "eval"]
+    made_unix: float
+    text: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +301,13 @@ class Exchange:
         if step is not None and isinstance(step.move, Mend):
             step = self.steps[step.move.step]
         return step.reply if step else None
+
+    @property
+    def judged(self) -> Judgement | None:
+        """What the gate said of the draft, if there is one."""
+        moves = [*(step.move for step in self.steps), self.ending]
+        found = (move.judged for move in moves if isinstance(move, Consult | Answer) and move.judged is not None)
+        return next(found, None)
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:

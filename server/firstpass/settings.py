@@ -178,6 +178,9 @@ class PolicySettings(Section):
         (),
         description="Files that `firstpass calibrate` made, at most one for a contract; each for the engine's model.",
     )
+    audit_share: float = Field(
+        0.05, ge=0, le=1, description="Of the answers that a gate accepts, how many are marked to be labelled."
+    )
     signals: bool = Field(
         False, description="Record what a gate would look at for every checked draft, also where there is no gate."
     )

@@ -2,15 +2,20 @@
 
 import math
 import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstpass.errors import BadLabels
-from firstpass.exchange import TokenLogprob
+from firstpass.errors import BadLabels, BadSettings
+from firstpass.exchange import Answer, Ask, Exchange, Label, Message, TokenLogprob
+from firstpass.gate import Gate, load_gate
 from firstpass.gate.bounds import (
     Labelled,
+    Promise,
     chance_of_at_most,
     least_labels,
     most_failures,
@@ -18,7 +23,7 @@ from firstpass.gate.bounds import (
     threshold,
     upper_bound,
 )
-from firstpass.gate.drift import Audits
+from firstpass.gate.drift import Audits, Monitor, drawn
 from firstpass.gate.score import Score, Term, auroc, fitted
 from firstpass.gate.signals import Draft, agreement, feasible_bounds, signals
 
@@ -148,6 +153,62 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[int, b
         return
     won = sum((one > other) + 0.5 * (one == other) for one in high for other in low)
     assert auroc(scores, right) == pytest.approx(won / (len(high) * len(low)))
+
+
+GATE = Gate(
+    contract="pr-summary@3",
+    model="m",
+    score=Score((Term("least_logprob", -1.0, 1.0, 2.0),), 0.0),
+    accept_from=0.5,
+    promise=Promise(0.02, 0.95, 1000, 10, 0.017, 0.8, 0.027, 0.94),
+    fitted_on={"a": 500},
+    calibrated_on={"b": 1000},
+    made_unix=1.5,
+    version="0.1.0",
+)
+
+
+def audited(number: int, *, drawn: bool = True) -> Exchange:
+    judged = GATE.judge("m", {"least_logprob": 0.0}, drawn=drawn)
+    ask = Ask(f"ex_{number}", 0.0, "chat", "firstpass", "cascade", (Message("user", "d"),))
+    return Exchange(ask).ended(Answer(0, "draft", judged), 0.1)
+
+
+def said(number: int, verdict: Literal["accept", "reject", "edit"], source: Literal["user", "eval"] = "user") -> Label:
+    return Label(f"ex_{number}", verdict, source, 0.0)
+
+
+def test_bad_audits_end_a_gate_for_good() -> None:
+    monitor = Monitor([GATE])
+    alarms = [monitor.hear(audited(number), said(number, "reject")) for number in range(6)]
+    assert alarms.count(True) == 1 and monitor.broken(GATE.name)
+    for number in range(100, 400):
+        assert not monitor.hear(audited(number), said(number, "accept"))
+    assert monitor.broken(GATE.name), "an alarm stays"
+
+
+def test_only_a_person_s_first_label_of_a_drawn_answer_is_an_audit() -> None:
+    monitor = Monitor([GATE])
+    monitor.hear(audited(1, drawn=False), said(1, "reject"))
+    monitor.hear(audited(2), said(2, "reject", "eval"))
+    for verdict in ("accept", "reject", "edit"):
+        monitor.hear(audited(3), said(3, verdict))
+    audits = monitor.audits[GATE.name]
+    assert (audits.heard, audits.bad) == (1, 0)
+
+
+def test_an_audit_is_drawn_by_the_exchange_s_id() -> None:
+    ids = [f"ex_{number:024x}" for number in range(4000)]
+    assert sum(drawn(one, 0.05) for one in ids) == pytest.approx(200, abs=50)
+    assert not any(drawn(one, 0.0) for one in ids) and all(drawn(one, 1.0) for one in ids)
+
+
+def test_a_gate_s_file_comes_back_as_it_was_and_names_it_by_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "gate.json").write_text(GATE.text())
+    assert load_gate(tmp_path / "gate.json") == GATE
+    assert GATE.name.startswith("pr-summary@3-") and replace(GATE, accept_from=0.6).name != GATE.name
+    with pytest.raises(BadSettings, match="No such file"):
+        load_gate(tmp_path / "none.json")
 
 
 TOKENS = (

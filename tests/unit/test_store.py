@@ -16,6 +16,7 @@ from firstpass.exchange import (
     Consult,
     Exchange,
     Finding,
+    Label,
     Message,
     Receipt,
     Refuse,
@@ -181,3 +182,12 @@ def test_the_pepper_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
     pepper = load_pepper(tmp_path / "pepper")
     assert load_pepper(tmp_path / "pepper") == pepper and len(pepper) == 32
     assert stat.S_IMODE((tmp_path / "pepper").stat().st_mode) == 0o600
+
+
+def test_labels_come_back_in_their_order_with_their_exchange(store: SqliteStore) -> None:
+    store.append(WHOLE)
+    first, second = Label("ex_1", "reject", "user", 3.0, key="k1"), Label("ex_1", "edit", "user", 4.0, text="better")
+    store.add_label(first)
+    store.add_label(second)
+    assert store.labels("ex_1") == [first, second] and store.labels("ex_2") == []
+    assert [(exchange.ask.id, label) for exchange, label in store.labelled()] == [("ex_1", first), ("ex_1", second)]

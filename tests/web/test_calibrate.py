@@ -144,3 +144,54 @@ def test_a_gate_that_does_not_fit_the_server_is_refused(
         front(drafts, sure, engine=ENGINE, policy={"gates": [str(gate)]}),
     ):
         pass
+
+
+def test_labels_of_audited_answers_end_a_gate_whose_promise_is_broken(front: Front, gate: Path, tmp_path: Path) -> None:
+    policy = {"gates": [str(gate)], "audit_share": 1.0}
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
+    asked = body | {"firstpass": {"contract": "pr-summary"}}
+    with front(drafts, sure, engine=ENGINE, policy=policy) as client:
+        for _ in range(12):
+            how = client.post("/v1/chat/completions", json=asked).json()["firstpass"]
+            if not how["gate"]["accepted"]:
+                break
+            assert how["gate"]["audit"] and how["route"] == "draft"
+            done = firstpass("label", how["exchange"], "reject", "--url", str(client.base_url))
+            assert done.returncode == 0, done.stderr
+        assert how["gate"]["by"] == "broken promise" and how["route"] == "unverified"
+        name = how["gate"]["gate"]
+        assert f'firstpass_gate_broken{{gate="{name}"}} 1.0' in client.get("/metrics").text
+    with front(drafts, sure, engine=ENGINE, policy=policy) as client:
+        again = client.post("/v1/chat/completions", json=asked).json()["firstpass"]
+        assert again["gate"]["by"] == "broken promise", "a restart forgets no audit"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "param"),
+    [
+        ("ex_0", {"verdict": "accept"}, 404, "exchange"),
+        ("EXCHANGE", {"verdict": "fine"}, 400, "verdict"),
+        ("EXCHANGE", {"verdict": "edit"}, 400, "text"),
+        ("EXCHANGE", {"verdict": "accept", "text": "x"}, 400, "text"),
+        ("EXCHANGE", {"verdict": "edit", "text": "x"}, 200, None),
+    ],
+)
+def test_a_label_that_says_nothing_is_refused(
+    front: Front, path: str, body: dict[str, Any], status: int, param: str | None
+) -> None:
+    asked = {"model": "local", "messages": [{"role": "user", "content": "hello"}]}
+    with front(drafts) as client:
+        exchange = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
+        answer = client.post(f"/v1/exchanges/{path.replace('EXCHANGE', exchange)}/label", json=body)
+    assert answer.status_code == status
+    if param is not None:
+        assert answer.json()["error"]["param"] == param
+    else:
+        assert answer.json() | {"made_unix": 0} == {
+            "object": "label",
+            "exchange": exchange,
+            "verdict": "edit",
+            "source": "user",
+            "made_unix": 0,
+            "text": "x",
+        }

@@ -6,7 +6,12 @@ looks. Sources: Ville's inequality; Waudby-Smith and Ramdas, Estimating means of
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from firstpass.exchange import Exchange, Label
+from firstpass.gate.file import Gate
 
 STAKES = (1.0, 2.0, 5.0, 10.0, 20.0)
 
@@ -46,3 +51,40 @@ class Audits:
     def alarmed(self, false_alarms: float = 0.01) -> bool:
         """Whether the promise is broken. false_alarms: how likely this is ever said of a promise that holds."""
         return self.evidence >= 1 / false_alarms
+
+
+def drawn(exchange_id: str, share: float) -> bool:
+    """Whether an exchange is one of a random share: by its own random id, so that it can be told again later."""
+    return int.from_bytes(sha256(exchange_id.encode()).digest()[:8]) < share * 2**64
+
+
+class Monitor:
+    """The audits of each gate, as labels come in. A promise that was once found broken stays so until the gate goes."""
+
+    def __init__(self, gates: Iterable[Gate], false_alarms: float = 0.01) -> None:
+        """A gate without a promise about its accepted answers can not be audited, and is never found broken."""
+        risks = {gate.name: gate.promise.accepted_risk for gate in gates}
+        self.audits = {name: Audits(risk) for name, risk in risks.items() if risk is not None and risk < 1}
+        self._false_alarms = false_alarms
+        self._broken: set[str] = set()
+        self._heard: set[str] = set()
+
+    def hear(self, exchange: Exchange, label: Label) -> bool:
+        """Whether the label has just shown a promise to be broken.
+
+        Only people's first labels of answers that were drawn count: to label what looks odd says nothing of the rest.
+        """
+        judged = exchange.judged
+        if judged is None or not judged.audit or label.source != "user" or exchange.ask.id in self._heard:
+            return False
+        if judged.gate not in self.audits:
+            return False
+        self._heard.add(exchange.ask.id)
+        audits = self.audits[judged.gate] = self.audits[judged.gate].after(label.verdict != "accept")
+        if audits.alarmed(self._false_alarms) and judged.gate not in self._broken:
+            self._broken.add(judged.gate)
+            return True
+        return False
+
+    def broken(self, gate: str) -> bool:
+        return gate in self._broken

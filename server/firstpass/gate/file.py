@@ -42,8 +42,10 @@ class Gate:
         digest = sha256(self.text().encode()).hexdigest()
         return f"{self.contract}-{digest[:DIGITS]}"
 
-    def judge(self, model: str, signals: Mapping[str, float], *, broken: bool = False) -> Judgement:
-        """model: who drafted. broken: audits say that the promise does not hold any more."""
+    def judge(
+        self, model: str, signals: Mapping[str, float], *, broken: bool = False, drawn: bool = False
+    ) -> Judgement:
+        """model: who drafted. broken: audits say that the promise does not hold any more. drawn: for an audit."""
         score = self.score.of(signals)
         floor = -math.inf if self.accept_from is None else self.accept_from
         by: Literal["score", "broken promise", "another model", "no log-probabilities"] = "score"
@@ -55,7 +57,15 @@ class Gate:
             by = "no log-probabilities"
         accepted, promise = by == "score" and score >= floor, self.promise
         return Judgement(
-            self.name, score, self.accept_from, accepted, by, promise.risk, promise.confidence, promise.accepted_risk
+            self.name,
+            score,
+            self.accept_from,
+            accepted,
+            by,
+            promise.risk,
+            promise.confidence,
+            promise.accepted_risk,
+            audit=accepted and drawn,
         )
 
     def text(self) -> str:

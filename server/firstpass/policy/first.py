@@ -23,6 +23,7 @@ from firstpass.exchange import (
     TierName,
 )
 from firstpass.gate import Gate
+from firstpass.gate.drift import drawn
 from firstpass.policy.rules import Rule, first_fit
 
 Verifier = Literal["none", "local", "hosted"]
@@ -53,6 +54,7 @@ class FirstPolicy:
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
     gates: at most one for a contract; what its score is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
+    audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
     """
 
@@ -64,12 +66,14 @@ class FirstPolicy:
         redrafts: bool = False,
         gates: Iterable[Gate] = (),
         broken: Callable[[str], bool] = lambda _: False,
+        audit_share: float = 0.0,
         measures: bool = False,
     ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
         self._gates = {gate.contract: gate for gate in gates}
         self._broken = broken
+        self._audit_share = audit_share
         self._measures = measures
         self.rules = tuple(rules)
 
@@ -184,7 +188,8 @@ class FirstPolicy:
         draft = exchange.steps[0] if exchange.steps else None
         if gate is None or draft is None or draft.reply is None:
             return None
-        return gate.judge(draft.reply.model, draft.signals, broken=self._broken(gate.name))
+        for_audit = drawn(exchange.ask.id, self._audit_share)
+        return gate.judge(draft.reply.model, draft.signals, broken=self._broken(gate.name), drawn=for_audit)
 
     def _gated(self, exchange: Exchange, answer: Answer, judged: Judgement | None) -> Move:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from firstpass.exchange import Answer, Consult, Exchange, Judgement, Mend, Refuse, Step
+from firstpass.exchange import Answer, Exchange, Judgement, Mend, Refuse, Step
 
 _DID = {
     "draft": "drafted",
@@ -21,7 +21,7 @@ _ENDS = {
 
 def told(exchange: Exchange) -> Iterator[str]:
     """A sentence for each step, and what came of it."""
-    judged = _judgement(exchange)
+    judged = exchange.judged
     for number, step in enumerate(exchange.steps):
         rule = f" by the rule {step.move.rule!r}" if step.move.rule else ""
         yield f"{_who(step)}{rule}: {_outcome(step)}"
@@ -32,12 +32,6 @@ def told(exchange: Exchange) -> Iterator[str]:
             yield f"so {_ENDS[route]}"
         case Refuse(failure=failure):
             yield f"so it was refused: {failure.message}"
-
-
-def _judgement(exchange: Exchange) -> Judgement | None:
-    moves = [*(step.move for step in exchange.steps), exchange.ending]
-    found = (move.judged for move in moves if isinstance(move, Consult | Answer) and move.judged is not None)
-    return next(found, None)
 
 
 def _who(step: Step) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from firstpass.exchange import Exchange, Receipt
+from firstpass.exchange import Exchange, Label, Receipt
 from firstpass.store.keys import KeyRecord
 
 
@@ -19,6 +19,16 @@ class Store(Protocol):
 
     def latest(self, limit: int) -> list[Exchange]:
         """The newest exchanges, newest first."""
+        ...
+
+    def add_label(self, label: Label) -> None: ...
+
+    def labels(self, exchange_id: str) -> list[Label]:
+        """In the order in which they came."""
+        ...
+
+    def labelled(self) -> list[tuple[Exchange, Label]]:
+        """Every label with its exchange, in the order in which they came."""
         ...
 
     def add_key(self, key: KeyRecord) -> None: ...

@@ -49,4 +49,19 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ) STRICT;
         """,
     ),
+    (
+        "0004_labels",
+        """
+        CREATE TABLE labels (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            exchange_id TEXT NOT NULL,
+            verdict TEXT NOT NULL,
+            source TEXT NOT NULL,
+            made_unix REAL NOT NULL,
+            text TEXT,
+            key TEXT
+        ) STRICT;
+        CREATE INDEX labels_by_exchange ON labels (exchange_id);
+        """,
+    ),
 )

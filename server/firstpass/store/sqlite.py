@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
 from firstpass.errors import StoreFailed
-from firstpass.exchange import Answer, Exchange, Receipt, Refuse, Usage
+from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse, Usage
 from firstpass.store.codec import decode, encode
 from firstpass.store.keys import KeyRecord
 from firstpass.store.migrations import MIGRATIONS
@@ -19,6 +20,8 @@ WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
 
 INSERT = "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+LABEL = "exchange_id, verdict, source, made_unix, text, labels.key"
+"""The columns, in the order of Label's fields."""
 
 T = TypeVar("T")
 
@@ -105,6 +108,19 @@ class SqliteStore:
     def latest(self, limit: int) -> list[Exchange]:
         sql = "SELECT body FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"
         return self._decoded(self._rows("list exchanges", sql, limit))
+
+    def add_label(self, label: Label) -> None:
+        sql = "INSERT INTO labels (exchange_id, verdict, source, made_unix, text, key) VALUES (?, ?, ?, ?, ?, ?)"
+        self._rows("record a label", sql, *astuple(label))
+
+    def labels(self, exchange_id: str) -> list[Label]:
+        sql = f"SELECT {LABEL} FROM labels WHERE exchange_id = ? ORDER BY number"  # noqa: S608
+        return [Label(*row) for row in self._rows("read labels", sql, exchange_id)]
+
+    def labelled(self) -> list[tuple[Exchange, Label]]:
+        sql = f"SELECT body, {LABEL} FROM labels JOIN exchanges ON id = exchange_id ORDER BY number"  # noqa: S608
+        rows = self._rows("read labels", sql)
+        return list(zip(self._decoded(rows), (Label(*row[1:]) for row in rows), strict=True))
 
     def _decoded(self, rows: list[tuple[Any, ...]]) -> list[Exchange]:
         return self._do("read an exchange", lambda: [decode(row[0]) for row in rows])

@@ -24,6 +24,17 @@ class Metrics:
         self.in_flight = Gauge("firstpass_in_flight", "Requests being worked on.", registry=registry)
         self.engine_ready = Gauge("firstpass_engine_ready", "1 while the draft engine is ready.", registry=registry)
 
+        self._evidence = Gauge(
+            "firstpass_gate_evidence", "Against a gate's promise; it is broken at 100.", ("gate",), registry=registry
+        )
+        self._broken = Gauge(
+            "firstpass_gate_broken", "1 where a gate accepts nothing any more.", ("gate",), registry=registry
+        )
+
+    def show_gate(self, gate: str, evidence: float, *, broken: bool) -> None:
+        self._evidence.labels(gate).set(evidence)
+        self._broken.labels(gate).set(broken)
+
     def observe(self, exchange: Exchange) -> None:
         route = exchange.ending.route if isinstance(exchange.ending, Answer) else "refused"
         status = exchange.ending.failure.status if isinstance(exchange.ending, Refuse) else 200

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, Ceiling, Message, Sampling, Target, strictest
+from firstpass.exchange import Ask, Ceiling, Label, Message, Sampling, Target, strictest
 from firstpass.web.wire import (
     UNSUPPORTED,
     ChatBody,
@@ -19,6 +19,7 @@ from firstpass.web.wire import (
     CompletionBody,
     FirstpassOptions,
     InferBody,
+    LabelBody,
     SamplingBody,
     StreamOptions,
     TextPart,
@@ -35,7 +36,16 @@ FLAGS = ("optimistic", "store")
 
 FIELDS = {
     name
-    for model in (ChatBody, CompletionBody, InferBody, ChatMessage, TextPart, StreamOptions, FirstpassOptions)
+    for model in (
+        ChatBody,
+        CompletionBody,
+        InferBody,
+        ChatMessage,
+        TextPart,
+        StreamOptions,
+        FirstpassOptions,
+        LabelBody,
+    )
     for name in model.model_fields
 }
 SCHEMA_DEPTH_LIMIT = 32
@@ -101,6 +111,14 @@ def infer(raw: bytes, caller: Caller, house: House) -> Ask:
     sampling = Sampling(max_tokens=body.max_tokens, temperature=body.temperature, logprobs=True)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
     return _ask(shared, "chat", (Message("user", body.prompt),), sampling, caller, house)
+
+
+def label(raw: bytes, exchange_id: str, key: str | None, now_unix: float) -> Label:
+    """Raises: BadAsk."""
+    body = _validated(LabelBody, raw)
+    if (body.verdict == "edit") != (body.text is not None):
+        raise BadAsk("text: belongs to the verdict edit, and only to that", param="text")
+    return Label(exchange_id, body.verdict, body.source, now_unix, body.text, key)
 
 
 def _validated(kind: type[Body], raw: bytes) -> Body:

@@ -7,7 +7,7 @@ from typing import Any
 
 from firstpass.contract import Files
 from firstpass.errors import Failure
-from firstpass.exchange import Answer, Ask, Exchange, Step
+from firstpass.exchange import Answer, Ask, Exchange, Label, Step
 from firstpass.policy.first import Course
 
 DEFAULT_RETRY_SECONDS = 1
@@ -65,6 +65,10 @@ def _outline(step: Step) -> dict[str, Any]:
         "signals": step.signals,
         "failure": step.failure.message if step.failure else None,
     }
+
+
+def label(made: Label) -> dict[str, Any]:
+    return {"object": "label"} | {name: value for name, value in asdict(made).items() if name != "key"}
 
 
 def explanation(ask: Ask, course: Course) -> dict[str, Any]:

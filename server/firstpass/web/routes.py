@@ -1,6 +1,7 @@
 """The routes: read a body, parse it to an Ask, hand it on. They know the backend's few methods, nothing behind them."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +24,7 @@ from firstpass.errors import (
     WrongMediaType,
     WrongMethod,
 )
-from firstpass.exchange import Ask, Exchange
+from firstpass.exchange import Ask, Exchange, Label
 from firstpass.policy.first import Course
 from firstpass.web import parse, render
 from firstpass.web.answer import AnswerResponse, Renderer, as_failure, error_response
@@ -67,6 +68,10 @@ class Backend(Protocol):
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange: ...
 
+    async def label(self, label: Label) -> None:
+        """Raises: NotFound for an exchange that is not in the record, or not of the same key."""
+        ...
+
 
 def build(
     backend: Backend,
@@ -82,6 +87,7 @@ def build(
     _add_asks(app, backend, limits)
     _add_models(app, backend)
     _add_contracts(app, backend)
+    _add_labels(app, backend, limits)
     _add_status(app, backend)
     return app
 
@@ -129,6 +135,15 @@ def _add_contracts(app: FastAPI, backend: Backend) -> None:
     @app.get("/v1/contracts/{name}")
     async def contract(name: str) -> dict[str, object]:
         return render.contract(backend.shelf.find(name), whole=True)
+
+
+def _add_labels(app: FastAPI, backend: Backend, limits: Limits) -> None:
+    @app.post("/v1/exchanges/{exchange_id}/label")
+    async def label(exchange_id: str, request: Request) -> dict[str, object]:
+        raw = await _body(request, limits)
+        made = parse.label(raw, exchange_id, request.scope["state"]["key"], time.time())
+        await backend.label(made)
+        return render.label(made)
 
 
 def _add_status(app: FastAPI, backend: Backend) -> None:

@@ -114,3 +114,11 @@ class InferBody(Wire):
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     firstpass: FirstpassOptions = FirstpassOptions()
+
+
+class LabelBody(Wire):
+    """What somebody says of an answer; an edit says how it should have been."""
+
+    verdict: Literal["accept", "reject", "edit"]
+    text: StrictStr | None = None
+    source: Literal["user", "eval"] = "user"
