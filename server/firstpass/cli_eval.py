@@ -158,7 +158,23 @@ class Plan:
             with Progress(console=err, disable=not err.is_terminal) as bar:
                 task = bar.add_task("asking", total=len(arms) * len(cases))
                 outcomes = await run(bench, cases, arms, seed, at_once, lambda _: bar.advance(task))
+            await self._label(outcomes)
         return arms, outcomes, pinned
+
+    async def _label(self, outcomes: Sequence[Outcome]) -> None:
+        """What the truth says of each answer goes into the server's record beside it."""
+        for outcome in outcomes:
+            if outcome.exchange is None:
+                continue
+            body = {"verdict": "accept" if outcome.score.passed else "reject", "source": "eval"}
+            try:
+                response = await self._client.post(f"/v1/exchanges/{outcome.exchange}/label", json=body)
+            except httpx.HTTPError as error:
+                err.print(f"the labels could not all be recorded: {type(error).__name__}")
+                return
+            if not response.is_success:
+                err.print(f"the labels could not all be recorded: {escape(said(response))}")
+                return
 
     async def _form(self) -> tuple[str, Form]:
         try:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
+from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, STRAYS, Answerer, judges, openai_app
 from tests.web.test_cli import firstpass
@@ -94,6 +96,16 @@ def test_three_arms_are_measured_and_reported(both: Start, labelled: Path, tmp_p
     printed = done.stdout.decode()
     assert "contract pass" in printed and "66.7% (" in printed and "cascade less strong" in printed
     assert "`pass>=0.98`: met (1)" in done.stderr.decode()
+
+
+def test_every_answer_is_labelled_in_the_record(front: Front, labelled: Path, tmp_path: Path) -> None:
+    with front(drafts) as client:
+        done = evaluated(str(labelled), "--url", str(client.base_url), "--arm", "local", out=tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+    store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
+    labels = [label for _, label in store.labelled()]
+    store.close()
+    assert Counter((label.verdict, label.source) for label in labels) == {("accept", "eval"): 4, ("reject", "eval"): 2}
 
 
 def test_the_report_is_markdown_and_one_page_that_fetches_nothing(both: Start, labelled: Path, tmp_path: Path) -> None:
