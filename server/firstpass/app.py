@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -63,8 +64,8 @@ class Server:
         gates = read_gates(settings.policy.gates, self.shelf)
         self.metrics = Metrics()
         self._monitor = Monitor(gates)
-        for exchange, label in self._store.labelled() if gates else ():
-            self._monitor.hear(exchange, label)
+        for exchange, label in self._store.labelled("user") if gates else ():
+            self._hear(exchange, label)
         self._show_gates()
         self._policy = FirstPolicy(
             _where(settings.verifier),
@@ -129,10 +130,17 @@ class Server:
         exchange = await asyncio.to_thread(self._store.read, label.exchange)
         if exchange is None or exchange.ask.key not in (None, label.key):
             raise NotFound(f"no exchange {label.exchange[:80]!r} in the record", part="store", param="exchange")
-        await asyncio.to_thread(self._store.add_label, label)
+        kept = label if exchange.ask.store else replace(label, text=None)
+        await asyncio.to_thread(self._store.add_label, kept)
+        self._hear(exchange, label)
+        self._show_gates()
+
+    def _hear(self, exchange: Exchange, label: Label) -> None:
+        auditors = self._settings.policy.auditors
+        if auditors and label.key not in auditors:
+            return
         if self._monitor.hear(exchange, label) and exchange.judged is not None:
             log.error("the promise of the gate %s is broken: it accepts nothing any more", exchange.judged.gate)
-        self._show_gates()
 
     def _show_gates(self) -> None:
         for name, audits in self._monitor.audits.items():

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from firstpass.bench.calibration import Calibration, Wanted, calibrated, drafts_of
+from firstpass.bench.calibration import Calibration, Wanted, calibrated, drafts_of, split
 from firstpass.bench.runner import Arm, Outcome
 from firstpass.cli_eval import Commits, Plan, Repos, Sources, cases_of, client_of, own_server
 from firstpass.errors import BadLabels, TierFailed
@@ -53,13 +53,14 @@ def calibrate(
         if not 0 < share < 1:
             raise BadLabels(f"{name}: must be above 0 and below 1, not {share:g}")
     cases, _ = cases_of(sources, repo or [], commits, most_bytes, seed)
-    if len(cases) < (needed := least_labels(risk, confidence)):
-        text = f"a risk of {risk:g} at {confidence:g} confidence needs {needed} labelled drafts; there are {len(cases)}"
-        raise BadLabels(text)
+    _, calibrating = split(cases, fit or [], seed)
+    if len(calibrating) < (needed := least_labels(risk, confidence)):
+        there = f"there are {len(calibrating)} beside those for the score"
+        raise BadLabels(f"a risk of {risk:g} at {confidence:g} confidence needs {needed} labelled drafts; {there}")
     with _server(url, config) as where:
         plan = Plan(client_of(where, api_key, at_once), contract, {"egress": "local-only"}, [ARM], optional=False)
         _, outcomes, pinned = asyncio.run(plan.measured(cases, seed, at_once))
-    wanted = Wanted(pinned, _model(outcomes), risk, confidence, time.time(), version("firstpass"))
+    wanted = Wanted(pinned, _model(outcomes), risk, confidence, most_bytes, time.time(), version("firstpass"))
     found = calibrated(drafts_of(cases, outcomes), fit or [], wanted, seed)
     gate_file.write_text(found.gate.text(), encoding="utf-8")
     if as_json:

@@ -188,6 +188,9 @@ class Plan:
             pinned, form = shown["id"], form_of(shown["form"], [Section(**section) for section in shown["sections"]])
         except NONSENSE as error:
             raise TierFailed(f"what answers at {self._client.base_url} is no Firstpass") from error
+        listed = any(section["holds"] == "calls" for section in shown["sections"])
+        if listed and "calls" not in shown["checks"]:
+            raise BadLabels(f"--contract {self._contract}: no label here says what belongs into its lists")
         if shown["reads"] != "diff":
             raise BadLabels(f"--contract {self._contract}: it reads no diff, so no label says what is right")
         return pinned, form

@@ -148,13 +148,25 @@ class Finding:
     value: float | None = None
 
 
+GateReason = Literal[
+    "score",
+    "failed checks",
+    "broken promise",
+    "another model",
+    "another decoding",
+    "a larger input",
+    "no log-probabilities",
+]
+"""What a gate decides by. Its promise is about drafts that pass the checks, of the model, the decoding and the sizes
+that it was calibrated on, as long as audits do not show it to be broken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a calibrated gate says of a draft.
 
     gate: its name. score: from 0 to 1. accept_from: the lowest score that it accepts, None where every one is.
-    by: what decided; beside the score that may be that audits have shown the promise to be broken, that another model
-    drafted than the gate knows, or that no log-probabilities came. Then nothing is accepted.
+    by: what decided; where it was not the score, nothing is accepted.
     audit: it was accepted and drawn to be looked at: a label of it tells whether the promise still holds.
     risk: the most of all requests that it accepts bad, with probability `confidence`; accepted_risk: of its accepted
     answers.
@@ -164,7 +176,7 @@ class Judgement:
     score: float
     accept_from: float | None
     accepted: bool
-    by: Literal["score", "broken promise", "another model", "no log-probabilities"]
+    by: GateReason
     risk: float
     confidence: float
     accepted_risk: float | None

@@ -181,6 +181,9 @@ class PolicySettings(Section):
     audit_share: float = Field(
         0.05, ge=0, le=1, description="Of the answers that a gate accepts, how many are marked to be labelled."
     )
+    auditors: tuple[str, ...] = Field(
+        (), description="Ids of the API keys whose labels of marked answers count; by default every caller's do."
+    )
     signals: bool = Field(
         False, description="Record what a gate would look at for every checked draft, also where there is no gate."
     )

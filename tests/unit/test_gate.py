@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstpass.errors import BadLabels, BadSettings
-from firstpass.exchange import Answer, Ask, Exchange, Label, Message, TokenLogprob
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Label, Message, Reply, Step, TokenLogprob
 from firstpass.gate import Gate, load_gate
 from firstpass.gate.bounds import (
     Labelled,
@@ -161,6 +161,7 @@ GATE = Gate(
     score=Score((Term("least_logprob", -1.0, 1.0, 2.0),), 0.0),
     accept_from=0.5,
     promise=Promise(0.02, 0.95, 1000, 10, 0.017, 0.8, 0.027, 0.94),
+    most_bytes=8_000,
     fitted_on={"a": 500},
     calibrated_on={"b": 1000},
     made_unix=1.5,
@@ -169,8 +170,9 @@ GATE = Gate(
 
 
 def audited(number: int, *, drawn: bool = True) -> Exchange:
-    judged = GATE.judge("m", {"least_logprob": 0.0}, drawn=drawn)
     ask = Ask(f"ex_{number}", 0.0, "chat", "firstpass", "cascade", (Message("user", "d"),))
+    step = Step(Consult("draft", "draft"), Reply("d", "m", "stop", None, 0.1), signals={"least_logprob": 0.0})
+    judged = GATE.judge(step, ask, drawn=drawn)
     return Exchange(ask).ended(Answer(0, "draft", judged), 0.1)
 
 
@@ -191,7 +193,7 @@ def test_only_a_person_s_first_label_of_a_drawn_answer_is_an_audit() -> None:
     monitor = Monitor([GATE])
     monitor.hear(audited(1, drawn=False), said(1, "reject"))
     monitor.hear(audited(2), said(2, "reject", "eval"))
-    for verdict in ("accept", "reject", "edit"):
+    for verdict in ("edit", "accept", "reject"):
         monitor.hear(audited(3), said(3, verdict))
     audits = monitor.audits[GATE.name]
     assert (audits.heard, audits.bad) == (1, 0)

@@ -1,6 +1,7 @@
 """The first policy, move by move, without a network."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from firstpass.exchange import (
     Move,
     Refuse,
     Reply,
+    Sampling,
     Step,
     strictest,
 )
@@ -199,6 +201,7 @@ GATE = Gate(
     score=Score((Term("least_name", -1.0, 1.0, 2.0),), 0.0),
     accept_from=0.5,
     promise=Promise(0.02, 0.95, 1000, 10, 0.017, 0.8, 0.027, 0.94),
+    most_bytes=100,
     fitted_on={"a": 500},
     calibrated_on={"b": 1000},
     made_unix=0.0,
@@ -262,7 +265,38 @@ def test_a_gate_whose_promise_is_broken_accepts_nothing() -> None:
         (replace(SURE, reply=replace(GOOD, model="another")), "another model"),
     ],
 )
-def test_a_gate_accepts_only_what_it_was_calibrated_for(step: Step, by: str) -> None:
+def test_a_gate_accepts_only_drafts_of_its_model_with_log_probabilities(step: Step, by: str) -> None:
     move = gated("none", step)
     assert isinstance(move, Answer) and move.route == "unverified"
     assert move.judged is not None and move.judged.by == by
+
+
+@pytest.mark.parametrize(
+    ("changes", "by"),
+    [
+        ({"sampling": Sampling(temperature=0.0)}, "score"),
+        ({"sampling": Sampling(temperature=0.7)}, "another decoding"),
+        ({"sampling": Sampling(stop=("x",))}, "another decoding"),
+        ({"messages": (Message("user", "d" * 101),)}, "a larger input"),
+    ],
+)
+def test_a_gate_accepts_only_requests_like_those_that_it_was_calibrated_on(changes: dict[str, Any], by: str) -> None:
+    move = FirstPolicy("none", gates=[GATE]).next(Exchange(replace(ASK, **changes), (SURE,)))
+    assert isinstance(move, Answer) and move.judged is not None
+    assert (move.judged.by, move.judged.accepted) == (by, by == "score")
+
+
+def test_a_high_score_accepts_nothing_that_fails_the_checks_and_audits_nothing_of_it() -> None:
+    """Bug: a sure draft that nobody could mend was marked as accepted, and its label counted against the promise."""
+    steps = (replace(SURE, findings=BAD), Step(Mend(0), edited="mended", findings=BAD))
+    policies = [FirstPolicy(verifier, gates=[GATE], audit_share=1.0) for verifier in ("none", "local")]
+    for move in (policy.next(Exchange(ASK, steps)) for policy in policies):
+        assert isinstance(move, Answer | Consult) and move.judged is not None
+        assert (move.judged.accepted, move.judged.audit, move.judged.by) == (False, False, "failed checks")
+    sure = policies[0].next(Exchange(ASK, (SURE,)))
+    assert isinstance(sure, Answer) and sure.judged is not None and sure.judged.audit
+
+
+def test_the_gate_is_in_what_a_request_is_told_before_it_is_made() -> None:
+    told = FirstPolicy("local", gates=[GATE]).explain(ASK).steps
+    assert "what passes but is not accepted by the gate is sent to the verifier for its verdict" in told

@@ -190,4 +190,8 @@ def test_labels_come_back_in_their_order_with_their_exchange(store: SqliteStore)
     store.add_label(first)
     store.add_label(second)
     assert store.labels("ex_1") == [first, second] and store.labels("ex_2") == []
-    assert [(exchange.ask.id, label) for exchange, label in store.labelled()] == [("ex_1", first), ("ex_1", second)]
+    assert [(exchange.ask.id, label) for exchange, label in store.labelled("user")] == [
+        ("ex_1", first),
+        ("ex_1", second),
+    ]
+    assert store.labelled("eval") == []

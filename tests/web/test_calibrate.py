@@ -105,11 +105,12 @@ def test_a_caller_s_own_logprobs_have_as_many_alternatives_as_it_asked_for(front
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--risk", "0.001"), "needs 2995 labelled drafts; there are 400"),
+        (("--risk", "0.001"), "needs 2995 labelled drafts; there are 200 beside those for the score"),
         (("--risk", "0"), "--risk: must be above 0 and below 1"),
         (("--confidence", "1"), "--confidence: must be above 0 and below 1"),
         (("--fit", "nowhere"), "no draft is of this repository"),
         (("--contract", "free"), "it reads no diff"),
+        (("--contract", "touched-functions"), "no label here says what belongs into its lists"),
     ],
 )
 def test_what_can_not_be_promised_is_refused(
@@ -119,6 +120,21 @@ def test_what_can_not_be_promised_is_refused(
         done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json", *options)
     assert done.returncode == 1 and said in done.stderr.decode().replace("\n", " ")
     assert not (tmp_path / "gate.json").exists()
+
+
+def test_a_verifier_s_answers_are_no_drafts_to_calibrate_on(front: Front, labelled: Path, tmp_path: Path) -> None:
+    strays = NAMES.replace("Create a session", "Use launchRocket()")
+    with serving(openai_app(judges(NAMES))) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False}
+        with front(lambda _: strays, sure, engine=ENGINE, policy=SIGNALS, verifier=verifier) as client:
+            done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json")
+    assert done.returncode == 1 and "the server asked its verifier" in done.stderr.decode()
+
+
+def test_a_model_without_log_probabilities_gets_no_gate(front: Front, labelled: Path, tmp_path: Path) -> None:
+    with front(drafts, engine=ENGINE, policy=SIGNALS) as client:
+        done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json")
+    assert done.returncode == 1 and "policy.signals" in done.stderr.decode()
 
 
 def test_a_server_that_records_no_signals_is_told_so(front: Front, labelled: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_every_answer_is_labelled_in_the_record(front: Front, labelled: Path, tm
         done = evaluated(str(labelled), "--url", str(client.base_url), "--arm", "local", out=tmp_path / "run")
         assert done.returncode == 0, done.stderr
     store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
-    labels = [label for _, label in store.labelled()]
+    labels = [label for _, label in store.labelled("eval")]
     store.close()
     assert Counter((label.verdict, label.source) for label in labels) == {("accept", "eval"): 4, ("reject", "eval"): 2}
 

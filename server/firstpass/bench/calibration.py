@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from firstpass.bench.cases import Case
 from firstpass.bench.runner import Outcome
@@ -17,6 +18,9 @@ from firstpass.gate.score import auroc, fitted
 from firstpass.gate.signals import SIGNALS
 
 RIDGE = 1.0
+SUREST = "least_logprob"
+"""A signal of every draft that came with log-probabilities: without them a gate accepts nothing."""
+
 FIT_SHARE = 1 / 3
 """Of the drafts, at least; the bound needs the others more than the score needs these."""
 
@@ -39,6 +43,7 @@ class Wanted:
     model: str
     risk: float
     confidence: float
+    most_bytes: int
     made_unix: float
     version: str
 
@@ -56,9 +61,11 @@ class Calibration:
 
 
 def drafts_of(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Draft]:
-    """Raises: BadLabels where the server recorded no signals, which a gate can not do without."""
+    """Raises: BadLabels where the server recorded no signals, or had others answer than its draft model."""
     answered = [outcome for outcome in outcomes if outcome.error is None]
-    if not any(outcome.signals for outcome in answered):
+    if any(outcome.escalated for outcome in answered):
+        raise BadLabels("the server asked its verifier: a gate is for the draft model's own answers")
+    if not any(SUREST in outcome.signals for outcome in answered):
         raise BadLabels("the server records no signals: set policy.signals = true there, or leave --url out")
     return [Draft(cases[one.case].repository, dict(one.signals), one.checked, one.score.passed) for one in answered]
 
@@ -78,6 +85,7 @@ def calibrated(drafts: Sequence[Draft], fit: Sequence[str], wanted: Wanted, seed
         score=score,
         accept_from=accept_from if accept_from > 0 else None,
         promise=promise(labelled, accept_from, wanted.risk, wanted.confidence),
+        most_bytes=wanted.most_bytes,
         fitted_on=dict(Counter(draft.repository for draft in fitting)),
         calibrated_on=dict(Counter(draft.repository for draft in calibrating)),
         made_unix=wanted.made_unix,
@@ -88,8 +96,19 @@ def calibrated(drafts: Sequence[Draft], fit: Sequence[str], wanted: Wanted, seed
     return Calibration(gate, {"score": auroc([one.score for one in labelled], right), **alone}, right.count(False))
 
 
-def split(drafts: Sequence[Draft], fit: Sequence[str], seed: int) -> tuple[list[Draft], list[Draft]]:
-    """(to fit, to calibrate), by repository; the drafts of a single repository are dealt one by one."""
+class OfRepository(Protocol):
+    @property
+    def repository(self) -> str: ...
+
+
+T = TypeVar("T", bound=OfRepository)
+
+
+def split(drafts: Sequence[T], fit: Sequence[str], seed: int) -> tuple[list[T], list[T]]:
+    """(to fit, to calibrate), by repository; the drafts of a single repository are dealt one by one.
+
+    Raises: BadLabels for a repository of `fit` that is not there, or where none is left.
+    """
     sizes = Counter(draft.repository for draft in drafts)
     if unknown := set(fit) - sizes.keys():
         raise BadLabels(f"--fit {min(unknown)}: no draft is of this repository; there are {', '.join(sorted(sizes))}")

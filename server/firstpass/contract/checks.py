@@ -84,10 +84,10 @@ def calls(case: Case) -> Iterator[Finding]:
 
 
 def names(case: Case) -> Iterator[Finding]:
-    """A listed name occurs in the diff; whether it belongs there this check can not say."""
+    """A listed name occurs in the diff or a hunk's heading; whether it belongs there this check can not say."""
     for section, items in case.holding("calls"):
         for name in items:
-            if name not in case.evidence.identifiers:
+            if name not in case.evidence.identifiers and name not in case.evidence.headings:
                 yield _hallucinated(case.evidence, section, f"{name}()", name)
 
 

@@ -72,15 +72,16 @@ class Monitor:
     def hear(self, exchange: Exchange, label: Label) -> bool:
         """Whether the label has just shown a promise to be broken.
 
-        Only people's first labels of answers that were drawn count: to label what looks odd says nothing of the rest.
+        Only people's first labels of accepted answers that were drawn count: to label what looks odd says nothing of
+        the rest. An edit may be about more than what the promise is about, so it does not count.
         """
         judged = exchange.judged
         if judged is None or not judged.audit or label.source != "user" or exchange.ask.id in self._heard:
             return False
-        if judged.gate not in self.audits:
+        if judged.gate not in self.audits or label.verdict == "edit":
             return False
         self._heard.add(exchange.ask.id)
-        audits = self.audits[judged.gate] = self.audits[judged.gate].after(label.verdict != "accept")
+        audits = self.audits[judged.gate] = self.audits[judged.gate].after(label.verdict == "reject")
         if audits.alarmed(self._false_alarms) and judged.gate not in self._broken:
             self._broken.add(judged.gate)
             return True

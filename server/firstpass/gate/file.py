@@ -2,16 +2,14 @@
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from firstpass.errors import BadSettings
-from firstpass.exchange import Judgement
+from firstpass.exchange import Ask, GateReason, Judgement, Sampling, Step
 from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score
 
@@ -24,7 +22,8 @@ class Gate:
     """For the drafts of one model under one version of a contract.
 
     accept_from: the lowest score that is accepted; None accepts all that pass the checks.
-    fitted_on, calibrated_on: repositories, and how many drafts of each.
+    most_bytes: of the inputs that it was calibrated on. fitted_on, calibrated_on: repositories, and how many drafts of
+    each.
     """
 
     contract: str
@@ -32,6 +31,7 @@ class Gate:
     score: Score
     accept_from: float | None
     promise: Promise
+    most_bytes: int
     fitted_on: dict[str, int]
     calibrated_on: dict[str, int]
     made_unix: float
@@ -42,19 +42,10 @@ class Gate:
         digest = sha256(self.text().encode()).hexdigest()
         return f"{self.contract}-{digest[:DIGITS]}"
 
-    def judge(
-        self, model: str, signals: Mapping[str, float], *, broken: bool = False, drawn: bool = False
-    ) -> Judgement:
-        """model: who drafted. broken: audits say that the promise does not hold any more. drawn: for an audit."""
-        score = self.score.of(signals)
+    def judge(self, draft: Step, ask: Ask, *, broken: bool = False, drawn: bool = False) -> Judgement:
+        """broken: audits say that the promise does not hold any more. drawn: the exchange is one to audit."""
+        score, by = self.score.of(draft.signals), self._reason(draft, ask, broken)
         floor = -math.inf if self.accept_from is None else self.accept_from
-        by: Literal["score", "broken promise", "another model", "no log-probabilities"] = "score"
-        if broken:
-            by = "broken promise"
-        elif model != self.model:
-            by = "another model"
-        elif "least_logprob" not in signals:
-            by = "no log-probabilities"
         accepted, promise = by == "score" and score >= floor, self.promise
         return Judgement(
             self.name,
@@ -67,6 +58,17 @@ class Gate:
             promise.accepted_risk,
             audit=accepted and drawn,
         )
+
+    def _reason(self, draft: Step, ask: Ask, broken: bool) -> GateReason:
+        if broken:
+            return "broken promise"
+        if draft.reply is None or draft.reply.model != self.model:
+            return "another model"
+        if _steered(ask.sampling):
+            return "another decoding"
+        if sum(len(message.content.encode("utf-8", "replace")) for message in ask.messages) > self.most_bytes:
+            return "a larger input"
+        return "score" if "least_logprob" in draft.signals else "no log-probabilities"
 
     def text(self) -> str:
         """The file's."""
@@ -82,3 +84,9 @@ def load_gate(path: Path) -> Gate:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise BadSettings(f"gate {path}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}") from error
+
+
+def _steered(sampling: Sampling) -> bool:
+    """Whether the caller changes what the model would say; a temperature of 0 is what contracts ask for themselves."""
+    asked = (sampling.top_p, sampling.stop, sampling.logit_bias, sampling.presence_penalty, sampling.frequency_penalty)
+    return bool(sampling.temperature) or any(value is not None for value in asked)

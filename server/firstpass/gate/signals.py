@@ -7,7 +7,8 @@ one has no signals. Source for lowest tokens instead of means: Gupta et al., Lan
 """
 
 import math
-from bisect import bisect_right
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from itertools import accumulate
 from firstpass.exchange import TokenLogprob
 
 LOWEST = 3
+
+_WORD = re.compile(r"[\w$]+")
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def omitted_mass(draft: Draft) -> float | None:
 
     A model that is about to leave one out has mostly thought of it.
     """
-    left = draft.candidates - draft.listed
+    left, listed = _Names(draft.candidates - draft.listed), _Names(draft.listed)
     lists = set(draft.listed_places)
     found = []
     for start, end in draft.names:
@@ -126,9 +129,7 @@ def omitted_mass(draft: Draft) -> float | None:
         if place in lists and place is not None and draft.tokens[place].top:
             shares = [(text.lstrip(), math.exp(logprob)) for text, logprob in draft.tokens[place].top]
             found.append(
-                math.fsum(
-                    share for text, share in shares if _continued(text, left) and not _continued(text, draft.listed)
-                )
+                math.fsum(share for text, share in shares if left.continued(text) and not listed.continued(text))
             )
     return -max(found) if found else None
 
@@ -149,27 +150,35 @@ def feasible_bounds(draft: Draft) -> Iterator[tuple[float, float]]:
     Only the likeliest tokens are known. Those among them that begin a valid name count for sure; the rest, which has no
     more than what they leave of 1, may count or not.
     """
+    valid = _Names(draft.valid)
     for start, end in draft.names:
         place = next(iter(draft.touching(start, end)), None)
         if place is None or not draft.tokens[place].top:
             continue
         before = start - draft.begins[place]
         shares = [(token[max(0, before) :], math.exp(logprob)) for token, logprob in draft.tokens[place].top]
-        sure = math.fsum(share for text, share in shares if _begins(text, draft.valid))
+        sure = math.fsum(share for text, share in shares if valid.begun(text))
         rest = max(0.0, 1.0 - math.fsum(share for _, share in shares))
         yield _log(sure), _log(sure + rest)
 
 
-def _begins(text: str, names: Collection[str]) -> bool:
-    """Whether a token is the beginning of a name, or a name and what follows it."""
-    word = text.lstrip()
-    return bool(word) and any(
-        name.startswith(word) or (word.startswith(name) and not word[len(name)].isalnum()) for name in names
-    )
+class _Names:
+    """Names, sorted, so that asking how they begin takes no walk over all of them: a diff may have very many."""
 
+    def __init__(self, names: Collection[str]) -> None:
+        self._sorted = sorted(names)
+        self._all = frozenset(names)
 
-def _continued(text: str, names: Collection[str]) -> bool:
-    return bool(text) and any(name.startswith(text) for name in names)
+    def continued(self, text: str) -> bool:
+        """Whether one begins with the text."""
+        at = bisect_left(self._sorted, text)
+        return bool(text) and at < len(self._sorted) and self._sorted[at].startswith(text)
+
+    def begun(self, text: str) -> bool:
+        """Whether a token is the beginning of one, or one and what follows it."""
+        word = text.lstrip()
+        whole = _WORD.match(word)
+        return self.continued(word) or (whole is not None and whole[0] != word and whole[0] in self._all)
 
 
 def _lead(token: TokenLogprob) -> float | None:

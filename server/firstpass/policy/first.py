@@ -107,10 +107,12 @@ class FirstPolicy:
             return Course(target, rule, ("the draft model answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
+        gated = (f"what passes but is not accepted by the gate is {left}",)
         steps = (
             f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
+            *(gated if ask.contract in self._gates else ()),
             *(rewritten if self._redrafts else ()),
             f"what still fails is {left}",
         )
@@ -176,7 +178,7 @@ class FirstPolicy:
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
                 return self._gated(exchange, Answer(2, "repaired"), judged)
             case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if self._barrier(exchange.ask) is None:
-                return Consult("verifier", "verify", judged=judged)
+                return Consult("verifier", "verify", judged=_by_checks(judged))
             case (draft,) if self._may_escalate(exchange.ask, draft):
                 return Consult("verifier", "answer")
             case _:
@@ -189,7 +191,7 @@ class FirstPolicy:
         if gate is None or draft is None or draft.reply is None:
             return None
         for_audit = drawn(exchange.ask.id, self._audit_share)
-        return gate.judge(draft.reply.model, draft.signals, broken=self._broken(gate.name), drawn=for_audit)
+        return gate.judge(draft, exchange.ask, broken=self._broken(gate.name), drawn=for_audit)
 
     def _gated(self, exchange: Exchange, answer: Answer, judged: Judgement | None) -> Move:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
@@ -221,6 +223,13 @@ def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = 
     return Answer(len(exchange.steps) - 1, route if last.passed else "unverified")
 
 
+def _by_checks(judged: Judgement | None) -> Judgement | None:
+    """Of a draft that fails the checks after its repair: a high score alone accepts nothing."""
+    if judged is None or not judged.accepted:
+        return judged
+    return replace(judged, accepted=False, audit=False, by="failed checks")
+
+
 def _best(exchange: Exchange, judged: Judgement | None) -> Move:
     """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure.
 
@@ -232,6 +241,7 @@ def _best(exchange: Exchange, judged: Judgement | None) -> Move:
         assert failure is not None, "a step has a reply or a failure"
         return Refuse(failure)
     number, step = min(replies, key=lambda pair: (len(pair[1].failed), -pair[0]))
+    judged = _by_checks(judged)
     refused = judged is not None and not judged.accepted and step.move.tier != "verifier"
     if not step.passed or refused:
         return Answer(number, "unverified", judged)

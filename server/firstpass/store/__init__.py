@@ -27,8 +27,8 @@ class Store(Protocol):
         """In the order in which they came."""
         ...
 
-    def labelled(self) -> list[tuple[Exchange, Label]]:
-        """Every label with its exchange, in the order in which they came."""
+    def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
+        """Every label of a source with its exchange, in the order in which they came."""
         ...
 
     def add_key(self, key: KeyRecord) -> None: ...

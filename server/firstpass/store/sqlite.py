@@ -117,9 +117,9 @@ class SqliteStore:
         sql = f"SELECT {LABEL} FROM labels WHERE exchange_id = ? ORDER BY number"  # noqa: S608
         return [Label(*row) for row in self._rows("read labels", sql, exchange_id)]
 
-    def labelled(self) -> list[tuple[Exchange, Label]]:
-        sql = f"SELECT body, {LABEL} FROM labels JOIN exchanges ON id = exchange_id ORDER BY number"  # noqa: S608
-        rows = self._rows("read labels", sql)
+    def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
+        joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
+        rows = self._rows("read labels", f"SELECT body, {LABEL} FROM {joined}", source)  # noqa: S608
         return list(zip(self._decoded(rows), (Label(*row[1:]) for row in rows), strict=True))
 
     def _decoded(self, rows: list[tuple[Any, ...]]) -> list[Exchange]:

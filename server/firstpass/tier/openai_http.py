@@ -71,6 +71,7 @@ class OpenAITier:
             if ask.logprobs_required:
                 raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
             body.pop("logprobs", None)
+            body.pop("top_logprobs", None)
         body["model"] = model
         if ask.kind == "chat":
             body["messages"] = [asdict(message) for message in ask.messages]
@@ -248,7 +249,7 @@ def _logprob(value: object) -> float:
     """Raises: TypeError for what is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise TypeError("a log-probability was expected")
-    return max(float(value), LOGPROB_FLOOR)
+    return min(0.0, max(float(value), LOGPROB_FLOOR))
 
 
 def _usage(usage: dict[str, Any] | None) -> Usage | None:

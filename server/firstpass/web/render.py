@@ -133,7 +133,7 @@ def _cut_alternatives(logprobs: dict[str, Any] | None, wanted: int) -> None:
     """The gate may have asked for more than the caller."""
     for entry in (logprobs or {}).get("content") or ():
         if "top_logprobs" in entry:
-            entry["top_logprobs"] = entry["top_logprobs"][:wanted]
+            entry["top_logprobs"] = (entry["top_logprobs"] or [])[:wanted]
 
 
 def held_back(exchange: Exchange) -> Iterator[bytes]:
