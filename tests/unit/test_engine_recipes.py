@@ -80,6 +80,25 @@ def test_where_vllm_s_rotary_kernel_is_wrong_on_a_cpu_it_is_not_used(
     assert any("-rotary_embedding" in argument for argument in argv) is by_head
 
 
+@pytest.mark.parametrize(
+    ("layers", "cached"),
+    [
+        ({}, True),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, True),
+        ({"layer_types": ["conv", "full_attention"]}, False),
+        ({"layers_block_type": ["mamba", "attention"]}, False),
+    ],
+)
+def test_on_a_cpu_a_model_that_keeps_states_caches_no_prefix(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, layers: dict[str, list[str]], cached: bool
+) -> None:
+    """Else vLLM ends at its start: "Chunked prefill is required for mamba cache mode 'align'"."""
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    (model_dir / "config.json").write_text(json.dumps(CONFIG | {"max_position_embeddings": 4096} | layers))
+    argv = VllmRecipe(spec_of(model_dir)).command(Path("/private")).argv
+    assert ("--enable-prefix-caching" in argv, "--no-enable-prefix-caching" in argv) == (cached, not cached)
+
+
 def test_extra_arguments_come_last_so_that_they_win(model_dir: Path) -> None:
     assert VllmRecipe(spec_of(model_dir, extra_args=("--dtype", "float32"))).command(model_dir).argv[-1] == "float32"
 

