@@ -383,6 +383,19 @@ def test_a_resumed_run_goes_on_with_the_same_losses(trained_tokenizer, tmp_path:
     assert [second.step()["loss"] for _ in range(2)] == pytest.approx(whole, rel=1e-5)
 
 
+def test_a_run_starts_from_an_exported_folder_with_a_guide_of_its_own(trained_tokenizer, tmp_path: Path):
+    first, second = tiny_trainer(trained_tokenizer), tiny_trainer(trained_tokenizer)
+    first.step()
+    first.model.save_pretrained(tmp_path)
+    weights = train.read_weights(tmp_path)
+    guide = second.weights["guide.found.weight"].clone()
+    second.start_from(weights)
+    assert all(torch.equal(part, weights[name]) for name, part in second.model.named_parameters())
+    assert torch.equal(second.weights["guide.found.weight"], guide)
+    with pytest.raises(KeyError):
+        second.start_from({"guide.found.weight": guide})
+
+
 def test_the_learning_rate_is_constant_then_falls_to_zero(trained_tokenizer):
     trainer = tiny_trainer(trained_tokenizer)
     rates = []

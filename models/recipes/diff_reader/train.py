@@ -368,8 +368,10 @@ class Trainer:
 
     @torch.no_grad()
     def start_from(self, weights: dict[str, Tensor]) -> None:
+        """An exported model has no guide, which then starts anew. Raises: KeyError where another part is missing."""
         for name, weight in self.weights.items():
-            weight.copy_(weights[name])
+            if name in weights or not name.startswith("guide."):
+                weight.copy_(weights[name])
         copy_weights(self.weights, self._parts())
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -388,6 +390,14 @@ def save(trainer: Trainer, path: Path) -> None:
     new = path.with_suffix(".new")
     torch.save(trainer.state(), new)
     new.replace(path)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """By name: of a checkpoint of this recipe's own, or of an exported folder."""
+    if path.is_dir():
+        return dict(Qwen3MoeForCausalLM.from_pretrained(path).named_parameters())
+    weights: dict[str, Tensor] = torch.load(path, weights_only=False)["weights"]
+    return weights
 
 
 def give_memory_back() -> None:
@@ -429,7 +439,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subjects-from", type=int, default=Plan().subjects_from, help="tokens; authors' words from then on"
     )
-    parser.add_argument("--start", type=Path, help="weights to start from: a checkpoint, or what `grow` made")
+    parser.add_argument(
+        "--start", type=Path, help="weights to start from: a checkpoint, what `grow` made, or an exported folder"
+    )
     parser.add_argument("--processes", type=int, help="by default one a core, or one on a GPU")
     add_device_argument(parser)
     parser.add_argument("--seed", type=int, default=1)
@@ -470,7 +482,7 @@ def run_one(rank: int, options: argparse.Namespace, place: Place) -> None:
     if checkpoint.exists():
         trainer.restore(torch.load(checkpoint, weights_only=False))
     elif options.start:
-        trainer.start_from(torch.load(options.start, weights_only=False)["weights"])
+        trainer.start_from(read_weights(options.start))
     held_out = rows[HELD_OUT]
     random.Random(options.seed).shuffle(held_out)
     train(trainer, held_out[:MEASURED_ROWS], options.out, options.save_every)
