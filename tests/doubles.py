@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from firstpass.contract.verdict import Edit, render_verdict
 from firstpass.errors import FirstpassError
-from firstpass.exchange import Ask, Reply, Usage
+from firstpass.exchange import Ask, Chunk, Delta, Reply, Usage
 from firstpass.tier import Listener
 
 DIFF = """diff --git a/auth.py b/auth.py
@@ -57,7 +57,7 @@ class ScriptedTier:
         if not isinstance(line, str):
             line = line(ask.messages[-1].content)
         if listener.streaming:
-            await listener.chunk(f"data: {line}\n\n".encode())
+            await listener.chunk(Chunk(f"data: {line}\n\n".encode(), "openai", "double", (Delta(text=line),)))
         return reply(line)
 
 
@@ -79,6 +79,52 @@ def _stream(model: str, text: str) -> str:
 
 
 Answerer = Callable[[dict[str, Any]], str]
+
+
+def messages_app(message: Callable[[dict[str, Any]], dict[str, Any]], finish_reason: str = "stop") -> Any:
+    """An ASGI application whose /v1/chat/completions answers with the message that `message` makes of the body.
+
+    A stream brings each tool call in three pieces, the text and the reasoning in words.
+    """
+    app = FastAPI()
+    app.state.seen = []
+    usage = {"prompt_tokens": 11, "completion_tokens": 13, "total_tokens": 24}
+
+    @app.post("/v1/chat/completions", response_model=None)
+    async def chat(request: Request) -> Response | dict[str, Any]:
+        body = await request.json()
+        app.state.seen.append(body)
+        said = {"role": "assistant", "content": None} | message(body)
+        base = {"id": "x", "created": 1, "model": body["model"]}
+        if not body.get("stream"):
+            choice = {"index": 0, "message": said, "finish_reason": finish_reason}
+            return base | {"object": "chat.completion", "choices": [choice], "usage": usage}
+        choices = [{"index": 0, "delta": piece} for piece in pieces(said)]
+        choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
+        base |= {"object": "chat.completion.chunk"}
+        lines = [json.dumps(base | {"choices": [choice]}) for choice in choices]
+        lines += [json.dumps(base | {"choices": [], "usage": usage}), "[DONE]"]
+        return Response("".join(f"data: {line}\n\n" for line in lines), media_type="text/event-stream")
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
+
+    return app
+
+
+def pieces(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A message as the deltas of a stream."""
+    yield {"role": "assistant", "content": ""}
+    for name in ("reasoning", "content"):
+        yield from ({name: word} for word in re.findall(r"\S+\s*", message.get(name) or ""))
+    for index, call in enumerate(message.get("tool_calls", ())):
+        function = call["function"]
+        named = {"index": index, "id": call["id"], "type": "function"}
+        yield {"tool_calls": [named | {"function": {"name": function["name"], "arguments": ""}}]}
+        half = len(function["arguments"]) // 2
+        for part in (function["arguments"][:half], function["arguments"][half:]):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": part}}]}
 
 
 def says(text: str) -> Answerer:

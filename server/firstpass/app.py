@@ -55,8 +55,14 @@ class Server:
         self._settings = settings
         self._store: Store = SqliteStore(settings.server.store_path)
         self._pepper = load_pepper(settings.server.pepper_path)
-        self._engine = build_engine(settings)
-        self._local = LocalDoor(self._engine, settings.engine.reply_seconds)
+        spec = engine_spec(settings)
+        self._engine: Engine = engine.build(spec)
+        self._local = LocalDoor(
+            self._engine,
+            settings.engine.reply_seconds,
+            vllm=_constrains(settings.engine),
+            thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
+        )
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
@@ -86,7 +92,7 @@ class Server:
         return EgressDoor(
             verifier.url,
             verifier.model,
-            verifier.api_key.get_secret_value() if verifier.api_key else None,
+            {"authorization": f"Bearer {verifier.api_key.get_secret_value()}"} if verifier.api_key else {},
             hosted=verifier.hosted,
             reply_seconds=verifier.reply_seconds,
             record=self._record_departure,
@@ -252,14 +258,14 @@ def _constrains(engine: EngineSettings) -> bool:
     return engine.kind == "vllm" or (engine.kind == "auto" and find_spec("vllm") is not None)
 
 
-def build_engine(settings: Settings) -> Engine:
-    """The draft engine, not started. Raises: BadSettings for a model that is not there or not the recorded bytes."""
+def engine_spec(settings: Settings) -> EngineSpec:
+    """Of the draft engine. Raises: BadSettings for a model that is not there or not the recorded bytes."""
     wanted = settings.engine
     kind = _engine_kind(wanted.kind)
     if kind == "external":
         named = wanted.model if "model" in wanted.model_fields_set else None
         data_dir = settings.server.data_dir
-        return engine.build(EngineSpec("external", kind, data_dir, url=wanted.url, served_name=named))
+        return EngineSpec("external", kind, data_dir, url=wanted.url, served_name=named)
     model = catalogue.find(wanted.model, settings.models_dir)
     if model.name in ROUTES:
         raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")
@@ -267,17 +273,15 @@ def build_engine(settings: Settings) -> Engine:
         raise BadSettings(f"engine.context_tokens: {model.name} holds {model.context_tokens} at most")
     if damaged := catalogue.flipped(model):
         raise BadSettings(f"engine.model: {model.name} is damaged: {', '.join(damaged)} differ from the record")
-    return engine.build(
-        EngineSpec(
-            name=model.name,
-            kind=kind,
-            model_dir=model.directory,
-            context_tokens=wanted.context_tokens or model.context_tokens,
-            threads=wanted.threads,
-            data_dir=settings.server.data_dir,
-            extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
-            start_deadline_seconds=wanted.start_deadline_seconds,
-        )
+    return EngineSpec(
+        name=model.name,
+        kind=kind,
+        model_dir=model.directory,
+        context_tokens=wanted.context_tokens or model.context_tokens,
+        threads=wanted.threads,
+        data_dir=settings.server.data_dir,
+        extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
+        start_deadline_seconds=wanted.start_deadline_seconds,
     )
 
 

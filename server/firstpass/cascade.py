@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import Ask, Consult, Exchange, Mend, Receipt, Refuse, Reply, Step, TierName
+from firstpass.exchange import Ask, Chunk, Consult, Exchange, Mend, Receipt, Refuse, Reply, Step, TierName
 from firstpass.policy import Policy
 from firstpass.tier import Tier
 
-Sink = Callable[[Step, bytes], Awaitable[None]]
-"""Takes the wire bytes of a reply that may stream as they come, with the step so far: its move and its receipt."""
+Sink = Callable[[Step, Chunk], Awaitable[None]]
+"""Takes the events of a reply that may stream as they come, with the step so far: its move and its receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ class _StepListener:
     def sent(self, receipt: Receipt) -> None:
         self._receipt = receipt
 
-    async def chunk(self, data: bytes) -> None:
+    async def chunk(self, chunk: Chunk) -> None:
         assert self._sink is not None, "a tier streams only where it is listened to"
         self._streamed = True
-        await self._sink(self.step(), data)
+        await self._sink(self.step(), chunk)
 
     def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
         return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed)

@@ -7,6 +7,7 @@ History, audit, replay and evaluation all read this one type.
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from firstpass.chat import CallPiece, Dialect, Reasoning, Tool, ToolCall, ToolChoice
 from firstpass.errors import Failure
 
 Ceiling = Literal["local-only", "redacted", "any"]
@@ -17,6 +18,8 @@ CEILINGS: tuple[Ceiling, ...] = ("local-only", "redacted", "any")
 Target = Literal["cascade", "local", "strong"]
 Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
 TierName = Literal["draft", "verifier"]
+Kind = Literal["chat", "completion", "embedding"]
+CallerDialect = Literal["openai", "anthropic", "responses", "infer"]
 
 
 def strictest(*ceilings: Ceiling) -> Ceiling:
@@ -26,13 +29,23 @@ def strictest(*ceilings: Ceiling) -> Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    role: Literal["system", "developer", "user", "assistant"]
+    """One turn. A tool's result names the call that it answers, and says whether the tool failed."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    tool_failed: bool = False
+    reasoning: Reasoning | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's."""
+    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
+
+    thinking_tokens: how many a model may think for, 0 for none.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -46,15 +59,24 @@ class Sampling:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     response_format: dict[str, Any] | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    thinking_tokens: int | None = None
+    top_k: int | None = None
     echo: bool | None = None
     suffix: str | None = None
+    dimensions: int | None = None
+    encoding_format: Literal["float", "base64"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request, after the dialect has been taken off.
 
-    A chat has `messages`; a completion has one user message, the prompt. `received_unix` is in seconds.
+    A chat has `messages`; a completion has one user message, the prompt; embeddings one for each text. `received_unix`
+    is in seconds. dialect: what the caller speaks.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
@@ -63,7 +85,7 @@ class Ask:
 
     id: str
     received_unix: float
-    kind: Literal["chat", "completion"]
+    kind: Kind
     model: str
     target: Target
     messages: tuple[Message, ...]
@@ -82,14 +104,22 @@ class Ask:
     metadata: dict[str, str] | None = None
     continues: bool = False
     pattern: str | None = None
+    dialect: CallerDialect = "openai"
+    previous: str | None = None
+    """The exchange that this one goes on with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the tier counted them, never estimated from chunks."""
+    """Tokens as the tier counted them, never estimated from chunks.
+
+    cached_tokens: of the prompt's, those that needed no computing. reasoning_tokens: of the completion's.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +148,8 @@ class Receipt:
 class Reply:
     """What a tier said.
 
-    raw: its wire body, None for a streamed reply; kept only until the answer is rendered.
-    others: the texts of the choices past the first.
+    raw: its wire body in its dialect, None for a streamed reply; kept only until the answer is rendered.
+    others: the texts of the choices past the first. stop_sequence: the one of the asked ones that ended it.
     """
 
     text: str
@@ -131,6 +161,41 @@ class Reply:
     logprobs: tuple[TokenLogprob, ...] = ()
     others: tuple[str, ...] = ()
     raw: bytes | None = None
+    dialect: Dialect = "openai"
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: Reasoning | None = None
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one event of a streamed reply adds to one of its choices, from 0."""
+
+    choice: int = 0
+    text: str = ""
+    reasoning: str = ""
+    signature: str | None = None
+    calls: tuple[CallPiece, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a streamed reply: its bytes in the tier's dialect, and what they say.
+
+    usage: as far as the tier has counted. last: nothing comes after it. for_caller: False where the bytes are only
+    ours, such as a count that the caller did not ask for.
+    """
+
+    raw: bytes
+    dialect: Dialect
+    model: str
+    deltas: tuple[Delta, ...] = ()
+    usage: Usage | None = None
+    last: bool = False
+    for_caller: bool = True
 
 
 @dataclass(frozen=True, slots=True)

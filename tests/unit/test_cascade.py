@@ -11,7 +11,7 @@ from firstpass import cascade
 from firstpass.cascade import Parts
 from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import TierFailed
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Reply, Step, TierName
+from firstpass.exchange import Answer, Ask, Chunk, Consult, Exchange, Message, Refuse, Reply, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
@@ -97,8 +97,8 @@ async def test_a_contract_s_input_fault_is_a_refusal_that_names_the_field() -> N
 async def test_only_a_binding_reply_streams() -> None:
     heard: list[tuple[Step, bytes]] = []
 
-    async def sink(step: Step, data: bytes) -> None:
-        heard.append((step, data))
+    async def sink(step: Step, chunk: Chunk) -> None:
+        heard.append((step, chunk.raw))
 
     await cascade.run(asked(), parts("none", draft=ScriptedTier([OMITS])), lambda _: None, sink)
     assert heard == []

@@ -13,7 +13,6 @@ import pytest
 from firstpass import app, catalogue
 from firstpass.catalogue import Card, Held, Lock
 from firstpass.catalogue.card import COMMIT, cache_token_bytes, expert_parameters, memory_bytes, read_card, weight_bytes
-from firstpass.engine import EngineSpec
 from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 
@@ -202,15 +201,13 @@ def test_there_is_nothing_to_verify_a_bare_directory_against(model_dir: Path) ->
 
 @pytest.mark.parametrize(("kind", "flags"), [("vllm", True), ("transformers", False)])
 def test_a_card_s_flags_reach_vllm_before_the_user_s_own(
-    kind: str, flags: bool, tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, flags: bool, tmp_path: Path, model_dir: Path
 ) -> None:
-    built: list[EngineSpec] = []
-    monkeypatch.setattr(app.engine, "build", built.append)
     pulled(tmp_path / "models", model_dir, "gpt-oss-20b")
     engine = {"kind": kind, "model": "gpt-oss-20b", "extra_args": ["--seed", "1"]}
-    app.build_engine(Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}}))
+    spec = app.engine_spec(Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}}))
     card = catalogue.named("gpt-oss-20b").vllm_flags if flags else ()
-    assert built[0].extra_args == (*card, "--seed", "1") and built[0].model_dir == tmp_path / "models/gpt-oss-20b"
+    assert spec.extra_args == (*card, "--seed", "1") and spec.model_dir == tmp_path / "models/gpt-oss-20b"
 
 
 def test_the_wheel_has_every_card_and_only_the_bundled_weights(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ SUMMARY: dict[str, Any] = {
     "firstpass": {"contract": "pr-summary"},
 }
 
+MISSING = "missing_required_parameter"
+
 
 def nested(levels: int) -> dict[str, Any]:
     return {"a": nested(levels - 1)} if levels else {}
@@ -198,10 +200,10 @@ def test_infer_has_the_origin_s_shape(front: Front) -> None:
         (CHAT | {"model": "gpt-9"}, 404, "model", "model_not_found"),
         (CHAT | {"model": "strong"}, 404, "model", "model_not_found"),
         (CHAT | {"messages": []}, 400, "messages", "invalid_value"),
-        (CHAT | {"messages": [{"role": "user"}]}, 400, "messages.0.content", "missing_required_parameter"),
+        (CHAT | {"messages": [{"role": "user"}]}, 400, "messages.0.content", MISSING),
         (CHAT | {"messages": [{"role": "king", "content": "x"}]}, 400, "messages.0.role", "invalid_value"),
         (CHAT | {"temprature": 1}, 400, "temprature", "unknown_parameter"),
-        (CHAT | {"tools": []}, 400, "tools", "unsupported_parameter"),
+        (CHAT | {"functions": []}, 400, "functions", "unsupported_parameter"),
         (CHAT | {"temperature": "hot"}, 400, "temperature", "invalid_value"),
         (CHAT | {"temperature": 3}, 400, "temperature", "invalid_value"),
         (CHAT | {"n": 16384}, 400, "n", "invalid_value"),
@@ -215,7 +217,7 @@ def test_infer_has_the_origin_s_shape(front: Front) -> None:
         (CHAT | {"firstpass": {"egres": "any"}}, 400, "firstpass.egres", "unknown_parameter"),
         (SUMMARY | {"n": 2}, 400, "n", "invalid_value"),
         (CHAT | {"maxTokens": 3}, 400, "maxTokens", "unknown_parameter"),
-        (CHAT | {"messages": [{"role": "user", "content": None}]}, 400, "messages.0.content", "invalid_value"),
+        (CHAT | {"messages": [{"role": "user", "content": None}]}, 400, "messages.0.content", MISSING),
         (CHAT | {"logit_bias": {"5": 101}}, 400, "logit_bias.5", "invalid_value"),
         (CHAT | {"user": "\ud800"}, 400, None, "invalid_json"),
         (b'{"model": "local", "model": "strong"}', 400, "model", "invalid_json"),

@@ -7,8 +7,8 @@ from typing import Any
 import openai
 import pytest
 
-from firstpass.exchange import Ask, Sampling
-from firstpass.web import render
+from firstpass.exchange import Ask, Chunk, Consult, Delta, Sampling, Step, TokenLogprob
+from firstpass.web.openai import Stream
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, judges, openai_app, says
 
@@ -83,13 +83,20 @@ def test_the_official_client_reads_such_a_stream_to_its_end(front: Front) -> Non
 
 
 def test_the_checks_logprobs_are_not_the_caller_s() -> None:
-    choice = {"index": 0, "delta": {"content": "Su"}, "logprobs": {"content": [{"token": "Su", "logprob": -0.1}]}}
-    data = b"data: " + json.dumps({"id": "tier", "choices": [choice]}).encode() + b"\n\n"
+    tokens = (TokenLogprob("Su", -0.1, (("Su", -0.1), ("No", -2.4))),)
+    chunk = Chunk(b"", "openai", "m", (Delta(text="Su", logprobs=tokens),))
+    step = Step(Consult("draft", "draft", early=True))
     ask = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (), stream=True, optimistic=True)
-    assert render.early(data, ask) == {"id": "chatcmpl-ex_1", "choices": [{"index": 0, "delta": {"content": "Su"}}]}
-    wanted = render.early(data, replace(ask, sampling=Sampling(logprobs=True)))
-    assert wanted is not None and wanted["choices"] == [choice]
-    assert render.early(b"data: [DONE]\n\n", ask) is None
+
+    def shown(sampling: Sampling) -> Any:
+        data = Stream(replace(ask, sampling=sampling)).chunk(step, chunk)
+        return json.loads(data.removeprefix(b"data: "))["choices"][0]["logprobs"]
+
+    assert shown(Sampling()) is None
+    (entry,) = shown(Sampling(logprobs=True))["content"]
+    assert (entry["token"], entry["logprob"], entry["top_logprobs"]) == ("Su", -0.1, [])
+    (entry,) = shown(Sampling(logprobs=True, top_logprobs=1))["content"]
+    assert [one["token"] for one in entry["top_logprobs"]] == ["Su"]
 
 
 @pytest.mark.parametrize("header", [False, True])

@@ -19,7 +19,7 @@ from firstpass.errors import (
     TierTimedOut,
     TierUnavailable,
 )
-from firstpass.exchange import Ask, Message, Receipt, Sampling, TokenLogprob, Usage
+from firstpass.exchange import Ask, Chunk, Message, Receipt, Sampling, TokenLogprob, Usage
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import serving
 
@@ -38,12 +38,15 @@ class Heard:
     streaming: bool = False
     receipts: list[Receipt] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
+    events: list[Chunk] = field(default_factory=list)
 
     def sent(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
 
-    async def chunk(self, data: bytes) -> None:
-        self.chunks.append(data)
+    async def chunk(self, chunk: Chunk) -> None:
+        self.events.append(chunk)
+        if chunk.for_caller:
+            self.chunks.append(chunk.raw)
 
 
 @dataclass
@@ -86,7 +89,9 @@ def answering(
 
 def door(url: str, ledger: Ledger | None = None, *, hosted: bool = True, reply_seconds: float = 5.0) -> EgressDoor:
     record = (ledger or Ledger()).record
-    return EgressDoor(f"{url}/v1", "m", "hush", hosted=hosted, reply_seconds=reply_seconds, record=record)
+    return EgressDoor(
+        f"{url}/v1", "m", {"authorization": "Bearer hush"}, hosted=hosted, reply_seconds=reply_seconds, record=record
+    )
 
 
 async def asked(url: str, ask: Ask = ASK, heard: Heard | None = None, reply_seconds: float = 5.0):  # type: ignore[no-untyped-def]

@@ -6,11 +6,12 @@ leave the machine; inside it `hub` is the other one, which fetches models and ca
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
 
+from firstpass.chat import Abilities
 from firstpass.errors import Forbidden, StoreFailed
 from firstpass.exchange import Ask, Receipt
 
@@ -23,18 +24,24 @@ Recorder = Callable[[str, Receipt], Awaitable[None]]
 class EgressDoor:
     """The way to one verifier endpoint.
 
-    base_url: with its path prefix, such as https://host/v1.
+    base_url: with its path prefix, such as https://host/v1. headers: sent with every request, its key among them.
     hosted: whether it is off this machine; a second local engine on loopback is not, and leaves no receipt.
     reply_seconds: how long a reply may stay silent, the wait for its first byte included.
     """
 
     def __init__(
-        self, base_url: str, model: str, api_key: str | None, *, hosted: bool, reply_seconds: float, record: Recorder
+        self,
+        base_url: str,
+        model: str,
+        headers: Mapping[str, str],
+        *,
+        hosted: bool,
+        reply_seconds: float,
+        record: Recorder,
     ) -> None:
         self._model = model
         self._hosted = hosted
         self._record = record
-        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         # Redirects and proxies from the environment could carry the text to a host that nobody allowed.
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -48,16 +55,21 @@ class EgressDoor:
         return self._model
 
     @property
-    def gives_logprobs(self) -> bool:
-        return True
+    def able(self) -> Abilities:
+        return Abilities()
 
     @asynccontextmanager
     async def post(
-        self, ask: Ask, path: str, body: bytes, sent: Callable[[Receipt], None]
+        self,
+        ask: Ask,
+        path: str,
+        body: bytes,
+        sent: Callable[[Receipt], None],
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         if self._hosted:
             sent(await self._clear(ask, body))
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", **(headers or {})}
         async with self._client.stream("POST", path, content=body, headers=headers) as response:
             yield response
 

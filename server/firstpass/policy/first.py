@@ -156,8 +156,11 @@ class FirstPolicy:
         return _alone(exchange, "draft", "draft" if len(exchange.steps) < 2 else "strong")
 
     def _may_escalate(self, ask: Ask, step: Step) -> bool:
-        """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller."""
-        if step.failure is None or step.streamed or self._barrier(ask) is not None:
+        """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller.
+
+        Embeddings never: another model's can not be compared with the first one's.
+        """
+        if step.failure is None or step.streamed or ask.kind == "embedding" or self._barrier(ask) is not None:
             return False
         return step.failure.kind != BadAsk.__name__
 

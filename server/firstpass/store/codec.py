@@ -4,7 +4,10 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from firstpass.exchange import Answer, Ask, Exchange, Message, Refuse, Step
+from firstpass.exchange import Answer, Ask, Exchange, Message, Refuse, Reply, Step
+
+QUOTING = ("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice")
+"""Fields of `Sampling` that hold a caller's own words."""
 
 _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
@@ -32,7 +35,7 @@ def _without_raw(step: Step) -> Step:
 
 def _wordless_ask(ask: Ask) -> Ask:
     messages = tuple(Message(message.role, "") for message in ask.messages)
-    sampling = replace(ask.sampling, stop=None, suffix=None, response_format=None, logit_bias=None)
+    sampling = replace(ask.sampling, **dict.fromkeys(QUOTING))
     return replace(ask, messages=messages, sampling=sampling, user=None, metadata=None)
 
 
@@ -43,7 +46,11 @@ def _wordless_ending(ending: Answer | Refuse | None) -> Answer | Refuse | None:
 def _wordless(step: Step) -> Step:
     """Counts, times and the names of the checks stay; everything that quotes the request or the reply goes."""
     findings = tuple(replace(finding, message="", subject=None) for finding in step.findings)
-    reply = replace(step.reply, text="", others=(), logprobs=()) if step.reply else None
+    reply = _wordless_reply(step.reply) if step.reply else None
     failure = replace(step.failure, message="") if step.failure else None
     edited = None if step.edited is None else ""
     return replace(step, reply=reply, findings=findings, failure=failure, edited=edited)
+
+
+def _wordless_reply(reply: Reply) -> Reply:
+    return replace(reply, text="", others=(), logprobs=(), tool_calls=(), reasoning=None, stop_sequence=None)

@@ -1,12 +1,13 @@
 """How a model is asked. A tier knows its dialect and its door; it knows no policy, contract or store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import httpx
 
-from firstpass.exchange import Ask, Receipt, Reply
+from firstpass.chat import Abilities
+from firstpass.exchange import Ask, Chunk, Receipt, Reply
 
 
 class Listener(Protocol):
@@ -21,7 +22,7 @@ class Listener(Protocol):
         """The request has just left the machine."""
         ...
 
-    async def chunk(self, data: bytes) -> None:
+    async def chunk(self, chunk: Chunk) -> None:
         """One server-sent event of the reply, its blank line included."""
         ...
 
@@ -44,14 +45,21 @@ class Door(Protocol):
         ...
 
     @property
-    def gives_logprobs(self) -> bool:
-        """Whether the endpoint returns token logprobs; known once `model` has returned."""
+    def able(self) -> Abilities:
+        """Known once `model` has returned."""
         ...
 
     def post(
-        self, ask: Ask, path: str, body: bytes, sent: Callable[[Receipt], None]
+        self,
+        ask: Ask,
+        path: str,
+        body: bytes,
+        sent: Callable[[Receipt], None],
+        headers: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[httpx.Response]:
         """Send `body` (JSON) to `path` below the endpoint's base; the response's body is not read yet.
+
+        headers: those of the dialect, beside the door's own.
 
         Raises: Forbidden where the ask's ceiling does not allow this door; httpx.HTTPError on the wire.
         """

@@ -1,10 +1,11 @@
 """The door to a model on this machine: a Unix socket or a loopback port. Nothing leaves by it: it asks no policy."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
 
+from firstpass.chat import Abilities
 from firstpass.engine import Endpoint, Engine
 from firstpass.exchange import Ask, Receipt
 
@@ -14,11 +15,13 @@ CONNECT_SECONDS = 5.0
 class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
-    reply_seconds: how long a reply may stay silent, the wait for its first byte included.
+    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks: see Abilities.
     """
 
-    def __init__(self, engine: Engine, reply_seconds: float) -> None:
+    def __init__(self, engine: Engine, reply_seconds: float, *, vllm: bool = False, thinks: bool = False) -> None:
         self._engine = engine
+        self._vllm = vllm
+        self._thinks = thinks
         self._timeout = httpx.Timeout(reply_seconds, connect=CONNECT_SECONDS)
         self._endpoint: Endpoint | None = None
         self._client: httpx.AsyncClient | None = None
@@ -27,15 +30,20 @@ class LocalDoor:
         return (await self._engine.ensure_ready()).model
 
     @property
-    def gives_logprobs(self) -> bool:
-        return self._engine.gives_logprobs
+    def able(self) -> Abilities:
+        return Abilities(self._engine.gives_logprobs, self._vllm, self._thinks)
 
     @asynccontextmanager
     async def post(
-        self, ask: Ask, path: str, body: bytes, sent: Callable[[Receipt], None]
+        self,
+        ask: Ask,
+        path: str,
+        body: bytes,
+        sent: Callable[[Receipt], None],
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         client = await self._current_client()
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", **(headers or {})}
         async with client.stream("POST", path, content=body, headers=headers) as response:
             yield response
 

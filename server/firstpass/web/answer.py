@@ -14,29 +14,30 @@ from starlette.types import Receive, Scope, Send
 
 from firstpass.cascade import Sink
 from firstpass.errors import Failure, FirstpassError
-from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step
+from firstpass.exchange import Answer, Ask, Chunk, Exchange, Receipt, Refuse, Step
 from firstpass.web import render
+from firstpass.web.dialect import KEEPALIVE, Dialect
+from firstpass.web.openai import OPENAI
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 10.0
-"""Claude Code stalls after 20 s of silence; a comment line is no event to any client (HTML standard, 9.2.5)."""
+"""Claude Code stalls after 20 s of silence."""
 
 QUEUE_EVENTS = 256
 
-Events = asyncio.Queue[tuple[Step, bytes]]
+Events = asyncio.Queue[tuple[Step, Chunk]]
 Runner = Callable[[Ask, Sink | None], Awaitable[Exchange]]
-Renderer = Callable[[Exchange], bytes]
 
 
 class AnswerResponse(Response):
     """Runs the ask and sends what comes of it. A caller that disconnects cancels the run."""
 
-    def __init__(self, ask: Ask, run: Runner, renderer: Renderer) -> None:
+    def __init__(self, ask: Ask, run: Runner, dialect: Dialect) -> None:
         super().__init__()
         self._ask = ask
         self._run = run
-        self._renderer = renderer
+        self._dialect = dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         work = asyncio.ensure_future(self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
@@ -53,16 +54,16 @@ class AnswerResponse(Response):
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = await self._run(self._ask, None)
         if isinstance(exchange.ending, Refuse):
-            await error_response(exchange.ending.failure, self._ask.id)(scope, receive, send)
+            await error_response(exchange.ending.failure, self._ask.id, self._dialect)(scope, receive, send)
             return
-        await Response(self._renderer(exchange), 200, _headers(exchange), "application/json")(scope, receive, send)
+        await Response(self._dialect.whole(exchange), 200, _headers(exchange), "application/json")(scope, receive, send)
 
     async def _streamed(self, send: Send) -> None:
-        stream = _Stream(self._ask, send)
+        stream = _Stream(self._ask, self._dialect, send)
         queue: Events = asyncio.Queue(QUEUE_EVENTS)
 
-        async def sink(step: Step, data: bytes) -> None:
-            await queue.put((step, data))
+        async def sink(step: Step, chunk: Chunk) -> None:
+            await queue.put((step, chunk))
 
         run = asyncio.ensure_future(self._run(self._ask, sink))
         try:
@@ -98,61 +99,45 @@ class AnswerResponse(Response):
 class _Stream:
     """The response's side of a stream. Its status is open until the first byte, so early failures keep their own."""
 
-    def __init__(self, ask: Ask, send: Send) -> None:
+    def __init__(self, ask: Ask, dialect: Dialect, send: Send) -> None:
         self._ask = ask
+        self._dialect = dialect
+        self._writer = dialect.writer(ask)
         self._send = send
         self.started = False
-        self._forwarded = False
-        self._early: dict[str, Any] | None = None
-        self._usage: dict[str, Any] | None = None
 
-    async def forward(self, step: Step, data: bytes) -> None:
-        self._forwarded = True
-        if not step.move.binding:
-            await self._forward_early(step, data)
-            return
-        route = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
-        await self._write(data, route | _receipt_header((step.receipt,) if step.receipt else ()))
-
-    async def _forward_early(self, step: Step, data: bytes) -> None:
-        """The usage waits for the verdict: clients look for it at the end."""
-        chunk, self._early = render.early(data, self._ask), self._early or {}
-        if chunk is None:
-            return
-        if not chunk["choices"]:
-            self._usage = chunk
-            return
-        self._early = chunk
-        how = {"x-firstpass-stream": "optimistic"} | _receipt_header((step.receipt,) if step.receipt else ())
-        await self._write(render.event(chunk), how)
+    async def forward(self, step: Step, chunk: Chunk) -> None:
+        if step.move.binding:
+            how = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
+        else:
+            how = {"x-firstpass-stream": "optimistic"}
+        await self._write(
+            self._writer.chunk(step, chunk), how | _receipt_header((step.receipt,) if step.receipt else ())
+        )
 
     async def keep_alive(self) -> None:
-        await self._write(b": waiting\n\n", {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {})
+        await self._write(KEEPALIVE, {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {})
 
     async def finish(self, exchange: Exchange) -> None:
         if isinstance(exchange.ending, Refuse):
             await self.fail(exchange.ending.failure)
             return
-        if self._early is not None:
-            for data in render.verdict(exchange, self._early, self._usage):
-                await self._write(data, {})
-        elif not self._forwarded:
-            headers = _headers(exchange)
-            for data in render.held_back(exchange):
-                await self._write(data, headers)
+        await self._write(self._writer.end(exchange), _headers(exchange))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, failure: Failure) -> None:
         """The error as a status where that is still open, else as the stream's last event."""
         if self.started:
-            data = render.event(render.error_body(failure, self._ask.id))
+            data = self._writer.failed(failure)
             await self._send({"type": "http.response.body", "body": data, "more_body": False})
             return
-        response = error_response(failure, self._ask.id)
+        response = error_response(failure, self._ask.id, self._dialect)
         await self._send({"type": "http.response.start", "status": failure.status, "headers": response.raw_headers})
         await self._send({"type": "http.response.body", "body": response.body})
 
     async def _write(self, data: bytes, headers: dict[str, str]) -> None:
+        if not data:
+            return
         if not self.started:
             self.started = True
             headers = {
@@ -166,11 +151,11 @@ class _Stream:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-def error_response(failure: Failure, exchange_id: str | None = None) -> JSONResponse:
+def error_response(failure: Failure, exchange_id: str | None = None, dialect: Dialect = OPENAI) -> JSONResponse:
     headers = render.error_headers(failure)
     if exchange_id is not None:
         headers["x-request-id"] = exchange_id
-    return JSONResponse(render.error_body(failure, exchange_id), failure.status, headers)
+    return JSONResponse(dialect.error(failure, exchange_id), failure.status, headers)
 
 
 def as_failure(error: Exception) -> Failure:

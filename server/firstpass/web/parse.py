@@ -1,58 +1,33 @@
 """From a body and its headers to an Ask. Every fault is an error that names its field; it knows no tier or store."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
+from firstpass.chat import Reasoning, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, Ceiling, Label, Message, Sampling, Target, strictest
+from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Message, Sampling, Target, strictest
+from firstpass.web.body import bound, validated
 from firstpass.web.wire import (
-    UNSUPPORTED,
     ChatBody,
     ChatMessage,
     CompletionBody,
+    EmbeddingsBody,
     FirstpassOptions,
     InferBody,
     LabelBody,
     SamplingBody,
-    StreamOptions,
-    TextPart,
-    Wire,
 )
 
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
-OPEN_FIELDS = ("logit_bias", "metadata")
-"""Objects whose keys are the caller's own."""
-
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
-
-FIELDS = {
-    name
-    for model in (
-        ChatBody,
-        CompletionBody,
-        InferBody,
-        ChatMessage,
-        TextPart,
-        StreamOptions,
-        FirstpassOptions,
-        LabelBody,
-    )
-    for name in model.model_fields
-}
-SCHEMA_DEPTH_LIMIT = 32
-SCHEMA_CHARACTERS_LIMIT = 16_384
-"""vLLM compiles a schema without a limit of its own; small ones can still be slow."""
-
-Body = TypeVar("Body", bound=Wire)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,122 +54,105 @@ class Caller:
 
 def chat(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
-    body = _validated(ChatBody, raw)
+    body = validated(ChatBody, raw)
     if body.max_tokens is not None and body.max_completion_tokens not in (None, body.max_tokens):
         raise BadAsk("max_tokens and max_completion_tokens differ; give one", param="max_completion_tokens")
     if body.top_logprobs is not None and not body.logprobs:
         raise BadAsk("top_logprobs needs logprobs: true", param="top_logprobs")
-    for number, message in enumerate(body.messages):
-        if message.name is not None:
-            raise BadAsk("names of participants are not supported", param=f"messages.{number}.name")
-    _bound(body.response_format)
+    bound(body.response_format, "response_format")
     sampling = _sampling(
         body,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         top_logprobs=body.top_logprobs,
         response_format=body.response_format,
+        tools=_tools(body),
+        tool_choice=_tool_choice(body),
+        parallel_tool_calls=body.parallel_tool_calls,
+        reasoning_effort=body.reasoning_effort,
+        top_k=body.top_k,
     )
-    messages = tuple(Message(message.role, message.text) for message in body.messages)
-    return _ask(body, "chat", messages, sampling, caller, house)
+    messages = tuple(_message(number, message) for number, message in enumerate(body.messages))
+    return ask_of(body, "chat", messages, sampling, caller, house)
+
+
+def _message(number: int, message: ChatMessage) -> Message:
+    """Raises: BadAsk for a part that does not belong to the role."""
+    where = f"messages.{number}"
+    if message.content is None and not (message.role == "assistant" and (message.tool_calls or message.refusal)):
+        raise BadAsk(f"missing parameter: {where}.content", param=f"{where}.content", code="missing_required_parameter")
+    if (message.role == "tool") != (message.tool_call_id is not None):
+        text = "belongs to the role tool, and only to that"
+        raise BadAsk(f"{where}.tool_call_id {text}", param=f"{where}.tool_call_id")
+    if message.tool_calls and message.role != "assistant":
+        raise BadAsk(f"{where}.tool_calls belong to the role assistant", param=f"{where}.tool_calls")
+    thought = message.reasoning or message.reasoning_content
+    calls = (ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+    return Message(
+        message.role,
+        message.text,
+        name=message.name,
+        tool_calls=tuple(calls),
+        tool_call_id=message.tool_call_id,
+        reasoning=Reasoning(thought) if thought else None,
+    )
+
+
+def _tools(body: ChatBody) -> tuple[Tool, ...] | None:
+    if not body.tools:
+        return None
+    for number, tool in enumerate(body.tools):
+        bound(tool.function.parameters, f"tools.{number}.function.parameters")
+    return tuple(Tool(**tool.function.model_dump()) for tool in body.tools)
+
+
+def _tool_choice(body: ChatBody) -> ToolChoice | None:
+    choice = body.tool_choice
+    if choice is None or isinstance(choice, str):
+        return known_choice(ToolChoice(choice) if choice else None, _tools(body))
+    return known_choice(ToolChoice("named", choice.function.name), _tools(body))
+
+
+def known_choice(choice: ToolChoice | None, tools: tuple[Tool, ...] | None) -> ToolChoice | None:
+    """Raises: BadAsk for a choice that no tool of the request can meet."""
+    if choice is None or (tools is None and choice.mode in ("auto", "none")):
+        return None
+    if tools is None:
+        raise BadAsk("tool_choice needs tools", param="tool_choice")
+    if choice.mode == "named" and choice.name not in {tool.name for tool in tools}:
+        raise BadAsk(f"tool_choice: there is no tool {choice.name!r}", param="tool_choice")
+    return choice
 
 
 def completion(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
-    body = _validated(CompletionBody, raw)
+    body = validated(CompletionBody, raw)
     sampling = _sampling(body, max_tokens=body.max_tokens, echo=body.echo, suffix=body.suffix)
-    return _ask(body, "completion", (Message("user", body.prompt),), sampling, caller, house)
+    return ask_of(body, "completion", (Message("user", body.prompt),), sampling, caller, house)
+
+
+def embeddings(raw: bytes, caller: Caller, house: House) -> Ask:
+    """Raises: BadAsk, NotFound (an unknown model)."""
+    body = validated(EmbeddingsBody, raw)
+    sampling = Sampling(dimensions=body.dimensions, encoding_format=body.encoding_format)
+    texts = tuple(Message("user", text) for text in body.input)
+    shared = SamplingBody(model=body.model, user=body.user, firstpass=body.firstpass)
+    return ask_of(shared, "embedding", texts, sampling, caller, house)
 
 
 def infer(raw: bytes, caller: Caller, house: House) -> Ask:
     """The prompt becomes a chat, as the origin meant it. Raises: BadAsk, NotFound (an unknown model)."""
-    body = _validated(InferBody, raw)
+    body = validated(InferBody, raw)
     sampling = Sampling(max_tokens=body.max_tokens, temperature=body.temperature, logprobs=True)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
-    return _ask(shared, "chat", (Message("user", body.prompt),), sampling, caller, house)
+    return ask_of(shared, "chat", (Message("user", body.prompt),), sampling, caller, house, "infer")
 
 
 def label(raw: bytes, exchange_id: str, key: str | None, now_unix: float) -> Label:
     """Raises: BadAsk."""
-    body = _validated(LabelBody, raw)
+    body = validated(LabelBody, raw)
     if (body.verdict == "edit") != (body.text is not None):
         raise BadAsk("text: belongs to the verdict edit, and only to that", param="text")
     return Label(exchange_id, body.verdict, body.source, now_unix, body.text, key)
-
-
-def _validated(kind: type[Body], raw: bytes) -> Body:
-    fields = {name: value for name, value in _object(raw).items() if value is not None}
-    for name in fields:
-        if name in UNSUPPORTED and name not in kind.model_fields:
-            raise BadAsk(f"{name}: {UNSUPPORTED[name]}", param=name, code="unsupported_parameter")
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise _first_fault(error) from error
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    """Raises: BadAsk for what is no JSON object, says one thing twice, or holds half a UTF-16 pair."""
-    try:
-        fields = json.loads(raw, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise BadAsk(f"the body is not JSON: {error}", code="invalid_json") from error
-    if not isinstance(fields, dict):
-        raise BadAsk("the body must be a JSON object", code="invalid_json")
-    try:
-        if b"\\u" in raw:
-            json.dumps(fields, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise BadAsk("the body holds a lone surrogate, which is no character", code="invalid_json") from error
-    return fields
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 8259, 4: names should be unique; where they are not, readers differ in which one they take."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise BadAsk(f"{repeated} stands twice in one object", param=repeated, code="invalid_json")
-    return fields
-
-
-def _first_fault(error: ValidationError) -> BadAsk:
-    """The first fault, by the path that the caller wrote: names of union branches are left out."""
-    fault = error.errors(include_url=False)[0]
-    if fault["type"] == "extra_forbidden":
-        *outer, name = fault["loc"]
-        path = ".".join([*_written(outer), str(name)])
-        return BadAsk(f"unknown parameter: {path}", param=path, code="unknown_parameter")
-    path = ".".join(_written(fault["loc"]))
-    if fault["type"] == "missing":
-        return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
-    return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
-
-
-def _written(location: Sequence[int | str]) -> list[str]:
-    kept: list[str] = []
-    for part in location:
-        if isinstance(part, int) or part in FIELDS or (kept and kept[-1] in OPEN_FIELDS):
-            kept.append(str(part))
-    return kept
-
-
-def _bound(schema: dict[str, Any] | None) -> None:
-    """Raises: BadAsk for a response_format that is deeper or longer than any honest one."""
-    level: list[Any] = [schema]
-    depth = 0
-    while level and depth <= SCHEMA_DEPTH_LIMIT:
-        level = [inner for value in level for inner in _inside(value)]
-        depth += 1
-    if level or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT:
-        limits = f"{SCHEMA_DEPTH_LIMIT} levels and {SCHEMA_CHARACTERS_LIMIT} characters"
-        raise BadAsk(f"response_format may have {limits}", param="response_format")
-
-
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _sampling(body: SamplingBody, **own: Any) -> Sampling:
@@ -202,14 +160,16 @@ def _sampling(body: SamplingBody, **own: Any) -> Sampling:
     return Sampling(**shared, **own, stop=tuple(body.stop) if body.stop else None)
 
 
-def _ask(
+def ask_of(
     body: SamplingBody,
-    kind: Literal["chat", "completion"],
+    kind: Kind,
     messages: tuple[Message, ...],
     sampling: Sampling,
     caller: Caller,
     house: House,
+    dialect: CallerDialect = "openai",
 ) -> Ask:
+    """What all dialects have in common, from the fields that they share and the `firstpass` options. Raises: BadAsk."""
     options = _options(body.firstpass, caller.headers)
     if body.stream_options is not None and not body.stream:
         raise BadAsk("stream_options needs stream: true", param="stream_options")
@@ -236,6 +196,7 @@ def _ask(
         key=caller.key,
         user=body.user,
         metadata=body.metadata,
+        dialect=dialect,
     )
 
 
@@ -291,8 +252,9 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
         raise BadAsk("contracts need /v1/chat/completions or /infer", param="firstpass.contract")
     if sampling.n not in (None, 1):
         raise BadAsk("a contract has one answer: n must be 1", param="n")
-    if sampling.response_format is not None:
-        raise BadAsk("a contract decides the form of its answer", param="response_format")
+    for field in ("response_format", "tools"):
+        if getattr(sampling, field) is not None:
+            raise BadAsk("a contract decides the form of its answer", param=field)
     return house.contracts[name]
 
 

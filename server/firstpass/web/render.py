@@ -1,7 +1,6 @@
-"""From an ended exchange to the bytes that its caller gets. It knows the OpenAI envelope; it decides nothing."""
+"""What answers have in common in all dialects, and the objects that are ours alone. It decides nothing."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -14,20 +13,9 @@ DEFAULT_RETRY_SECONDS = 1
 RETRIED = (408, 409, 429)
 """The official SDKs retry on these and on every 5xx, so each of them says when."""
 
-TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-
-DONE = b"data: [DONE]\n\n"
-
 
 def event(fields: dict[str, Any]) -> bytes:
-    return b"data: " + _dump(fields) + b"\n\n"
-
-
-def error_body(failure: Failure, exchange_id: str | None = None) -> dict[str, Any]:
-    """The OpenAI error envelope, with the part of the path that failed and the exchange to look it up by."""
-    kind = TYPES.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
-    error = {"message": failure.message, "type": kind, "param": failure.param, "code": failure.code}
-    return {"error": error | {"part": failure.part, "exchange": exchange_id}}
+    return b"data: " + dump(fields) + b"\n\n"
 
 
 def error_headers(failure: Failure) -> dict[str, str]:
@@ -50,6 +38,14 @@ def how(exchange: Exchange) -> dict[str, Any]:
         "receipts": [asdict(receipt) for receipt in exchange.receipts],
         "seconds": exchange.seconds,
     }
+
+
+def sent_early(exchange: Exchange) -> dict[str, Any]:
+    """What became of a text that was shown before it was checked: `kept`, or `replaced` by what."""
+    step = exchange.answer
+    assert step is not None, "only an answer has a verdict"
+    sent = next(one.reply.text for one in exchange.steps if one.streamed and one.reply)
+    return {"verdict": "kept"} if step.text == sent else {"verdict": "replaced", "text": step.text}
 
 
 def _outline(step: Step) -> dict[str, Any]:
@@ -105,107 +101,5 @@ def contract(files: Files, *, whole: bool = False) -> dict[str, Any]:
     return outline | {"prompt": files.prompt, "verify": files.verify, "schema": files.schema}
 
 
-def openai(exchange: Exchange) -> bytes:
-    """A whole chat or plain completion. A binding answer passes byte for byte; a checked one says how it was made."""
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None and reply.raw is not None, "a whole reply has its bytes"
-    if step.move.binding:
-        return reply.raw
-    return _dump(_checked_body(exchange))
-
-
-def _checked_body(exchange: Exchange) -> dict[str, Any]:
-    """The tier's own body; where its reply was edited or asked for edits, with the new text and without logprobs."""
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None and reply.raw is not None, "a whole reply has its bytes"
-    body: dict[str, Any] = json.loads(reply.raw)
-    if step.edited is not None:
-        body["choices"][0]["message"]["content"] = step.edited
-    asked = exchange.ask.sampling
-    for choice in body["choices"]:
-        if step.edited is not None or not asked.logprobs:  # The checks may have wanted them.
-            choice["logprobs"] = None
-        _cut_alternatives(choice.get("logprobs"), asked.top_logprobs or 0)
-    return body | {"id": f"chatcmpl-{exchange.ask.id}", "firstpass": how(exchange)}
-
-
-def _cut_alternatives(logprobs: dict[str, Any] | None, wanted: int) -> None:
-    """The gate may have asked for more than the caller."""
-    for entry in (logprobs or {}).get("content") or ():
-        if "top_logprobs" in entry:
-            entry["top_logprobs"] = (entry["top_logprobs"] or [])[:wanted]
-
-
-def held_back(exchange: Exchange) -> Iterator[bytes]:
-    """A checked chat answer as the stream that its caller asked for: text, end, usage if wanted, done."""
-    whole = _checked_body(exchange)
-    choice = whole["choices"][0]
-    base = {name: whole.get(name) for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    delta = {"role": "assistant", "content": choice["message"].get("content") or ""}
-    yield event(base | {"choices": [_delta(delta, choice.get("logprobs"), None)]})
-    yield event(base | {"choices": [_delta({}, None, choice.get("finish_reason"))], "firstpass": whole["firstpass"]})
-    if exchange.ask.include_usage:
-        yield event(base | {"choices": [], "usage": whole.get("usage")})
-    yield DONE
-
-
-def early(data: bytes, ask: Ask) -> dict[str, Any] | None:
-    """A chunk of a reply that nothing has checked yet; None for the end, which comes after the verdict.
-
-    data: an event of the tier. The checks' logprobs are left out where the caller did not ask for any.
-    """
-    text = b"\n".join(line[5:].strip() for line in data.splitlines() if line.startswith(b"data:"))
-    if text == b"[DONE]":
-        return None
-    chunk: dict[str, Any] = json.loads(text)
-    for choice in chunk["choices"]:
-        if not ask.sampling.logprobs:
-            choice.pop("logprobs", None)
-        _cut_alternatives(choice.get("logprobs"), ask.sampling.top_logprobs or 0)
-    return chunk | {"id": f"chatcmpl-{ask.id}"}
-
-
-def verdict(exchange: Exchange, last: dict[str, Any], usage: dict[str, Any] | None) -> Iterator[bytes]:
-    """The end of an optimistic stream: what became of the text, the usage if wanted, done.
-
-    last: the chunk that was sent last, empty if none was. Its object `firstpass` says `kept`, or `replaced` by what.
-    """
-    step = exchange.answer
-    assert step is not None, "only an answer has a verdict"
-    sent = next(one.reply.text for one in exchange.steps if one.streamed and one.reply)
-    outcome = {"verdict": "kept"} if step.text == sent else {"verdict": "replaced", "text": step.text}
-    base: dict[str, Any] = {"id": f"chatcmpl-{exchange.ask.id}", "object": "chat.completion.chunk", "choices": []}
-    base |= {name: last.get(name) for name in ("created", "model")}
-    yield event(base | {"firstpass": how(exchange) | outcome})
-    if usage is not None:
-        yield event(usage)
-    yield DONE
-
-
-def _delta(delta: dict[str, Any], logprobs: Any, finish_reason: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-
-
-def infer(exchange: Exchange) -> bytes:
-    """The origin's shape: the text and each token's natural-log probability."""
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None, "only an answer is rendered"
-    return _dump(
-        {
-            "id": exchange.ask.id,
-            "model": reply.model,
-            "output": step.text,
-            "finish_reason": reply.finish_reason,
-            "logprobs": [
-                {"token": token.token, "logprob": token.logprob} for token in reply.logprobs if step.edited is None
-            ]
-            or None,
-            "usage": asdict(reply.usage) if reply.usage else None,
-            "latency_ms": round((exchange.seconds or 0) * 1000, 1),
-            "firstpass": how(exchange),
-        }
-    )
-
-
-def _dump(fields: dict[str, Any]) -> bytes:
+def dump(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()

@@ -27,9 +27,12 @@ from firstpass.errors import (
 from firstpass.exchange import Ask, Exchange, Label
 from firstpass.policy.first import Course
 from firstpass.web import parse, render
-from firstpass.web.answer import AnswerResponse, Renderer, as_failure, error_response
+from firstpass.web.answer import AnswerResponse, as_failure, error_response
+from firstpass.web.dialect import Dialect
 from firstpass.web.gate import Authenticate, Gate, Rules
+from firstpass.web.infer import INFER
 from firstpass.web.metrics import Metrics
+from firstpass.web.openai import OPENAI
 from firstpass.web.parse import Caller, House
 
 Parser = Callable[[bytes, Caller, House], Ask]
@@ -93,17 +96,18 @@ def build(
 
 
 def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
-    def route(path: str, parser: Parser, renderer: Renderer) -> None:
+    def route(path: str, parser: Parser, dialect: Dialect) -> None:
         async def handle(request: Request) -> Response:
             raw = await _body(request, limits)
             ask = parser(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
-            return AnswerResponse(ask, backend.run, renderer)
+            return AnswerResponse(ask, backend.run, dialect)
 
         app.add_api_route(path, handle, methods=["POST"], response_model=None)
 
-    route("/v1/chat/completions", parse.chat, render.openai)
-    route("/v1/completions", parse.completion, render.openai)
-    route("/infer", parse.infer, render.infer)
+    route("/v1/chat/completions", parse.chat, OPENAI)
+    route("/v1/completions", parse.completion, OPENAI)
+    route("/v1/embeddings", parse.embeddings, OPENAI)
+    route("/infer", parse.infer, INFER)
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> dict[str, object]:

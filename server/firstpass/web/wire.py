@@ -3,7 +3,8 @@
 Every field is named: honoured, refused with a reason, or unknown. Source: the OpenAI API reference.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
@@ -14,26 +15,30 @@ TOP_LOGPROBS_LIMIT = 20
 """`n` up to 16384 and huge `logprobs` have each killed a vLLM 0.32 engine; 20 is its own default for the latter."""
 
 UNSUPPORTED = {
-    "tools": "tool calls are not supported yet",
-    "tool_choice": "tool calls are not supported yet",
-    "parallel_tool_calls": "tool calls are not supported yet",
-    "functions": "tool calls are not supported yet",
-    "function_call": "tool calls are not supported yet",
-    "reasoning_effort": "no model here takes a reasoning effort",
+    "functions": "functions are called tools now; give those",
+    "function_call": "functions are called tools now; give tool_choice",
     "modalities": "only text is supported",
     "audio": "only text is supported",
     "prediction": "predicted outputs are not supported",
     "web_search_options": "nothing here searches the web",
-    "service_tier": "there is one service tier",
     "verbosity": "no model here takes a verbosity",
     "best_of": "best_of is not supported; use n",
 }
+
+TOOLS_LIMIT = 128
+"""OpenAI's own."""
+
+TEXTS_LIMIT = 2048
+"""OpenAI's own, of one request for embeddings."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Wire(BaseModel):
+    """unsupported: fields that the API has and we refuse, and why."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+    unsupported: ClassVar[Mapping[str, str]] = {}
 
 
 class StreamOptions(Wire):
@@ -52,27 +57,82 @@ class FirstpassOptions(Wire):
 
 
 class TextPart(Wire):
+    """cache_control: a hint for hosts that are paid by it; there is nothing to pay here."""
+
     type: Literal["text"]
     text: StrictStr
+    cache_control: dict[str, Any] | None = None
+
+
+class Called(Wire):
+    name: StrictStr
+    arguments: StrictStr
+
+
+class ToolCallPart(Wire):
+    """index: some clients send back what they got streamed."""
+
+    id: StrictStr
+    type: Literal["function"] = "function"
+    function: Called
+    index: StrictInt | None = None
 
 
 class ChatMessage(Wire):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: StrictStr | Annotated[list[TextPart], Field(min_length=1)]
+    """refusal, annotations and audio come back from clients that send an answer again as they got it."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: StrictStr | Annotated[list[TextPart], Field(min_length=1)] | None = None
     name: StrictStr | None = None
+    tool_calls: list[ToolCallPart] | None = None
+    tool_call_id: StrictStr | None = None
+    reasoning: StrictStr | None = None
+    reasoning_content: StrictStr | None = None
+    refusal: StrictStr | None = None
+    annotations: list[Any] | None = None
+    audio: None = None
+    function_call: None = None
 
     @property
     def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        said = self.content if self.content is not None else self.refusal or ""
+        return said if isinstance(said, str) else "".join(part.text for part in said)
+
+
+class Function(Wire):
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: StrictStr | None = None
+    parameters: dict[str, Any] | None = None
+    strict: StrictBool | None = None
+
+
+class FunctionTool(Wire):
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionName(Wire):
+    name: StrictStr
+
+
+class NamedTool(Wire):
+    type: Literal["function"]
+    function: FunctionName
 
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _alone(value: Any) -> Any:
+    """Of a list of one prompt, the prompt."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 class SamplingBody(Wire):
     """Fields that chat and plain completions share."""
 
+    unsupported = UNSUPPORTED
     model: StrictStr
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
@@ -96,14 +156,33 @@ class ChatBody(SamplingBody):
     logprobs: StrictBool | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
     response_format: dict[str, Any] | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=TOOLS_LIMIT)] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parallel_tool_calls: StrictBool | None = None
+    reasoning_effort: StrictStr | None = None
+    top_k: Annotated[StrictInt, Field(ge=-1)] | None = None
     store: StrictBool | None = None
+    service_tier: Literal["auto", "default"] | None = None
+    prompt_cache_key: StrictStr | None = None
+    safety_identifier: StrictStr | None = None
 
 
 class CompletionBody(SamplingBody):
-    prompt: StrictStr
+    prompt: Annotated[StrictStr, BeforeValidator(_alone)]
     logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
     echo: StrictBool | None = None
     suffix: StrictStr | None = None
+
+
+class EmbeddingsBody(Wire):
+    """input: a text or several; tokens as numbers are another model's, so they are refused."""
+
+    model: StrictStr
+    input: Annotated[list[StrictStr], Field(min_length=1, max_length=TEXTS_LIMIT), BeforeValidator(_as_list)]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[StrictInt, Field(ge=1)] | None = None
+    user: StrictStr | None = None
+    firstpass: FirstpassOptions = FirstpassOptions()
 
 
 class InferBody(Wire):

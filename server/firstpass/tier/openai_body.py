@@ -1,0 +1,80 @@
+"""An ask as the body of an OpenAI request. Knows no connection. Sources: the OpenAI API reference; vLLM 0.32."""
+
+import json
+from dataclasses import asdict
+from typing import Any, Literal
+
+from firstpass.chat import Abilities, Tool, ToolCall, ToolChoice
+from firstpass.exchange import Ask, Message, Sampling
+
+MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
+
+SAME = (
+    *("temperature", "top_p", "n", "stop", "seed", "logprobs", "top_logprobs", "logit_bias", "presence_penalty"),
+    *("frequency_penalty", "response_format", "parallel_tool_calls", "reasoning_effort", "top_k", "echo", "suffix"),
+    *("dimensions", "encoding_format"),
+)
+"""Fields of `Sampling` that the wire calls and writes alike."""
+
+
+def body_of(ask: Ask, model: str, able: Abilities, *, stream: bool, max_tokens_name: MaxTokensName) -> bytes:
+    """The wire request. A streamed one always asks for usage, since the record needs it."""
+    fields = {"model": model} | _sampling(ask.sampling, max_tokens_name, thinks=able.thinks)
+    if not able.logprobs:
+        fields.pop("logprobs", None)
+        fields.pop("top_logprobs", None)
+    if ask.kind == "chat":
+        fields["messages"] = [_message(message, vllm=able.vllm) for message in ask.messages]
+    elif ask.kind == "completion":
+        fields["prompt"] = ask.messages[0].content
+    else:
+        fields["input"] = [message.content for message in ask.messages]
+    if ask.continues:
+        fields |= {"add_generation_prompt": False, "continue_final_message": True}
+    if ask.pattern is not None:
+        fields["structured_outputs"] = {"regex": ask.pattern}
+    if stream:
+        # An Anthropic stream says at its beginning how long the prompt was; vLLM can tell by then.
+        early = {"continuous_usage_stats": True} if able.vllm and ask.dialect == "anthropic" else {}
+        fields |= {"stream": True, "stream_options": {"include_usage": True} | early}
+    return json.dumps(fields).encode()
+
+
+def _sampling(sampling: Sampling, max_tokens_name: MaxTokensName, *, thinks: bool) -> dict[str, Any]:
+    """A model that does not think keeps any limit on it."""
+    fields: dict[str, Any] = {name: getattr(sampling, name) for name in SAME}
+    fields[max_tokens_name] = sampling.max_tokens
+    if thinks:
+        fields["thinking_token_budget"] = sampling.thinking_tokens
+    if sampling.tools is not None:
+        fields["tools"] = [_tool(tool) for tool in sampling.tools]
+    if sampling.tool_choice is not None:
+        fields["tool_choice"] = _tool_choice(sampling.tool_choice)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _message(message: Message, *, vllm: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.name is not None:
+        fields["name"] = message.name
+    if message.tool_calls:
+        fields |= {"content": message.content or None, "tool_calls": list(map(tool_call, message.tool_calls))}
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    if message.tool_failed:  # This dialect has no other way to say it.
+        fields["content"] = f"error: {message.content}"
+    if message.reasoning is not None and vllm:
+        fields["reasoning"] = message.reasoning.text
+    return fields
+
+
+def tool_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {"type": "function", "function": {key: value for key, value in asdict(tool).items() if value is not None}}
+
+
+def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    return {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode

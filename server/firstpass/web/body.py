@@ -1,0 +1,114 @@
+"""From a body's bytes to a checked wire model. Every fault is an error that names its field; it knows no Ask."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from firstpass.errors import BadAsk
+from firstpass.web.wire import Wire
+
+OPEN_FIELDS = ("logit_bias", "metadata")
+"""Objects whose keys are the caller's own."""
+
+SCHEMA_DEPTH_LIMIT = 32
+SCHEMA_CHARACTERS_LIMIT = 16_384
+"""vLLM compiles a schema without a limit of its own; small ones can still be slow."""
+
+Body = TypeVar("Body", bound=Wire)
+
+
+def validated(kind: type[Body], raw: bytes) -> Body:
+    """Raises: BadAsk. A field of the body that is null is an absent one."""
+    fields = {name: value for name, value in _object(raw).items() if value is not None}
+    for name in fields:
+        if name in kind.unsupported:
+            raise BadAsk(f"{name}: {kind.unsupported[name]}", param=name, code="unsupported_parameter")
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise first_fault(error) from error
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """Raises: BadAsk for what is no JSON object, says one thing twice, or holds half a UTF-16 pair."""
+    try:
+        fields = json.loads(raw, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise BadAsk(f"the body is not JSON: {error}", code="invalid_json") from error
+    if not isinstance(fields, dict):
+        raise BadAsk("the body must be a JSON object", code="invalid_json")
+    try:
+        if b"\\u" in raw:
+            json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadAsk("the body holds a lone surrogate, which is no character", code="invalid_json") from error
+    return fields
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 8259, 4: names should be unique; where they are not, readers differ in which one they take."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise BadAsk(f"{repeated} stands twice in one object", param=repeated, code="invalid_json")
+    return fields
+
+
+def first_fault(error: ValidationError) -> BadAsk:
+    """The first fault, by the path that the caller wrote: names of union branches are left out.
+
+    Of the branches of a union, which all are at fault, the one that goes deepest is the one that was meant.
+    """
+    first, *others = error.errors(include_url=False)
+    where = written(first["loc"])
+    beneath = [fault for fault in others if written(fault["loc"])[: len(where)] == where]
+    fault = max([first, *beneath], key=lambda one: len(written(one["loc"])))
+    if fault["type"] == "extra_forbidden":
+        *outer, name = fault["loc"]
+        path = ".".join([*written(outer), str(name)])
+        return BadAsk(f"unknown parameter: {path}", param=path, code="unknown_parameter")
+    path = ".".join(written(fault["loc"]))
+    if fault["type"] == "missing":
+        return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
+    return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
+
+
+def written(location: Sequence[int | str]) -> list[str]:
+    kept: list[str] = []
+    for part in location:
+        if isinstance(part, int) or part in field_names() or (kept and kept[-1] in OPEN_FIELDS):
+            kept.append(str(part))
+    return kept
+
+
+@cache
+def field_names() -> frozenset[str]:
+    """Of all bodies and what is in them; what else pydantic puts into a path is the name of a union's branch."""
+    models, names = [Wire], set[str]()
+    while models:
+        model = models.pop()
+        models += model.__subclasses__()
+        names |= model.model_fields.keys()
+    return frozenset(names)
+
+
+def bound(schema: dict[str, Any] | None, param: str) -> None:
+    """Raises: BadAsk for a schema that is deeper or longer than any honest one."""
+    level: list[Any] = [schema]
+    depth = 0
+    while level and depth <= SCHEMA_DEPTH_LIMIT:
+        level = [inner for value in level for inner in _inside(value)]
+        depth += 1
+    if level or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT:
+        limits = f"{SCHEMA_DEPTH_LIMIT} levels and {SCHEMA_CHARACTERS_LIMIT} characters"
+        raise BadAsk(f"{param} may have {limits}", param=param)
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

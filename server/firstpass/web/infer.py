@@ -1,0 +1,29 @@
+"""Answers in the origin's own shape: the text and each token's natural-log probability. It never streams."""
+
+from dataclasses import asdict
+
+from firstpass.exchange import Exchange
+from firstpass.web.dialect import Dialect
+from firstpass.web.openai import Stream, error_body
+from firstpass.web.render import dump, how
+
+
+def whole(exchange: Exchange) -> bytes:
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None, "only an answer is rendered"
+    logprobs = reply.logprobs if step.edited is None else ()
+    return dump(
+        {
+            "id": exchange.ask.id,
+            "model": reply.model,
+            "output": step.text,
+            "finish_reason": reply.finish_reason,
+            "logprobs": [{"token": token.token, "logprob": token.logprob} for token in logprobs] or None,
+            "usage": asdict(reply.usage) if reply.usage else None,
+            "latency_ms": round((exchange.seconds or 0) * 1000, 1),
+            "firstpass": how(exchange),
+        }
+    )
+
+
+INFER = Dialect(whole, Stream, error_body)
