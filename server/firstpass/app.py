@@ -85,7 +85,9 @@ class Server:
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
-        self.house = House(self._models(), self.shelf.pins, settings.policy.egress, repositories.names)
+        models = self._models()
+        aliases = read_aliases(settings.aliases, models)
+        self.house = House(models, self.shelf.pins, settings.policy.egress, repositories.names, aliases)
         self.started_unix = time.time()
 
     def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
@@ -224,6 +226,16 @@ def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
     if twice:
         raise BadSettings(f"policy.gates: there are two for {twice[0]}")
     return gates
+
+
+def read_aliases(aliases: Mapping[str, str], models: Mapping[str, Target]) -> Mapping[str, Target]:
+    """Raises: BadSettings for one that means no model here, or that hides one."""
+    for name, model in aliases.items():
+        if model not in models:
+            raise BadSettings(f"aliases.{name}: there is no model {model!r}; this server has {', '.join(models)}")
+        if name in models:
+            raise BadSettings(f"aliases.{name}: it is the name of a model; give the alias another")
+    return {name: models[model] for name, model in aliases.items()}
 
 
 def hold(shelf: Shelf, store: Store) -> None:

@@ -194,6 +194,11 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     verifier: VerifierSettings | None = None
     policy: PolicySettings = PolicySettings()
+    aliases: dict[str, str] = Field(
+        {},
+        description="Further model names that callers may give, and what each means: firstpass, local or strong. "
+        "A name may have * in it; of several that fit, the first counts, after those without.",
+    )
 
     @property
     def models_dir(self) -> Path:

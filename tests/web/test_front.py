@@ -11,6 +11,7 @@ import httpx
 import openai
 import pytest
 
+from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
@@ -405,6 +406,30 @@ def test_the_models_are_listed_and_described(front: Front) -> None:
         assert names[:2] == ["firstpass", "local"]
         assert client.get("/v1/models/local").json()["id"] == "local"
         assert client.get("/v1/models/gpt-9").status_code == 404
+
+
+def test_a_proxy_s_model_names_are_aliases(front: Front, tmp_path: Path) -> None:
+    aliases = {"claude-*": "firstpass", "claude-sonnet-37": "local"}
+    with front(says("hi"), aliases=aliases) as client:
+        answers = {
+            name: client.post("/v1/chat/completions", json=CHAT | {"model": name})
+            for name in ("claude-sonnet-37", "claude-haiku-4-5", "gpt-9")
+        }
+        listed = [model["id"] for model in client.get("/v1/models").json()["data"]]
+        assert client.get("/v1/models/claude-opus").json()["id"] == "claude-opus"
+    assert [answer.status_code for answer in answers.values()] == [200, 200, 404]
+    assert "claude-sonnet-37" in listed and "claude-*" not in listed
+    store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
+    asked = [(exchange.ask.model, exchange.ask.target) for exchange in reversed(store.latest(2))]
+    assert asked == [("claude-sonnet-37", "local"), ("claude-haiku-4-5", "cascade")]
+
+
+@pytest.mark.parametrize(
+    ("aliases", "said"), [({"gpt-4o": "strong"}, "there is no model 'strong'"), ({"local": "firstpass"}, "is the name")]
+)
+def test_an_alias_that_can_not_be_meant_is_a_bad_setting(front: Front, aliases: dict[str, str], said: str) -> None:
+    with pytest.raises(BadSettings, match=said), front(says("hi"), aliases=aliases):
+        pass
 
 
 def test_metrics_count_the_routes(front: Front) -> None:

@@ -1,9 +1,10 @@
 """From a body and its headers to an Ask. Every fault is an error that names its field; it knows no tier or store."""
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,12 +37,28 @@ class House:
 
     models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
     ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
+    aliases: further names of models, some with a * in them.
     """
 
     models: Mapping[str, Target]
     contracts: Mapping[str, str]
     ceiling: Ceiling
     repositories: Callable[[], Sequence[str]] = tuple
+    aliases: Mapping[str, Target] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of models, all that can be listed."""
+        return (*self.models, *(name for name in self.aliases if "*" not in name))
+
+    def target(self, model: str) -> Target:
+        """Raises: NotFound."""
+        exact = self.models.get(model) or self.aliases.get(model)
+        fitting = (target for name, target in self.aliases.items() if fits(name, model))
+        if (found := exact or next(fitting, None)) is None:
+            message = f"unknown model {model!r}; this server has {', '.join(self.names)}"
+            raise NotFound(message, param="model", code="model_not_found")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +198,7 @@ def ask_of(
         received_unix=time.time(),
         kind=kind,
         model=body.model,
-        target=_target(body.model, house),
+        target=house.target(body.model),
         messages=messages,
         sampling=sampling,
         contract=_contract(options.contract, kind, sampling, house),
@@ -235,11 +252,9 @@ def _flag(header: str, value: str) -> bool:
     return value.lower() == "true"
 
 
-def _target(model: str, house: House) -> Target:
-    if model not in house.models:
-        message = f"unknown model {model!r}; this server has {', '.join(house.models)}"
-        raise NotFound(message, param="model", code="model_not_found")
-    return house.models[model]
+def fits(pattern: str, name: str) -> bool:
+    """Whether a name is one of the pattern's, where * stands for any text."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.S) is not None
 
 
 def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> str | None:
@@ -252,9 +267,9 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
         raise BadAsk("contracts need /v1/chat/completions or /infer", param="firstpass.contract")
     if sampling.n not in (None, 1):
         raise BadAsk("a contract has one answer: n must be 1", param="n")
-    for field in ("response_format", "tools"):
-        if getattr(sampling, field) is not None:
-            raise BadAsk("a contract decides the form of its answer", param=field)
+    for own in ("response_format", "tools"):
+        if getattr(sampling, own) is not None:
+            raise BadAsk("a contract decides the form of its answer", param=own)
     return house.contracts[name]
 
 

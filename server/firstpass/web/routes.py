@@ -122,12 +122,11 @@ def _add_models(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/v1/models")
     async def models() -> dict[str, object]:
-        return {"object": "list", "data": [card(name) for name in backend.house.models]}
+        return {"object": "list", "data": [card(name) for name in backend.house.names]}
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, object]:
-        if name not in backend.house.models:
-            raise NotFound(f"unknown model {name!r}", param="model", code="model_not_found")
+        backend.house.target(name)
         return card(name)
 
 
