@@ -39,7 +39,17 @@ LIMITS = (
     " Kotlin) were hardly trained on.",
     "The longer the diff, the more calls it misses; code decides the structured sections in the cascade.",
 )
-VLLM_FLAGS = {"verify": ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": false}']}
+TOOL_FLAGS = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+"""A request with tools is answered, in text unless it asks for a call: none of these models has learned to."""
+
+VLLM_FLAGS = {
+    "draft": TOOL_FLAGS,
+    "verify": [
+        *TOOL_FLAGS,
+        "--structured-outputs-config",
+        '{"backend": "xgrammar", "disable_any_whitespace": false}',
+    ],
+}
 """It learned verdicts with a space after each comma and colon. Held to JSON without them, it wrote no valid one."""
 
 CURVE_ROWS = 12
@@ -111,7 +121,7 @@ def card_tables(
             "vocabulary": shape.vocabulary,
             "context_tokens": shape.context,
             "wheel": role == "draft",
-            **({"vllm_flags": VLLM_FLAGS[role]} if role in VLLM_FLAGS else {}),
+            "vllm_flags": VLLM_FLAGS[role],
             "limits": list(LIMITS),
         },
         "made": {

@@ -24,8 +24,9 @@ WORDING = tuple(f"{line}\n" for line in (CONTRACT.files.prompt or "").split("\n"
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
-    "{%- set content = message['content'] -%}"
+    "{%- set content = message['content'] or '' -%}"
     "{%- if content is not string -%}{%- set content = content | map(attribute='text') | join('') -%}{%- endif -%}"
+    "{%- if message['tool_calls'] -%}{%- set content = content + (message['tool_calls'] | tojson) -%}{%- endif -%}"
     "{%- set role = 'system' if message['role'] == 'developer' else message['role'] -%}"
     "{{- '<|' + role + '|>\\n' + content + '<|end|>\\n' -}}"
     "{%- endfor -%}"
