@@ -6,6 +6,7 @@ It knows ASGI and the event loop; what the bytes mean is render's.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -85,11 +86,11 @@ class AnswerResponse(Response):
         try:
             while not (run.done() and queue.empty() and not coming.done()):
                 both: tuple[asyncio.Future[Any], ...] = (coming, run)
-                await asyncio.wait(both, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(both, timeout=stream.quiet_seconds, return_when=asyncio.FIRST_COMPLETED)
                 if coming.done():
                     await stream.forward(*coming.result())
                     coming = asyncio.ensure_future(queue.get())
-                elif not run.done():
+                if not run.done() and stream.quiet_seconds == 0:
                     await stream.keep_alive()
         finally:
             coming.cancel()
@@ -104,7 +105,13 @@ class _Stream:
         self._dialect = dialect
         self._writer = dialect.writer(ask)
         self._send = send
+        self._sent = time.monotonic()
         self.started = False
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How much longer nothing may be sent. An event that makes no bytes in this dialect is nothing."""
+        return max(0.0, self._sent + KEEPALIVE_SECONDS - time.monotonic())
 
     async def forward(self, step: Step, chunk: Chunk) -> None:
         if step.move.binding:
@@ -149,6 +156,7 @@ class _Stream:
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await self._send({"type": "http.response.start", "status": 200, "headers": raw})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._sent = time.monotonic()
 
 
 def error_response(failure: Failure, exchange_id: str | None = None, dialect: Dialect = OPENAI) -> JSONResponse:
