@@ -127,6 +127,127 @@ def pieces(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"tool_calls": [{"index": index, "function": {"arguments": part}}]}
 
 
+Blocks = list[dict[str, Any]]
+CLAUDE_USAGE = {"input_tokens": 7, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 1, "output_tokens": 13}
+
+
+def anthropic_app(blocks: Callable[[dict[str, Any]], Blocks], stop_reason: str = "end_turn") -> Any:
+    """An ASGI application whose /v1/messages answers with the blocks that `blocks` makes of the body.
+
+    It remembers each request's `seen` body, `sent` bytes and `headers`, and refuses what the API refuses.
+    """
+    app = FastAPI()
+    app.state.seen, app.state.sent, app.state.headers = [], [], []
+
+    @app.post("/v1/messages", response_model=None)
+    async def messages(request: Request) -> Response | dict[str, Any]:
+        raw = await request.body()
+        body = json.loads(raw)
+        app.state.seen.append(body)
+        app.state.sent.append(raw)
+        app.state.headers.append(dict(request.headers))
+        fault = next(claude_faults(body, request.headers), None)
+        if fault is not None:
+            error = {"type": "invalid_request_error", "message": fault}
+            return Response(json.dumps({"type": "error", "error": error}), 400, media_type="application/json")
+        said = blocks(body)
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": f"{body['model']}-20260101"}
+        ends = {"stop_reason": stop_reason, "stop_sequence": None}
+        if body.get("stream"):
+            return Response(claude_stream(message, said, ends), media_type="text/event-stream")
+        return message | ends | {"content": said, "usage": CLAUDE_USAGE}
+
+    return app
+
+
+CLAUDE_FIELDS = {
+    *("model", "max_tokens", "messages", "system", "stream", "temperature", "top_p", "top_k", "stop_sequences"),
+    *("tools", "tool_choice", "thinking", "output_config", "metadata"),
+}
+
+
+def claude_faults(body: dict[str, Any], headers: Any) -> Iterator[str]:
+    """What the API would say against a request. Source: its reference, and the words of its errors in public issues."""
+    if "anthropic-version" not in headers:
+        yield "anthropic-version: header is required"
+    yield from (f"{name}: Extra inputs are not permitted" for name in body.keys() - CLAUDE_FIELDS)
+    if "max_tokens" not in body:
+        yield "max_tokens: Field required"
+    if body.get("temperature", 0) > 1:
+        yield "temperature: Input should be less than or equal to 1"
+    turns = body["messages"]
+    if not turns:
+        yield "messages: at least one message is required"
+    before = {"role": None, "content": []}
+    for at, (turn, after) in enumerate(zip(turns, [*turns[1:], None], strict=True)):
+        role, content = turn["role"], turn["content"]
+        if at == 0 and role == "system":
+            yield "messages.0: use the top-level 'system' parameter for the initial system prompt"
+        if role == "system" and (before["role"] != "user" or (after and after["role"] != "assistant")):
+            yield f"messages.{at}: a system message must follow a user message and come before an assistant's, or last"
+        if not content or any(block["type"] == "text" and not block["text"].strip() for block in content):
+            yield f"messages.{at}: text content blocks must contain non-whitespace text"
+        called = [block["id"] for block in before["content"] if block["type"] == "tool_use"]
+        answered = [block.get("tool_use_id") for block in content[: len(called)]]
+        if sorted(called) != sorted(id_ or "" for id_ in answered):
+            yield f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately after"
+        before = turn
+
+
+def claude_stream(message: dict[str, Any], blocks: Blocks, ends: dict[str, Any]) -> str:
+    """A message as the events of a stream."""
+    beginning = {
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": CLAUDE_USAGE | {"output_tokens": 1},
+    }
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": message | beginning}, {"type": "ping"}]
+    for index, block in enumerate(blocks):
+        empty, deltas = _claude_deltas(block)
+        events.append({"type": "content_block_start", "index": index, "content_block": empty})
+        events += ({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)
+        events.append({"type": "content_block_stop", "index": index})
+    events.append({"type": "message_delta", "delta": ends, "usage": {"output_tokens": CLAUDE_USAGE["output_tokens"]}})
+    return "".join(map(claude_event, [*events, {"type": "message_stop"}]))
+
+
+def claude_event(fields: dict[str, Any]) -> str:
+    return f"event: {fields['type']}\ndata: {json.dumps(fields)}\n\n"
+
+
+def _claude_deltas(block: dict[str, Any]) -> tuple[dict[str, Any], Blocks]:
+    """A block as it begins, and what is added to it."""
+    if block["type"] == "text":
+        words = re.findall(r"\S+\s*", block["text"])
+        return block | {"text": ""}, [{"type": "text_delta", "text": word} for word in words]
+    if block["type"] == "thinking":
+        words = re.findall(r"\S+\s*", block["thinking"])
+        deltas = [{"type": "thinking_delta", "thinking": word} for word in words]
+        seal = {"type": "signature_delta", "signature": block["signature"]}
+        return block | {"thinking": "", "signature": ""}, [*deltas, seal]
+    if block["type"] == "tool_use":
+        written = json.dumps(block["input"])
+        pieces = ("", written[: len(written) // 2], written[len(written) // 2 :])
+        return block | {"input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return block, []
+
+
+def claude_says(text: str) -> Callable[[dict[str, Any]], Blocks]:
+    """Answers everything with `text`."""
+    return lambda body: [{"type": "text", "text": text}]
+
+
+def claude_judges(right: str) -> Callable[[dict[str, Any]], Blocks]:
+    """Answers a question for a verdict as `amends` does, if it is held to a verdict's form."""
+
+    def blocks(body: dict[str, Any]) -> Blocks:
+        assert body["output_config"]["format"]["schema"]["required"] == ["nonce", "ok", "edits"]
+        return [{"type": "text", "text": amends(right)(body["messages"][-1]["content"][-1]["text"])}]
+
+    return blocks
+
+
 def says(text: str) -> Answerer:
     """Answers everything with `text`."""
     return lambda body: text

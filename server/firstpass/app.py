@@ -31,6 +31,7 @@ from firstpass.store import Store
 from firstpass.store.keys import key_id, load_pepper, matches
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
+from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
 from firstpass.web import routes
@@ -94,7 +95,7 @@ class Server:
         return EgressDoor(
             verifier.url,
             verifier.model,
-            {"authorization": f"Bearer {verifier.api_key.get_secret_value()}"} if verifier.api_key else {},
+            _credentials(verifier),
             hosted=verifier.hosted,
             reply_seconds=verifier.reply_seconds,
             record=self._record_departure,
@@ -103,7 +104,7 @@ class Server:
     def _tiers(self) -> Mapping[TierName, Tier]:
         tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local)}
         if self._outside and self._settings.verifier:
-            tiers["verifier"] = OpenAITier("verifier", self._outside, self._settings.verifier.whole_seconds)
+            tiers["verifier"] = _verifier_tier(self._settings.verifier, self._outside)
         return tiers
 
     def _models(self) -> Mapping[str, Target]:
@@ -261,6 +262,19 @@ def _where(verifier: VerifierSettings | None) -> Verifier:
     if verifier is None:
         return "none"
     return "hosted" if verifier.hosted else "local"
+
+
+def _credentials(verifier: VerifierSettings) -> Mapping[str, str]:
+    if verifier.api_key is None:
+        return {}
+    key = verifier.api_key.get_secret_value()
+    return {"x-api-key": key} if verifier.dialect == "anthropic" else {"authorization": f"Bearer {key}"}
+
+
+def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
+    if verifier.dialect == "anthropic":
+        return AnthropicTier(door, verifier.whole_seconds, system_turns=verifier.system_turns)
+    return OpenAITier("verifier", door, verifier.whole_seconds, verifier.max_tokens_name)
 
 
 def _constrains(engine: EngineSettings) -> bool:

@@ -81,6 +81,9 @@ class Ask:
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
     what a contract prepares has these two.
+    forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.
+    wishes: fields of the sampling that a contract set for itself. A tier that has none of them does without; what the
+    caller set is an error there.
     """
 
     id: str
@@ -107,6 +110,8 @@ class Ask:
     dialect: CallerDialect = "openai"
     previous: str | None = None
     """The exchange that this one goes on with."""
+    wishes: tuple[str, ...] = ()
+    forwarded: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,22 @@ class EngineSettings(Section):
 
 
 class VerifierSettings(Section):
-    url: str = Field(description="Base URL of an OpenAI-compatible endpoint, with its path prefix (.../v1).")
+    url: str = Field(
+        description="Base URL of an OpenAI- or Anthropic-compatible endpoint, with its path prefix (.../v1)."
+    )
     model: str = Field(description="The model's name at that endpoint.")
-    api_key: SecretStr | None = Field(None, description="Sent as a Bearer token.")
+    dialect: Literal["openai", "anthropic"] = Field("openai", description="Which of the two APIs the endpoint speaks.")
+    api_key: SecretStr | None = Field(
+        None, description="Sent as a Bearer token, or as x-api-key where the dialect is anthropic."
+    )
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="Of dialect openai: what the endpoint calls the limit; newer models want the longer."
+    )
+    system_turns: bool = Field(
+        True,
+        description="Of dialect anthropic: whether the model takes system turns between others, as Claude does since"
+        " Opus 4.8, but for Sonnet 5; where it does not, they are written into the user's turns.",
+    )
     hosted: bool = Field(True, description="false: a second engine on this machine's loopback, free of the ceiling.")
     reply_seconds: float = Field(120.0, gt=0, description="How long a reply may stay silent.")
     whole_seconds: float = Field(
@@ -132,6 +145,13 @@ class VerifierSettings(Section):
             raise ValueError("hosted = false needs a loopback url")
         if parts.scheme == "http" and not loopback:
             raise ValueError("a url off this machine must be https")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_dialect(self) -> Self:
+        other = "system_turns" if self.dialect == "openai" else "max_tokens_name"
+        if other in self.model_fields_set:
+            raise ValueError(f"verifier.{other} does not belong to the dialect {self.dialect}")
         return self
 
 

@@ -35,6 +35,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("not toml", "f.toml"),
         ('[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/v1"\nthreads = 2\n', "external"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\napi_key = "é"\n', "api_key"),
+        ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\ndialect = "cohere"\n', "verifier.dialect"),
+        ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nsystem_turns = false\n', "system_turns"),
+        (
+            '[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\ndialect = "anthropic"\n'
+            'max_tokens_name = "max_tokens"\n',
+            "max_tokens_name",
+        ),
     ],
 )
 def test_a_bad_setting_is_an_error_that_names_it(tmp_path: Path, text: str, named: str) -> None:

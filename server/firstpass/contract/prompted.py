@@ -22,6 +22,7 @@ from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, 
 from firstpass.gate.signals import signals
 
 VERDICT_TOKENS = 512
+VERDICT_WISHES = ("max_tokens", "temperature", "seed")
 ALTERNATIVES = 20
 """Tokens at each place of a draft whose signals are wanted: the most that vLLM gives without being told otherwise."""
 
@@ -57,7 +58,7 @@ class PromptedContract:
         """Raises: BadAsk with param "messages" where the contract reads a diff and the ask is not one user message."""
         ask = exchange.ask
         if self.files.prompt is None:
-            return replace(ask, sampling=self._sampling(ask.sampling))
+            return replace(ask, sampling=self._sampling(ask.sampling), wishes=_wishes(ask.sampling))
         diff = self._diff(ask)
         if (slot := self._slot(exchange, move)) is not None:
             return self._rewriting(ask, slot)
@@ -65,11 +66,11 @@ class PromptedContract:
             evidence = self._evidence(ask)
             told = "\n".join([_evidence_text(evidence, read_diff(diff)), *self._definitions(ask, evidence)])
             messages = Message("system", self.files.verify), Message("user", question.text(told))
-            return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling))
+            return replace(ask, messages=messages, sampling=_verdict_sampling(ask.sampling), wishes=VERDICT_WISHES)
         sampling = self._sampling(ask.sampling)
         if move.measured:
             sampling = replace(sampling, top_logprobs=ALTERNATIVES)
-        return replace(ask, messages=(self._prompt(diff),), sampling=sampling)
+        return replace(ask, messages=(self._prompt(diff),), sampling=sampling, wishes=_wishes(ask.sampling))
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
@@ -247,6 +248,16 @@ def _changed_lines(evidence: Evidence, parsed: Diff) -> list[str]:
     others = [place for place in range(len(lines)) if place not in set(telling)]
     shown = [lines[place] for place in sorted([*telling, *others][:MOST_CHANGED_LINES])]
     return [f"{'+' if line.kind == 'added' else '-'}{line.text[:MOST_LINE_CHARACTERS]}" for line in shown]
+
+
+def _wishes(asked: Sampling) -> tuple[str, ...]:
+    """Of the fields that `_sampling` fills, those that the caller left open."""
+    left_open = {
+        "max_tokens": asked.max_tokens is None,
+        "temperature": asked.temperature is None,
+        "logprobs": not asked.logprobs,
+    }
+    return tuple(name for name, is_open in left_open.items() if is_open)
 
 
 def _verdict_sampling(asked: Sampling) -> Sampling:

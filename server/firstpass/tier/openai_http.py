@@ -2,23 +2,21 @@
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Mapping
 
 import httpx
 
-from firstpass.errors import BadAsk, ContextTooLong, NotFound, TierFailed, TierTimedOut, TierUnavailable
+from firstpass.errors import BadAsk, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
+from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.openai_body import MaxTokensName, body_of
-from firstpass.tier.openai_reply import DONE, Gathered, whole_reply
+from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
 from firstpass.tier.sse import data_of, events
 from firstpass.tier.values import NONSENSE, error_text
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
-RETRY_AFTER = re.compile(r"[0-9]{1,5}")
-DEFAULT_RETRY_SECONDS = 5
 
 CONTEXT_WORDS = ("context length", "context_length", "maximum model length", "max_model_len", "maximum context")
 
@@ -48,7 +46,7 @@ class OpenAITier:
             raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
         streams, limit = listener.streaming, self._max_tokens_name
         body = body_of(ask, model, self._door.able, stream=streams, max_tokens_name=limit)
-        try:
+        with broken_wire(self._part):
             async with (
                 asyncio.timeout(None if streams else self._whole_seconds),
                 self._door.post(ask, PATHS[ask.kind], body, listener.sent) as response,
@@ -58,29 +56,13 @@ class OpenAITier:
                 if streams:
                     return await self._streamed(ask, response, listener, started)
                 return self._whole(ask, await response.aread(), started)
-        except (TimeoutError, httpx.TimeoutException) as error:
-            message = f"the {self._part} model did not answer in time"
-            raise TierTimedOut(message, part=self._part, retry_after_seconds=10) from error
-        except httpx.HTTPError as error:
-            message = f"the connection to the {self._part} model broke ({type(error).__name__})"
-            raise TierFailed(message, part=self._part, retry_after_seconds=1) from error
 
-    def _refusal(self, ask: Ask, response: httpx.Response, body: bytes) -> Exception:
-        """The tier's error in our tree: only a 400 or 422 is the caller's fault."""
+    def _refusal(self, ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
         message, param = error_text(body)
-        status = response.status_code
-        if ask.kind == "embedding" and status in (404, 405, 501):
-            text = f"the {self._part} model gives no embeddings"
-            return NotFound(text, part=self._part, param="model", code="model_not_found")
-        if status in (400, 413, 422):
-            kind = ContextTooLong if any(words in message.lower() for words in CONTEXT_WORDS) else BadAsk
-            return kind(message, part=self._part, param="messages" if kind is ContextTooLong else param)
-        text = f"the {self._part} model answered {status}: {message}"
-        if status in (429, 503):
-            wait = response.headers.get("retry-after", "")
-            seconds = int(wait) if RETRY_AFTER.fullmatch(wait) else DEFAULT_RETRY_SECONDS
-            return TierUnavailable(text, part=self._part, retry_after_seconds=seconds)
-        return TierFailed(text, part=self._part)
+        if ask.kind == "embedding" and response.status_code in (404, 405, 501):
+            return no_embeddings(self._part)
+        too_long = any(words in message.lower() for words in CONTEXT_WORDS)
+        return refusal(self._part, response, message, param, too_long=too_long)
 
     def _whole(self, ask: Ask, raw: bytes, started: float) -> Reply:
         try:
@@ -90,7 +72,7 @@ class OpenAITier:
             raise TierFailed(f"the {self._part} model's answer is no {what}", part=self._part) from error
 
     async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
-        gathered = Gathered(wants_usage=ask.include_usage)
+        gathered = OpenAIStream(wants_usage=ask.include_usage)
         async for event in events(response):
             data = data_of(event)
             try:

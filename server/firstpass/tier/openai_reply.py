@@ -6,11 +6,12 @@ for what is none.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 from firstpass.chat import CallPiece, Reasoning, ToolCall
 from firstpass.exchange import Ask, Chunk, Delta, Reply, TokenLogprob, Usage
+from firstpass.tier.gathered import Gathered
 from firstpass.tier.values import count, logprob, text
 
 DONE = b"[DONE]"
@@ -47,21 +48,10 @@ def assert_embeddings(answer: dict[str, Any]) -> None:
 
 
 @dataclass(slots=True)
-class Gathered:
-    """A reply put together from its chunks, choice by choice."""
+class OpenAIStream(Gathered):
+    """Reads a stream's events into one reply. wants_usage: the caller asked for the count that comes at the end."""
 
-    wants_usage: bool
-    done: bool = False
-    model: str = ""
-    texts: dict[int, list[str]] = field(default_factory=dict)
-    reasoning: list[str] = field(default_factory=list)
-    signature: str | None = None
-    calls: dict[int, ToolCall] = field(default_factory=dict)
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    finish_reason: str | None = None
-    stop_sequence: str | None = None
-    usage: Usage | None = None
-    first_token_seconds: float | None = None
+    wants_usage: bool = False
 
     def read(self, event: bytes, data: bytes, seconds: float) -> Chunk:
         """One event of the stream, added; its usage alone is for the caller only where that was asked for."""
@@ -77,46 +67,6 @@ class Gathered:
         raw = b"data: " + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n" if any(tidied) else event
         for_caller = bool(fields["choices"]) or self.wants_usage
         return Chunk(raw, "openai", self.model, deltas, self.usage, for_caller=for_caller)
-
-    def add(self, delta: Delta, seconds: float) -> Delta:
-        if self.first_token_seconds is None and (delta.text or delta.reasoning or delta.calls):
-            self.first_token_seconds = seconds
-        self.texts.setdefault(delta.choice, []).append(delta.text)
-        if delta.choice == 0:
-            self.reasoning.append(delta.reasoning)
-            self.signature = delta.signature or self.signature
-            self.logprobs.extend(delta.logprobs)
-            self.finish_reason = delta.finish_reason or self.finish_reason
-            self.stop_sequence = delta.stop_sequence or self.stop_sequence
-            for piece in delta.calls:
-                self._add_piece(piece)
-        return delta
-
-    def _add_piece(self, piece: CallPiece) -> None:
-        call = self.calls.get(piece.index, ToolCall("", "", ""))
-        self.calls[piece.index] = replace(
-            call,
-            id=call.id or piece.id or "",
-            name=call.name or piece.name or "",
-            arguments=call.arguments + piece.arguments,
-        )
-
-    def reply(self, seconds: float) -> Reply:
-        texts = ["".join(self.texts[number]) for number in sorted(self.texts)] or [""]
-        reasoning = "".join(self.reasoning)
-        return Reply(
-            text=texts[0],
-            model=self.model,
-            finish_reason=self.finish_reason,
-            usage=self.usage,
-            seconds=seconds,
-            first_token_seconds=self.first_token_seconds,
-            logprobs=tuple(self.logprobs),
-            others=tuple(texts[1:]),
-            tool_calls=tuple(self.calls[index] for index in sorted(self.calls)),
-            reasoning=Reasoning(reasoning, self.signature) if reasoning or self.signature else None,
-            stop_sequence=self.stop_sequence,
-        )
 
 
 def _delta(choice: dict[str, Any], known: int) -> Delta:

@@ -134,7 +134,9 @@ class Stream:
 
     def _piece(self, delta: Delta, end: dict[str, Any] | None = None) -> bytes:
         """The text, and its end in an event of its own. end: what the last event says beside its choice."""
-        said: dict[str, Any] = {"content": delta.text} if delta.text or delta.choice not in self._begun else {}
+        said: dict[str, Any] = {}
+        if delta.text or delta.choice not in self._begun:
+            said["content"] = delta.text if delta.text or not delta.calls else None
         if delta.reasoning:
             said["reasoning"] = delta.reasoning
         if delta.calls:

@@ -1,0 +1,96 @@
+"""Asks a model that speaks the Anthropic Messages API. Knows no policy: the door decides what may go."""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+
+import httpx
+
+from firstpass.errors import FirstpassError, TierFailed
+from firstpass.exchange import Ask, Reply
+from firstpass.tier import Door, Listener
+from firstpass.tier.anthropic_body import PART, body_of
+from firstpass.tier.anthropic_reply import AnthropicStream, whole_reply
+from firstpass.tier.failures import broken_wire, no_embeddings, refusal
+from firstpass.tier.sse import data_of, events
+from firstpass.tier.values import NONSENSE, error_text
+
+PATH = "messages"
+VERSION = "2023-06-01"
+"""Of the API, where the caller names none."""
+
+FORWARDED = ("anthropic-version", "anthropic-beta")
+
+CONTEXT_WORDS = ("prompt is too long", "exceed context limit", "context window")
+
+NAMED = re.compile(r"`?(?P<name>[a-z_]+)\b")
+"""An error's message begins with the field that it is about, such as "max_tokens: " or "`temperature` is"."""
+
+PARAMS: Mapping[str, str] = {
+    "messages": "messages",
+    "system": "messages",
+    "stop_sequences": "stop",
+    "thinking": "reasoning_effort",
+} | {name: name for name in ("max_tokens", "temperature", "top_p", "top_k", "tools", "tool_choice")}
+"""The API's names of fields, and ours."""
+
+
+class AnthropicTier:
+    """whole_seconds: for a reply that does not stream. system_turns: the model takes system turns between others."""
+
+    def __init__(self, door: Door, whole_seconds: float | None = None, *, system_turns: bool = True) -> None:
+        self._door = door
+        self._whole_seconds = whole_seconds
+        self._system_turns = system_turns
+
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        started = time.monotonic()
+        if ask.kind == "embedding":
+            raise no_embeddings(PART)
+        streams = listener.streaming
+        body = body_of(ask, await self._door.model(), stream=streams, system_turns=self._system_turns)
+        with broken_wire(PART):
+            async with (
+                asyncio.timeout(None if streams else self._whole_seconds),
+                self._door.post(ask, PATH, body, listener.sent, _headers(ask)) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    raise _refusal(response, await response.aread())
+                if streams:
+                    return await _streamed(response, listener, started)
+                return _whole(await response.aread(), started)
+
+
+def _headers(ask: Ask) -> dict[str, str]:
+    """An Anthropic caller's own two go on unchanged, and no others of its headers."""
+    forwarded = ask.forwarded if ask.dialect == "anthropic" else {}
+    return {"anthropic-version": VERSION} | {name: forwarded[name] for name in FORWARDED if name in forwarded}
+
+
+def _refusal(response: httpx.Response, body: bytes) -> FirstpassError:
+    message, _ = error_text(body)
+    named = NAMED.match(message)
+    param = PARAMS.get(named["name"]) if named else None
+    too_long = any(words in message.lower() for words in CONTEXT_WORDS)
+    return refusal(PART, response, message, param, too_long=too_long)
+
+
+def _whole(raw: bytes, started: float) -> Reply:
+    try:
+        return whole_reply(raw, time.monotonic() - started)
+    except NONSENSE as error:
+        raise TierFailed(f"the {PART} model's answer is no message", part=PART) from error
+
+
+async def _streamed(response: httpx.Response, listener: Listener, started: float) -> Reply:
+    stream = AnthropicStream()
+    async for event in events(response):
+        try:
+            chunk = stream.read(event, data_of(event), time.monotonic() - started)
+        except NONSENSE as error:
+            raise TierFailed(f"the {PART} model's stream is no event stream", part=PART) from error
+        await listener.chunk(chunk)
+        if stream.done:
+            return stream.reply(time.monotonic() - started)
+    raise TierFailed(f"the {PART} model's stream broke off", part=PART)

@@ -1,0 +1,63 @@
+"""A streamed reply, put together delta by delta. Knows no wire format."""
+
+from dataclasses import dataclass, field, replace
+
+from firstpass.chat import CallPiece, Reasoning, ToolCall
+from firstpass.exchange import Delta, Reply, TokenLogprob, Usage
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a stream has said so far, choice by choice. done: nothing comes any more."""
+
+    done: bool = False
+    model: str = ""
+    texts: dict[int, list[str]] = field(default_factory=dict)
+    reasoning: list[str] = field(default_factory=list)
+    signature: str | None = None
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: Usage | None = None
+    first_token_seconds: float | None = None
+
+    def add(self, delta: Delta, seconds: float) -> Delta:
+        if self.first_token_seconds is None and (delta.text or delta.reasoning or delta.calls):
+            self.first_token_seconds = seconds
+        self.texts.setdefault(delta.choice, []).append(delta.text)
+        if delta.choice == 0:
+            self.reasoning.append(delta.reasoning)
+            self.signature = delta.signature or self.signature
+            self.logprobs.extend(delta.logprobs)
+            self.finish_reason = delta.finish_reason or self.finish_reason
+            self.stop_sequence = delta.stop_sequence or self.stop_sequence
+            for piece in delta.calls:
+                self._add_piece(piece)
+        return delta
+
+    def _add_piece(self, piece: CallPiece) -> None:
+        call = self.calls.get(piece.index, ToolCall("", "", ""))
+        self.calls[piece.index] = replace(
+            call,
+            id=call.id or piece.id or "",
+            name=call.name or piece.name or "",
+            arguments=call.arguments + piece.arguments,
+        )
+
+    def reply(self, seconds: float) -> Reply:
+        texts = ["".join(self.texts[number]) for number in sorted(self.texts)] or [""]
+        reasoning = "".join(self.reasoning)
+        return Reply(
+            text=texts[0],
+            model=self.model,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            seconds=seconds,
+            first_token_seconds=self.first_token_seconds,
+            logprobs=tuple(self.logprobs),
+            others=tuple(texts[1:]),
+            tool_calls=tuple(self.calls[index] for index in sorted(self.calls)),
+            reasoning=Reasoning(reasoning, self.signature) if reasoning or self.signature else None,
+            stop_sequence=self.stop_sequence,
+        )
