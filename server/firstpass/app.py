@@ -75,6 +75,7 @@ class Server:
             broken=self._monitor.broken,
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
+            escalates_early=settings.policy.early_escalation,
         )
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)

@@ -17,6 +17,11 @@ CEILINGS: tuple[Ceiling, ...] = ("local-only", "redacted", "any")
 Target = Literal["cascade", "local", "strong"]
 Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
 TierName = Literal["draft", "verifier"]
+Watch = Literal["mended", "rewritten"]
+"""What is tried on a faulty draft before a verifier is asked: code mends it; its model writes a sentence again, too."""
+
+ESCALATED = "escalated"
+"""The finish reason of a reply that was cut off."""
 
 
 def strictest(*ceilings: Ceiling) -> Ceiling:
@@ -118,7 +123,7 @@ class Receipt:
 class Reply:
     """What a tier said.
 
-    raw: its wire body, None for a streamed reply; kept only until the answer is rendered.
+    raw: its wire body, None for a reply that came in pieces; kept only until the answer is rendered.
     others: the texts of the choices past the first.
     """
 
@@ -205,6 +210,8 @@ class Consult:
     rule: the name of the routing rule that chose the tier, if one did.
     early: the caller wants to see the reply while it is written, although it does not bind.
     measured: the reply's signals are wanted. judged: what the gate said of the draft that this is about.
+    watched: the reply is cut off as soon as it has a fault that nobody but a verifier could put right: none of those
+    that this names, and no further text.
     """
 
     tier: TierName
@@ -214,6 +221,7 @@ class Consult:
     early: bool = False
     measured: bool = False
     judged: Judgement | None = None
+    watched: Watch | None = None
 
     @property
     def streams(self) -> bool:
@@ -277,6 +285,12 @@ class Step:
         if self.failure is not None:
             return None
         return self.reply.text if self.reply and self.edited is None else self.edited
+
+    @property
+    def cut(self) -> bool:
+        """Whether the reply was cut off because of what its one finding says."""
+        watched = isinstance(self.move, Consult) and self.move.watched is not None
+        return watched and self.reply is not None and self.reply.finish_reason == ESCALATED
 
     @property
     def failed(self) -> tuple[Finding, ...]:

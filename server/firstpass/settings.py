@@ -184,6 +184,11 @@ class PolicySettings(Section):
     auditors: tuple[str, ...] = Field(
         (), description="Ids of the API keys whose labels of marked answers count; by default every caller's do."
     )
+    early_escalation: bool = Field(
+        False,
+        description="Cut a draft off as soon as a line of it has a fault that would end at the verifier, which then"
+        " answers in its place.",
+    )
     signals: bool = Field(
         False, description="Record what a gate would look at for every checked draft, also where there is no gate."
     )

@@ -7,8 +7,10 @@ import pytest
 
 from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
 from firstpass.exchange import (
+    ESCALATED,
     Answer,
     Ask,
+    Ceiling,
     Consult,
     Exchange,
     Finding,
@@ -124,6 +126,46 @@ def test_a_draft_engine_that_is_down_sends_a_contract_to_the_verifier() -> None:
 
 def test_a_draft_engine_that_is_down_is_refused_where_nothing_else_may_answer() -> None:
     assert next_move("hosted", Step(DRAFT, failure=DOWN)) == Refuse(DOWN)
+
+
+def test_a_draft_is_watched_only_where_a_verifier_may_answer_in_its_place() -> None:
+    def first(verifier: Verifier, ceiling: Ceiling = "local-only", *, redrafts: bool = False) -> Move:
+        policy = FirstPolicy(verifier, redrafts=redrafts, escalates_early=True)
+        return policy.next(Exchange(replace(ASK, ceiling=ceiling)))
+
+    assert first("none") == first("hosted") == DRAFT
+    assert first("local") == first("hosted", "any") == replace(DRAFT, watched="mended")
+    assert first("local", redrafts=True) == replace(DRAFT, watched="rewritten")
+    assert next_move("local") == DRAFT, "it is off by default"
+
+
+CUT = Step(replace(DRAFT, watched="mended"), replace(GOOD, finish_reason=ESCALATED), findings=BAD)
+
+
+def after_cut(*steps: Step, gates: tuple[Gate, ...] = ()) -> Move:
+    return FirstPolicy("local", gates=gates, escalates_early=True).next(Exchange(ASK, (CUT, *steps)))
+
+
+def test_after_a_cut_the_verifier_answers_and_where_it_fails_the_draft_is_written_to_its_end() -> None:
+    answer = Consult("verifier", "answer")
+    assert after_cut() == answer and after_cut(Step(answer, GOOD)) == Answer(1, "strong")
+    failed = Step(answer, failure=DOWN)
+    assert after_cut(failed) == DRAFT, "nothing is cut where the verifier has failed already"
+    assert after_cut(failed, Step(DRAFT, GOOD)) == Answer(2, "draft")
+    assert after_cut(failed, FAILING[0]) == Mend(2)
+    assert after_cut(failed, FAILING[0], MENDED) == Answer(3, "repaired")
+    assert after_cut(failed, FAILING[0], replace(FAILING[1], move=Mend(2))) == Answer(3, "unverified")
+    assert after_cut(failed, Step(DRAFT, failure=DOWN)) == Refuse(DOWN)
+
+
+def test_the_gate_has_nothing_to_say_of_half_a_draft() -> None:
+    assert after_cut(Step(Consult("verifier", "answer"), GOOD), gates=(GATE,)) == Answer(1, "strong")
+
+
+def test_early_escalation_is_in_what_a_request_is_told_before_it_is_made() -> None:
+    told = FirstPolicy("local", escalates_early=True).explain(ASK).steps
+    assert told[1].startswith("as soon as a line of it has a fault that would end at the verifier")
+    assert FirstPolicy("none", escalates_early=True).explain(ASK).steps == FirstPolicy("none").explain(ASK).steps
 
 
 def test_a_bad_ask_is_not_sent_on() -> None:

@@ -36,6 +36,7 @@ class Heard:
     """A listener that remembers."""
 
     streaming: bool = False
+    stops_at: str | None = None
     receipts: list[Receipt] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
 
@@ -44,6 +45,13 @@ class Heard:
 
     async def chunk(self, data: bytes) -> None:
         self.chunks.append(data)
+
+    @property
+    def watching(self) -> bool:
+        return self.stops_at is not None
+
+    def goes_on(self, text: str) -> bool:
+        return self.stops_at is None or self.stops_at not in text
 
 
 @dataclass
@@ -214,6 +222,15 @@ async def test_a_stream_passes_byte_for_byte_and_is_accounted_for() -> None:
     assert (reply.text, reply.usage, reply.finish_reason) == ("hi", Usage(2, 2), "stop")
     assert reply.logprobs == (TokenLogprob("h", -0.5),) and reply.first_token_seconds is not None
     assert json.loads(seen[0])["stream_options"] == {"include_usage": True}
+
+
+async def test_of_a_reply_that_is_not_wanted_to_its_end_what_came_is_kept_with_its_usage() -> None:
+    heard = Heard(streaming=True, stops_at="b")
+    said = [chunk(text) | {"usage": {"prompt_tokens": 2, "completion_tokens": n}} for n, text in enumerate("abc", 1)]
+    with answering(sse(*said) + DONE) as (url, seen):
+        reply = await asked(url, heard=heard)
+    assert (reply.text, reply.usage, reply.finish_reason) == ("ab", Usage(2, 2), None)
+    assert json.loads(seen[0])["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

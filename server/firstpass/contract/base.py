@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply, Watch
 
 
 class Contract(Protocol):
@@ -32,6 +32,13 @@ class Contract(Protocol):
         """The reply's text with all mended that code alone can mend; what it can not stays, for `check` to find.
 
         None where there is nothing that code could do.
+        """
+        ...
+
+    def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
+        """The first fault of a reply so far that no more text undoes, and that nothing that `watch` names puts right.
+
+        text: whole lines. Cheap enough to be asked after each of them. Raises: BadAsk as `prepare` does.
         """
         ...
 

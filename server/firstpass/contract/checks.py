@@ -182,6 +182,22 @@ CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
 }
 
 
+OF_AN_ITEM = frozenset({"hallucinated", "place", "todo-hallucinated"})
+"""Checks that find fault with one item of a list, which no later item undoes."""
+
+
+def stands(fault: Finding, form: Form, answer: Answer, last: str | None) -> bool:
+    """Whether no text that may still come undoes a fault of an answer so far, which ends in the section `last`.
+
+    A section is over where another has begun: only a second heading of its own, which no form has, could go on with it.
+    """
+    begun = [section for section in form.sections if section.name not in answer.missing]
+    holds = next((section.holds for section in begun if section.name == fault.section), None)
+    if holds is None or fault.section != last:
+        return holds is not None
+    return fault.check in OF_AN_ITEM and holds != "sentence"
+
+
 def _hallucinated(evidence: Evidence, section: str, written: str, subject: str) -> Finding:
     known = evidence.identifiers | evidence.headings
     why = (

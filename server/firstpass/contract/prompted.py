@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from firstpass.contract.checks import CHECKS, Case
+from firstpass.contract.checks import CHECKS, Case, stands
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.draft import draft_of
 from firstpass.contract.files import Files, asked_fields, filled
@@ -18,7 +18,7 @@ from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.candidates import definitions, openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step, Watch
 from firstpass.gate.signals import signals
 
 VERDICT_TOKENS = 512
@@ -84,6 +84,17 @@ class PromptedContract:
         form, cut = self.files.form, reply.finish_reason == "length"
         answer = form.read(reply.text)
         return form.render(mended(form, answer, self._evidence_for(exchange.ask, answer), cut=cut))
+
+    def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
+        form, mends = self.files.form, self.files.spec.mend
+        so_far = Reply(text, model="", finish_reason=None, usage=None, seconds=0.0)
+        answer, last = form.read(text), form.last(text)
+        if mends:
+            so_far = replace(so_far, text=form.render(mended(form, answer, self._evidence_for(ask, answer))))
+        faults = [finding for finding in self.check(ask, so_far) if finding.severity == "fail"]
+        if mends and watch == "rewritten":  # A sentence that names what is not there is written again.
+            faults = [fault for fault in faults if fault.check != "hallucinated"]
+        return next((fault for fault in faults if stands(fault, form, answer, last)), None)
 
     def foresee(self, ask: Ask) -> None:
         with suppress(FirstpassError):

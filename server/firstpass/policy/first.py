@@ -21,6 +21,7 @@ from firstpass.exchange import (
     Step,
     Target,
     TierName,
+    Watch,
 )
 from firstpass.gate import Gate
 from firstpass.gate.drift import drawn
@@ -56,6 +57,7 @@ class FirstPolicy:
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
+    escalates_early: a draft is cut off as soon as it has a fault that ends at the verifier whatever follows.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class FirstPolicy:
         broken: Callable[[str], bool] = lambda _: False,
         audit_share: float = 0.0,
         measures: bool = False,
+        escalates_early: bool = False,
     ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
@@ -75,6 +78,7 @@ class FirstPolicy:
         self._broken = broken
         self._audit_share = audit_share
         self._measures = measures
+        self._escalates_early = escalates_early
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -87,7 +91,7 @@ class FirstPolicy:
             case "cascade" if exchange.ask.contract is None:
                 return self._unchecked(exchange)
             case "cascade":
-                return self._checked(exchange)
+                return self._checked(exchange, self._barrier(exchange.ask))
 
     def explain(self, ask: Ask) -> Course:
         """What would become of a request, without asking anyone."""
@@ -108,8 +112,10 @@ class FirstPolicy:
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
         gated = (f"what passes but is not accepted by the gate is {left}",)
+        cut = ("as soon as a line of it has a fault that would end at the verifier, it answers in the draft's place",)
         steps = (
             f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
+            *(cut if self._watch(barrier) else ()),
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
             *(gated if ask.contract in self._gates else ()),
@@ -151,55 +157,96 @@ class FirstPolicy:
 
     def _unchecked(self, exchange: Exchange) -> Move:
         """No contract, so there is nothing to hold the draft back for: it binds, and only its failure escalates."""
-        if len(exchange.steps) == 1 and self._may_escalate(exchange.ask, exchange.steps[0]):
+        if len(exchange.steps) == 1 and _may_escalate(exchange.steps[0], self._barrier(exchange.ask)):
             return Consult("verifier", "answer", binding=True)
         return _alone(exchange, "draft", "draft" if len(exchange.steps) < 2 else "strong")
 
-    def _may_escalate(self, ask: Ask, step: Step) -> bool:
-        """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller."""
-        if step.failure is None or step.streamed or self._barrier(ask) is not None:
-            return False
-        return step.failure.kind != BadAsk.__name__
+    def _watch(self, barrier: Failure | None) -> Watch | None:
+        """A draft is never cut short where nobody could answer in its place."""
+        if not self._escalates_early or barrier is not None:
+            return None
+        return "rewritten" if self._redrafts else "mended"
 
-    def _checked(self, exchange: Exchange) -> Move:
+    def _checked(self, exchange: Exchange, barrier: Failure | None) -> Move:
+        """barrier: why the verifier may not be asked, if it may not."""
         judged = self._judged(exchange)
         match exchange.steps:
             case ():
-                measured = self._measures or exchange.ask.contract in self._gates
-                return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured)
+                measured, watched = self._measures or exchange.ask.contract in self._gates, self._watch(barrier)
+                return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured, watched=watched)
+            case (draft, *_) if draft.cut:
+                return self._instead(exchange)
             case (draft,) if draft.passed:
-                return self._gated(exchange, Answer(0, "draft"), judged)
+                return self._gated(Answer(0, "draft"), judged, barrier)
             case (draft,) if draft.text is not None:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
-                return self._gated(exchange, Answer(1, "repaired"), judged)
+                return self._gated(Answer(1, "repaired"), judged, barrier)
             case (_, Step(move=Mend()) as mended) if self._redrafts and _may_be_rewritten(mended):
                 return Consult("draft", "redraft")
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
-                return self._gated(exchange, Answer(2, "repaired"), judged)
-            case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if self._barrier(exchange.ask) is None:
+                return self._gated(Answer(2, "repaired"), judged, barrier)
+            case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if barrier is None:
                 return Consult("verifier", "verify", judged=_by_checks(judged))
-            case (draft,) if self._may_escalate(exchange.ask, draft):
+            case (draft,) if _may_escalate(draft, barrier):
                 return Consult("verifier", "answer")
             case _:
                 return _best(exchange, judged)
+
+    def _instead(self, exchange: Exchange) -> Move:
+        """After a draft that was cut off: the verifier answers afresh.
+
+        A verdict on it would have to write all that the draft had not yet, in edits around it, with the draft as a
+        longer question: more tokens than the answer alone, and nobody has learned to judge half a draft. What fails
+        the checks of the answer code may mend. A verifier that fails costs the cut, not the answer: the draft is
+        written to its end, and the verifier's failure is then why it is not asked again.
+        """
+        match exchange.steps:
+            case (_,):
+                return Consult("verifier", "answer")
+            case (_, Step(failure=Failure() as failure), *rest):
+                return _later(self._checked(replace(exchange, steps=tuple(rest)), failure), 2)
+            case (_, answered) if not answered.passed:
+                return Mend(1)
+            case _:
+                return _best(exchange, None)
 
     def _judged(self, exchange: Exchange) -> Judgement | None:
         """What the gate says of the first draft, whose tokens are its own: what was mended of it has no others."""
         gate = self._gates.get(exchange.ask.contract or "")
         draft = exchange.steps[0] if exchange.steps else None
-        if gate is None or draft is None or draft.reply is None:
+        if gate is None or draft is None or draft.reply is None or draft.cut:
             return None
         for_audit = drawn(exchange.ask.id, self._audit_share)
         return gate.judge(draft, exchange.ask, broken=self._broken(gate.name), drawn=for_audit)
 
-    def _gated(self, exchange: Exchange, answer: Answer, judged: Judgement | None) -> Move:
+    def _gated(self, answer: Answer, judged: Judgement | None, barrier: Failure | None) -> Move:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
         if judged is None or judged.accepted:
             return replace(answer, judged=judged)
-        if self._barrier(exchange.ask) is None:
+        if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)
+
+
+def _may_escalate(step: Step, barrier: Failure | None) -> bool:
+    """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller."""
+    if step.failure is None or step.streamed or barrier is not None:
+        return False
+    return step.failure.kind != BadAsk.__name__
+
+
+def _later(move: Move, steps: int) -> Move:
+    """A move for an exchange without its first steps, for the whole of it. What is drafted again streams to nobody."""
+    match move:
+        case Mend(step=step):
+            return Mend(step + steps)
+        case Answer(step=step):
+            return replace(move, step=step + steps)
+        case Consult():
+            return replace(move, early=False)
+        case Refuse():
+            return move
 
 
 def _may_be_rewritten(step: Step) -> bool:
@@ -233,9 +280,9 @@ def _by_checks(judged: Judgement | None) -> Judgement | None:
 def _best(exchange: Exchange, judged: Judgement | None) -> Move:
     """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure.
 
-    A passing reply that the gate did not accept is not verified by having passed.
+    A passing reply that the gate did not accept is not verified by having passed; half a draft is no answer.
     """
-    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.text is not None]
+    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.text is not None and not step.cut]
     if not replies:
         failure = exchange.steps[0].failure
         assert failure is not None, "a step has a reply or a failure"

@@ -46,6 +46,8 @@ def _who(step: Step) -> str:
 def _outcome(step: Step) -> str:
     if step.failure is not None:
         return f"it failed: {step.failure.message}"
+    if step.cut:
+        return f"it was cut off, since nothing here could put this right: {step.failed[0].message}"
     if step.text is None:
         return "there was nothing to say"
     if step.passed:

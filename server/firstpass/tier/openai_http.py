@@ -43,7 +43,7 @@ class OpenAITier:
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         started = time.monotonic()
-        body = self._body(ask, await self._door.model(), stream=listener.streaming)
+        body = self._body(ask, await self._door.model(), stream=listener.streaming, watched=listener.watching)
         try:
             async with (
                 asyncio.timeout(None if listener.streaming else self._whole_seconds),
@@ -61,9 +61,10 @@ class OpenAITier:
             message = f"the connection to the {self._part} model broke ({type(error).__name__})"
             raise TierFailed(message, part=self._part, retry_after_seconds=1) from error
 
-    def _body(self, ask: Ask, model: str, *, stream: bool) -> bytes:
+    def _body(self, ask: Ask, model: str, *, stream: bool, watched: bool) -> bytes:
         """The wire request. A streamed one always asks for usage, since the record needs it.
 
+        The usage comes at a stream's end; vLLM also gives it with each piece, which one that may be cut off needs.
         How a reply continues or matches a pattern only vLLM lets a caller say.
         """
         body = {name: value for name, value in asdict(ask.sampling).items() if value is not None}
@@ -82,7 +83,8 @@ class OpenAITier:
         if ask.pattern is not None:
             body["structured_outputs"] = {"regex": ask.pattern}
         if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            counted = {"include_usage": True} | ({"continuous_usage_stats": True} if watched else {})
+            body |= {"stream": True, "stream_options": counted}
         return json.dumps(body).encode()
 
     def _refusal(self, response: httpx.Response, body: bytes) -> Exception:
@@ -123,12 +125,13 @@ class OpenAITier:
         async for event in _events(response):
             data = _data(event)
             if data == b"[DONE]":
-                gathered.done = True
                 await listener.chunk(event)
                 break
             if self._keep(gathered, data, started):
                 await listener.chunk(event)
-        if not gathered.done:
+            if listener.watching and not listener.goes_on(gathered.text):
+                break  # Leaving the response unread closes its connection, which stops the work at the model.
+        else:
             raise TierFailed(f"the {self._part} model's stream broke off", part=self._part)
         return gathered.reply(time.monotonic() - started)
 
@@ -149,13 +152,17 @@ class _Gathered:
     """A reply put together from its chunks, choice by choice."""
 
     wants_usage: bool
-    done: bool = False
     model: str = ""
     texts: dict[int, list[str]] = field(default_factory=dict)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: str | None = None
     usage: Usage | None = None
     first_token_seconds: float | None = None
+
+    @property
+    def text(self) -> str:
+        """Of the first choice, so far."""
+        return "".join(self.texts.get(0, ()))
 
     def add(self, chunk: dict[str, Any], seconds: float) -> bool:
         """Whether the chunk is for the caller too."""

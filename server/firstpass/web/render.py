@@ -7,7 +7,7 @@ from typing import Any
 
 from firstpass.contract import Files
 from firstpass.errors import Failure
-from firstpass.exchange import Answer, Ask, Exchange, Label, Step
+from firstpass.exchange import Answer, Ask, Exchange, Label, Reply, Step
 from firstpass.policy.first import Course
 
 DEFAULT_RETRY_SECONDS = 1
@@ -61,6 +61,7 @@ def _outline(step: Step) -> dict[str, Any]:
         "model": step.reply.model if step.reply else None,
         "seconds": step.reply.seconds if step.reply else None,
         "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,
+        "finish_reason": step.reply.finish_reason if step.reply else None,
         "failed_checks": len(step.failed),
         "signals": step.signals,
         "failure": step.failure.message if step.failure else None,
@@ -108,8 +109,9 @@ def contract(files: Files, *, whole: bool = False) -> dict[str, Any]:
 def openai(exchange: Exchange) -> bytes:
     """A whole chat or plain completion. A binding answer passes byte for byte; a checked one says how it was made."""
     step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None and reply.raw is not None, "a whole reply has its bytes"
+    assert step is not None and reply is not None, "only an answer is rendered"
     if step.move.binding:
+        assert reply.raw is not None, "a whole reply has its bytes"
         return reply.raw
     return _dump(_checked_body(exchange))
 
@@ -117,8 +119,8 @@ def openai(exchange: Exchange) -> bytes:
 def _checked_body(exchange: Exchange) -> dict[str, Any]:
     """The tier's own body; where its reply was edited or asked for edits, with the new text and without logprobs."""
     step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None and reply.raw is not None, "a whole reply has its bytes"
-    body: dict[str, Any] = json.loads(reply.raw)
+    assert step is not None and reply is not None, "only an answer is rendered"
+    body: dict[str, Any] = json.loads(reply.raw) if reply.raw else _body_of(reply, exchange.ask)
     if step.edited is not None:
         body["choices"][0]["message"]["content"] = step.edited
     asked = exchange.ask.sampling
@@ -127,6 +129,24 @@ def _checked_body(exchange: Exchange) -> dict[str, Any]:
             choice["logprobs"] = None
         _cut_alternatives(choice.get("logprobs"), asked.top_logprobs or 0)
     return body | {"id": f"chatcmpl-{exchange.ask.id}", "firstpass": how(exchange)}
+
+
+def _body_of(reply: Reply, ask: Ask) -> dict[str, Any]:
+    """The body that a reply would have had in one piece: one that was watched came in many."""
+    content = [
+        _entry(token.token, token.logprob) | {"top_logprobs": [_entry(*other) for other in token.top]}
+        for token in reply.logprobs
+    ]
+    choice = {"index": 0, "message": {"role": "assistant", "content": reply.text}}
+    choice |= {"logprobs": {"content": content} if content else None, "finish_reason": reply.finish_reason}
+    used = reply.usage
+    usage = asdict(used) | {"total_tokens": used.prompt_tokens + used.completion_tokens} if used else None
+    base = {"object": "chat.completion", "created": int(ask.received_unix), "model": reply.model}
+    return base | {"choices": [choice], "usage": usage}
+
+
+def _entry(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
 def _cut_alternatives(logprobs: dict[str, Any] | None, wanted: int) -> None:
@@ -158,6 +178,8 @@ def early(data: bytes, ask: Ask) -> dict[str, Any] | None:
     if text == b"[DONE]":
         return None
     chunk: dict[str, Any] = json.loads(text)
+    if chunk["choices"]:  # A draft that may be cut off has its usage in each chunk.
+        chunk.pop("usage", None)
     for choice in chunk["choices"]:
         if not ask.sampling.logprobs:
             choice.pop("logprobs", None)
