@@ -76,6 +76,7 @@ class Server:
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
             escalates_early=settings.policy.early_escalation,
+            score_floor=_score_floor(settings.verifier),
         )
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
@@ -244,6 +245,10 @@ def _where(verifier: VerifierSettings | None) -> Verifier:
     if verifier is None:
         return "none"
     return "hosted" if verifier.hosted else "local"
+
+
+def _score_floor(verifier: VerifierSettings | None) -> float | None:
+    return verifier.score_floor if verifier is not None and verifier.mode == "score" else None
 
 
 def _constrains(engine: EngineSettings) -> bool:

@@ -107,7 +107,8 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
         if listener.fault is not None:
             return replace(listener.step(reply=replace(reply, finish_reason=ESCALATED)), findings=(listener.fault,))
         text = contract.read(exchange, move, reply)
-        findings = contract.check(ask, replace(reply, text=text))
+        answer = replace(reply, text=text)
+        findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
         signals = contract.signals(ask, reply) if move.measured else {}
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)

@@ -62,8 +62,9 @@ class Ask:
     A chat has `messages`; a completion has one user message, the prompt. `received_unix` is in seconds.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
-    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
-    what a contract prepares has these two.
+    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match.
+    scored: the last message itself is wanted as the reply, with its tokens' log-probabilities. Only what a contract
+    prepares has these three.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Ask:
     metadata: dict[str, str] | None = None
     continues: bool = False
     pattern: str | None = None
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +214,18 @@ class Consult:
     measured: the reply's signals are wanted. judged: what the gate said of the draft that this is about.
     watched: the reply is cut off as soon as it has a fault that nobody but a verifier could put right: none of those
     that this names, and no further text.
+    floor: of a score, in nats: names that the verifier finds less likely are doubted.
     """
 
     tier: TierName
-    purpose: Literal["answer", "draft", "redraft", "verify"]
+    purpose: Literal["answer", "draft", "redraft", "score", "verify"]
     binding: bool = False
     rule: str | None = None
     early: bool = False
     measured: bool = False
     judged: Judgement | None = None
     watched: Watch | None = None
+    floor: float | None = None
 
     @property
     def streams(self) -> bool:

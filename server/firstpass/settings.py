@@ -109,6 +109,15 @@ class VerifierSettings(Section):
         description="How long a reply that does not stream, such as a verdict, may take; then it is a reject.",
     )
 
+    mode: Literal["verdict", "score"] = Field(
+        "verdict",
+        description="score: what passes the checks but not the gate is first scored in one prefill, by the"
+        " prompt_logprobs that vLLM gives; only where a name is doubted a verdict is asked for.",
+    )
+    score_floor: float = Field(
+        -4.0, le=0, description="In nats: a name with a token that the verifier finds less likely is doubted."
+    )
+
     @field_validator("api_key")
     @classmethod
     def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:

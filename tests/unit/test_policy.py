@@ -280,6 +280,39 @@ def test_an_unsure_draft_is_verified_although_it_passes_the_checks() -> None:
     assert isinstance(end, Answer) and (end.step, end.route, end.judged) == (1, "verified", move.judged)
 
 
+def scoring(*steps: Step, verifier: Verifier = "local") -> Move:
+    return FirstPolicy(verifier, gates=[GATE], score_floor=-4.0).next(Exchange(ASK, steps))
+
+
+def test_a_verifier_that_scores_gives_its_verdict_only_where_it_doubts_a_name() -> None:
+    score = scoring(UNSURE)
+    assert isinstance(score, Consult) and (score.tier, score.purpose, score.floor) == ("verifier", "score", -4.0)
+    kept = scoring(UNSURE, Step(score, GOOD))
+    assert isinstance(kept, Answer) and (kept.step, kept.route, kept.judged) == (0, "verified", score.judged)
+    doubt = Finding("doubted", "fail", "The verifier doubts createSession", subject="createSession", value=-5.0)
+    for scored in (Step(score, GOOD, findings=(doubt,)), Step(score, failure=DOWN)):
+        verify = scoring(UNSURE, scored)
+        assert verify == Consult("verifier", "verify", judged=score.judged)
+        assert isinstance(verify, Consult)
+        end = scoring(UNSURE, scored, Step(verify, GOOD))
+        assert isinstance(end, Answer) and (end.step, end.route) == (2, "verified")
+        down = scoring(UNSURE, scored, Step(verify, failure=DOWN))
+        assert isinstance(down, Answer) and (down.step, down.route) == (0, "unverified")
+
+
+def test_what_code_mended_is_scored_and_what_fails_the_checks_is_not() -> None:
+    unsure = replace(UNSURE, findings=BAD)
+    score = scoring(unsure, MENDED)
+    assert isinstance(score, Consult) and score.purpose == "score"
+    kept = scoring(unsure, MENDED, Step(score, GOOD))
+    assert isinstance(kept, Answer) and (kept.step, kept.route) == (1, "verified")
+    failing = scoring(unsure, replace(MENDED, findings=BAD))
+    assert isinstance(failing, Consult) and failing.purpose == "verify"
+    sure, nobody = scoring(SURE), scoring(UNSURE, verifier="none")
+    assert isinstance(sure, Answer) and sure.route == "draft"
+    assert isinstance(nobody, Answer) and nobody.route == "unverified"
+
+
 def test_an_unsure_draft_that_nobody_can_verify_says_that_it_is_unverified() -> None:
     none = gated("none", UNSURE)
     assert isinstance(none, Answer) and (none.step, none.route) == (0, "unverified")
@@ -342,3 +375,5 @@ def test_a_high_score_accepts_nothing_that_fails_the_checks_and_audits_nothing_o
 def test_the_gate_is_in_what_a_request_is_told_before_it_is_made() -> None:
     told = FirstPolicy("local", gates=[GATE]).explain(ASK).steps
     assert "what passes but is not accepted by the gate is sent to the verifier for its verdict" in told
+    told = FirstPolicy("local", gates=[GATE], score_floor=-4.0).explain(ASK).steps
+    assert any("is scored by it; where it doubts a name, sent to the verifier for its verdict" in step for step in told)

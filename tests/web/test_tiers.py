@@ -200,6 +200,44 @@ async def test_a_200_that_is_no_completion_is_a_failure_not_a_crash(body: bytes)
         await asked(url)
 
 
+SCORED = replace(ASK, messages=(*ASK.messages, Message("assistant", "Calls: é")), continues=True, scored=True)
+
+
+def prompt(*tokens: str) -> list[object]:
+    return [None, *({"7": {"logprob": -0.5, "rank": 1, "decoded_token": token}} for token in tokens)]
+
+
+@pytest.mark.parametrize("tokens", [("<a>", "Calls", ": ", "", "é"), ("<a>", "\nCalls", ": é")])
+async def test_a_draft_is_scored_token_by_token_and_asks_for_one_token_only(tokens: tuple[str, ...]) -> None:
+    scored = WHOLE | {"prompt_logprobs": prompt(*tokens)}
+    with answering(json.dumps(scored).encode()) as (url, seen):
+        reply = await asked(url, SCORED)
+    assert reply.text == "Calls: é" and [token.token for token in reply.logprobs] == list(tokens[1:])
+    assert {token.logprob for token in reply.logprobs} == {-0.5}
+    body = json.loads(seen[0])
+    assert (body["prompt_logprobs"], body["continue_final_message"], body["add_generation_prompt"]) == (0, True, False)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (None, "gives no prompt_logprobs"),
+        ([], "gives no prompt_logprobs"),
+        (prompt("<a>", "Calls", ": e"), "no chat completion"),
+        (prompt(": é"), "no chat completion"),
+        (3, "no chat completion"),
+        ([None, {}], "no chat completion"),
+        ([None, {"7": {"logprob": "high", "decoded_token": "Calls: é"}}], "no chat completion"),
+    ],
+)
+async def test_a_score_that_is_none_is_a_failure(scores: object, said: str) -> None:
+    with (
+        answering(json.dumps(WHOLE | {"prompt_logprobs": scores}).encode()) as (url, _),
+        pytest.raises(TierFailed, match=said),
+    ):
+        await asked(url, SCORED)
+
+
 def sse(*events: object) -> bytes:
     return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
 

@@ -56,6 +56,13 @@ class Contract(Protocol):
         """
         ...
 
+    def doubts(self, reply: Reply, floor: float) -> tuple[Finding, ...]:
+        """What a verifier's score says of each name: a failure where it is less likely than `floor`, in nats.
+
+        reply: the draft with the verifier's log-probabilities. One without a name fails too: nothing vouches for it.
+        """
+        ...
+
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """What is wrong with a reply; no finding of severity "fail" means that it keeps the contract.
 

@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from firstpass.contract.checks import CHECKS, Case, stands
+from firstpass.contract.checks import CHECKS, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
-from firstpass.contract.draft import draft_of
+from firstpass.contract.draft import draft_of, named
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
+from firstpass.contract.logprobs import sureness
 from firstpass.contract.mend import mended
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
@@ -56,6 +57,8 @@ class PromptedContract:
     def prepare(self, exchange: Exchange, move: Consult) -> Ask:
         """Raises: BadAsk with param "messages" where the contract reads a diff and the ask is not one user message."""
         ask = exchange.ask
+        if move.purpose == "score":
+            return self._scoring(exchange)
         if self.files.prompt is None:
             return replace(ask, sampling=self._sampling(ask.sampling))
         diff = self._diff(ask)
@@ -107,6 +110,14 @@ class PromptedContract:
         shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
         return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
 
+    def doubts(self, reply: Reply, floor: float) -> tuple[Finding, ...]:
+        form, least = self.files.form, dict[str, float]()
+        for name, nats in sureness(reply.logprobs, named(form, form.read(reply.text))):
+            least[name] = min(nats, least.get(name, 0.0))
+        if not least:
+            return (Finding("doubted", "fail", "The draft names nothing, so there was nothing to score"),)
+        return tuple(scored_name(name, nats, floor) for name, nats in sorted(least.items(), key=lambda pair: -pair[1]))
+
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """Raises: BadAsk as `prepare` does."""
         form = self.files.form
@@ -121,6 +132,16 @@ class PromptedContract:
         parsed = read_diff(diff)
         fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
         return Message("user", filled(self.files.prompt, fields))
+
+    def _scoring(self, exchange: Exchange) -> Ask:
+        """The question that the draft answers, with the draft as its answer: how likely is it, token by token?"""
+        ask, drafted = exchange.ask, _newest(exchange)
+        if drafted is None:
+            raise BadAsk("there is no draft to score", part="contract")
+        question = ask.messages if self.files.prompt is None else (self._prompt(self._diff(ask)),)
+        messages = (*question, Message("assistant", (drafted.text or "").strip()))
+        sampling = Sampling(max_tokens=1, temperature=0.0)
+        return replace(ask, messages=messages, sampling=sampling, continues=True, scored=True)
 
     def _rewriting(self, ask: Ask, slot: Slot) -> Ask:
         """The same question again, with the answer begun, and only names that there are to go on with."""

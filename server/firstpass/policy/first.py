@@ -35,6 +35,7 @@ _ROUTES: dict[str, Route] = {
     "draft": "draft",
     "mend": "repaired",
     "redraft": "repaired",
+    "score": "verified",
     "verify": "verified",
     "answer": "strong",
 }
@@ -58,6 +59,8 @@ class FirstPolicy:
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
     escalates_early: a draft is cut off as soon as it has a fault that ends at the verifier whatever follows.
+    score_floor: in nats; where it is set, the verifier first scores what passes the checks but not the gate, and gives
+    its verdict only where it doubts a name.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class FirstPolicy:
         audit_share: float = 0.0,
         measures: bool = False,
         escalates_early: bool = False,
+        score_floor: float | None = None,
     ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
@@ -79,6 +83,7 @@ class FirstPolicy:
         self._audit_share = audit_share
         self._measures = measures
         self._escalates_early = escalates_early
+        self._score_floor = score_floor
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -111,7 +116,8 @@ class FirstPolicy:
             return Course(target, rule, ("the draft model answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
-        gated = (f"what passes but is not accepted by the gate is {left}",)
+        scored = "" if barrier or self._score_floor is None else "scored by it; where it doubts a name, "
+        gated = (f"what passes but is not accepted by the gate is {scored}{left}",)
         cut = ("as soon as a line of it has a fault that would end at the verifier, it answers in the draft's place",)
         steps = (
             f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
@@ -188,6 +194,8 @@ class FirstPolicy:
                 return self._gated(Answer(2, "repaired"), judged, barrier)
             case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if barrier is None:
                 return Consult("verifier", "verify", judged=_by_checks(judged))
+            case (*_, Step(move=Consult(purpose="score")) as scored):
+                return _vouched(exchange, scored, judged)
             case (draft,) if _may_escalate(draft, barrier):
                 return Consult("verifier", "answer")
             case _:
@@ -224,9 +232,18 @@ class FirstPolicy:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
         if judged is None or judged.accepted:
             return replace(answer, judged=judged)
+        if barrier is None and self._score_floor is not None:
+            return Consult("verifier", "score", judged=judged, floor=self._score_floor)
         if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)
+
+
+def _vouched(exchange: Exchange, scored: Step, judged: Judgement | None) -> Move:
+    """A draft of which the verifier doubts no name is verified; a score that failed, or a doubt, wants its verdict."""
+    if scored.passed:
+        return Answer(len(exchange.steps) - 2, "verified", judged)
+    return Consult("verifier", "verify", judged=judged)
 
 
 def _may_escalate(step: Step, barrier: Failure | None) -> bool:

@@ -65,7 +65,7 @@ class OpenAITier:
         """The wire request. A streamed one always asks for usage, since the record needs it.
 
         The usage comes at a stream's end; vLLM also gives it with each piece, which one that may be cut off needs.
-        How a reply continues or matches a pattern only vLLM lets a caller say.
+        How a reply continues or matches a pattern, and that a prompt is to be scored, only vLLM lets a caller say.
         """
         body = {name: value for name, value in asdict(ask.sampling).items() if value is not None}
         if not self._door.gives_logprobs:
@@ -80,6 +80,8 @@ class OpenAITier:
             body["prompt"] = ask.messages[0].content
         if ask.continues:
             body |= {"add_generation_prompt": False, "continue_final_message": True}
+        if ask.scored:
+            body["prompt_logprobs"] = 0  # Of each token of the prompt its own, and no others.
         if ask.pattern is not None:
             body["structured_outputs"] = {"regex": ask.pattern}
         if stream:
@@ -106,13 +108,16 @@ class OpenAITier:
             answer = json.loads(raw)
             texts = [_choice_text(choice) for choice in answer["choices"]]
             first = answer["choices"][0]
+            if ask.scored and not answer.get("prompt_logprobs"):
+                raise TierFailed(f"the {self._part} model gives no prompt_logprobs", part=self._part)
+            scored = _scored(answer["prompt_logprobs"], ask.messages[-1].content) if ask.scored else None
             return Reply(
-                text=texts[0],
+                text=texts[0] if scored is None else ask.messages[-1].content,
                 model=_text(answer["model"]),
                 finish_reason=_text(first.get("finish_reason")) or None,
                 usage=_usage(answer.get("usage")),
                 seconds=time.monotonic() - started,
-                logprobs=_logprobs(first.get("logprobs")),
+                logprobs=_logprobs(first.get("logprobs")) if scored is None else scored,
                 others=tuple(texts[1:]),
                 raw=raw,
             )
@@ -275,6 +280,26 @@ def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
         )
     pairs = zip(block["tokens"], block["token_logprobs"], strict=True)
     return tuple(TokenLogprob(_text(token), _logprob(logprob)) for token, logprob in pairs if logprob is not None)
+
+
+def _scored(prompt: list[dict[str, Any] | None], text: str) -> tuple[TokenLogprob, ...]:
+    """The tokens that spell `text`, with which the prompt ends; the first of them may have begun before it.
+
+    prompt: vLLM's: at each place tokens by id, the prompt's own first. Raises: ValueError where it ends otherwise.
+    """
+    tokens, left = [], text
+    for place in reversed(prompt):
+        if not left:
+            break
+        entry: dict[str, Any] = next(iter((place or {}).values()), {})
+        token = TokenLogprob(_text(entry["decoded_token"]), _logprob(entry["logprob"]))
+        if not left.endswith(token.token) and not token.token.endswith(left):
+            raise ValueError("the prompt does not end with the text")
+        tokens.append(token)
+        left = left.removesuffix(token.token) if left.endswith(token.token) else ""
+    if left:
+        raise ValueError("the prompt is shorter than the text")
+    return tuple(reversed(tokens))
 
 
 def _pair(entry: dict[str, Any]) -> tuple[str, float]:
