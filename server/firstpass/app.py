@@ -211,14 +211,16 @@ def build(settings: Settings) -> FastAPI:
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
-    """Raises: BadSettings for a file that is no gate, or one of no contract here, or two of one."""
+    """Raises: BadSettings for a file that is no gate, or one of no contract here, or two for the same requests."""
     gates = [load_gate(path) for path in paths]
     for path, gate in zip(paths, gates, strict=True):
         if gate.contract not in shelf.files:
             raise BadSettings(f"gate {path}: it is for {gate.contract}, and there is no such contract")
-    twice = [name for name, number in Counter(gate.contract for gate in gates).items() if number > 1]
+    twice = [whose for whose, number in Counter(gate.whose for gate in gates).items() if number > 1]
     if twice:
-        raise BadSettings(f"policy.gates: there are two for {twice[0]}")
+        contract, key, language = twice[0]
+        narrowed = [f"{what} {value}" for what, value in (("key", key), ("language", language)) if value]
+        raise BadSettings(f"policy.gates: there are two for {', '.join([contract, *narrowed])}")
     return gates
 
 

@@ -185,7 +185,8 @@ class PolicySettings(Section):
     )
     gates: tuple[Path, ...] = Field(
         (),
-        description="Files that `firstpass calibrate` made, at most one for a contract; each for the engine's model.",
+        description="Files that `firstpass calibrate` made, each for the engine's model. Of those that fit a request"
+        " the narrowest counts: key before language before neither; two for the same requests are an error.",
     )
     audit_share: float = Field(
         0.05, ge=0, le=1, description="Of the answers that a gate accepts, how many are marked to be labelled."

@@ -27,6 +27,7 @@ from firstpass.gate import Gate
 from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score, Term
 from firstpass.policy.first import FirstPolicy, Verifier
+from tests.doubles import DIFF
 
 ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary")
 GOOD = Reply("good", "m", "stop", None, 0.1)
@@ -257,6 +258,43 @@ SURE, UNSURE = (
 
 def gated(verifier: Verifier, *steps: Step, broken: bool = False) -> Move:
     return FirstPolicy(verifier, gates=[GATE], broken=lambda _: broken).next(Exchange(ASK, steps))
+
+
+OF_ALL, OF_PYTHON, OF_KEY = GATE, replace(GATE, language="python"), replace(GATE, key="k1")
+OF_BOTH = replace(OF_PYTHON, key="k1")
+PYTHON, GO = DIFF, DIFF.replace("auth.py", "auth.go")
+
+
+@pytest.mark.parametrize(
+    ("gates", "diff", "key", "counts"),
+    [
+        ([OF_ALL, OF_PYTHON], PYTHON, None, OF_PYTHON),
+        ([OF_PYTHON, OF_ALL], GO, None, OF_ALL),
+        ([OF_PYTHON, OF_ALL], PYTHON + GO, None, OF_ALL),
+        ([OF_PYTHON, OF_KEY, OF_ALL], PYTHON, "k1", OF_KEY),
+        ([OF_KEY, OF_BOTH], PYTHON, "k1", OF_BOTH),
+        ([OF_KEY, OF_BOTH], GO, "k1", OF_KEY),
+        ([OF_KEY], PYTHON, "k2", None),
+        ([OF_KEY], PYTHON, None, None),
+        ([OF_PYTHON], "no diff at all", None, None),
+    ],
+)
+def test_of_the_gates_that_fit_the_narrowest_counts(
+    gates: list[Gate], diff: str, key: str | None, counts: Gate | None
+) -> None:
+    gates = [replace(gate, most_bytes=10_000) for gate in gates]
+    ask = replace(ASK, messages=(Message("user", diff),), key=key)
+    policy = FirstPolicy("none", gates=gates)
+    move = policy.next(Exchange(ask, (SURE,)))
+    name = None if counts is None else replace(counts, most_bytes=10_000).name
+    assert isinstance(move, Answer) and (move.judged.gate if move.judged else None) == name
+    first = policy.next(Exchange(ask))
+    assert isinstance(first, Consult) and first.measured == (counts is not None)
+
+
+def test_a_gate_for_all_keeps_the_name_that_it_had_before_there_were_others() -> None:
+    assert '"key"' not in GATE.text() and '"language"' not in GATE.text()
+    assert len({gate.name for gate in (OF_ALL, OF_PYTHON, OF_KEY, OF_BOTH)}) == 4
 
 
 def test_a_gate_wants_the_draft_s_signals() -> None:

@@ -66,6 +66,27 @@ def test_a_gate_is_fitted_on_some_repositories_and_calibrated_on_others(gate: Pa
     assert weights["least_logprob"] > 0 and made["accept_from"] > 0
 
 
+def test_a_gate_may_be_for_one_language_and_one_key_alone(front: Front, labelled: Path, tmp_path: Path) -> None:
+    with labelled.open("a") as out:
+        for number in range(40):
+            row = {"repo": "shop-0", "sha": f"go{number}", "diff": DIFF.replace(".py", ".go"), "required": []}
+            out.write(json.dumps(row) + "\n")
+    file = tmp_path / "gate.json"
+    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
+        done = calibrated(str(client.base_url), labelled, file, "--language", "python", "--key", "k1")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(file.read_text())
+    assert (made["language"], made["key"]) == ("python", "k1")
+    assert sum(made["fitted_on"].values()) + sum(made["calibrated_on"].values()) == CHANGES
+    assert "for requests of the language python and the key k1 alone" in " ".join(done.stdout.decode().split())
+    twice = tmp_path / "again.json"
+    twice.write_text(json.dumps(made | {"made_unix": 1.0}))
+    policy = {"gates": [str(file), str(twice)]}
+    said = "there are two for pr-summary@3, key k1, language python"
+    with pytest.raises(Exception, match=said), front(drafts, sure, engine=ENGINE, policy=policy):
+        pass
+
+
 def explained(exchange: str, folder: Path) -> str:
     return firstpass("explain", exchange, FIRSTPASS_SERVER__DATA_DIR=str(folder / "data")).stdout.decode()
 
@@ -148,6 +169,8 @@ def test_a_caller_s_own_logprobs_have_as_many_alternatives_as_it_asked_for(front
         (("--confidence", "1"), "--confidence: must be above 0 and below 1"),
         (("--fit", "nowhere"), "no draft is of this repository"),
         (("--contract", "free"), "it reads no diff"),
+        (("--language", "go"), "none of the 400 changes is of this language alone"),
+        (("--language", "cobol"), "--language: must be one of"),
         (("--contract", "touched-functions"), "no label here says what belongs into its lists"),
     ],
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
+from firstpass.evidence import languages_in
 from firstpass.exchange import (
     Answer,
     Ask,
@@ -54,7 +55,7 @@ class FirstPolicy:
     """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
-    gates: at most one for a contract; what its score is too low for is verified although it passes the checks.
+    gates: what the score of the narrowest that fits is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
@@ -78,7 +79,7 @@ class FirstPolicy:
     ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
-        self._gates = {gate.contract: gate for gate in gates}
+        self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
         self._broken = broken
         self._audit_share = audit_share
         self._measures = measures
@@ -124,7 +125,7 @@ class FirstPolicy:
             *(cut if self._watch(barrier) else ()),
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
-            *(gated if ask.contract in self._gates else ()),
+            *(gated if self._gate(ask) else ()),
             *(rewritten if self._redrafts else ()),
             f"what still fails is {left}",
         )
@@ -178,7 +179,8 @@ class FirstPolicy:
         judged = self._judged(exchange)
         match exchange.steps:
             case ():
-                measured, watched = self._measures or exchange.ask.contract in self._gates, self._watch(barrier)
+                measured = self._measures or self._gate(exchange.ask) is not None
+                watched = self._watch(barrier)
                 return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured, watched=watched)
             case (draft, *_) if draft.cut:
                 return self._instead(exchange)
@@ -219,9 +221,16 @@ class FirstPolicy:
             case _:
                 return _best(exchange, None)
 
+    def _gate(self, ask: Ask) -> Gate | None:
+        """The narrowest that fits: key before language before neither."""
+        if not any(gate.contract == ask.contract for gate in self._gates):
+            return None
+        languages = languages_in("\n".join(message.content for message in ask.messages))
+        return next((gate for gate in self._gates if gate.fits(ask, languages)), None)
+
     def _judged(self, exchange: Exchange) -> Judgement | None:
         """What the gate says of the first draft, whose tokens are its own: what was mended of it has no others."""
-        gate = self._gates.get(exchange.ask.contract or "")
+        gate = self._gate(exchange.ask)
         draft = exchange.steps[0] if exchange.steps else None
         if gate is None or draft is None or draft.reply is None or draft.cut:
             return None
