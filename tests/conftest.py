@@ -49,13 +49,13 @@ def front(tmp_path: Path) -> Front:
             server = {"data_dir": tmp_path / "data"} | sections.pop("server", {})
             settings = Settings.model_validate({"engine": engine, "server": server} | sections)
             with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
-                _wait_until_ready(client)
+                wait_until_ready(client)
                 yield client
 
     return start
 
 
-def _wait_until_ready(client: httpx.Client) -> None:
+def wait_until_ready(client: httpx.Client) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not client.get("/readyz").is_success:
         assert time.monotonic() < deadline, client.get("/readyz").text

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -58,7 +58,17 @@ class ScriptedTier:
             line = line(ask.messages[-1].content)
         if listener.streaming:
             await listener.chunk(Chunk(f"data: {line}\n\n".encode(), "openai", "double", (Delta(text=line),)))
+        if listener.watching:
+            return _watched(line, listener)
         return reply(line)
+
+
+def _watched(line: str, listener: Listener) -> Reply:
+    """As much of it as is wanted, offered character by character; its wire body came in pieces."""
+    for end in range(1, len(line)):
+        if not listener.goes_on(line[:end]):
+            return Reply(line[:end], "double", None, Usage(7, 3), seconds=0.01)
+    return replace(reply(line), raw=None)
 
 
 def amends(right: str) -> Callable[[str], str]:
@@ -270,10 +280,17 @@ def _logprobs(text: str, logprob: float, alternatives: int) -> dict[str, Any]:
     return {"content": [token | {"top_logprobs": [token, other][:alternatives]} for token in chosen]}
 
 
+def _prompt_logprobs(text: str, logprob: float) -> list[Any]:
+    """As vLLM gives them: of the prompt's first token none, of the others each by its id."""
+    tokens = ["<assistant>", *re.findall(r"\w+|\W+", text)]
+    shown = [{str(at): {"logprob": logprob, "rank": 1, "decoded_token": token}} for at, token in enumerate(tokens)]
+    return [None, *shown]
+
+
 def openai_app(answer: Answerer, sure: Sureness | None = None) -> Any:
     """An ASGI application that answers /v1/chat/completions with what `answer` says to the request's body.
 
-    sure: how sure it is of that; None gives no logprobs.
+    sure: how sure it is of that, and of a last message that it is to score; None gives no logprobs.
     """
     app = FastAPI()
     app.state.seen = []
@@ -289,9 +306,10 @@ def openai_app(answer: Answerer, sure: Sureness | None = None) -> Any:
         if sure is not None and body.get("logprobs"):
             choice["logprobs"] = _logprobs(said, sure(body), body.get("top_logprobs", 0))
         usage = {"prompt_tokens": 11, "completion_tokens": 13, "total_tokens": 24}
-        return {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]} | {
-            "usage": usage
-        }
+        whole = {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"]}
+        if sure is not None and "prompt_logprobs" in body:
+            whole["prompt_logprobs"] = _prompt_logprobs(body["messages"][-1]["content"], sure(body))
+        return whole | {"choices": [choice], "usage": usage}
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:

@@ -82,6 +82,8 @@ class Server:
             broken=self._monitor.broken,
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
+            escalates_early=settings.policy.early_escalation,
+            score_floor=_score_floor(settings.verifier),
         )
         repositories = Repositories(settings.repositories_dir)
         self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
@@ -218,14 +220,16 @@ def build(settings: Settings) -> FastAPI:
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
-    """Raises: BadSettings for a file that is no gate, or one of no contract here, or two of one."""
+    """Raises: BadSettings for a file that is no gate, or one of no contract here, or two for the same requests."""
     gates = [load_gate(path) for path in paths]
     for path, gate in zip(paths, gates, strict=True):
         if gate.contract not in shelf.files:
             raise BadSettings(f"gate {path}: it is for {gate.contract}, and there is no such contract")
-    twice = [name for name, number in Counter(gate.contract for gate in gates).items() if number > 1]
+    twice = [whose for whose, number in Counter(gate.whose for gate in gates).items() if number > 1]
     if twice:
-        raise BadSettings(f"policy.gates: there are two for {twice[0]}")
+        contract, key, language = twice[0]
+        narrowed = [f"{what} {value}" for what, value in (("key", key), ("language", language)) if value]
+        raise BadSettings(f"policy.gates: there are two for {', '.join([contract, *narrowed])}")
     return gates
 
 
@@ -275,6 +279,10 @@ def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     if verifier.dialect == "anthropic":
         return AnthropicTier(door, verifier.whole_seconds, system_turns=verifier.system_turns)
     return OpenAITier("verifier", door, verifier.whole_seconds, verifier.max_tokens_name)
+
+
+def _score_floor(verifier: VerifierSettings | None) -> float | None:
+    return verifier.score_floor if verifier is not None and verifier.mode == "score" else None
 
 
 def _constrains(engine: EngineSettings) -> bool:

@@ -8,12 +8,28 @@ from dataclasses import dataclass, replace
 
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import Ask, Chunk, Consult, Exchange, Mend, Receipt, Refuse, Reply, Step, TierName
+from firstpass.exchange import (
+    ESCALATED,
+    Ask,
+    Chunk,
+    Consult,
+    Exchange,
+    Finding,
+    Mend,
+    Receipt,
+    Refuse,
+    Reply,
+    Step,
+    TierName,
+)
 from firstpass.policy import Policy
 from firstpass.tier import Tier
 
 Sink = Callable[[Step, Chunk], Awaitable[None]]
 """Takes the events of a reply that may stream as they come, with the step so far: its move and its receipt."""
+
+Watcher = Callable[[str], Finding | None]
+"""Reads the whole lines of a reply so far, and says what fault makes the rest of it worthless, if one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +50,7 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     """
     exchange, started = Exchange(ask), parts.clock()
     while isinstance(move := parts.policy.next(exchange), Consult | Mend):
-        listener = _StepListener(move, sink if move.streams else None)
+        listener = _StepListener(move, sink if move.streams else None, _watcher(exchange.ask, move, parts))
         try:
             if isinstance(move, Mend):
                 exchange = exchange.grown(_mended(exchange, move, parts))
@@ -48,6 +64,14 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     exchange = exchange.ended(move, parts.clock() - started)
     keep(exchange)
     return exchange
+
+
+def _watcher(ask: Ask, move: Consult | Mend, parts: Parts) -> Watcher | None:
+    if not isinstance(move, Consult) or (watch := move.watched) is None:
+        return None
+    assert ask.contract is not None, "only what a contract checks is watched"
+    contract = parts.contracts[ask.contract]
+    return lambda text: contract.doomed(ask, text, watch)
 
 
 def _why(stop: BaseException, move: Consult | Mend) -> Failure:
@@ -81,8 +105,11 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
         if contract is None:
             return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener))
         reply = await parts.tiers[move.tier].reply(contract.prepare(exchange, move), listener)
+        if listener.fault is not None:
+            return replace(listener.step(reply=replace(reply, finish_reason=ESCALATED)), findings=(listener.fault,))
         text = contract.read(exchange, move, reply)
-        findings = contract.check(ask, replace(reply, text=text))
+        answer = replace(reply, text=text)
+        findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
         signals = contract.signals(ask, reply) if move.measured else {}
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
@@ -91,25 +118,39 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
 
 
 class _StepListener:
-    """Hears what a tier does during one step."""
+    """Hears what a tier does during one step. fault: that for which it wanted no more of the reply."""
 
-    def __init__(self, move: Consult | Mend, sink: Sink | None) -> None:
+    def __init__(self, move: Consult | Mend, sink: Sink | None, watcher: Watcher | None) -> None:
         self._move = move
         self._sink = sink
+        self._watcher = watcher
+        self._read = 0
+        self.fault: Finding | None = None
         self._receipt: Receipt | None = None
         self._streamed = False
 
     @property
     def streaming(self) -> bool:
-        return self._sink is not None
+        return self._sink is not None or self.watching
+
+    @property
+    def watching(self) -> bool:
+        return self._watcher is not None
+
+    def goes_on(self, text: str) -> bool:
+        """Looks only where another line has ended."""
+        end = text.rfind("\n") + 1
+        if self._watcher is not None and end > self._read:
+            self._read, self.fault = end, self._watcher(text[:end])
+        return self.fault is None
 
     def sent(self, receipt: Receipt) -> None:
         self._receipt = receipt
 
     async def chunk(self, chunk: Chunk) -> None:
-        assert self._sink is not None, "a tier streams only where it is listened to"
-        self._streamed = True
-        await self._sink(self.step(), chunk)
+        if self._sink is not None:
+            self._streamed = True
+            await self._sink(self.step(), chunk)
 
     def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
         return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed)

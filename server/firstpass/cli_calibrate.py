@@ -8,14 +8,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from firstpass.bench.calibration import Calibration, Wanted, calibrated, drafts_of, split
+from firstpass.bench.cases import Case
 from firstpass.bench.runner import Arm, Outcome
 from firstpass.cli_eval import Commits, Plan, Repos, Sources, cases_of, client_of, own_server
 from firstpass.errors import BadLabels, TierFailed
+from firstpass.evidence import LanguageName, languages_in
 from firstpass.gate.bounds import least_labels
 from firstpass.settings import load
 from firstpass.terminal import AsJson, Config, err, out, print_table, table
@@ -30,6 +32,12 @@ def calibrate(
     commits: Commits = 500,
     most_bytes: Annotated[int, typer.Option(help="A longer diff is left out.", min=1)] = 8_000,
     contract: Annotated[str, typer.Option(help="Whose drafts the gate judges.")] = "pr-summary",
+    language: Annotated[
+        str | None, typer.Option(help="A gate for diffs of this language alone, from changes of that language.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="A gate for the requests of this API key alone, by its id; label its changes.")
+    ] = None,
     risk: Annotated[float, typer.Option(help="At most this share of all requests is accepted bad.")] = 0.02,
     confidence: Annotated[float, typer.Option(help="How sure that is.")] = 0.95,
     fit: Annotated[
@@ -52,7 +60,7 @@ def calibrate(
     for name, share in (("--risk", risk), ("--confidence", confidence)):
         if not 0 < share < 1:
             raise BadLabels(f"{name}: must be above 0 and below 1, not {share:g}")
-    cases, _ = cases_of(sources, repo or [], commits, most_bytes, seed)
+    cases = _of_language(language, cases_of(sources, repo or [], commits, most_bytes, seed)[0])
     _, calibrating = split(cases, fit or [], seed)
     if len(calibrating) < (needed := least_labels(risk, confidence)):
         there = f"there are {len(calibrating)} beside those for the score"
@@ -60,13 +68,26 @@ def calibrate(
     with _server(url, config) as where:
         plan = Plan(client_of(where, api_key, at_once), contract, {"egress": "local-only"}, [ARM], optional=False)
         _, outcomes, pinned = asyncio.run(plan.measured(cases, seed, at_once))
-    wanted = Wanted(pinned, _model(outcomes), risk, confidence, most_bytes, time.time(), version("firstpass"))
+    made = time.time(), version("firstpass")
+    wanted = Wanted(pinned, _model(outcomes), risk, confidence, most_bytes, *made, language, key)
     found = calibrated(drafts_of(cases, outcomes), fit or [], wanted, seed)
     gate_file.write_text(found.gate.text(), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps({"gate": found.gate.name, "file": str(gate_file), **asdict(found)}))
     else:
         _show(found, gate_file)
+
+
+def _of_language(language: str | None, cases: Sequence[Case]) -> Sequence[Case]:
+    """Raises: BadLabels."""
+    if language is None:
+        return cases
+    if language not in get_args(LanguageName):
+        raise BadLabels(f"--language: must be one of {', '.join(get_args(LanguageName))}, not {language[:40]!r}")
+    of_it = [case for case in cases if languages_in(case.diff) == {language}]
+    if not of_it:
+        raise BadLabels(f"--language {language}: none of the {len(cases)} changes is of this language alone")
+    return of_it
 
 
 def _server(url: str | None, config: Path | None) -> AbstractContextManager[str]:
@@ -98,6 +119,8 @@ def _show(found: Calibration, gate_file: Path) -> None:
     for what, on in (("fitted on", gate.fitted_on), ("calibrated on", gate.calibrated_on)):
         out.print(f"{what} {sum(on.values())} drafts of {', '.join(sorted(on))}")
     accepts = "all that pass the checks" if gate.accept_from is None else f"scores from {gate.accept_from:.4f}"
+    if whose := [f"{what} {value}" for what, value in (("language", gate.language), ("key", gate.key)) if value]:
+        out.print(f"for requests of the {' and the '.join(whose)} alone")
     out.print(
         f"{found.bad} of {promise.labels} are wrong; accepted are {accepts}: {promise.coverage:.1%} of all requests"
     )

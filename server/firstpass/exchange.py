@@ -20,6 +20,11 @@ Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
 TierName = Literal["draft", "verifier"]
 Kind = Literal["chat", "completion", "embedding"]
 CallerDialect = Literal["openai", "anthropic", "responses", "infer"]
+Watch = Literal["mended", "rewritten"]
+"""What is tried on a faulty draft before a verifier is asked: code mends it; its model writes a sentence again, too."""
+
+ESCALATED = "escalated"
+"""The finish reason of a reply that was cut off."""
 
 
 def strictest(*ceilings: Ceiling) -> Ceiling:
@@ -79,11 +84,12 @@ class Ask:
     is in seconds. dialect: what the caller speaks.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
-    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
-    what a contract prepares has these two.
-    forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.
+    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match.
+    scored: the last message itself is wanted as the reply, with its tokens' log-probabilities. Only what a contract
+    prepares has these three.
     wishes: fields of the sampling that a contract set for itself. A tier that has none of them does without; what the
     caller set is an error there.
+    forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.
     """
 
     id: str
@@ -107,10 +113,11 @@ class Ask:
     metadata: dict[str, str] | None = None
     continues: bool = False
     pattern: str | None = None
+    scored: bool = False
+    wishes: tuple[str, ...] = ()
     dialect: CallerDialect = "openai"
     previous: str | None = None
     """The exchange that this one goes on with."""
-    wishes: tuple[str, ...] = ()
     forwarded: dict[str, str] = field(default_factory=dict)
 
 
@@ -153,7 +160,7 @@ class Receipt:
 class Reply:
     """What a tier said.
 
-    raw: its wire body in its dialect, None for a streamed reply; kept only until the answer is rendered.
+    raw: its wire body in its dialect, None for a reply that came in pieces; kept only until the answer is rendered.
     others: the texts of the choices past the first. stop_sequence: the one of the asked ones that ended it.
     """
 
@@ -275,15 +282,20 @@ class Consult:
     rule: the name of the routing rule that chose the tier, if one did.
     early: the caller wants to see the reply while it is written, although it does not bind.
     measured: the reply's signals are wanted. judged: what the gate said of the draft that this is about.
+    watched: the reply is cut off as soon as it has a fault that nobody but a verifier could put right: none of those
+    that this names, and no further text.
+    floor: of a score, in nats: names that the verifier finds less likely are doubted.
     """
 
     tier: TierName
-    purpose: Literal["answer", "draft", "redraft", "verify"]
+    purpose: Literal["answer", "draft", "redraft", "score", "verify"]
     binding: bool = False
     rule: str | None = None
     early: bool = False
     measured: bool = False
     judged: Judgement | None = None
+    watched: Watch | None = None
+    floor: float | None = None
 
     @property
     def streams(self) -> bool:
@@ -347,6 +359,12 @@ class Step:
         if self.failure is not None:
             return None
         return self.reply.text if self.reply and self.edited is None else self.edited
+
+    @property
+    def cut(self) -> bool:
+        """Whether the reply was cut off because of what its one finding says."""
+        watched = isinstance(self.move, Consult) and self.move.watched is not None
+        return watched and self.reply is not None and self.reply.finish_reason == ESCALATED
 
     @property
     def failed(self) -> tuple[Finding, ...]:

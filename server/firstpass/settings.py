@@ -122,6 +122,15 @@ class VerifierSettings(Section):
         description="How long a reply that does not stream, such as a verdict, may take; then it is a reject.",
     )
 
+    mode: Literal["verdict", "score"] = Field(
+        "verdict",
+        description="score: what passes the checks but not the gate is first scored in one prefill, by the"
+        " prompt_logprobs that vLLM gives; only where a name is doubted a verdict is asked for.",
+    )
+    score_floor: float = Field(
+        -4.0, le=0, description="In nats: a name with a token that the verifier finds less likely is doubted."
+    )
+
     @field_validator("api_key")
     @classmethod
     def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
@@ -196,13 +205,19 @@ class PolicySettings(Section):
     )
     gates: tuple[Path, ...] = Field(
         (),
-        description="Files that `firstpass calibrate` made, at most one for a contract; each for the engine's model.",
+        description="Files that `firstpass calibrate` made, each for the engine's model. Of those that fit a request"
+        " the narrowest counts: key before language before neither; two for the same requests are an error.",
     )
     audit_share: float = Field(
         0.05, ge=0, le=1, description="Of the answers that a gate accepts, how many are marked to be labelled."
     )
     auditors: tuple[str, ...] = Field(
         (), description="Ids of the API keys whose labels of marked answers count; by default every caller's do."
+    )
+    early_escalation: bool = Field(
+        False,
+        description="Cut a draft off as soon as a line of it has a fault that would end at the verifier, which then"
+        " answers in its place.",
     )
     signals: bool = Field(
         False, description="Record what a gate would look at for every checked draft, also where there is no gate."

@@ -11,7 +11,20 @@ from firstpass import cascade
 from firstpass.cascade import Parts
 from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import TierFailed
-from firstpass.exchange import Answer, Ask, Chunk, Consult, Exchange, Message, Refuse, Reply, Step, TierName
+from firstpass.exchange import (
+    ESCALATED,
+    Answer,
+    Ask,
+    Chunk,
+    Consult,
+    Exchange,
+    Message,
+    Refuse,
+    Reply,
+    Step,
+    TierName,
+    Usage,
+)
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
@@ -25,10 +38,10 @@ def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
     return Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", text),), **fields)  # type: ignore[arg-type]
 
 
-def parts(where: Verifier, **tiers: Tier) -> Parts:
+def parts(where: Verifier, *, early: bool = False, **tiers: Tier) -> Parts:
     named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
     clock = itertools.count().__next__
-    return Parts(FirstPolicy(where), named, {"pr-summary": CONTRACT}, clock)
+    return Parts(FirstPolicy(where, escalates_early=early), named, {"pr-summary": CONTRACT}, clock)
 
 
 async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:
@@ -116,6 +129,58 @@ async def test_an_unchecked_draft_streams_only_where_the_caller_wants_it_early()
     exchange = await cascade.run(early, parts("none", draft=draft), lambda _: None, sink)
     assert heard == [Step(Consult("draft", "draft", early=True), streamed=True)]
     assert [step.streamed for step in exchange.steps] == [True, False], "what code mends comes with the verdict"
+
+
+async def test_a_draft_with_a_fault_that_ends_at_the_verifier_is_cut_off_and_answered_there() -> None:
+    draft, verifier = ScriptedTier([STRAYS]), ScriptedTier([NAMES])
+    exchange = await cascade.run(asked(), parts("local", early=True, draft=draft, verifier=verifier), lambda _: None)
+    assert exchange.ending == Answer(1, "strong") and exchange.answer is not None and exchange.answer.text == NAMES
+    (cut, _) = exchange.steps
+    assert cut.cut and cut.text == "Summary: Launch the rocket with launchRocket().\nCalls:\n"
+    assert [finding.subject for finding in cut.findings] == ["launchRocket"] and cut.reply is not None
+    assert (cut.reply.finish_reason, cut.reply.usage) == (ESCALATED, Usage(7, 3))
+    assert verifier.asked[0].messages == draft.asked[0].messages, "the verifier answers the same question"
+
+
+@pytest.mark.parametrize("said", [OMITS, NAMES, NAMES.replace("- createSession()", "- launchRocket()")])
+async def test_a_draft_that_passes_or_that_code_mends_is_never_cut_off(said: str) -> None:
+    tiers = {"draft": ScriptedTier([said]), "verifier": ScriptedTier([])}
+    exchange = await cascade.run(asked(), parts("local", early=True, **tiers), lambda _: None)
+    assert exchange.answer is not None and exchange.answer.text == NAMES.replace(
+        "Create a session at login.", "Log the user in." if said == OMITS else "Create a session at login."
+    )
+    assert not exchange.steps[0].cut and exchange.steps[0].text == said
+
+
+async def test_a_verifier_that_fails_costs_the_cut_and_not_the_answer() -> None:
+    heard: list[Step] = []
+
+    async def sink(step: Step, data: bytes) -> None:
+        heard.append(step)
+
+    tiers = {"draft": ScriptedTier([STRAYS, STRAYS]), "verifier": ScriptedTier([TierFailed("down", part="verifier")])}
+    early = replace(asked(), stream=True, optimistic=True)
+    exchange = await cascade.run(early, parts("local", early=True, **tiers), lambda _: None, sink)
+    assert [step.move.purpose for step in exchange.steps] == ["draft", "answer", "draft", "mend"]
+    assert [step.cut for step in exchange.steps] == [True, False, False, False]
+    assert exchange.ending == Answer(3, "unverified") and exchange.answer is not None
+    assert exchange.answer.text is not None and exchange.answer.text.endswith("Actions:\n- none")
+    assert len(heard) == 1, "the second draft comes with the verdict"
+
+
+async def test_what_the_verifier_left_out_in_the_draft_s_place_is_mended() -> None:
+    tiers = {"draft": ScriptedTier([STRAYS]), "verifier": ScriptedTier([OMITS])}
+    exchange = await cascade.run(asked(), parts("local", early=True, **tiers), lambda _: None)
+    assert exchange.ending == Answer(2, "repaired") and exchange.answer is not None
+    assert exchange.answer.text == OMITS.replace("Calls:\n- none", "Calls:\n- createSession()")
+
+
+async def test_half_a_draft_is_no_answer_even_beside_a_worse_one() -> None:
+    worse = STRAYS.replace("- none", "- TODO write poems")
+    tiers = {"draft": ScriptedTier([STRAYS]), "verifier": ScriptedTier([worse])}
+    exchange = await cascade.run(asked(), parts("local", early=True, **tiers), lambda _: None)
+    assert isinstance(exchange.ending, Answer) and exchange.ending.route == "unverified"
+    assert exchange.ending.step > 0
 
 
 async def test_a_caller_that_leaves_is_recorded() -> None:

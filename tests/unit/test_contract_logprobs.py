@@ -54,3 +54,25 @@ def test_what_was_foreseen_is_not_read_again() -> None:
     contract.check(asked, Reply(NAMES, "m", "stop", None, 0.1))
     assert gather.cache_info().misses == before
     contract.foresee(replace(asked, messages=()))
+
+
+def test_a_verifier_s_score_doubts_each_name_once_by_its_least_likely_place() -> None:
+    contract = shipped("pr-summary")
+    text = "Summary: Call open() and open().\nCalls:\n- close()\nTODOs:\n- none\nActions:\n- none"
+    words = re.findall(r"\w+|\W+", text)
+    places = [at for at, word in enumerate(words) if word == "open"]
+    nats = [-5.0 if at == places[1] else -0.1 if word == "close" else -9.0 for at, word in enumerate(words)]
+    nats[places[0]] = -0.2
+    tokens = tuple(TokenLogprob(word, value) for word, value in zip(words, nats, strict=True))
+    scored = Reply(text, "m", "length", None, 0.1, logprobs=tokens)
+    found = {
+        finding.subject: (finding.check, finding.severity, finding.value) for finding in contract.doubts(scored, -4)
+    }
+    assert found == {"close": ("scored", "note", -0.1), "open": ("doubted", "fail", -5.0)}
+    assert all(finding.severity == "note" for finding in contract.doubts(scored, -5.0)), "the floor itself is enough"
+
+
+def test_a_draft_without_a_name_is_not_verified_by_a_score() -> None:
+    said = Reply("Summary: Tidy up.", "m", "length", None, 0.1, logprobs=(TokenLogprob("Summary: Tidy up.", -0.1),))
+    (finding,) = shipped("pr-summary").doubts(said, -4.0)
+    assert (finding.check, finding.severity) == ("doubted", "fail")

@@ -1,14 +1,15 @@
 """The first policy, move by move, without a network."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
 from firstpass.exchange import (
+    ESCALATED,
     Answer,
     Ask,
+    Ceiling,
     Consult,
     Exchange,
     Finding,
@@ -17,13 +18,9 @@ from firstpass.exchange import (
     Move,
     Refuse,
     Reply,
-    Sampling,
     Step,
     strictest,
 )
-from firstpass.gate import Gate
-from firstpass.gate.bounds import Promise
-from firstpass.gate.score import Score, Term
 from firstpass.policy.first import FirstPolicy, Verifier
 
 ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary")
@@ -126,6 +123,42 @@ def test_a_draft_engine_that_is_down_is_refused_where_nothing_else_may_answer() 
     assert next_move("hosted", Step(DRAFT, failure=DOWN)) == Refuse(DOWN)
 
 
+def test_a_draft_is_watched_only_where_a_verifier_may_answer_in_its_place() -> None:
+    def first(verifier: Verifier, ceiling: Ceiling = "local-only", *, redrafts: bool = False) -> Move:
+        policy = FirstPolicy(verifier, redrafts=redrafts, escalates_early=True)
+        return policy.next(Exchange(replace(ASK, ceiling=ceiling)))
+
+    assert first("none") == first("hosted") == DRAFT
+    assert first("local") == first("hosted", "any") == replace(DRAFT, watched="mended")
+    assert first("local", redrafts=True) == replace(DRAFT, watched="rewritten")
+    assert next_move("local") == DRAFT, "it is off by default"
+
+
+CUT = Step(replace(DRAFT, watched="mended"), replace(GOOD, finish_reason=ESCALATED), findings=BAD)
+
+
+def after_cut(*steps: Step) -> Move:
+    return FirstPolicy("local", escalates_early=True).next(Exchange(ASK, (CUT, *steps)))
+
+
+def test_after_a_cut_the_verifier_answers_and_where_it_fails_the_draft_is_written_to_its_end() -> None:
+    answer = Consult("verifier", "answer")
+    assert after_cut() == answer and after_cut(Step(answer, GOOD)) == Answer(1, "strong")
+    failed = Step(answer, failure=DOWN)
+    assert after_cut(failed) == DRAFT, "nothing is cut where the verifier has failed already"
+    assert after_cut(failed, Step(DRAFT, GOOD)) == Answer(2, "draft")
+    assert after_cut(failed, FAILING[0]) == Mend(2)
+    assert after_cut(failed, FAILING[0], MENDED) == Answer(3, "repaired")
+    assert after_cut(failed, FAILING[0], replace(FAILING[1], move=Mend(2))) == Answer(3, "unverified")
+    assert after_cut(failed, Step(DRAFT, failure=DOWN)) == Refuse(DOWN)
+
+
+def test_early_escalation_is_in_what_a_request_is_told_before_it_is_made() -> None:
+    told = FirstPolicy("local", escalates_early=True).explain(ASK).steps
+    assert told[1].startswith("as soon as a line of it has a fault that would end at the verifier")
+    assert FirstPolicy("none", escalates_early=True).explain(ASK).steps == FirstPolicy("none").explain(ASK).steps
+
+
 def test_a_bad_ask_is_not_sent_on() -> None:
     failure = BadAsk("seed", part="draft").failure
     assert next_move("local", Step(DRAFT, failure=failure)) == Refuse(failure)
@@ -193,110 +226,3 @@ def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceil
         else:
             exchange = exchange.grown(Step(move, None if failed else GOOD, outcome if failed else None, findings))
     assert sum(isinstance(step.move, Consult) for step in exchange.steps) <= 2 and len(exchange.steps) <= 3
-
-
-GATE = Gate(
-    contract="pr-summary",
-    model="m",
-    score=Score((Term("least_name", -1.0, 1.0, 2.0),), 0.0),
-    accept_from=0.5,
-    promise=Promise(0.02, 0.95, 1000, 10, 0.017, 0.8, 0.027, 0.94),
-    most_bytes=100,
-    fitted_on={"a": 500},
-    calibrated_on={"b": 1000},
-    made_unix=0.0,
-    version="0.1.0",
-)
-SURE, UNSURE = (
-    Step(DRAFT, GOOD, signals={"least_name": 0.0, "least_logprob": -0.1}),
-    Step(DRAFT, GOOD, signals={"least_name": -2.0, "least_logprob": -3.0}),
-)
-
-
-def gated(verifier: Verifier, *steps: Step, broken: bool = False) -> Move:
-    return FirstPolicy(verifier, gates=[GATE], broken=lambda _: broken).next(Exchange(ASK, steps))
-
-
-def test_a_gate_wants_the_draft_s_signals() -> None:
-    assert gated("none") == replace(DRAFT, measured=True)
-    assert FirstPolicy("none", measures=True).next(Exchange(ASK)) == replace(DRAFT, measured=True)
-
-
-def test_a_sure_draft_is_never_sent_to_the_verifier() -> None:
-    move = gated("local", SURE)
-    assert isinstance(move, Answer) and (move.step, move.route) == (0, "draft")
-    assert move.judged is not None and move.judged.accepted and move.judged.score > 0.8
-    assert (move.judged.gate, move.judged.risk, move.judged.confidence) == (GATE.name, 0.02, 0.95)
-
-
-def test_an_unsure_draft_is_verified_although_it_passes_the_checks() -> None:
-    move = gated("local", UNSURE)
-    assert isinstance(move, Consult) and move.purpose == "verify"
-    assert move.judged is not None and not move.judged.accepted
-    verified = Step(move, GOOD, edited="better")
-    end = gated("local", UNSURE, verified)
-    assert isinstance(end, Answer) and (end.step, end.route, end.judged) == (1, "verified", move.judged)
-
-
-def test_an_unsure_draft_that_nobody_can_verify_says_that_it_is_unverified() -> None:
-    none = gated("none", UNSURE)
-    assert isinstance(none, Answer) and (none.step, none.route) == (0, "unverified")
-    down = gated("local", UNSURE, Step(VERIFY, failure=DOWN))
-    assert isinstance(down, Answer) and (down.step, down.route) == (0, "unverified")
-
-
-def test_the_gate_judges_what_code_mended_by_the_draft_s_own_tokens() -> None:
-    failing = [replace(step, findings=BAD) for step in (SURE, UNSURE)]
-    moves = [gated("local", step, MENDED) for step in failing]
-    assert isinstance(moves[0], Answer) and moves[0].route == "repaired"
-    assert isinstance(moves[1], Consult) and moves[1].purpose == "verify"
-
-
-def test_a_gate_whose_promise_is_broken_accepts_nothing() -> None:
-    move = gated("local", SURE, broken=True)
-    assert isinstance(move, Consult) and move.judged is not None
-    assert move.judged.by == "broken promise" and not move.judged.accepted
-
-
-@pytest.mark.parametrize(
-    ("step", "by"),
-    [
-        (Step(DRAFT, GOOD), "no log-probabilities"),
-        (replace(SURE, reply=replace(GOOD, model="another")), "another model"),
-    ],
-)
-def test_a_gate_accepts_only_drafts_of_its_model_with_log_probabilities(step: Step, by: str) -> None:
-    move = gated("none", step)
-    assert isinstance(move, Answer) and move.route == "unverified"
-    assert move.judged is not None and move.judged.by == by
-
-
-@pytest.mark.parametrize(
-    ("changes", "by"),
-    [
-        ({"sampling": Sampling(temperature=0.0)}, "score"),
-        ({"sampling": Sampling(temperature=0.7)}, "another decoding"),
-        ({"sampling": Sampling(stop=("x",))}, "another decoding"),
-        ({"messages": (Message("user", "d" * 101),)}, "a larger input"),
-    ],
-)
-def test_a_gate_accepts_only_requests_like_those_that_it_was_calibrated_on(changes: dict[str, Any], by: str) -> None:
-    move = FirstPolicy("none", gates=[GATE]).next(Exchange(replace(ASK, **changes), (SURE,)))
-    assert isinstance(move, Answer) and move.judged is not None
-    assert (move.judged.by, move.judged.accepted) == (by, by == "score")
-
-
-def test_a_high_score_accepts_nothing_that_fails_the_checks_and_audits_nothing_of_it() -> None:
-    """Bug: a sure draft that nobody could mend was marked as accepted, and its label counted against the promise."""
-    steps = (replace(SURE, findings=BAD), Step(Mend(0), edited="mended", findings=BAD))
-    policies = [FirstPolicy(verifier, gates=[GATE], audit_share=1.0) for verifier in ("none", "local")]
-    for move in (policy.next(Exchange(ASK, steps)) for policy in policies):
-        assert isinstance(move, Answer | Consult) and move.judged is not None
-        assert (move.judged.accepted, move.judged.audit, move.judged.by) == (False, False, "failed checks")
-    sure = policies[0].next(Exchange(ASK, (SURE,)))
-    assert isinstance(sure, Answer) and sure.judged is not None and sure.judged.audit
-
-
-def test_the_gate_is_in_what_a_request_is_told_before_it_is_made() -> None:
-    told = FirstPolicy("local", gates=[GATE]).explain(ASK).steps
-    assert "what passes but is not accepted by the gate is sent to the verifier for its verdict" in told

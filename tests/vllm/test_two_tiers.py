@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI, Request, Response
 
 from firstpass.contract.sections import parse_answer
 from firstpass.contract.verdict import RESPONSE_FORMAT
-from tests.conftest import Front
+from firstpass.gate import Gate
+from firstpass.gate.bounds import Promise
+from firstpass.gate.score import Score
+from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, says
 from tests.vllm.conftest import Live, living
 
@@ -55,6 +61,60 @@ def test_a_verdict_that_breaks_its_schema_can_not_come_from_a_real_vllm(stronger
         "ok",
         "edits",
     }
+
+
+def engine_of(live: Live) -> FastAPI:
+    """Its vLLM alone, without the front, which passes no scores on."""
+    command = next(process.cmdline() for process in live.tree() if "--uds" in process.cmdline())
+    socket = command[command.index("--uds") + 1]
+    application = FastAPI()
+
+    @application.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        transport = httpx.AsyncHTTPTransport(uds=socket)
+        async with httpx.AsyncClient(transport=transport, base_url="http://engine", timeout=60) as client:
+            body = (await request.json()) | {"model": STRONGER}
+            answer = await client.post("/v1/chat/completions", json=body)
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+    return application
+
+
+NEVER = Gate(
+    contract="pr-summary@3",
+    model="scripted",
+    score=Score((), 0.0),
+    accept_from=1.0,
+    promise=Promise(0.02, 0.95, 150, 0, 0.0198, 0.0, None, 0.94),
+    most_bytes=8_000,
+    fitted_on={},
+    calibrated_on={},
+    made_unix=0.0,
+    version="0",
+)
+
+
+def test_a_verifier_scores_a_right_draft_and_doubts_a_wrong_name(stronger: Live, front: Front, tmp_path: Path) -> None:
+    """The wrong name is in the diff, so no check finds fault with it: it is called, but not newly."""
+    (tmp_path / "gate.json").write_text(NEVER.text())
+    wrong = NAMES.replace("- createSession()", "- createSession()\n- check()")
+    body: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
+    with serving(engine_of(stronger)) as url:
+        options = {
+            "engine": {"model": "scripted"},
+            "verifier": {"url": f"{url}/v1", "model": STRONGER, "hosted": False, "mode": "score"},
+            "policy": {"gates": [str(tmp_path / "gate.json")]},
+        }
+        how = []
+        for drafted in (NAMES, wrong):
+            with front(says(drafted), lambda _: -0.1, **options) as client:
+                asked = body | {"firstpass": {"contract": "pr-summary"}}
+                how.append(client.post("/v1/chat/completions", json=asked).json()["firstpass"])
+    right, doubted = how
+    assert right["route"] == "verified" and [step["purpose"] for step in right["steps"]] == ["draft", "score"]
+    assert right["steps"][1]["usage"]["completion_tokens"] == 1, "one prefill"
+    assert [step["purpose"] for step in doubted["steps"]] == ["draft", "score", "verify"]
+    assert doubted["steps"][1]["failed_checks"] > 0 and doubted["steps"][1]["failure"] is None
 
 
 def test_both_models_are_served_at_once_each_by_its_own_engine(live: Live, stronger: Live) -> None:

@@ -66,6 +66,27 @@ def test_a_gate_is_fitted_on_some_repositories_and_calibrated_on_others(gate: Pa
     assert weights["least_logprob"] > 0 and made["accept_from"] > 0
 
 
+def test_a_gate_may_be_for_one_language_and_one_key_alone(front: Front, labelled: Path, tmp_path: Path) -> None:
+    with labelled.open("a") as out:
+        for number in range(40):
+            row = {"repo": "shop-0", "sha": f"go{number}", "diff": DIFF.replace(".py", ".go"), "required": []}
+            out.write(json.dumps(row) + "\n")
+    file = tmp_path / "gate.json"
+    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
+        done = calibrated(str(client.base_url), labelled, file, "--language", "python", "--key", "k1")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(file.read_text())
+    assert (made["language"], made["key"]) == ("python", "k1")
+    assert sum(made["fitted_on"].values()) + sum(made["calibrated_on"].values()) == CHANGES
+    assert "for requests of the language python and the key k1 alone" in " ".join(done.stdout.decode().split())
+    twice = tmp_path / "again.json"
+    twice.write_text(json.dumps(made | {"made_unix": 1.0}))
+    policy = {"gates": [str(file), str(twice)]}
+    said = "there are two for pr-summary@3, key k1, language python"
+    with pytest.raises(Exception, match=said), front(drafts, sure, engine=ENGINE, policy=policy):
+        pass
+
+
 def explained(exchange: str, folder: Path) -> str:
     return firstpass("explain", exchange, FIRSTPASS_SERVER__DATA_DIR=str(folder / "data")).stdout.decode()
 
@@ -93,6 +114,48 @@ def test_the_gate_sends_unsure_drafts_to_the_verifier_and_says_why(front: Front,
     assert "so it was not accepted" in told[1] and "4. so the verified draft is the answer" in told[1]
 
 
+def scores(logprob: float | None) -> Any:
+    """A verifier that gives every token of a draft this log-probability, and mends every draft to NAMES."""
+
+    def answer(body: dict[str, Any]) -> str:
+        return "x" if "prompt_logprobs" in body else judges(NAMES)(body)
+
+    return openai_app(answer, None if logprob is None else lambda body: logprob)
+
+
+@pytest.mark.parametrize(
+    ("logprob", "purposes", "told"),
+    [
+        (-0.2, ["draft", "score"], "the verifier stronger scored the draft (13 tokens): it doubts no name"),
+        (-6.0, ["draft", "score", "verify"], "The verifier doubts createSession: -6.00 nats, below -3.00"),
+        (
+            None,
+            ["draft", "score", "verify"],
+            "it failed: the verifier model's answer is no chat",
+        ),
+    ],
+)
+def test_a_verifier_that_scores_is_asked_for_a_verdict_only_where_it_doubts(
+    front: Front, gate: Path, tmp_path: Path, logprob: float | None, purposes: list[str], told: str
+) -> None:
+    hard = [{"role": "user", "content": DIFF.replace("auth.py", "hard.py")}]
+    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary"}, "messages": hard}
+    stronger = scores(logprob)
+    with serving(stronger) as url:
+        verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False, "mode": "score", "score_floor": -3.0}
+        policy = {"gates": [str(gate)]}
+        with front(drafts, sure, engine=ENGINE, policy=policy, verifier=verifier) as client:
+            answer = client.post("/v1/chat/completions", json=body).json()
+            metrics = client.get("/metrics").text
+    how, scored = answer["firstpass"], stronger.state.seen[0]
+    assert how["route"] == "verified" and [step["purpose"] for step in how["steps"]] == purposes
+    assert answer["choices"][0]["message"]["content"] == NAMES and "prompt_logprobs" not in answer
+    assert (scored["messages"][-1]["content"], scored["max_tokens"], scored["prompt_logprobs"]) == (NAMES, 1, 0)
+    assert scored["messages"][0]["content"].startswith("Write a pull request summary")
+    assert told in explained(how["exchange"], tmp_path)
+    assert ('firstpass_findings_total{check="doubted",severity="fail"}' in metrics) == (logprob == -6.0)
+
+
 def test_a_caller_s_own_logprobs_have_as_many_alternatives_as_it_asked_for(front: Front) -> None:
     body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}], "logprobs": True}
     with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
@@ -110,6 +173,8 @@ def test_a_caller_s_own_logprobs_have_as_many_alternatives_as_it_asked_for(front
         (("--confidence", "1"), "--confidence: must be above 0 and below 1"),
         (("--fit", "nowhere"), "no draft is of this repository"),
         (("--contract", "free"), "it reads no diff"),
+        (("--language", "go"), "none of the 400 changes is of this language alone"),
+        (("--language", "cobol"), "--language: must be one of"),
         (("--contract", "touched-functions"), "no label here says what belongs into its lists"),
     ],
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from firstpass.chat import Abilities
 from firstpass.egress import EgressDoor
 from firstpass.errors import (
     BadAsk,
@@ -20,6 +21,7 @@ from firstpass.errors import (
     TierUnavailable,
 )
 from firstpass.exchange import Ask, Chunk, Message, Receipt, Sampling, TokenLogprob, Usage
+from firstpass.tier.openai_body import body_of
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import serving
 
@@ -36,6 +38,7 @@ class Heard:
     """A listener that remembers."""
 
     streaming: bool = False
+    stops_at: str | None = None
     receipts: list[Receipt] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
     events: list[Chunk] = field(default_factory=list)
@@ -47,6 +50,13 @@ class Heard:
         self.events.append(chunk)
         if chunk.for_caller:
             self.chunks.append(chunk.raw)
+
+    @property
+    def watching(self) -> bool:
+        return self.stops_at is not None
+
+    def goes_on(self, text: str) -> bool:
+        return self.stops_at is None or self.stops_at not in text
 
 
 @dataclass
@@ -197,6 +207,44 @@ async def test_a_200_that_is_no_completion_is_a_failure_not_a_crash(body: bytes)
         await asked(url)
 
 
+SCORED = replace(ASK, messages=(*ASK.messages, Message("assistant", "Calls: é")), continues=True, scored=True)
+
+
+def prompt(*tokens: str) -> list[object]:
+    return [None, *({"7": {"logprob": -0.5, "rank": 1, "decoded_token": token}} for token in tokens)]
+
+
+@pytest.mark.parametrize("tokens", [("<a>", "Calls", ": ", "", "é"), ("<a>", "\nCalls", ": é")])
+async def test_a_draft_is_scored_token_by_token_and_asks_for_one_token_only(tokens: tuple[str, ...]) -> None:
+    scored = WHOLE | {"prompt_logprobs": prompt(*tokens)}
+    with answering(json.dumps(scored).encode()) as (url, seen):
+        reply = await asked(url, SCORED)
+    assert reply.text == "Calls: é" and [token.token for token in reply.logprobs] == list(tokens[1:])
+    assert {token.logprob for token in reply.logprobs} == {-0.5}
+    body = json.loads(seen[0])
+    assert (body["prompt_logprobs"], body["continue_final_message"], body["add_generation_prompt"]) == (0, True, False)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        None,
+        [],
+        prompt("<a>", "Calls", ": e"),
+        prompt(": é"),
+        3,
+        [None, {}],
+        [None, {"7": {"logprob": "high", "decoded_token": "Calls: é"}}],
+    ],
+)
+async def test_a_score_that_is_none_is_a_failure(scores: object) -> None:
+    with (
+        answering(json.dumps(WHOLE | {"prompt_logprobs": scores}).encode()) as (url, _),
+        pytest.raises(TierFailed, match="no chat completion with prompt_logprobs"),
+    ):
+        await asked(url, SCORED)
+
+
 def sse(*events: object) -> bytes:
     return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
 
@@ -219,6 +267,26 @@ async def test_a_stream_passes_byte_for_byte_and_is_accounted_for() -> None:
     assert (reply.text, reply.usage, reply.finish_reason) == ("hi", Usage(2, 2), "stop")
     assert reply.logprobs == (TokenLogprob("h", -0.5),) and reply.first_token_seconds is not None
     assert json.loads(seen[0])["stream_options"] == {"include_usage": True}
+
+
+async def test_of_a_reply_that_is_not_wanted_to_its_end_what_came_is_kept_with_its_usage() -> None:
+    heard = Heard(streaming=True, stops_at="b")
+    said = [chunk(text) | {"usage": {"prompt_tokens": 2, "completion_tokens": n}} for n, text in enumerate("abc", 1)]
+    with answering(sse(*said) + DONE) as (url, seen):
+        reply = await asked(url, heard=heard)
+    assert (reply.text, reply.usage, reply.finish_reason) == ("ab", Usage(2, 2), None)
+    assert json.loads(seen[0])["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("vllm", "watched", "counted"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_only_vllm_is_asked_to_count_as_it_goes_where_a_reply_may_be_cut_off(
+    vllm: bool, watched: bool, counted: bool
+) -> None:
+    able = Abilities(vllm=vllm)
+    body = json.loads(body_of(ASK, "m", able, stream=True, watched=watched, max_tokens_name="max_tokens"))
+    assert ("continuous_usage_stats" in body["stream_options"]) == counted
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

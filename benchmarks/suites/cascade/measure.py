@@ -31,7 +31,7 @@ CHUNK_BYTES = 65_536
 
 @contextmanager
 def delayed(url: str, seconds: float) -> Iterator[str]:
-    """A loopback port that leads to the URL's, with so much delay each way, in a thread of its own."""
+    """A loopback port that leads to the URL's, or to a `unix:` socket, with so much delay each way, in a thread."""
     target = urlsplit(url)
     loop = asyncio.new_event_loop()
 
@@ -56,7 +56,10 @@ def delayed(url: str, seconds: float) -> Iterator[str]:
         await sending
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(target.hostname, target.port)
+        if target.scheme == "unix":
+            there, back = await asyncio.open_unix_connection(target.path)
+        else:
+            there, back = await asyncio.open_connection(target.hostname, target.port)
         await asyncio.gather(forward(reader, back), forward(there, writer), return_exceptions=True)
 
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))

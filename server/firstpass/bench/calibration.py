@@ -37,7 +37,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is promised: a risk above 0 and below 1, and with which confidence."""
+    """What is promised: a risk above 0 and below 1, and with which confidence. language, key: whose requests alone."""
 
     contract: str
     model: str
@@ -46,6 +46,8 @@ class Wanted:
     most_bytes: int
     made_unix: float
     version: str
+    language: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def calibrated(drafts: Sequence[Draft], fit: Sequence[str], wanted: Wanted, seed
         calibrated_on=dict(Counter(draft.repository for draft in calibrating)),
         made_unix=wanted.made_unix,
         version=wanted.version,
+        language=wanted.language,
+        key=wanted.key,
     )
     right = [draft.right for draft in calibrating]
     alone = {name: _auroc(calibrating, name) for name in SIGNALS}

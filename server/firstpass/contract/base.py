@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply, Watch
 
 
 class Contract(Protocol):
@@ -35,6 +35,13 @@ class Contract(Protocol):
         """
         ...
 
+    def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
+        """The first fault of a reply so far that no more text undoes, and that nothing that `watch` names puts right.
+
+        text: whole lines. Cheap enough to be asked after each of them. Raises: BadAsk as `prepare` does.
+        """
+        ...
+
     def foresee(self, ask: Ask) -> None:
         """Read now, on any thread, what `check` will need: a tier takes longer to answer than that takes.
 
@@ -46,6 +53,13 @@ class Contract(Protocol):
         """What a gate looks at: see `gate.signals`. Empty where the contract has no lists and reads no input.
 
         Raises: BadAsk as `prepare` does.
+        """
+        ...
+
+    def doubts(self, reply: Reply, floor: float) -> tuple[Finding, ...]:
+        """What a verifier's score says of each name: a failure where it is less likely than `floor`, in nats.
+
+        reply: the draft with the verifier's log-probabilities. One without a name fails too: nothing vouches for it.
         """
         ...
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of, prose_of
+from firstpass.contract.draft import named
+from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
 from firstpass.contract.logprobs import least_sure
-from firstpass.contract.references import names_in, references, unknown
+from firstpass.contract.references import names_in, unknown
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.todos import MARKERS
 from firstpass.exchange import Finding, Reply
@@ -158,9 +159,7 @@ def logprobs(case: Case) -> Iterator[Finding]:
     if not case.reply.logprobs:
         yield Finding("logprobs", "note", "no logprobs came with this answer")
         return
-    named = {name for _, items in case.holding("calls") for name in items}
-    named.update(name for reference in references(prose_of(case.form, case.answer)) for name in names_in(reference))
-    if (least := least_sure(case.reply.logprobs, named)) is None:
+    if (least := least_sure(case.reply.logprobs, named(case.form, case.answer))) is None:
         return
     name, nats = least
     fails = case.logprob_floor is not None and nats < case.logprob_floor
@@ -180,6 +179,30 @@ CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "subject": subject,
     "todos": todos,
 }
+
+
+def scored_name(name: str, nats: float, floor: float) -> Finding:
+    """What a verifier's score of a name means: a doubt, or a note of how sure it is."""
+    if nats < floor:
+        message = f"The verifier doubts {_short(name)}: {nats:.2f} nats, below {floor:.2f}"
+        return Finding("doubted", "fail", message, subject=name, value=nats)
+    return Finding("scored", "note", f"The verifier gives {_short(name)} {nats:.2f} nats", subject=name, value=nats)
+
+
+OF_AN_ITEM = frozenset({"hallucinated", "place", "todo-hallucinated"})
+"""Checks that find fault with one item of a list, which no later item undoes."""
+
+
+def stands(fault: Finding, form: Form, answer: Answer, last: str | None) -> bool:
+    """Whether no text that may still come undoes a fault of an answer so far, which ends in the section `last`.
+
+    A section is over where another has begun: only a second heading of its own, which no form has, could go on with it.
+    """
+    begun = [section for section in form.sections if section.name not in answer.missing]
+    holds = next((section.holds for section in begun if section.name == fault.section), None)
+    if holds is None or fault.section != last:
+        return holds is not None
+    return fault.check in OF_AN_ITEM and holds != "sentence"
 
 
 def _hallucinated(evidence: Evidence, section: str, written: str, subject: str) -> Finding:

@@ -1,6 +1,6 @@
 """A reply as the gate's signals look at it. Knows no signal, and judges nothing."""
 
-from firstpass.contract.form import Form, prose_of
+from firstpass.contract.form import Answer, Form, prose_of
 from firstpass.contract.references import NAME, names_in, references
 from firstpass.evidence import Diff, Evidence
 from firstpass.exchange import Reply
@@ -14,16 +14,24 @@ def draft_of(form: Form, reply: Reply, evidence: Evidence, parsed: Diff, candida
     """
     text = "".join(token.token for token in reply.logprobs)
     answer = form.read(text)
-    listed = {name for section in form.sections if section.holds == "calls" for name in answer[section.name]}
-    named = listed.union(*(names_in(reference) for reference in references(prose_of(form, answer))))
+    names = named(form, answer)
     changed = [line for file in parsed.files for hunk in file.hunks for line in hunk.lines if line.kind != "context"]
     return Draft(
         tokens=reply.logprobs,
-        names=[match.span() for match in NAME.finditer(text) if match[0] in named],
+        names=[match.span() for match in NAME.finditer(text) if match[0] in names],
         lists=list(form.lists(text)),
-        listed=frozenset(listed),
+        listed=listed(form, answer),
         candidates=candidates,
         valid=evidence.identifiers,
         lines=len(changed),
         files=len(parsed.files),
     )
+
+
+def listed(form: Form, answer: Answer) -> frozenset[str]:
+    return frozenset(name for section in form.sections if section.holds == "calls" for name in answer[section.name])
+
+
+def named(form: Form, answer: Answer) -> frozenset[str]:
+    """Every name that an answer uses as one, in its lists and in its prose."""
+    return listed(form, answer).union(*(names_in(reference) for reference in references(prose_of(form, answer))))

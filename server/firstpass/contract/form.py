@@ -75,6 +75,10 @@ class Form(Protocol):
         """Where the section's one item stands in the written form."""
         ...
 
+    def last(self, text: str) -> str | None:
+        """The section that the text ends in, so that more text goes on with it."""
+        ...
+
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         """(start, end) of each line of a section that is not written freely, and of the heading that ends it."""
         ...
@@ -114,6 +118,9 @@ class Headed:
         before = "\n".join(line for lines in written[:place] for line in lines)
         after = "".join(f"\n{line}" for lines in written[place + 1 :] for line in lines)
         return Slot(before, "\n" * bool(before) + f"{section}: ", after)
+
+    def last(self, text: str) -> str | None:
+        return next((section.name for section, _ in reversed([*self._by_section(text)])), None)
 
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         at, listing = 0, False
@@ -164,6 +171,9 @@ class Message:
             return Slot("", "", f"\n\n{body}" if body else "", titled=True)
         return Slot(subject, "\n\n", "")
 
+    def last(self, text: str) -> str | None:
+        return "Body" if "\n" in text.lstrip() else "Subject"
+
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         return iter(())
 
@@ -181,6 +191,9 @@ class Free:
 
     def around(self, parts: Parts, section: str) -> Slot:
         return Slot("", "", "")
+
+    def last(self, text: str) -> str | None:
+        return "Text"
 
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         return iter(())

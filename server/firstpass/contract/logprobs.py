@@ -5,7 +5,7 @@ A sequence's mean hides a collapse: an answer is mostly its form, of which every
 
 import re
 from bisect import bisect_right
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import accumulate
 
 from firstpass.contract.references import NAME
@@ -13,15 +13,19 @@ from firstpass.exchange import TokenLogprob
 
 
 def least_sure(tokens: Sequence[TokenLogprob], names: Container[str]) -> tuple[str, float] | None:
-    """(name, the lowest natural-log probability of the tokens that it touches), of the names that the tokens spell.
+    """Of what `sureness` says, the lowest; None where the tokens spell none of the names."""
+    return min(sureness(tokens, names), key=lambda pair: pair[1], default=None)
 
-    None where they spell none of them. A token counts that has any character of the name.
+
+def sureness(tokens: Sequence[TokenLogprob], names: Container[str]) -> Iterator[tuple[str, float]]:
+    """(name, the lowest natural-log probability of the tokens that it touches), wherever the tokens spell one of them.
+
+    A token counts that has any character of the name.
     """
     text = "".join(token.token for token in tokens)
     begins = [0, *accumulate(len(token.token) for token in tokens)]
     found = (match for match in NAME.finditer(text) if match[0] in names)
-    scored = ((match[0], _lowest(tokens, begins, match)) for match in found)
-    return min(scored, key=lambda pair: pair[1], default=None)
+    return ((match[0], _lowest(tokens, begins, match)) for match in found)
 
 
 def _lowest(tokens: Sequence[TokenLogprob], begins: Sequence[int], match: re.Match[str]) -> float:

@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from firstpass.contract.checks import CHECKS, Case
+from firstpass.contract.checks import CHECKS, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
-from firstpass.contract.draft import draft_of
+from firstpass.contract.draft import draft_of, named
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
+from firstpass.contract.logprobs import sureness
 from firstpass.contract.mend import mended
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
@@ -18,7 +19,7 @@ from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.candidates import definitions, openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step, Watch
 from firstpass.gate.signals import signals
 
 VERDICT_TOKENS = 512
@@ -57,6 +58,8 @@ class PromptedContract:
     def prepare(self, exchange: Exchange, move: Consult) -> Ask:
         """Raises: BadAsk with param "messages" where the contract reads a diff and the ask is not one user message."""
         ask = exchange.ask
+        if move.purpose == "score":
+            return self._scoring(exchange)
         if self.files.prompt is None:
             return replace(ask, sampling=self._sampling(ask.sampling), wishes=_wishes(ask.sampling))
         diff = self._diff(ask)
@@ -86,6 +89,17 @@ class PromptedContract:
         answer = form.read(reply.text)
         return form.render(mended(form, answer, self._evidence_for(exchange.ask, answer), cut=cut))
 
+    def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
+        form, mends = self.files.form, self.files.spec.mend
+        so_far = Reply(text, model="", finish_reason=None, usage=None, seconds=0.0)
+        answer, last = form.read(text), form.last(text)
+        if mends:
+            so_far = replace(so_far, text=form.render(mended(form, answer, self._evidence_for(ask, answer))))
+        faults = [finding for finding in self.check(ask, so_far) if finding.severity == "fail"]
+        if mends and watch == "rewritten":  # A sentence that names what is not there is written again.
+            faults = [fault for fault in faults if fault.check != "hallucinated"]
+        return next((fault for fault in faults if stands(fault, form, answer, last)), None)
+
     def foresee(self, ask: Ask) -> None:
         with suppress(FirstpassError):
             self._evidence(ask)
@@ -96,6 +110,14 @@ class PromptedContract:
         parsed, asked = read_diff(self._diff(ask)), asked_fields(self.files.prompt)
         shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
         return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
+
+    def doubts(self, reply: Reply, floor: float) -> tuple[Finding, ...]:
+        form, least = self.files.form, dict[str, float]()
+        for name, nats in sureness(reply.logprobs, named(form, form.read(reply.text))):
+            least[name] = min(nats, least.get(name, 0.0))
+        if not least:
+            return (Finding("doubted", "fail", "The draft names nothing, so there was nothing to score"),)
+        return tuple(scored_name(name, nats, floor) for name, nats in sorted(least.items(), key=lambda pair: -pair[1]))
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
         """Raises: BadAsk as `prepare` does."""
@@ -111,6 +133,16 @@ class PromptedContract:
         parsed = read_diff(diff)
         fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
         return Message("user", filled(self.files.prompt, fields))
+
+    def _scoring(self, exchange: Exchange) -> Ask:
+        """The question that the draft answers, with the draft as its answer: how likely is it, token by token?"""
+        ask, drafted = exchange.ask, _newest(exchange)
+        if drafted is None:
+            raise BadAsk("there is no draft to score", part="contract")
+        question = ask.messages if self.files.prompt is None else (self._prompt(self._diff(ask)),)
+        messages = (*question, Message("assistant", (drafted.text or "").strip()))
+        sampling = Sampling(max_tokens=1, temperature=0.0)
+        return replace(ask, messages=messages, sampling=sampling, continues=True, scored=True)
 
     def _rewriting(self, ask: Ask, slot: Slot) -> Ask:
         """The same question again, with the answer begun, and only names that there are to go on with."""

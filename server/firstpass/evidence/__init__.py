@@ -21,6 +21,7 @@ __all__ = [
     "LanguageName",
     "gather",
     "language_of",
+    "languages_in",
     "normalised",
     "parse_diff",
     "read_diff",
@@ -104,6 +105,13 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
         notes=parsed.notes + unread,
         shown_lines=frozenset(_shown(parsed.files)),
     )
+
+
+def languages_in(diff: str) -> frozenset[LanguageName]:
+    """Of the changed files that a grammar reads; none where a part of the diff was not read."""
+    parsed = read_diff(diff)
+    found = (language_of(path) for file in parsed.files for path in (file.old_path, file.new_path) if path)
+    return frozenset() if parsed.notes else frozenset(language for language in found if language)
 
 
 def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:

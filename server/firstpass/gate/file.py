@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,8 @@ DIGITS = 8
 class Gate:
     """For the drafts of one model under one version of a contract.
 
+    language: for diffs whose files that a grammar reads are all in this one. key: for requests with the API key of this
+    id. None is for all.
     accept_from: the lowest score that is accepted; None accepts all that pass the checks.
     most_bytes: of the inputs that it was calibrated on. fitted_on, calibrated_on: repositories, and how many drafts of
     each.
@@ -36,6 +39,23 @@ class Gate:
     calibrated_on: dict[str, int]
     made_unix: float
     version: str
+    language: str | None = None
+    key: str | None = None
+
+    @property
+    def whose(self) -> tuple[str, str | None, str | None]:
+        """What it is for; two gates for the same contradict each other."""
+        return self.contract, self.key, self.language
+
+    @property
+    def narrowness(self) -> tuple[bool, bool]:
+        """Of gates that fit a request, the one with the highest counts."""
+        return self.key is not None, self.language is not None
+
+    def fits(self, ask: Ask, languages: Set[str]) -> bool:
+        """languages: those of the ask's diff."""
+        of_language = self.language is None or languages == {self.language}
+        return ask.contract == self.contract and self.key in (None, ask.key) and of_language
 
     @property
     def name(self) -> str:
@@ -71,8 +91,9 @@ class Gate:
         return "score" if "least_logprob" in draft.signals else "no log-probabilities"
 
     def text(self) -> str:
-        """The file's."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        """The file's. What is for all does not say so: a gate from before this could be said keeps its name."""
+        fields = {name: value for name, value in asdict(self).items() if name not in ("language", "key") or value}
+        return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
 
 
 def load_gate(path: Path) -> Gate:

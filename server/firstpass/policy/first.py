@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
+from firstpass.evidence import languages_in
 from firstpass.exchange import (
     Answer,
     Ask,
@@ -21,6 +22,7 @@ from firstpass.exchange import (
     Step,
     Target,
     TierName,
+    Watch,
 )
 from firstpass.gate import Gate
 from firstpass.gate.drift import drawn
@@ -34,6 +36,7 @@ _ROUTES: dict[str, Route] = {
     "draft": "draft",
     "mend": "repaired",
     "redraft": "repaired",
+    "score": "verified",
     "verify": "verified",
     "answer": "strong",
 }
@@ -52,10 +55,13 @@ class FirstPolicy:
     """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
-    gates: at most one for a contract; what its score is too low for is verified although it passes the checks.
+    gates: what the score of the narrowest that fits is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
+    escalates_early: a draft is cut off as soon as it has a fault that ends at the verifier whatever follows.
+    score_floor: in nats; where it is set, the verifier first scores what passes the checks but not the gate, and gives
+    its verdict only where it doubts a name.
     """
 
     def __init__(
@@ -68,13 +74,17 @@ class FirstPolicy:
         broken: Callable[[str], bool] = lambda _: False,
         audit_share: float = 0.0,
         measures: bool = False,
+        escalates_early: bool = False,
+        score_floor: float | None = None,
     ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
-        self._gates = {gate.contract: gate for gate in gates}
+        self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
         self._broken = broken
         self._audit_share = audit_share
         self._measures = measures
+        self._escalates_early = escalates_early
+        self._score_floor = score_floor
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -87,7 +97,7 @@ class FirstPolicy:
             case "cascade" if exchange.ask.contract is None:
                 return self._unchecked(exchange)
             case "cascade":
-                return self._checked(exchange)
+                return self._checked(exchange, self._barrier(exchange.ask))
 
     def explain(self, ask: Ask) -> Course:
         """What would become of a request, without asking anyone."""
@@ -107,12 +117,15 @@ class FirstPolicy:
             return Course(target, rule, ("the draft model answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
-        gated = (f"what passes but is not accepted by the gate is {left}",)
+        scored = "" if barrier or self._score_floor is None else "scored by it; where it doubts a name, "
+        gated = (f"what passes but is not accepted by the gate is {scored}{left}",)
+        cut = ("as soon as a line of it has a fault that would end at the verifier, it answers in the draft's place",)
         steps = (
             f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
+            *(cut if self._watch(barrier) else ()),
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
-            *(gated if ask.contract in self._gates else ()),
+            *(gated if self._gate(ask) else ()),
             *(rewritten if self._redrafts else ()),
             f"what still fails is {left}",
         )
@@ -150,59 +163,120 @@ class FirstPolicy:
         return _alone(exchange, "verifier", "strong", rule)
 
     def _unchecked(self, exchange: Exchange) -> Move:
-        """No contract, so there is nothing to hold the draft back for: it binds, and only its failure escalates."""
-        if len(exchange.steps) == 1 and self._may_escalate(exchange.ask, exchange.steps[0]):
-            return Consult("verifier", "answer", binding=True)
-        return _alone(exchange, "draft", "draft" if len(exchange.steps) < 2 else "strong")
+        """No contract, so there is nothing to hold the draft back for: it binds, and only its failure escalates.
 
-    def _may_escalate(self, ask: Ask, step: Step) -> bool:
-        """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller.
-
-        Embeddings never: another model's can not be compared with the first one's.
+        Embeddings never do: another model's can not be compared with the first one's.
         """
-        if step.failure is None or step.streamed or ask.kind == "embedding" or self._barrier(ask) is not None:
-            return False
-        return step.failure.kind != BadAsk.__name__
+        steps, escalates = exchange.steps, exchange.ask.kind != "embedding"
+        if escalates and len(steps) == 1 and _may_escalate(steps[0], self._barrier(exchange.ask)):
+            return Consult("verifier", "answer", binding=True)
+        return _alone(exchange, "draft", "draft" if len(steps) < 2 else "strong")
 
-    def _checked(self, exchange: Exchange) -> Move:
+    def _watch(self, barrier: Failure | None) -> Watch | None:
+        """A draft is never cut short where nobody could answer in its place."""
+        if not self._escalates_early or barrier is not None:
+            return None
+        return "rewritten" if self._redrafts else "mended"
+
+    def _checked(self, exchange: Exchange, barrier: Failure | None) -> Move:
+        """barrier: why the verifier may not be asked, if it may not."""
         judged = self._judged(exchange)
         match exchange.steps:
             case ():
-                measured = self._measures or exchange.ask.contract in self._gates
-                return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured)
+                measured = self._measures or self._gate(exchange.ask) is not None
+                watched = self._watch(barrier)
+                return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured, watched=watched)
+            case (draft, *_) if draft.cut:
+                return self._instead(exchange)
             case (draft,) if draft.passed:
-                return self._gated(exchange, Answer(0, "draft"), judged)
+                return self._gated(Answer(0, "draft"), judged, barrier)
             case (draft,) if draft.text is not None:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
-                return self._gated(exchange, Answer(1, "repaired"), judged)
+                return self._gated(Answer(1, "repaired"), judged, barrier)
             case (_, Step(move=Mend()) as mended) if self._redrafts and _may_be_rewritten(mended):
                 return Consult("draft", "redraft")
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
-                return self._gated(exchange, Answer(2, "repaired"), judged)
-            case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if self._barrier(exchange.ask) is None:
+                return self._gated(Answer(2, "repaired"), judged, barrier)
+            case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if barrier is None:
                 return Consult("verifier", "verify", judged=_by_checks(judged))
-            case (draft,) if self._may_escalate(exchange.ask, draft):
+            case (*_, Step(move=Consult(purpose="score")) as scored):
+                return _vouched(exchange, scored, judged)
+            case (draft,) if _may_escalate(draft, barrier):
                 return Consult("verifier", "answer")
             case _:
                 return _best(exchange, judged)
 
+    def _instead(self, exchange: Exchange) -> Move:
+        """After a draft that was cut off: the verifier answers afresh.
+
+        A verdict on it would have to write all that the draft had not yet, in edits around it, with the draft as a
+        longer question: more tokens than the answer alone, and nobody has learned to judge half a draft. What fails
+        the checks of the answer code may mend. A verifier that fails costs the cut, not the answer: the draft is
+        written to its end, and the verifier's failure is then why it is not asked again.
+        """
+        match exchange.steps:
+            case (_,):
+                return Consult("verifier", "answer")
+            case (_, Step(failure=Failure() as failure), *rest):
+                return _later(self._checked(replace(exchange, steps=tuple(rest)), failure), 2)
+            case (_, answered) if not answered.passed:
+                return Mend(1)
+            case _:
+                return _best(exchange, None)
+
+    def _gate(self, ask: Ask) -> Gate | None:
+        """The narrowest that fits: key before language before neither."""
+        if not any(gate.contract == ask.contract for gate in self._gates):
+            return None
+        languages = languages_in("\n".join(message.content for message in ask.messages))
+        return next((gate for gate in self._gates if gate.fits(ask, languages)), None)
+
     def _judged(self, exchange: Exchange) -> Judgement | None:
         """What the gate says of the first draft, whose tokens are its own: what was mended of it has no others."""
-        gate = self._gates.get(exchange.ask.contract or "")
+        gate = self._gate(exchange.ask)
         draft = exchange.steps[0] if exchange.steps else None
-        if gate is None or draft is None or draft.reply is None:
+        if gate is None or draft is None or draft.reply is None or draft.cut:
             return None
         for_audit = drawn(exchange.ask.id, self._audit_share)
         return gate.judge(draft, exchange.ask, broken=self._broken(gate.name), drawn=for_audit)
 
-    def _gated(self, exchange: Exchange, answer: Answer, judged: Judgement | None) -> Move:
+    def _gated(self, answer: Answer, judged: Judgement | None, barrier: Failure | None) -> Move:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
         if judged is None or judged.accepted:
             return replace(answer, judged=judged)
-        if self._barrier(exchange.ask) is None:
+        if barrier is None and self._score_floor is not None:
+            return Consult("verifier", "score", judged=judged, floor=self._score_floor)
+        if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)
+
+
+def _vouched(exchange: Exchange, scored: Step, judged: Judgement | None) -> Move:
+    """A draft of which the verifier doubts no name is verified; a score that failed, or a doubt, wants its verdict."""
+    if scored.passed:
+        return Answer(len(exchange.steps) - 2, "verified", judged)
+    return Consult("verifier", "verify", judged=judged)
+
+
+def _may_escalate(step: Step, barrier: Failure | None) -> bool:
+    """A failed step may go to the verifier unless the ask itself was bad or its text already reached the caller."""
+    if step.failure is None or step.streamed or barrier is not None:
+        return False
+    return step.failure.kind != BadAsk.__name__
+
+
+def _later(move: Move, steps: int) -> Move:
+    """A move for an exchange without its first steps, for the whole of it. What is drafted again streams to nobody."""
+    match move:
+        case Mend(step=step):
+            return Mend(step + steps)
+        case Answer(step=step):
+            return replace(move, step=step + steps)
+        case Consult():
+            return replace(move, early=False)
+        case Refuse():
+            return move
 
 
 def _may_be_rewritten(step: Step) -> bool:
@@ -236,9 +310,9 @@ def _by_checks(judged: Judgement | None) -> Judgement | None:
 def _best(exchange: Exchange, judged: Judgement | None) -> Move:
     """The passing reply, else the one with the fewest failed checks (the later of equals), else the first failure.
 
-    A passing reply that the gate did not accept is not verified by having passed.
+    A passing reply that the gate did not accept is not verified by having passed; half a draft is no answer.
     """
-    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.text is not None]
+    replies = [(number, step) for number, step in enumerate(exchange.steps) if step.text is not None and not step.cut]
     if not replies:
         failure = exchange.steps[0].failure
         assert failure is not None, "a step has a reply or a failure"

@@ -8,6 +8,7 @@ _DID = {
     "draft": "drafted",
     "answer": "answered",
     "redraft": "wrote a sentence again that named what is not there, in the diff's names alone",
+    "score": "scored the draft",
     "verify": "gave its verdict",
 }
 _ENDS = {
@@ -46,10 +47,14 @@ def _who(step: Step) -> str:
 def _outcome(step: Step) -> str:
     if step.failure is not None:
         return f"it failed: {step.failure.message}"
+    if step.cut:
+        return f"it was cut off, since nothing here could put this right: {step.failed[0].message}"
     if step.text is None:
         return "there was nothing to say"
     if step.passed:
-        return "no check found a fault"
+        return "it doubts no name" if step.move.purpose == "score" else "no check found a fault"
+    if step.move.purpose == "score":
+        return "; ".join(finding.message for finding in step.failed)
     return f"{len(step.failed)} checks failed: {'; '.join(finding.message for finding in step.failed)}"
 
 

@@ -18,6 +18,15 @@ class Listener(Protocol):
         """Whether the reply's bytes are wanted as they come, through `chunk`."""
         ...
 
+    @property
+    def watching(self) -> bool:
+        """Whether a reply that streams may be cut off: then `goes_on` is asked after each of its pieces."""
+        ...
+
+    def goes_on(self, text: str) -> bool:
+        """Whether more is wanted of a reply that has come so far. Where not, what there is is the reply."""
+        ...
+
     def sent(self, receipt: Receipt) -> None:
         """The request has just left the machine."""
         ...

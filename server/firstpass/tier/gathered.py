@@ -22,6 +22,11 @@ class Gathered:
     usage: Usage | None = None
     first_token_seconds: float | None = None
 
+    @property
+    def text(self) -> str:
+        """Of the first choice."""
+        return "".join(self.texts.get(0, ()))
+
     def add(self, delta: Delta, seconds: float) -> Delta:
         if self.first_token_seconds is None and (delta.text or delta.reasoning or delta.calls):
             self.first_token_seconds = seconds

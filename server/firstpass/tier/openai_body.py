@@ -18,8 +18,14 @@ SAME = (
 """Fields of `Sampling` that the wire calls and writes alike."""
 
 
-def body_of(ask: Ask, model: str, able: Abilities, *, stream: bool, max_tokens_name: MaxTokensName) -> bytes:
-    """The wire request. A streamed one always asks for usage, since the record needs it."""
+def body_of(
+    ask: Ask, model: str, able: Abilities, *, stream: bool, watched: bool, max_tokens_name: MaxTokensName
+) -> bytes:
+    """The wire request. A streamed one always asks for usage, since the record needs it.
+
+    watched: the stream may be cut off before its end, where the usage comes; vLLM also gives it with each piece.
+    How a reply continues or matches a pattern, and that a prompt is to be scored, only vLLM lets a caller say.
+    """
     sampling = _for_newer(ask) if max_tokens_name == "max_completion_tokens" else ask.sampling
     fields = {"model": model} | _sampling(sampling, max_tokens_name, thinks=able.thinks)
     if not able.logprobs:
@@ -33,11 +39,14 @@ def body_of(ask: Ask, model: str, able: Abilities, *, stream: bool, max_tokens_n
         fields["input"] = [message.content for message in ask.messages]
     if ask.continues:
         fields |= {"add_generation_prompt": False, "continue_final_message": True}
+    if ask.scored:
+        fields["prompt_logprobs"] = 0  # Of each token of the prompt its own, and no others.
     if ask.pattern is not None:
         fields["structured_outputs"] = {"regex": ask.pattern}
     if stream:
         # An Anthropic stream says at its beginning how long the prompt was; vLLM can tell by then.
-        early = {"continuous_usage_stats": True} if able.vllm and ask.dialect == "anthropic" else {}
+        counted = watched or ask.dialect == "anthropic"
+        early = {"continuous_usage_stats": True} if able.vllm and counted else {}
         fields |= {"stream": True, "stream_options": {"include_usage": True} | early}
     return json.dumps(fields).encode()
 

@@ -45,7 +45,7 @@ class OpenAITier:
         if ask.logprobs_required and not self._door.able.logprobs:
             raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
         streams, limit = listener.streaming, self._max_tokens_name
-        body = body_of(ask, model, self._door.able, stream=streams, max_tokens_name=limit)
+        body = body_of(ask, model, self._door.able, stream=streams, watched=listener.watching, max_tokens_name=limit)
         with broken_wire(self._part):
             async with (
                 asyncio.timeout(None if streams else self._whole_seconds),
@@ -68,8 +68,7 @@ class OpenAITier:
         try:
             return whole_reply(ask, raw, time.monotonic() - started)
         except NONSENSE as error:
-            what = "list of embeddings" if ask.kind == "embedding" else f"{ask.kind} completion"
-            raise TierFailed(f"the {self._part} model's answer is no {what}", part=self._part) from error
+            raise TierFailed(f"the {self._part} model's answer is no {_awaited(ask)}", part=self._part) from error
 
     async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
         gathered = OpenAIStream(wants_usage=ask.include_usage)
@@ -82,7 +81,8 @@ class OpenAITier:
             except NONSENSE as error:
                 raise TierFailed(f"the {self._part} model's stream is no event stream", part=self._part) from error
             await listener.chunk(chunk)
-            if gathered.done:
+            # Leaving a response that is not read to its end closes its connection, which stops the work at the model.
+            if gathered.done or (listener.watching and not listener.goes_on(gathered.text)):
                 return gathered.reply(time.monotonic() - started)
         raise TierFailed(f"the {self._part} model's stream broke off", part=self._part)
 
@@ -92,3 +92,9 @@ class OpenAITier:
         if "error" in fields:
             message, _ = error_text(data)
             raise TierFailed(f"the {self._part} model failed while it answered: {message}", part=self._part)
+
+
+def _awaited(ask: Ask) -> str:
+    if ask.scored:
+        return "chat completion with prompt_logprobs"
+    return "list of embeddings" if ask.kind == "embedding" else f"{ask.kind} completion"

@@ -24,6 +24,10 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
         return Reply("", text(answer["model"]), None, _usage(answer.get("usage")), seconds, raw=raw)
     texts = [_choice_text(choice) for choice in answer["choices"]]
     first = answer["choices"][0]
+    logprobs = _logprobs(first.get("logprobs"))
+    if ask.scored:
+        texts = [ask.messages[-1].content]
+        logprobs = _scored(answer["prompt_logprobs"], texts[0])
     message = first.get("message") or {}
     reasoning = text(message.get("reasoning") or message.get("reasoning_content"))
     return Reply(
@@ -32,7 +36,7 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
         finish_reason=text(first.get("finish_reason")) or None,
         usage=_usage(answer.get("usage")),
         seconds=seconds,
-        logprobs=_logprobs(first.get("logprobs")),
+        logprobs=logprobs,
         others=tuple(texts[1:]),
         raw=raw,
         tool_calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
@@ -146,6 +150,26 @@ def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
         )
     pairs = zip(block["tokens"], block["token_logprobs"], strict=True)
     return tuple(TokenLogprob(text(token), logprob(value)) for token, value in pairs if value is not None)
+
+
+def _scored(prompt: list[dict[str, Any] | None], said: str) -> tuple[TokenLogprob, ...]:
+    """The tokens that spell a text with which the prompt ends; the first of them may have begun before it.
+
+    prompt: vLLM's: at each place tokens by id, the prompt's own first. Raises: ValueError where it ends otherwise.
+    """
+    tokens, left = [], said
+    for place in reversed(prompt):
+        if not left:
+            break
+        entry: dict[str, Any] = next(iter((place or {}).values()), {})
+        token = TokenLogprob(text(entry["decoded_token"]), logprob(entry["logprob"]))
+        if not left.endswith(token.token) and not token.token.endswith(left):
+            raise ValueError("the prompt does not end with the text")
+        tokens.append(token)
+        left = left.removesuffix(token.token) if left.endswith(token.token) else ""
+    if left:
+        raise ValueError("the prompt is shorter than the text")
+    return tuple(reversed(tokens))
 
 
 def _pair(entry: dict[str, Any]) -> tuple[str, float]:

@@ -57,6 +57,7 @@ def _outline(step: Step) -> dict[str, Any]:
         "model": step.reply.model if step.reply else None,
         "seconds": step.reply.seconds if step.reply else None,
         "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,
+        "finish_reason": step.reply.finish_reason if step.reply else None,
         "failed_checks": len(step.failed),
         "signals": step.signals,
         "failure": step.failure.message if step.failure else None,
