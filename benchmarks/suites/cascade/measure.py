@@ -70,11 +70,6 @@ def delayed(url: str, seconds: float) -> Iterator[str]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        open_still = asyncio.all_tasks(loop)
-        for task in open_still:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*open_still, return_exceptions=True))
-        loop.close()
 
 
 def unmended(folder: Path) -> Path:
