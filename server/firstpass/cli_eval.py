@@ -51,6 +51,9 @@ _ARM = re.compile(r"(?P<name>[\w-]{1,40})(?:=(?P<model>\S+))?")
 Sources = Annotated[
     list[Path], typer.Argument(help="Git repositories on this disk, or files of labelled changes (.jsonl, .jsonl.zst).")
 ]
+OptionalSources = Annotated[
+    list[Path] | None, typer.Argument(help="As for eval: git repositories on this disk, or files of labelled changes.")
+]
 Repos = Annotated[list[str] | None, typer.Option("--repo", help="Of labelled files, only this repository; repeatable.")]
 Commits = Annotated[int, typer.Option(help="From each repository the newest, from each file at random.", min=1)]
 Arms = Annotated[

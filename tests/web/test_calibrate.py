@@ -87,6 +87,39 @@ def test_a_gate_may_be_for_one_language_and_one_key_alone(front: Front, labelled
         pass
 
 
+def test_a_gate_may_come_from_labels_in_the_record(front: Front, tmp_path: Path) -> None:
+    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary"}}
+    said = body | {"messages": [{"role": "user", "content": DIFF}]}
+    here = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
+    wanted = ("calibrate", "--labels", "--risk", "0.2", "--confidence", "0.9", "--out", str(tmp_path / "gate.json"))
+    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
+
+        def labelled(asked: dict[str, Any], *verdicts: str) -> None:
+            exchange = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
+            for verdict in verdicts:
+                assert client.post(f"/v1/exchanges/{exchange}/label", json={"verdict": verdict}).is_success
+
+        for number in range(30):
+            labelled(said, *(["reject"] if number == 0 else ["reject", "accept"]))
+        labelled(said | {"temperature": 0.5}, "reject")
+        labelled(said | {"firstpass": body["firstpass"] | {"store": False}}, "reject")
+        labelled(said | {"model": "local"}, "reject")
+        labelled(said)
+    done = firstpass(*wanted, **here)
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "gate.json").read_text())
+    assert (made["contract"], made["model"], made["most_bytes"]) == ("pr-summary@3", "scripted", len(DIFF))
+    assert sum([*made["fitted_on"].values(), *made["calibrated_on"].values()]) == 30
+    for options, fault in (
+        (("--language", "go"), "the record has no labelled drafts of pr-summary@3 like these"),
+        (("--key", "k1"), "the record has no labelled drafts of pr-summary@3 like these"),
+        (("--risk", "0.02"), "needs 114 labelled drafts; there are 20 beside"),
+        ((str(tmp_path),), "give changes to ask about, or --labels, and not both"),
+    ):
+        refused = firstpass(*wanted, *options, **here)
+        assert refused.returncode == 1 and fault in " ".join(refused.stderr.decode().split())
+
+
 def explained(exchange: str, folder: Path) -> str:
     return firstpass("explain", exchange, FIRSTPASS_SERVER__DATA_DIR=str(folder / "data")).stdout.decode()
 

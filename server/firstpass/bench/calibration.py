@@ -5,15 +5,17 @@ Knows no server: what was asked and answered comes in as cases and outcomes.
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from firstpass.bench.cases import Case
 from firstpass.bench.runner import Outcome
 from firstpass.errors import BadLabels
+from firstpass.exchange import Ask, Exchange, Label
 from firstpass.gate import Gate
 from firstpass.gate.bounds import Labelled, promise, threshold
+from firstpass.gate.file import steered
 from firstpass.gate.score import auroc, fitted
 from firstpass.gate.signals import SIGNALS
 
@@ -70,6 +72,41 @@ def drafts_of(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Draft]
     if not any(SUREST in outcome.signals for outcome in answered):
         raise BadLabels("the server records no signals: set policy.signals = true there, or leave --url out")
     return [Draft(cases[one.case].repository, dict(one.signals), one.checked, one.score.passed) for one in answered]
+
+
+RECORD = "the record"
+"""The repository of a recorded draft whose request named none."""
+
+
+def usable(
+    labelled: Iterable[tuple[Exchange, Label]], contract: str, suits: Callable[[Ask], bool]
+) -> list[tuple[Exchange, Label]]:
+    """The recorded drafts that a gate may be calibrated on, each with its last label.
+
+    The label has to be about the draft itself, so nobody else may have answered. What fails the checks may have gone to
+    a verifier and is missed then: a gate never accepts it, so of all requests fewer are accepted bad than of these.
+    What a gate has judged is left out: of what it did not accept nothing is known, and that is not a random part.
+    """
+    last = {exchange.ask.id: (exchange, label) for exchange, label in labelled}
+    return [
+        (exchange, label)
+        for exchange, label in last.values()
+        if exchange.ask.contract == contract
+        and exchange.ask.store
+        and not steered(exchange.ask.sampling)
+        and exchange.answer is not None
+        and exchange.judged is None
+        and all(step.move.tier != "verifier" for step in exchange.steps)
+        and SUREST in exchange.steps[0].signals
+        and suits(exchange.ask)
+    ]
+
+
+def recorded(exchange: Exchange, label: Label) -> Draft:
+    """Right is what somebody accepted as it was; an edit says that it was not."""
+    assert exchange.answer is not None, "only an answer is labelled"
+    right, first = label.verdict == "accept", exchange.steps[0]
+    return Draft(exchange.ask.repository or RECORD, first.signals, exchange.answer.passed, right)
 
 
 def calibrated(drafts: Sequence[Draft], fit: Sequence[str], wanted: Wanted, seed: int) -> Calibration:

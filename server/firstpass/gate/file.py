@@ -84,9 +84,9 @@ class Gate:
             return "broken promise"
         if draft.reply is None or draft.reply.model != self.model:
             return "another model"
-        if _steered(ask.sampling):
+        if steered(ask.sampling):
             return "another decoding"
-        if sum(len(message.content.encode("utf-8", "replace")) for message in ask.messages) > self.most_bytes:
+        if input_bytes(ask) > self.most_bytes:
             return "a larger input"
         return "score" if "least_logprob" in draft.signals else "no log-probabilities"
 
@@ -107,7 +107,11 @@ def load_gate(path: Path) -> Gate:
         raise BadSettings(f"gate {path}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}") from error
 
 
-def _steered(sampling: Sampling) -> bool:
+def input_bytes(ask: Ask) -> int:
+    return sum(len(message.content.encode("utf-8", "replace")) for message in ask.messages)
+
+
+def steered(sampling: Sampling) -> bool:
     """Whether the caller changes what the model would say; a temperature of 0 is what contracts ask for themselves."""
     asked = (sampling.top_p, sampling.stop, sampling.logit_bias, sampling.presence_penalty, sampling.frequency_penalty)
     return bool(sampling.temperature) or any(value is not None for value in asked)
