@@ -277,8 +277,11 @@ def _credentials(verifier: VerifierSettings) -> Mapping[str, str]:
 
 def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     if verifier.dialect == "anthropic":
-        return AnthropicTier(door, verifier.whole_seconds, system_turns=verifier.system_turns)
-    return OpenAITier("verifier", door, verifier.whole_seconds, verifier.max_tokens_name)
+        turns, thinks = verifier.system_turns, verifier.thinks is not False
+        return AnthropicTier(door, verifier.whole_seconds, system_turns=turns, thinks=thinks)
+    name = verifier.max_tokens_name
+    thinks = name == "max_completion_tokens" if verifier.thinks is None else verifier.thinks
+    return OpenAITier("verifier", door, verifier.whole_seconds, name, thinks=thinks)
 
 
 def _score_floor(verifier: VerifierSettings | None) -> float | None:

@@ -109,6 +109,11 @@ class VerifierSettings(Section):
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="Of dialect openai: what the endpoint calls the limit; newer models want the longer."
     )
+    thinks: bool | None = Field(
+        None,
+        description="Whether the model thinks before it answers: a contract's limit then has room for thoughts, and its"
+        " temperature is left out. By default so with the dialect anthropic and with max_completion_tokens.",
+    )
     system_turns: bool = Field(
         True,
         description="Of dialect anthropic: whether the model takes system turns between others, as Claude does since"
@@ -160,7 +165,7 @@ class VerifierSettings(Section):
     def _fits_the_dialect(self) -> Self:
         other = "system_turns" if self.dialect == "openai" else "max_tokens_name"
         if other in self.model_fields_set:
-            raise ValueError(f"verifier.{other} does not belong to the dialect {self.dialect}")
+            raise ValueError(f"{other} does not belong to the dialect {self.dialect}")
         return self
 
 

@@ -229,6 +229,7 @@ async def test_a_field_of_the_wrong_type_is_a_failure_not_a_broken_record(odd: d
         (400, "stop_sequences.0: each must contain non-whitespace", BadAsk, "stop"),
         (400, "Your credit balance is too low", BadAsk, None),
         (400, "prompt is too long: 208310 tokens > 200000 maximum", ContextTooLong, "messages"),
+        (400, "This model's maximum context length is 4096 tokens.", ContextTooLong, "messages"),
         (400, "input length and `max_tokens` exceed context limit: 1 + 2 > 3", ContextTooLong, "messages"),
         (413, "Request exceeds the maximum size", BadAsk, None),
         (404, "model: claude", TierFailed, None),

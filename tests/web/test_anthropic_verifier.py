@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -187,15 +188,20 @@ def test_infer_reaches_an_anthropic_verifier_without_the_log_probabilities_that_
     assert (body["output"], body["logprobs"]) == ("hi", None)
 
 
-def test_system_turns_are_a_setting(front: Front) -> None:
+def test_a_model_without_system_turns_or_thoughts_is_asked_as_the_settings_say(front: Front) -> None:
     server = anthropic_app(claude_says("hi"))
     turns = [*CHAT["messages"], {"role": "developer", "content": "Be brief."}]
-    with before(front, server, system_turns=False) as client:
+    with before(front, server, STRAYS, system_turns=False, thinks=False) as client:
         client.post("/v1/chat/completions", json=CHAT | {"messages": turns})
-    assert server.state.seen[0]["messages"] == [spoken("user", CHAT["messages"][0]["content"], TAGGED)]
+        client.post("/v1/chat/completions", json=SUMMARY)
+    chat, verdict = server.state.seen
+    assert chat["messages"] == [spoken("user", CHAT["messages"][0]["content"], TAGGED)]
+    assert (chat["max_tokens"], verdict["max_tokens"], verdict["temperature"]) == (8192, 512, 0.0)
 
 
-def test_newer_openai_models_get_the_limit_by_its_longer_name_and_none_of_a_contract_s_wishes(front: Front) -> None:
+def test_newer_openai_models_get_the_limit_by_its_longer_name_and_none_of_a_contract_s_wishes(
+    front: Front, tmp_path: Path
+) -> None:
     stronger = openai_app(judges(NAMES))
     with serving(stronger) as url:
         verifier = {"url": f"{url}/v1", "model": "gpt", "hosted": False, "max_tokens_name": "max_completion_tokens"}
@@ -203,8 +209,11 @@ def test_newer_openai_models_get_the_limit_by_its_longer_name_and_none_of_a_cont
             verified = client.post("/v1/chat/completions", json=SUMMARY)
             plain = CHAT | {"max_tokens": 9, "temperature": 1, "logprobs": True, "top_logprobs": 2}
             client.post("/v1/chat/completions", json=plain | {"model": "strong"})
-    verdict, chat = stronger.state.seen
+        with front(says(STRAYS), verifier=verifier | {"thinks": False}, server={"data_dir": tmp_path}) as client:
+            client.post("/v1/chat/completions", json=SUMMARY)
+    verdict, chat, thoughtless = stronger.state.seen
     assert verified.headers["x-firstpass-route"] == "verified"
     assert verdict["max_completion_tokens"] == 512 + 8192 and verdict.keys() & {"max_tokens", "temperature"} == set()
     assert chat["max_completion_tokens"] == 9 and "max_tokens" not in chat
     assert (chat["temperature"], chat["logprobs"], chat["top_logprobs"]) == (1, True, 2), "the caller's own go on"
+    assert (thoughtless["max_completion_tokens"], thoughtless["temperature"]) == (512, 0.0)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from firstpass.chat import Tool, ToolChoice
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Message, Sampling, TierName
-from firstpass.tier.room import THOUGHT_TOKENS, room
+from firstpass.tier.thinking import THOUGHT_TOKENS
 
 PART: TierName = "verifier"
 """Only verifiers are asked in this dialect."""
@@ -27,16 +27,16 @@ SYSTEM = ("system", "developer")
 Block = dict[str, Any]
 
 
-def body_of(ask: Ask, model: str, *, stream: bool, system_turns: bool) -> bytes:
-    """The wire request. system_turns: the model takes system turns between the others. Raises: BadAsk."""
+def body_of(ask: Ask, model: str, *, stream: bool, system_turns: bool, thinks: bool) -> bytes:
+    """The wire request. system_turns, thinks: as of AnthropicTier. Raises: BadAsk."""
     _refuse_foreign(ask)
     leading = len(list(takewhile(_is_system, ask.messages)))
-    fields: dict[str, Any] = {"model": model, "max_tokens": _max_tokens(ask)}
+    fields: dict[str, Any] = {"model": model, "max_tokens": _max_tokens(ask.sampling, thinks=thinks)}
     if system := _texts(ask.messages[:leading]):
         fields["system"] = system
     later = [pair for pair in enumerate(ask.messages) if pair[0] >= leading and _speaks(pair[1])]
     fields["messages"] = list(_turns(later, system_turns=system_turns))
-    fields |= _sampling(ask) | _thinking(ask.sampling) | _output(ask.sampling) | _tools(ask.sampling)
+    fields |= _sampling(ask.sampling) | _thinking(ask.sampling) | _output(ask.sampling) | _tools(ask.sampling)
     if stream:
         fields["stream"] = True
     return json.dumps(fields).encode()
@@ -65,19 +65,16 @@ def _refuse_foreign(ask: Ask) -> None:
         _bad("the verifier speaks the Anthropic API, where 1 is the highest", "temperature")
 
 
-def _max_tokens(ask: Ask) -> int:
-    wanted = room(ask)
-    return DEFAULT_MAX_TOKENS + (ask.sampling.thinking_tokens or THOUGHT_TOKENS) if wanted is None else wanted
+def _max_tokens(asked: Sampling, *, thinks: bool) -> int:
+    if asked.max_tokens is not None:
+        return asked.max_tokens
+    return DEFAULT_MAX_TOKENS + (asked.thinking_tokens or (THOUGHT_TOKENS if thinks else 0))
 
 
-def _sampling(ask: Ask) -> dict[str, Any]:
-    """Models since Opus 4.7 refuse a temperature, so what a contract only wishes is left to the model.
-
-    A top_k of -1 is vLLM's for all tokens, which is what a request without one means.
-    """
-    asked = ask.sampling
+def _sampling(asked: Sampling) -> dict[str, Any]:
+    """A top_k of -1 is vLLM's for all tokens, which is what a request without one means."""
     fields = {
-        "temperature": None if "temperature" in ask.wishes else asked.temperature,
+        "temperature": asked.temperature,
         "top_p": asked.top_p,
         "top_k": None if asked.top_k == -1 else asked.top_k,
         "stop_sequences": list(asked.stop) if asked.stop else None,

@@ -14,6 +14,7 @@ from firstpass.tier.anthropic_body import PART, body_of
 from firstpass.tier.anthropic_reply import AnthropicStream, whole_reply
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.sse import data_of, events
+from firstpass.tier.thinking import for_thinking
 from firstpass.tier.values import NONSENSE, error_text
 
 PATH = "messages"
@@ -21,8 +22,6 @@ VERSION = "2023-06-01"
 """Of the API, where the caller names none."""
 
 FORWARDED = ("anthropic-version", "anthropic-beta")
-
-CONTEXT_WORDS = ("prompt is too long", "exceed context limit", "context window")
 
 NAMED = re.compile(r"`?(?P<name>[a-z_]+)\b")
 """An error's message begins with the field that it is about, such as "max_tokens: " or "`temperature` is"."""
@@ -37,19 +36,31 @@ PARAMS: Mapping[str, str] = {
 
 
 class AnthropicTier:
-    """whole_seconds: for a reply that does not stream. system_turns: the model takes system turns between others."""
+    """whole_seconds: for a reply that does not stream. system_turns: the model takes system turns between others.
 
-    def __init__(self, door: Door, whole_seconds: float | None = None, *, system_turns: bool = True) -> None:
+    thinks: it thinks before it answers, see `thinking`.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        whole_seconds: float | None = None,
+        *,
+        system_turns: bool = True,
+        thinks: bool = True,
+    ) -> None:
         self._door = door
         self._whole_seconds = whole_seconds
         self._system_turns = system_turns
+        self._thinks = thinks
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         started = time.monotonic()
         if ask.kind == "embedding":
             raise no_embeddings(PART)
-        streams = listener.streaming
-        body = body_of(ask, await self._door.model(), stream=streams, system_turns=self._system_turns)
+        model, streams = await self._door.model(), listener.streaming
+        asked, turns = for_thinking(ask) if self._thinks else ask, self._system_turns
+        body = body_of(asked, model, stream=streams, system_turns=turns, thinks=self._thinks)
         with broken_wire(PART):
             async with (
                 asyncio.timeout(None if streams else self._whole_seconds),
@@ -72,8 +83,7 @@ def _refusal(response: httpx.Response, body: bytes) -> FirstpassError:
     message, _ = error_text(body)
     named = NAMED.match(message)
     param = PARAMS.get(named["name"]) if named else None
-    too_long = any(words in message.lower() for words in CONTEXT_WORDS)
-    return refusal(PART, response, message, param, too_long=too_long)
+    return refusal(PART, response, message, param)
 
 
 def _whole(raw: bytes, started: float) -> Reply:

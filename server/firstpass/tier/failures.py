@@ -12,6 +12,12 @@ from firstpass.exchange import TierName
 RETRY_AFTER = re.compile(r"[0-9]{1,5}")
 DEFAULT_RETRY_SECONDS = 5
 
+CONTEXT_WORDS = (
+    *("context length", "context_length", "maximum model length", "max_model_len", "maximum context"),
+    *("prompt is too long", "context limit", "context window"),
+)
+"""In what OpenAI, vLLM and Anthropic say to more tokens than a model holds."""
+
 BUSY = (429, 503, 529)
 """529 is Anthropic's own: overloaded."""
 
@@ -29,12 +35,11 @@ def broken_wire(part: TierName) -> Iterator[None]:
         raise TierFailed(message, part=part, retry_after_seconds=1) from error
 
 
-def refusal(
-    part: TierName, response: httpx.Response, message: str, param: str | None, *, too_long: bool
-) -> FirstpassError:
-    """An error status in our tree: only a 400, 413 or 422 is the caller's fault. too_long: the message says so."""
+def refusal(part: TierName, response: httpx.Response, message: str, param: str | None) -> FirstpassError:
+    """An error status in our tree: only a 400, 413 or 422 is the caller's fault."""
     status = response.status_code
     if status in (400, 413, 422):
+        too_long = any(words in message.lower() for words in CONTEXT_WORDS)
         kind = ContextTooLong if too_long else BadAsk
         return kind(message, part=part, param="messages" if too_long else param)
     if status in (401, 403):  # Its own words may repeat the key.

@@ -1,12 +1,11 @@
 """An ask as the body of an OpenAI request. Knows no connection. Sources: the OpenAI API reference; vLLM 0.32."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Literal
 
 from firstpass.chat import Abilities, Tool, ToolCall, ToolChoice
 from firstpass.exchange import Ask, Message, Sampling
-from firstpass.tier.room import room
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 
@@ -26,8 +25,7 @@ def body_of(
     watched: the stream may be cut off before its end, where the usage comes; vLLM also gives it with each piece.
     How a reply continues or matches a pattern, and that a prompt is to be scored, only vLLM lets a caller say.
     """
-    sampling = _for_newer(ask) if max_tokens_name == "max_completion_tokens" else ask.sampling
-    fields = {"model": model} | _sampling(sampling, max_tokens_name, thinks=able.thinks)
+    fields = {"model": model} | _sampling(ask.sampling, max_tokens_name, thinks=able.thinks)
     if not able.logprobs:
         fields.pop("logprobs", None)
         fields.pop("top_logprobs", None)
@@ -49,16 +47,6 @@ def body_of(
         early = {"continuous_usage_stats": True} if able.vllm and counted else {}
         fields |= {"stream": True, "stream_options": {"include_usage": True} | early}
     return json.dumps(fields).encode()
-
-
-def _for_newer(ask: Ask) -> Sampling:
-    """For the models that want the newer name: it is a limit "including visible output tokens and reasoning tokens".
-
-    They refuse a temperature and log-probabilities, so what a contract only wishes of these is left to the model.
-    """
-    wished = {"temperature", "logprobs"} & set(ask.wishes)
-    left: dict[str, None] = dict.fromkeys(wished | ({"top_logprobs"} if "logprobs" in wished else set()))
-    return replace(ask.sampling, max_tokens=room(ask), **left)
 
 
 def _sampling(sampling: Sampling, max_tokens_name: MaxTokensName, *, thinks: bool) -> dict[str, Any]:

@@ -14,17 +14,17 @@ from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.openai_body import MaxTokensName, body_of
 from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
 from firstpass.tier.sse import data_of, events
+from firstpass.tier.thinking import for_thinking
 from firstpass.tier.values import NONSENSE, error_text
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
-
-CONTEXT_WORDS = ("context length", "context_length", "maximum model length", "max_model_len", "maximum context")
 
 
 class OpenAITier:
     """part: how this tier is called in errors and records. whole_seconds: for a reply that does not stream.
 
     max_tokens_name: how the endpoint calls the limit of an answer; OpenAI's newer models want the longer name.
+    thinks: its model thinks before it answers, see `thinking`.
     """
 
     def __init__(
@@ -33,19 +33,23 @@ class OpenAITier:
         door: Door,
         whole_seconds: float | None = None,
         max_tokens_name: MaxTokensName = "max_tokens",
+        *,
+        thinks: bool = False,
     ) -> None:
         self._part = part
         self._door = door
         self._whole_seconds = whole_seconds
         self._max_tokens_name = max_tokens_name
+        self._thinks = thinks
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         started = time.monotonic()
         model = await self._door.model()
         if ask.logprobs_required and not self._door.able.logprobs:
             raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
-        streams, limit = listener.streaming, self._max_tokens_name
-        body = body_of(ask, model, self._door.able, stream=streams, watched=listener.watching, max_tokens_name=limit)
+        streams, able, limit = listener.streaming, self._door.able, self._max_tokens_name
+        asked = for_thinking(ask) if self._thinks else ask
+        body = body_of(asked, model, able, stream=streams, watched=listener.watching, max_tokens_name=limit)
         with broken_wire(self._part):
             async with (
                 asyncio.timeout(None if streams else self._whole_seconds),
@@ -61,8 +65,7 @@ class OpenAITier:
         message, param = error_text(body)
         if ask.kind == "embedding" and response.status_code in (404, 405, 501):
             return no_embeddings(self._part)
-        too_long = any(words in message.lower() for words in CONTEXT_WORDS)
-        return refusal(self._part, response, message, param, too_long=too_long)
+        return refusal(self._part, response, message, param)
 
     def _whole(self, ask: Ask, raw: bytes, started: float) -> Reply:
         try:
