@@ -44,7 +44,8 @@ class Message:
 class Sampling:
     """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
 
-    thinking_tokens: how many a model may think for, 0 for none.
+    thinking_tokens: how many a model may think for, 0 for none. thinks_adaptively: as many as it finds that it needs.
+    thinking_shown: False where the caller wants no more of the thoughts than their signature.
     """
 
     max_tokens: int | None = None
@@ -64,6 +65,8 @@ class Sampling:
     parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
     thinking_tokens: int | None = None
+    thinks_adaptively: bool | None = None
+    thinking_shown: bool | None = None
     top_k: int | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -80,7 +83,7 @@ class Ask:
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
-    what a contract prepares has these two.
+    what a contract prepares has one.
     """
 
     id: str
@@ -107,6 +110,8 @@ class Ask:
     dialect: CallerDialect = "openai"
     previous: str | None = None
     """The exchange that this one goes on with."""
+    forwarded: dict[str, str] = field(default_factory=dict)
+    """Headers that belong to the caller's dialect, for a tier that speaks it too: anthropic-version, anthropic-beta."""
 
 
 @dataclass(frozen=True, slots=True)

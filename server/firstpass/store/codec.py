@@ -36,7 +36,7 @@ def _without_raw(step: Step) -> Step:
 def _wordless_ask(ask: Ask) -> Ask:
     messages = tuple(Message(message.role, "") for message in ask.messages)
     sampling = replace(ask.sampling, **dict.fromkeys(QUOTING))
-    return replace(ask, messages=messages, sampling=sampling, user=None, metadata=None)
+    return replace(ask, messages=messages, sampling=sampling, user=None, metadata=None, forwarded={})
 
 
 def _wordless_ending(ending: Answer | Refuse | None) -> Answer | Refuse | None:

@@ -11,7 +11,7 @@ import httpx
 from firstpass.errors import BadAsk, ContextTooLong, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
-from firstpass.tier.openai_body import MaxTokensName, body_of
+from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
 from firstpass.tier.openai_reply import DONE, Gathered, whole_reply
 from firstpass.tier.sse import data_of, events
 from firstpass.tier.values import NONSENSE, error_text
@@ -44,8 +44,7 @@ class OpenAITier:
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         started = time.monotonic()
         model = await self._door.model()
-        if ask.logprobs_required and not self._door.able.logprobs:
-            raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
+        self._check(ask)
         streams, limit = listener.streaming, self._max_tokens_name
         body = body_of(ask, model, self._door.able, stream=streams, max_tokens_name=limit)
         try:
@@ -64,6 +63,16 @@ class OpenAITier:
         except httpx.HTTPError as error:
             message = f"the connection to the {self._part} model broke ({type(error).__name__})"
             raise TierFailed(message, part=self._part, retry_after_seconds=1) from error
+
+    def _check(self, ask: Ask) -> None:
+        """Raises: BadAsk for what this endpoint can not take, and would not miss."""
+        able = self._door.able
+        if ask.logprobs_required and not able.logprobs:
+            raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
+        if ask.continues and not able.vllm:
+            text = f"the {self._part} model can not go on with an assistant's begun message"
+            raise BadAsk(text, part=self._part, param="messages")
+        refuse_redacted(ask, self._part)
 
     def _refusal(self, ask: Ask, response: httpx.Response, body: bytes) -> Exception:
         """The tier's error in our tree: only a 400 or 422 is the caller's fault."""
