@@ -17,6 +17,9 @@ from firstpass import app
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
+from firstpass.web import routes
+from firstpass.web.gate import Rules
+from firstpass.web.parse import House
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, counts_words, judges, messages_app, openai_app, says
 
@@ -184,10 +187,11 @@ def test_tokens_are_counted_with_the_system_and_the_tools_by_the_engine_s_own_to
         more = sdk.messages.count_tokens(**asked, system="You know the weather.", tools=[TOOL]).input_tokens
         raw = client.post("/v1/messages/count_tokens", json=asked | {"system": "s"}, headers=VERSION)
         wrong = client.post("/v1/messages/count_tokens", json=asked | {"stream": True})
+        bound = client.post("/v1/messages/count_tokens", json=asked | {"firstpass": {"contract": "pr-summary"}})
     assert more > plain + 4 and raw.json().keys() == {"input_tokens"}
     assert raw.headers["x-firstpass-counted-by"] == "scripted"
     assert engine.state.tokenized[-1]["messages"][0] == {"role": "system", "content": "s"}
-    assert wrong.json()["error"]["param"] == "stream"
+    assert (wrong.json()["error"]["param"], bound.json()["error"]["param"]) == ("stream", "firstpass.contract")
 
 
 def test_fifty_counts_at_once_are_cheap(front: Front) -> None:
@@ -246,6 +250,26 @@ def test_every_error_has_the_envelope(
     assert (response.status_code, body["type"], body["error"]["type"]) == (status, "error", kind)
     assert body["error"]["message"] and body["error"]["part"] == "web" and "request_id" in body
     assert plain.keys() == {"error"}, "the other dialect keeps its own"
+
+
+class Broken:
+    """A backend with a bug."""
+
+    @property
+    def house(self) -> House:
+        raise ValueError("planned")
+
+
+def test_a_bug_of_ours_has_the_envelope_too() -> None:
+    async def authenticate(key: str) -> str | None:
+        return None
+
+    broken = routes.build(Broken(), Rules(None, keys_required=False), routes.Limits(1000, 1.0), authenticate)
+    with serving(broken) as url:
+        response = httpx.post(f"{url}/v1/messages", json=ASKED)
+        other = httpx.post(f"{url}/v1/chat/completions", json=ASKED)
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "api_error")
+    assert other.json()["error"]["type"] == "server_error" and "planned" not in response.text
 
 
 def test_a_missing_key_is_an_error_of_the_client_s_own_kind(front: Front, tmp_path: Path) -> None:
@@ -346,6 +370,22 @@ def test_a_checked_answer_can_stream_while_it_is_written_and_the_verdict_comes_l
     (told,) = (event for event in seen if event.type == "message_delta")
     assert told.firstpass["verdict"] == "replaced", "the official client keeps what it does not know"
     assert refused["error"]["param"] == "firstpass.optimistic"
+
+
+def test_a_stream_that_is_held_back_is_kept_alive_by_comments(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstpass.web.answer.KEEPALIVE_SECONDS", 0.1)
+
+    def slow(body: dict[str, Any]) -> str:
+        time.sleep(0.5 if body["max_tokens"] > 1 else 0)
+        return NAMES
+
+    asked = {name: value for name, value in SUMMARY.items() if name != "firstpass"}
+    steered = {"x-firstpass-contract": "pr-summary"}
+    with front(slow) as client, sdk_of(client) as sdk:
+        response = client.post("/v1/messages", json=asked | {"stream": True}, headers=steered)
+        with sdk.messages.stream(**asked, extra_headers=steered) as running:
+            assert running.get_final_text() == NAMES
+    assert response.text.startswith(": ") and events(response)[0]["type"] == "message_start"
 
 
 def test_the_client_s_headers_are_kept_for_a_tier_of_its_dialect(front: Front, tmp_path: Path) -> None:

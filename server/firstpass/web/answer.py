@@ -43,10 +43,10 @@ class AnswerResponse(Response):
 
     def __init__(self, ask: Ask, run: Runner, dialect: Dialect, count: Counter | None = None) -> None:
         super().__init__()
-        self._count = count
         self._ask = ask
         self._run = run
         self._dialect = dialect
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         work = asyncio.ensure_future(self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
@@ -109,9 +109,9 @@ class _Stream:
     """The response's side of a stream. Its status is open until the first byte, so early failures keep their own."""
 
     def __init__(self, ask: Ask, dialect: Dialect, send: Send, count: Counter | None) -> None:
-        self._count = count
         self._ask = ask
         self._dialect = dialect
+        self._count = count
         self._writer = dialect.writer(ask)
         self._send = send
         self.started = False

@@ -66,7 +66,10 @@ def prompt(raw: bytes, caller: Caller, house: House) -> Ask:
     """What is to be counted; nobody will be asked. Raises: BadAsk, NotFound (an unknown model)."""
     body = validated(PromptBody, raw)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
-    return _ask(body, shared, caller, house, _forwarded(caller))
+    ask = _ask(body, shared, caller, house, _forwarded(caller))
+    if ask.contract is not None:
+        raise BadAsk("only what is sent is counted, not what a contract makes of it", param="firstpass.contract")
+    return ask
 
 
 def _ask(
