@@ -94,7 +94,8 @@ Answerer = Callable[[dict[str, Any]], str]
 def messages_app(message: Callable[[dict[str, Any]], dict[str, Any]], finish_reason: str = "stop") -> Any:
     """An ASGI application whose /v1/chat/completions answers with the message that `message` makes of the body.
 
-    A stream brings each tool call in three pieces, the text and the reasoning in words.
+    A stream brings each tool call in three pieces, the text and the reasoning in words. As with vLLM, every event of it
+    has the counts so far where the request asks for that.
     """
     app = FastAPI()
     app.state.seen = []
@@ -112,13 +113,29 @@ def messages_app(message: Callable[[dict[str, Any]], dict[str, Any]], finish_rea
         choices = [{"index": 0, "delta": piece} for piece in pieces(said)]
         choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
         base |= {"object": "chat.completion.chunk"}
-        lines = [json.dumps(base | {"choices": [choice]}) for choice in choices]
+        counted = body.get("stream_options", {}).get("continuous_usage_stats")
+        so_far = {"usage": {"prompt_tokens": 11, "completion_tokens": 0}} if counted else {}
+        lines = [json.dumps(base | so_far | {"choices": [choice]}) for choice in choices]
         lines += [json.dumps(base | {"choices": [], "usage": usage}), "[DONE]"]
         return Response("".join(f"data: {line}\n\n" for line in lines), media_type="text/event-stream")
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
+
+    return app
+
+
+def counts_words(app: Any) -> Any:
+    """The application with vLLM's /tokenize beside it, to which every word of the messages and tools is a token."""
+    app.state.tokenized = []
+
+    @app.post("/tokenize")
+    async def tokenize(request: Request) -> dict[str, Any]:
+        body = await request.json()
+        app.state.tokenized.append(body)
+        words = re.findall(r"\w+", json.dumps([body["messages"], body.get("tools", [])]))
+        return {"count": len(words), "max_model_len": 4096, "tokens": list(range(len(words)))}
 
     return app
 

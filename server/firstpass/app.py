@@ -34,6 +34,7 @@ from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
+from firstpass.tier.tokens import Counted, TokenCounter
 from firstpass.web import routes
 from firstpass.web.gate import Rules
 from firstpass.web.metrics import Metrics
@@ -64,6 +65,7 @@ class Server:
             vllm=_constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
         )
+        self._counter = TokenCounter(self._local)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
@@ -135,6 +137,9 @@ class Server:
                 for exchange in ended:
                     await asyncio.shield(asyncio.to_thread(self._store.append, exchange))
                     self.metrics.observe(exchange)
+
+    async def count(self, ask: Ask) -> Counted:
+        return await self._counter.count(ask)
 
     async def label(self, label: Label) -> None:
         """Keep a label, and let the gate's monitor hear it. Raises: NotFound, StoreFailed."""

@@ -49,7 +49,8 @@ class Message:
 class Sampling:
     """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
 
-    thinking_tokens: how many a model may think for, 0 for none.
+    thinking_tokens: how many a model may think for, 0 for none. thinks_adaptively: as many as it finds that it needs.
+    thinking_shown: False where the caller wants no more of the thoughts than their signature.
     """
 
     max_tokens: int | None = None
@@ -69,6 +70,8 @@ class Sampling:
     parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
     thinking_tokens: int | None = None
+    thinks_adaptively: bool | None = None
+    thinking_shown: bool | None = None
     top_k: int | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -84,9 +87,9 @@ class Ask:
     is in seconds. dialect: what the caller speaks.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
-    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match.
-    scored: the last message itself is wanted as the reply, with its tokens' log-probabilities. Only what a contract
-    prepares has these three.
+    continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
+    what a contract prepares has one. scored: likewise, the last message itself is wanted as the reply, with its tokens'
+    log-probabilities.
     wishes: fields of the sampling that a contract set for itself. A tier that has none of them does without; what the
     caller set is an error there.
     forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.

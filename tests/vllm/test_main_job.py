@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -106,6 +107,19 @@ def test_the_sdk_gets_a_chat_with_logprobs_and_usage(sdk: openai.OpenAI) -> None
     content = answer.choices[0].logprobs.content
     assert answer.usage.completion_tokens == len(content) <= 5
     assert all(entry.logprob <= 0 and len(entry.top_logprobs) >= 20 for entry in content)
+
+
+def test_an_anthropic_stream_begins_with_as_many_input_tokens_as_were_counted(live: Live) -> None:
+    """router-for-me/CLIProxyAPI#1700, with vLLM's own numbers: at the beginning, at the end and by its tokenizer."""
+    asked = {"model": "local", "system": "Be brief.", "messages": [{"role": "user", "content": "def f():"}]}
+    with anthropic.Anthropic(base_url=live.url, api_key="unused", max_retries=0, timeout=60) as client:
+        counted = client.messages.count_tokens(**asked).input_tokens
+        fewer = client.messages.count_tokens(model="local", messages=asked["messages"]).input_tokens
+        whole = client.messages.create(**asked, max_tokens=5)
+        with client.messages.stream(**asked, max_tokens=5) as stream:
+            first, *_, last = (event for event in stream if event.type in ("message_start", "message_delta"))
+    assert first.message.usage.input_tokens == last.usage.input_tokens == whole.usage.input_tokens == counted > fewer
+    assert 0 < last.usage.output_tokens <= 5 and last.delta.stop_reason in ("max_tokens", "end_turn")
 
 
 def test_a_stream_says_what_the_whole_answer_says(sdk: openai.OpenAI) -> None:

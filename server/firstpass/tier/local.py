@@ -47,6 +47,12 @@ class LocalDoor:
         async with client.stream("POST", path, content=body, headers=headers) as response:
             yield response
 
+    async def aside(self, path: str, body: bytes) -> httpx.Response:
+        """What the server offers outside of its API's prefix. Raises: httpx.HTTPError on the wire."""
+        client = await self._current_client()
+        root = str(client.base_url).rstrip("/").removesuffix("/v1")
+        return await client.post(f"{root}/{path}", content=body, headers={"content-type": "application/json"})
+
     async def _current_client(self) -> httpx.AsyncClient:
         endpoint = await self._engine.ensure_ready()
         if self._client is not None and endpoint == self._endpoint:

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from firstpass.chat import Abilities, Tool, ToolCall, ToolChoice
-from firstpass.exchange import Ask, Message, Sampling
+from firstpass.errors import BadAsk
+from firstpass.exchange import Ask, Message, Sampling, TierName
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 
@@ -15,6 +16,10 @@ SAME = (
     *("dimensions", "encoding_format"),
 )
 """Fields of `Sampling` that the wire calls and writes alike."""
+
+
+CONTINUED = {"add_generation_prompt": False, "continue_final_message": True}
+"""vLLM's own words for a reply that goes on where the last message ends."""
 
 
 def body_of(
@@ -36,7 +41,7 @@ def body_of(
     else:
         fields["input"] = [message.content for message in ask.messages]
     if ask.continues:
-        fields |= {"add_generation_prompt": False, "continue_final_message": True}
+        fields |= CONTINUED
     if ask.scored:
         fields["prompt_logprobs"] = 0  # Of each token of the prompt its own, and no others.
     if ask.pattern is not None:
@@ -46,6 +51,26 @@ def body_of(
         counted = watched or ask.dialect == "anthropic"
         early = {"continuous_usage_stats": True} if able.vllm and counted else {}
         fields |= {"stream": True, "stream_options": {"include_usage": True} | early}
+    return json.dumps(fields).encode()
+
+
+def refuse_redacted(ask: Ask, part: TierName) -> None:
+    """Raises: BadAsk for thoughts that only their maker can read: without them the chat would be another one."""
+    if any(message.reasoning and message.reasoning.redacted is not None for message in ask.messages):
+        text = f"the {part} model can not read a redacted_thinking block; only the model that wrote it can"
+        raise BadAsk(text, part=part, param="messages")
+
+
+def prompt_of(ask: Ask, model: str) -> bytes:
+    """The part of a chat that vLLM's /tokenize takes, which is all that its prompt is made of."""
+    fields: dict[str, Any] = {"model": model, "messages": [_message(message, vllm=True) for message in ask.messages]}
+    if ask.sampling.tools is not None:
+        fields["tools"] = [_tool(tool) for tool in ask.sampling.tools]
+    if ask.sampling.reasoning_effort is not None:
+        effort = ask.sampling.reasoning_effort
+        fields["chat_template_kwargs"] = {"reasoning_effort": effort, "enable_thinking": effort != "none"}
+    if ask.continues:
+        fields |= CONTINUED
     return json.dumps(fields).encode()
 
 

@@ -11,7 +11,7 @@ from firstpass.errors import BadAsk, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
-from firstpass.tier.openai_body import MaxTokensName, body_of
+from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
 from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
 from firstpass.tier.sse import data_of, events
 from firstpass.tier.thinking import for_thinking
@@ -45,8 +45,7 @@ class OpenAITier:
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         started = time.monotonic()
         model = await self._door.model()
-        if ask.logprobs_required and not self._door.able.logprobs:
-            raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
+        self._check(ask)
         streams, able, limit = listener.streaming, self._door.able, self._max_tokens_name
         asked = for_thinking(ask) if self._thinks else ask
         body = body_of(asked, model, able, stream=streams, watched=listener.watching, max_tokens_name=limit)
@@ -60,6 +59,19 @@ class OpenAITier:
                 if streams:
                     return await self._streamed(ask, response, listener, started)
                 return self._whole(ask, await response.aread(), started)
+
+    def _check(self, ask: Ask) -> None:
+        """Raises: BadAsk for what this endpoint can not take, and would not miss.
+
+        A score goes to any endpoint: one that is no vLLM shows it by its answer.
+        """
+        able = self._door.able
+        if ask.logprobs_required and not able.logprobs:
+            raise BadAsk(f"the {self._part} model gives no logprobs", part=self._part, param="logprobs")
+        if ask.continues and not (able.vllm or ask.scored):
+            text = f"the {self._part} model can not go on with an assistant's begun message"
+            raise BadAsk(text, part=self._part, param="messages")
+        refuse_redacted(ask, self._part)
 
     def _refusal(self, ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
         message, param = error_text(body)

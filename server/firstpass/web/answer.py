@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -15,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from firstpass.cascade import Sink
 from firstpass.errors import Failure, FirstpassError
-from firstpass.exchange import Answer, Ask, Chunk, Exchange, Receipt, Refuse, Step
+from firstpass.exchange import Answer, Ask, Chunk, Exchange, Receipt, Refuse, Step, Usage
+from firstpass.tier.tokens import Counted
 from firstpass.web import render
 from firstpass.web.dialect import KEEPALIVE, Dialect
 from firstpass.web.openai import OPENAI
@@ -30,15 +32,22 @@ QUEUE_EVENTS = 256
 Events = asyncio.Queue[tuple[Step, Chunk]]
 Runner = Callable[[Ask, Sink | None], Awaitable[Exchange]]
 
+Counter = Callable[[Ask], Awaitable[Counted]]
+"""Counts an ask's tokens before any model has."""
+
 
 class AnswerResponse(Response):
-    """Runs the ask and sends what comes of it. A caller that disconnects cancels the run."""
+    """Runs the ask and sends what comes of it. A caller that disconnects cancels the run.
 
-    def __init__(self, ask: Ask, run: Runner, dialect: Dialect) -> None:
+    count: for a dialect whose streams begin with the number of input tokens, which not every tier knows by then.
+    """
+
+    def __init__(self, ask: Ask, run: Runner, dialect: Dialect, count: Counter | None = None) -> None:
         super().__init__()
         self._ask = ask
         self._run = run
         self._dialect = dialect
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         work = asyncio.ensure_future(self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
@@ -60,7 +69,7 @@ class AnswerResponse(Response):
         await Response(self._dialect.whole(exchange), 200, _headers(exchange), "application/json")(scope, receive, send)
 
     async def _streamed(self, send: Send) -> None:
-        stream = _Stream(self._ask, self._dialect, send)
+        stream = _Stream(self._ask, self._dialect, send, self._count)
         queue: Events = asyncio.Queue(QUEUE_EVENTS)
 
         async def sink(step: Step, chunk: Chunk) -> None:
@@ -100,9 +109,10 @@ class AnswerResponse(Response):
 class _Stream:
     """The response's side of a stream. Its status is open until the first byte, so early failures keep their own."""
 
-    def __init__(self, ask: Ask, dialect: Dialect, send: Send) -> None:
+    def __init__(self, ask: Ask, dialect: Dialect, send: Send, count: Counter | None) -> None:
         self._ask = ask
         self._dialect = dialect
+        self._count = count
         self._writer = dialect.writer(ask)
         self._send = send
         self._sent = time.monotonic()
@@ -118,9 +128,20 @@ class _Stream:
             how = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
         else:
             how = {"x-firstpass-stream": "optimistic"}
-        await self._write(
-            self._writer.chunk(step, chunk), how | _receipt_header((step.receipt,) if step.receipt else ())
-        )
+        how |= _receipt_header((step.receipt,) if step.receipt else ())
+        await self._write(self._writer.chunk(step, await self._counted(step, chunk)), how)
+
+    async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
+        """The first chunk with its prompt's size, if anyone can tell; what a contract asks is not the ask itself."""
+        count, self._count = self._count, None
+        if count is None or chunk.usage is not None or not step.move.binding:
+            return chunk
+        try:
+            counted = await count(self._ask)
+        except FirstpassError as error:
+            log.debug("an unknown number of input tokens: %s", error)
+            return chunk
+        return replace(chunk, usage=Usage(counted.tokens, 0))
 
     async def keep_alive(self) -> None:
         await self._write(KEEPALIVE, {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {})
@@ -147,12 +168,12 @@ class _Stream:
             return
         if not self.started:
             self.started = True
-            headers = {
+            first = {
                 "content-type": "text/event-stream; charset=utf-8",
                 "cache-control": "no-cache",
                 "x-accel-buffering": "no",
-                "x-request-id": self._ask.id,
-            } | headers
+            }
+            headers = first | _ids(self._ask.id) | headers
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await self._send({"type": "http.response.start", "status": 200, "headers": raw})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -162,7 +183,7 @@ class _Stream:
 def error_response(failure: Failure, exchange_id: str | None = None, dialect: Dialect = OPENAI) -> JSONResponse:
     headers = render.error_headers(failure)
     if exchange_id is not None:
-        headers["x-request-id"] = exchange_id
+        headers |= _ids(exchange_id)
     return JSONResponse(dialect.error(failure, exchange_id), failure.status, headers)
 
 
@@ -173,8 +194,13 @@ def as_failure(error: Exception) -> Failure:
 def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
-    headers = {"x-request-id": exchange.ask.id, "x-firstpass-route": exchange.ending.route}
+    headers = _ids(exchange.ask.id) | {"x-firstpass-route": exchange.ending.route}
     return headers | _receipt_header(exchange.receipts)
+
+
+def _ids(exchange_id: str) -> dict[str, str]:
+    """The OpenAI API's header, and the Anthropic API's."""
+    return {"x-request-id": exchange_id, "request-id": exchange_id}
 
 
 def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:

@@ -92,7 +92,7 @@ def field_names() -> frozenset[str]:
     while models:
         model = models.pop()
         models += model.__subclasses__()
-        names |= model.model_fields.keys()
+        names |= {field.alias or name for name, field in model.model_fields.items()}
     return frozenset(names)
 
 

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from firstpass.errors import FirstpassError, Forbidden, Unauthorised
-from firstpass.web.answer import error_response
+from firstpass.web.envelope import refusal
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 
@@ -41,7 +41,7 @@ class Gate:
                 _check_origin(headers)
                 scope.setdefault("state", {})["key"] = await self._key(scope["path"], headers)
             except FirstpassError as error:
-                await error_response(error.failure)(scope, receive, send)
+                await refusal(scope, error.failure)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

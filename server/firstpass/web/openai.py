@@ -31,7 +31,7 @@ def whole(exchange: Exchange) -> bytes:
     if step.move.binding and reply.dialect == "openai":
         assert reply.raw is not None, "a whole reply has its bytes"
         return reply.raw
-    answer = _answer(exchange, step, reply)
+    answer = answer_of(exchange, step, reply)
     message = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
     if answer.reasoning:
         message["reasoning"] = answer.reasoning
@@ -59,13 +59,14 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(exchange: Exchange, step: Step, reply: Reply) -> Delta:
+def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
     """The whole answer as one piece. An edited text has no log-probabilities: nobody gave it any."""
     logprobs = reply.logprobs if step.edited is None else ()
     calls = (CallPiece(at, call.id, call.name, call.arguments) for at, call in enumerate(reply.tool_calls))
     return Delta(
         text=step.text or "",
         reasoning=reply.reasoning.text if reply.reasoning else "",
+        signature=reply.reasoning.signature if reply.reasoning else None,
         calls=tuple(calls),
         logprobs=logprobs,
         finish_reason="stop" if step.edited is not None else reply.finish_reason,
@@ -124,7 +125,7 @@ class Stream:
         assert step is not None and reply is not None, "only an answer is rendered"
         if not self._begun:
             self._model = reply.model
-            answer = _answer(exchange, step, reply)
+            answer = answer_of(exchange, step, reply)
             yield self._piece(answer, _how(exchange, step))
         elif self._early:
             yield self._event([], {"firstpass": how(exchange) | sent_early(exchange)})

@@ -264,7 +264,7 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
         message = f"unknown contract {name!r}; this server has {', '.join(sorted(house.contracts))}"
         raise BadAsk(message, param="firstpass.contract", code="contract_not_found")
     if kind != "chat":
-        raise BadAsk("contracts need /v1/chat/completions or /infer", param="firstpass.contract")
+        raise BadAsk("contracts need /v1/chat/completions, /v1/messages or /infer", param="firstpass.contract")
     if sampling.n not in (None, 1):
         raise BadAsk("a contract has one answer: n must be 1", param="n")
     for own in ("response_format", "tools"):

@@ -26,12 +26,16 @@ from firstpass.errors import (
 )
 from firstpass.exchange import Ask, Exchange, Label
 from firstpass.policy.first import Course
-from firstpass.web import parse, render
-from firstpass.web.answer import AnswerResponse, as_failure, error_response
+from firstpass.tier.tokens import Counted
+from firstpass.web import messages_parse, parse, render
+from firstpass.web.answer import AnswerResponse, as_failure
+from firstpass.web.anthropic import ANTHROPIC
 from firstpass.web.dialect import Dialect
+from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.gate import Authenticate, Gate, Rules
 from firstpass.web.infer import INFER
 from firstpass.web.metrics import Metrics
+from firstpass.web.models import Listing
 from firstpass.web.openai import OPENAI
 from firstpass.web.parse import Caller, House
 
@@ -71,6 +75,10 @@ class Backend(Protocol):
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange: ...
 
+    async def count(self, ask: Ask) -> Counted:
+        """The tokens of an ask, by the draft engine's tokenizer; nobody is asked. Raises: FirstpassError."""
+        ...
+
     async def label(self, label: Label) -> None:
         """Raises: NotFound for an exchange that is not in the record, or not of the same key."""
         ...
@@ -100,7 +108,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
         async def handle(request: Request) -> Response:
             raw = await _body(request, limits)
             ask = parser(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
-            return AnswerResponse(ask, backend.run, dialect)
+            return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
         app.add_api_route(path, handle, methods=["POST"], response_model=None)
 
@@ -108,6 +116,14 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
     route("/v1/completions", parse.completion, OPENAI)
     route("/v1/embeddings", parse.embeddings, OPENAI)
     route("/infer", parse.infer, INFER)
+    route("/v1/messages", messages_parse.messages, ANTHROPIC)
+
+    @app.post("/v1/messages/count_tokens")
+    async def count(request: Request) -> Response:
+        raw = await _body(request, limits)
+        ask = messages_parse.prompt(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
+        counted = await backend.count(ask)
+        return JSONResponse({"input_tokens": counted.tokens}, headers={"x-firstpass-counted-by": counted.model})
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> dict[str, object]:
@@ -117,17 +133,16 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
 
 def _add_models(app: FastAPI, backend: Backend) -> None:
-    def card(name: str) -> dict[str, object]:
-        return {"id": name, "object": "model", "created": int(backend.started_unix), "owned_by": "firstpass"}
+    def listing(request: Request) -> Listing:
+        return Listing(backend.house, backend.started_unix, from_anthropic(request.headers))
 
     @app.get("/v1/models")
-    async def models() -> dict[str, object]:
-        return {"object": "list", "data": [card(name) for name in backend.house.names]}
+    async def models(request: Request) -> dict[str, object]:
+        return listing(request).all(request.query_params)
 
     @app.get("/v1/models/{name:path}")
-    async def model(name: str) -> dict[str, object]:
-        backend.house.target(name)
-        return card(name)
+    async def model(name: str, request: Request) -> dict[str, object]:
+        return listing(request).one(name)
 
 
 def _add_contracts(app: FastAPI, backend: Backend) -> None:
@@ -155,11 +170,11 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
         return {"status": "ok"}
 
     @app.get("/readyz")
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         state = backend.engine_state()
         if state == "ready":
             return JSONResponse({"status": "ready"})
-        return error_response(TierUnavailable(f"the draft engine is {state}", part="draft").failure)
+        return refusal(request.scope, TierUnavailable(f"the draft engine is {state}", part="draft").failure)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -170,15 +185,15 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(FirstpassError)
     async def ours(request: Request, error: FirstpassError) -> Response:
-        return error_response(error.failure)
+        return refusal(request.scope, error.failure)
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        return error_response(_routing_failure(request, error.status_code))
+        return refusal(request.scope, _routing_failure(request, error.status_code))
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
-        return error_response(as_failure(error))
+        return refusal(request.scope, as_failure(error))
 
 
 def _routing_failure(request: Request, status: int) -> Failure:

@@ -1,0 +1,74 @@
+"""How many tokens an ask is to the model on this machine, by its own tokenizer. Nobody else is asked."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import httpx
+
+from firstpass.errors import BadAsk, NotFound, TierFailed, TierTimedOut, TierUnavailable
+from firstpass.exchange import Ask
+from firstpass.tier.local import LocalDoor
+from firstpass.tier.openai_body import prompt_of, refuse_redacted
+from firstpass.tier.values import NONSENSE, count, error_text
+
+PATH = "tokenize"
+"""vLLM's, outside of the API's own prefix."""
+
+NO_SUCH_PATH = (404, 405, 501)
+COUNT_SECONDS = 10.0
+READY_SECONDS = 1.0
+RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """model: whose tokenizer counted."""
+
+    tokens: int
+    model: str
+
+
+class TokenCounter:
+    def __init__(self, door: LocalDoor, seconds: float = COUNT_SECONDS) -> None:
+        self._door = door
+        self._seconds = seconds
+
+    async def count(self, ask: Ask) -> Counted:
+        """Of the whole prompt: what is said, the tools, and what the model's template puts around them.
+
+        Raises: NotFound where the engine has no tokenizer to offer, BadAsk where its template can not take the
+        messages, TierUnavailable, TierFailed, TierTimedOut.
+        """
+        refuse_redacted(ask, "draft")
+        model = await self._model()
+        try:
+            async with asyncio.timeout(self._seconds):
+                response = await self._door.aside(PATH, prompt_of(ask, model))
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise TierTimedOut("the draft engine did not count in time", part="draft") from error
+        except httpx.HTTPError as error:
+            message = f"the connection to the draft engine broke ({type(error).__name__})"
+            raise TierFailed(message, part="draft", retry_after_seconds=1) from error
+        return Counted(_tokens(response), model)
+
+    async def _model(self) -> str:
+        """A count is no reason to wait for an engine that starts. Raises: TierUnavailable, TierTimedOut."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                return await self._door.model()
+        except TimeoutError as error:
+            text = "the draft engine is not ready"
+            raise TierUnavailable(text, part="draft", retry_after_seconds=RETRY_SECONDS) from error
+
+
+def _tokens(response: httpx.Response) -> int:
+    if response.status_code in NO_SUCH_PATH:
+        text = f"the draft engine counts no tokens: it has no /{PATH}, which vLLM has"
+        raise NotFound(text, part="draft", code="no_tokenizer")
+    if response.status_code in (400, 422):
+        raise BadAsk(error_text(response.content)[0], part="draft", param="messages")
+    try:
+        return count(json.loads(response.content)["count"])
+    except NONSENSE as error:
+        raise TierFailed(f"the draft engine answered {response.status_code} and no count", part="draft") from error

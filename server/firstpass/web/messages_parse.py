@@ -1,0 +1,218 @@
+"""From a body of the Anthropic Messages API to an Ask. Every fault is an error that names its field.
+
+Its turns are made of blocks and ours are not: a turn becomes as many messages as it takes to lose none of them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from firstpass.chat import Reasoning, Tool, ToolCall, ToolChoice
+from firstpass.errors import BadAsk
+from firstpass.exchange import Ask, Message, Sampling
+from firstpass.web.body import bound, validated
+from firstpass.web.messages_wire import (
+    BLOCKS,
+    MessagesBody,
+    OutputConfig,
+    PromptBody,
+    RedactedBlock,
+    TextBlock,
+    Thinking,
+    ThinkingBlock,
+    ToolChoiceWish,
+    ToolResultBlock,
+    ToolUseBlock,
+    Turn,
+)
+from firstpass.web.parse import Caller, House, ask_of, known_choice
+from firstpass.web.wire import SamplingBody
+
+FORWARDED = ("anthropic-version", "anthropic-beta")
+INTERLEAVED = "interleaved-thinking"
+"""With this beta a turn's thinking may take more than one answer's limit."""
+
+MODES: Mapping[str, Literal["auto", "none", "required", "named"]] = {
+    "auto": "auto",
+    "none": "none",
+    "any": "required",
+    "tool": "named",
+}
+OF_ROLES = {"system": ("text",), "user": ("text", "tool_result"), "assistant": BLOCKS[:-1]}
+SILENT = Message("assistant", "")
+
+
+def messages(raw: bytes, caller: Caller, house: House) -> Ask:
+    """Raises: BadAsk, NotFound (an unknown model)."""
+    body = validated(MessagesBody, raw)
+    forwarded = _forwarded(caller)
+    budget = body.thinking.budget_tokens if body.thinking else None
+    if budget is not None and budget >= body.max_tokens and INTERLEAVED not in forwarded.get("anthropic-beta", ""):
+        param = "thinking.budget_tokens"
+        raise BadAsk(f"{param}: must be less than max_tokens", param=param)
+    own = {name: getattr(body, name) for name in ("max_tokens", "temperature", "top_p", "top_k")}
+    stop = tuple(body.stop_sequences) if body.stop_sequences else None
+    shared = SamplingBody(
+        model=body.model,
+        stream=body.stream,
+        user=body.metadata.user_id if body.metadata else None,
+        firstpass=body.firstpass,
+    )
+    return _ask(body, shared, caller, house, forwarded, stop=stop, **own)
+
+
+def prompt(raw: bytes, caller: Caller, house: House) -> Ask:
+    """What is to be counted; nobody will be asked. Raises: BadAsk, NotFound (an unknown model)."""
+    body = validated(PromptBody, raw)
+    shared = SamplingBody(model=body.model, firstpass=body.firstpass)
+    ask = _ask(body, shared, caller, house, _forwarded(caller))
+    if ask.contract is not None:
+        raise BadAsk("only what is sent is counted, not what a contract makes of it", param="firstpass.contract")
+    return ask
+
+
+def _ask(
+    body: PromptBody,
+    shared: SamplingBody,
+    caller: Caller,
+    house: House,
+    forwarded: dict[str, str],
+    **own: Any,
+) -> Ask:
+    tools = _tools(body)
+    choice = body.tool_choice
+    sampling = Sampling(
+        **own,
+        tools=tools,
+        tool_choice=known_choice(_tool_choice(choice), tools),
+        parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
+        **_thinking(body.thinking),
+        **_output(body.output_config),
+    )
+    said = [*_system(body), *(message for at, turn in enumerate(body.messages) for message in _turn(at, turn))]
+    ask = ask_of(shared, "chat", tuple(said), sampling, caller, house, "anthropic")
+    last = said[-1]
+    continues = last.role == "assistant" and bool(last.content) and not last.tool_calls
+    return replace(ask, forwarded=forwarded, continues=continues)
+
+
+def _forwarded(caller: Caller) -> dict[str, str]:
+    """RFC 9110, 5.3: a header that stands more than once is one with its values in a list."""
+    given = {name: ", ".join(caller.headers.getlist(name)) for name in FORWARDED if name in caller.headers}
+    for name, value in given.items():
+        if not (value.isascii() and value.isprintable()):
+            raise BadAsk(f"the header {name} must be printable ASCII", param=name)
+    return given
+
+
+def _system(body: PromptBody) -> Iterator[Message]:
+    if body.system:
+        yield Message("system", body.system if isinstance(body.system, str) else _lines(body.system))
+
+
+def _turn(number: int, turn: Turn) -> Iterator[Message]:
+    """Raises: BadAsk for a block that does not belong to the role, and for a user who says nothing."""
+    where = f"messages.{number}.content"
+    if isinstance(turn.content, str):
+        yield Message(turn.role, turn.content)
+        return
+    if not turn.content and turn.role != "assistant":
+        raise BadAsk(f"{where}: must have at least one block", param=where)
+    for at, block in enumerate(turn.content):
+        if block.type not in OF_ROLES[turn.role]:
+            message = f"{where}.{at}: a {block.type} block does not belong to the role {turn.role}"
+            raise BadAsk(message, param=f"{where}.{at}")
+    if turn.role == "assistant":
+        yield from _assistant(turn.content)
+    else:
+        yield from _told(turn.role, turn.content)
+
+
+def _told(role: Literal["user", "system"], blocks: Sequence[Any]) -> Iterator[Message]:
+    """A tool's result is a message of its own; the text between results is one."""
+    texts: list[TextBlock] = []
+    for block in blocks:
+        if isinstance(block, TextBlock):
+            texts.append(block)
+            continue
+        if texts:
+            yield Message(role, _lines(texts))
+            texts = []
+        yield _result(block)
+    if texts:
+        yield Message(role, _lines(texts))
+
+
+def _result(block: ToolResultBlock) -> Message:
+    said = block.content or ""
+    text = said if isinstance(said, str) else _lines(said)
+    return Message("tool", text, tool_call_id=block.tool_use_id, tool_failed=bool(block.is_error))
+
+
+def _lines(blocks: Sequence[TextBlock]) -> str:
+    """vLLM 0.32 joins the parts of a message so."""
+    return "\n".join(block.text for block in blocks)
+
+
+def _assistant(blocks: Sequence[Any]) -> Iterator[Message]:
+    """Texts that a model wrote are pieces of one. Thoughts begin a message, since each keeps its own seal."""
+    part = SILENT
+    for block in blocks:
+        if isinstance(block, ThinkingBlock | RedactedBlock):
+            if part != SILENT:
+                yield part
+            part = replace(SILENT, reasoning=_reasoning(block))
+        elif isinstance(block, ToolUseBlock):
+            call = ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False))
+            part = replace(part, tool_calls=(*part.tool_calls, call))
+        else:
+            part = replace(part, content=part.content + block.text)
+    yield part
+
+
+def _reasoning(block: ThinkingBlock | RedactedBlock) -> Reasoning:
+    if isinstance(block, RedactedBlock):
+        return Reasoning("", redacted=block.data)
+    return Reasoning(block.thinking, block.signature or None)
+
+
+def _tools(body: PromptBody) -> tuple[Tool, ...] | None:
+    for number, tool in enumerate(body.tools or ()):
+        bound(tool.input_schema, f"tools.{number}.input_schema")
+    made = (Tool(tool.name, tool.description, tool.input_schema, tool.strict) for tool in body.tools or ())
+    return tuple(made) or None
+
+
+def _tool_choice(choice: ToolChoiceWish | None) -> ToolChoice | None:
+    """Raises: BadAsk where there is a name without need for one, or none where one is needed."""
+    if choice is None:
+        return None
+    if (choice.type == "tool") != (choice.name is not None):
+        raise BadAsk("tool_choice.name belongs to the type tool, and only to that", param="tool_choice.name")
+    return ToolChoice(MODES[choice.type], choice.name)
+
+
+def _thinking(wish: Thinking | None) -> dict[str, Any]:
+    """Raises: BadAsk where there is a budget that nothing needs, or none where one is needed."""
+    if wish is None:
+        return {}
+    if (wish.type == "enabled") != (wish.budget_tokens is not None):
+        param = "thinking.budget_tokens"
+        raise BadAsk(f"{param} belongs to the type enabled, and only to that", param=param)
+    shown = None if wish.display is None else wish.display == "summarized"
+    if wish.type == "adaptive":
+        return {"thinks_adaptively": True, "thinking_shown": shown}
+    return {"thinking_tokens": wish.budget_tokens or 0, "thinking_shown": shown}
+
+
+def _output(config: OutputConfig | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    wished: dict[str, Any] = {"reasoning_effort": config.effort}
+    if config.format is not None:
+        schema = config.format.schema_
+        bound(schema, "output_config.format.schema")
+        form = {"name": "answer", "schema": schema, "strict": True}
+        wished["response_format"] = {"type": "json_schema", "json_schema": form}
+    return wished

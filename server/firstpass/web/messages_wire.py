@@ -1,0 +1,207 @@
+"""The bodies that callers of the Anthropic Messages API send. It knows no model and no policy.
+
+Every field is named: honoured, refused with a reason, or unknown. Sources: the Anthropic API reference; the types
+of the official client, anthropic 2.14.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
+from pydantic_core import PydanticCustomError
+
+from firstpass.web.wire import FirstpassOptions, Number, Wire
+
+CacheControl = dict[str, Any] | None
+"""A hint for hosts that are paid by it; there is nothing to pay here."""
+
+NOT_HERE = {
+    "container": "nothing here runs code in a container",
+    "mcp_servers": "nothing here connects to MCP servers",
+    "inference_geo": "everything runs on this machine, or where its operator says",
+    "output_format": "is called output_config.format now",
+}
+
+THINKING_BUDGET_LEAST = 1024
+"""Anthropic's own."""
+
+
+class TextBlock(Wire):
+    """citations: null where an answer is sent back as it came."""
+
+    type: Literal["text"]
+    text: StrictStr
+    cache_control: CacheControl = None
+    citations: Annotated[list[Any], Field(max_length=0)] | None = None
+
+
+class ThinkingBlock(Wire):
+    type: Literal["thinking"]
+    thinking: StrictStr
+    signature: StrictStr | None = None
+
+
+class RedactedBlock(Wire):
+    type: Literal["redacted_thinking"]
+    data: StrictStr
+
+
+class Direct(Wire):
+    type: Literal["direct"]
+
+
+class ToolUseBlock(Wire):
+    """caller: who called the tool; here it is always the model itself."""
+
+    type: Literal["tool_use"]
+    id: StrictStr
+    name: StrictStr
+    input: dict[str, Any]
+    caller: Direct | None = None
+    toolset_name: None = None
+    cache_control: CacheControl = None
+
+
+def _text_only(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("type") not in ("text", None):
+        raise PydanticCustomError("unsupported_block", "{kind} blocks are not supported; only text is", _kind(value))
+    return value
+
+
+TextOnly = Annotated[TextBlock, BeforeValidator(_text_only)]
+
+
+class ToolResultBlock(Wire):
+    type: Literal["tool_result"]
+    tool_use_id: StrictStr
+    content: StrictStr | list[TextOnly] | None = None
+    is_error: StrictBool | None = None
+    toolset_name: None = None
+    cache_control: CacheControl = None
+
+
+BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use", "tool_result")
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("type") not in BLOCKS:
+        raise PydanticCustomError("unsupported_block", "{kind} blocks are not supported", _kind(value))
+    return value
+
+
+def _kind(value: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": str(value.get("type", "untyped"))[:80]}
+
+
+def _tag(value: Any) -> str:
+    """No name of a field, since these are left out of the path to a fault: see body.written."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"the {kind} block"
+
+
+Block = Annotated[
+    Annotated[
+        Annotated[TextBlock, Tag("the text block")]
+        | Annotated[ThinkingBlock, Tag("the thinking block")]
+        | Annotated[RedactedBlock, Tag("the redacted_thinking block")]
+        | Annotated[ToolUseBlock, Tag("the tool_use block")]
+        | Annotated[ToolResultBlock, Tag("the tool_result block")],
+        Discriminator(_tag, custom_error_type="no_block", custom_error_message="must be a block with a type"),
+    ],
+    BeforeValidator(_known),
+]
+
+
+class Turn(Wire):
+    role: Literal["user", "assistant", "system"]
+    content: StrictStr | list[Block]
+
+
+def _custom(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("type") not in ("custom", None):
+        message = "{kind} is a tool of Anthropic's own; here are only custom ones, with an input_schema"
+        raise PydanticCustomError("unsupported_tool", message, _kind(value))
+    return value
+
+
+class CustomTool(Wire):
+    """eager_input_streaming: arguments are always streamed as they are written.
+
+    allowed_callers: only the model itself. defer_loading: every tool is shown to the model at once.
+    """
+
+    type: Literal["custom"] | None = None
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: StrictStr | None = None
+    input_schema: dict[str, Any]
+    strict: StrictBool | None = None
+    eager_input_streaming: StrictBool | None = None
+    allowed_callers: list[Literal["direct"]] | None = None
+    defer_loading: Literal[False] | None = None
+    cache_control: CacheControl = None
+
+
+class ToolChoiceWish(Wire):
+    type: Literal["auto", "any", "none", "tool"]
+    name: StrictStr | None = None
+    disable_parallel_tool_use: StrictBool | None = None
+
+
+class Thinking(Wire):
+    type: Literal["enabled", "adaptive", "disabled"]
+    budget_tokens: Annotated[StrictInt, Field(ge=THINKING_BUDGET_LEAST)] | None = None
+    display: Literal["summarized", "omitted"] | None = None
+
+
+class OutputFormat(Wire):
+    """schema_: called `schema` on the wire, which pydantic keeps for itself."""
+
+    type: Literal["json_schema"]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class OutputConfig(Wire):
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: OutputFormat | None = None
+
+
+class KeepThinking(Wire):
+    type: Literal["clear_thinking_20251015"]
+    keep: Literal["all"]
+
+
+class ContextManagement(Wire):
+    """Only what changes nothing can be promised: that all thinking is kept."""
+
+    edits: tuple[KeepThinking, ...] = ()
+
+
+class UserMetadata(Wire):
+    user_id: StrictStr | None = None
+
+
+class PromptBody(Wire):
+    """What counts as input."""
+
+    unsupported = NOT_HERE
+    model: StrictStr
+    messages: Annotated[list[Turn], Field(min_length=1)]
+    system: StrictStr | list[TextOnly] | None = None
+    tools: list[Annotated[CustomTool, BeforeValidator(_custom)]] | None = None
+    tool_choice: ToolChoiceWish | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    context_management: ContextManagement | None = None
+    speed: Literal["standard"] | None = None
+    cache_control: CacheControl = None
+    firstpass: FirstpassOptions = FirstpassOptions()
+
+
+class MessagesBody(PromptBody):
+    max_tokens: Annotated[StrictInt, Field(ge=1)]
+    temperature: Annotated[Number, Field(ge=0, le=1)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[StrictInt, Field(ge=0)] | None = None
+    stop_sequences: list[Annotated[StrictStr, Field(min_length=1)]] | None = None
+    stream: StrictBool | None = None
+    metadata: UserMetadata | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None

@@ -1,0 +1,68 @@
+"""The list of models, as either API shapes it. It knows the house's names and the time of the start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from firstpass.errors import BadAsk
+from firstpass.web.parse import House
+
+PAGE = 20
+PAGE_LIMIT = 1000
+"""Anthropic's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    house: House
+    started_unix: float
+    anthropic: bool
+
+    def all(self, query: QueryParams) -> dict[str, Any]:
+        """Raises: BadAsk for a page that there is not. OpenAI's list has no pages."""
+        if not self.anthropic:
+            return {"object": "list", "data": [self._card(name) for name in self.house.names]}
+        page, more = _page(self.house.names, query)
+        ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
+        return {"data": [self._card(name) for name in page], "has_more": more} | ends
+
+    def one(self, name: str) -> dict[str, Any]:
+        """Raises: NotFound."""
+        self.house.target(name)
+        return self._card(name)
+
+    def _card(self, name: str) -> dict[str, Any]:
+        if not self.anthropic:
+            return {"id": name, "object": "model", "created": int(self.started_unix), "owned_by": "firstpass"}
+        created = datetime.fromtimestamp(int(self.started_unix), UTC).isoformat().replace("+00:00", "Z")
+        return {"type": "model", "id": name, "display_name": name, "created_at": created, "lifecycle": "active"}
+
+
+def _page(names: Sequence[str], query: QueryParams) -> tuple[list[str], bool]:
+    """The names after or before a known one, and whether there are more in that direction. Raises: BadAsk."""
+    before, after = query.get("before_id"), query.get("after_id")
+    if before is not None and after is not None:
+        raise BadAsk("before_id and after_id exclude each other", param="before_id")
+    limit, listed = _limit(query.get("limit")), list(names)
+    if before is not None:
+        rest = listed[: _place(listed, before, "before_id")]
+        return rest[-limit:], len(rest) > limit
+    rest = listed[_place(listed, after, "after_id") + 1 :] if after is not None else listed
+    return rest[:limit], len(rest) > limit
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return PAGE
+    if not (given.isascii() and given.isdigit() and len(given) < 5 and 1 <= int(given) <= PAGE_LIMIT):
+        raise BadAsk(f"limit must be a number from 1 to {PAGE_LIMIT}", param="limit")
+    return int(given)
+
+
+def _place(names: list[str], name: str, param: str) -> int:
+    if name not in names:
+        raise BadAsk(f"{param}: there is no model {name!r}", param=param)
+    return names.index(name)
