@@ -31,13 +31,13 @@ def whole(exchange: Exchange) -> bytes:
     if step.move.binding and reply.dialect == "openai":
         assert reply.raw is not None, "a whole reply has its bytes"
         return reply.raw
-    answer = _answer(exchange, step, reply)
+    answer = answer_of(exchange, step, reply)
     message = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
     if answer.reasoning:
         message["reasoning"] = answer.reasoning
     calls = [tool_call(call) for call in reply.tool_calls]
     choice = {"index": 0, "message": message | ({"tool_calls": calls} if calls else {})}
-    choice |= {"logprobs": _logprobs(answer.logprobs, exchange.ask), "finish_reason": answer.finish_reason}
+    choice |= {"logprobs": logprobs_of(answer.logprobs, exchange.ask), "finish_reason": answer.finish_reason}
     body = _base(exchange.ask, reply.model) | {"object": "chat.completion", "choices": [choice]}
     return dump(body | {"usage": usage_of(reply.usage)} | _how(exchange, step))
 
@@ -59,7 +59,7 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(exchange: Exchange, step: Step, reply: Reply) -> Delta:
+def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
     """The whole answer as one piece. An edited text has no log-probabilities: nobody gave it any."""
     logprobs = reply.logprobs if step.edited is None else ()
     calls = (CallPiece(at, call.id, call.name, call.arguments) for at, call in enumerate(reply.tool_calls))
@@ -81,7 +81,7 @@ def _base(ask: Ask, model: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{ask.id}", "created": int(ask.received_unix), "model": model}
 
 
-def _logprobs(tokens: Sequence[TokenLogprob], ask: Ask) -> dict[str, Any] | None:
+def logprobs_of(tokens: Sequence[TokenLogprob], ask: Ask) -> dict[str, Any] | None:
     """None where the caller wants none: the checks may have asked for them, and the gate for more than the caller."""
     if not ask.sampling.logprobs or not tokens:
         return None
@@ -124,7 +124,7 @@ class Stream:
         assert step is not None and reply is not None, "only an answer is rendered"
         if not self._begun:
             self._model = reply.model
-            answer = _answer(exchange, step, reply)
+            answer = answer_of(exchange, step, reply)
             yield self._piece(answer, _how(exchange, step))
         elif self._early:
             yield self._event([], {"firstpass": how(exchange) | sent_early(exchange)})
@@ -142,7 +142,7 @@ class Stream:
         parts = []
         if said:
             role = {} if delta.choice in self._begun else {"role": "assistant"}
-            parts.append(self._event([_choice(delta.choice, role | said, _logprobs(delta.logprobs, self._ask))]))
+            parts.append(self._event([_choice(delta.choice, role | said, logprobs_of(delta.logprobs, self._ask))]))
             self._begun.add(delta.choice)
         if delta.finish_reason is not None:
             parts.append(self._event([_choice(delta.choice, {}, None, delta.finish_reason)], end))

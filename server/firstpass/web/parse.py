@@ -14,6 +14,7 @@ from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Message, Sampling, Target, strictest
 from firstpass.web.body import bound, validated
 from firstpass.web.wire import (
+    AskBody,
     ChatBody,
     ChatMessage,
     CompletionBody,
@@ -161,7 +162,7 @@ def _sampling(body: SamplingBody, **own: Any) -> Sampling:
 
 
 def ask_of(
-    body: SamplingBody,
+    body: AskBody,
     kind: Kind,
     messages: tuple[Message, ...],
     sampling: Sampling,
@@ -249,7 +250,7 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
         message = f"unknown contract {name!r}; this server has {', '.join(sorted(house.contracts))}"
         raise BadAsk(message, param="firstpass.contract", code="contract_not_found")
     if kind != "chat":
-        raise BadAsk("contracts need /v1/chat/completions or /infer", param="firstpass.contract")
+        raise BadAsk("contracts need /v1/chat/completions, /v1/responses or /infer", param="firstpass.contract")
     if sampling.n not in (None, 1):
         raise BadAsk("a contract has one answer: n must be 1", param="n")
     for field in ("response_format", "tools"):
