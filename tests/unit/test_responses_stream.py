@@ -11,6 +11,7 @@ from openai._models import construct_type
 from openai._types import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from firstpass.chat import CallPiece, Reasoning
 from firstpass.errors import Busy, ContextTooLong, TierFailed
@@ -53,7 +54,7 @@ def events_of(sent: bytes) -> list[dict[str, Any]]:
     return events
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(deltas, max_size=8), st.sampled_from([None, "auto"]))
 def test_any_stream_of_deltas_makes_well_formed_events(said: list[Delta], summary: str | None) -> None:
     events, reply = streamed(replace(ASK, terms=Terms(summary=summary)), said)
@@ -109,6 +110,8 @@ def test_what_was_streamed_is_what_the_record_says() -> None:
     events, reply = streamed(ASK, said)
     exchange = Exchange(ASK, (replace(BINDING, reply=reply),), Answer(0, "draft"), 0.2)
     assert events[-1]["response"] == response.of(exchange)
+    official: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
+    assert [official.validate_python(event).type for event in events] == [event["type"] for event in events]
 
 
 def test_a_call_without_an_id_of_its_own_gets_one_by_which_its_result_can_come_back() -> None:
