@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 import uvicorn
 
 from firstpass import app
 from firstpass.settings import Settings
-from tests.doubles import Answerer, Sureness, openai_app
+from tests.doubles import Answerer, Sureness, openai_app, says
 
 START_SECONDS = 20.0
 
@@ -60,3 +61,14 @@ def wait_until_ready(client: httpx.Client) -> None:
     while not client.get("/readyz").is_success:
         assert time.monotonic() < deadline, client.get("/readyz").text
         time.sleep(0.02)
+
+
+@contextmanager
+def official(front: Front, engine: Any, **sections: dict[str, Any]) -> Iterator[tuple[openai.OpenAI, httpx.Client]]:
+    """A front before `engine`: the official client, and a plain one for what that would not send."""
+    with (
+        serving(engine) as url,
+        front(says("-"), engine={"kind": "external", "url": f"{url}/v1"}, **sections) as client,
+        openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0) as sdk,
+    ):
+        yield sdk, client

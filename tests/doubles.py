@@ -31,6 +31,20 @@ STRAYS = NAMES.replace("Create a session at login.", "Launch the rocket with lau
 prose names what is nowhere, which code can not mend."""
 
 
+FLAT_TOOL: dict[str, Any] = {
+    "type": "function",
+    "name": "weather",
+    "description": "Of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "strict": True,
+}
+CALLS = [
+    {"id": f"call_{city}", "type": "function", "function": {"name": "weather", "arguments": f'{{"city": "{city}"}}'}}
+    for city in ("Oslo", "Rome")
+]
+"""A tool as the Responses API writes it, and what `calling` makes of it as chat completions write it."""
+
+
 def reply(text: str, *, model: str = "double", finish_reason: str = "stop") -> Reply:
     """A whole reply with the wire body that a real server would have sent."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
@@ -138,6 +152,18 @@ def counts_words(app: Any) -> Any:
         return {"count": len(words), "max_model_len": 4096, "tokens": list(range(len(words)))}
 
     return app
+
+
+def calling(body: dict[str, Any]) -> dict[str, Any]:
+    """A message that calls the tool twice, and one in words where there is none or its results are there."""
+    if "tools" not in body or body["messages"][-1]["role"] == "tool":
+        return {"content": "Rain here and there."}
+    return {"tool_calls": CALLS, "reasoning": "Two cities, two calls."}
+
+
+def echo(body: dict[str, Any]) -> dict[str, Any]:
+    """A message that says who was asked, with how many turns, and the last of them."""
+    return {"content": f"{body['model']} {len(body['messages'])}: {body['messages'][-1]['content']}"}
 
 
 def pieces(message: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -151,6 +151,18 @@ class Server:
         self._hear(exchange, label)
         self._show_gates()
 
+    async def recall(self, exchange_id: str, key: str | None) -> Exchange:
+        """Raises: NotFound, StoreFailed. Another key's exchange is told from none by nothing."""
+        exchange = await asyncio.to_thread(self._store.read, exchange_id)
+        if exchange is None or exchange.ask.key != key or not exchange.ask.store:
+            raise NotFound(f"no exchange {exchange_id[:80]!r} in the record", part="store", param="exchange")
+        return exchange
+
+    async def forget(self, exchange_id: str, key: str | None) -> None:
+        """Raises: NotFound, StoreFailed."""
+        exchange = await self.recall(exchange_id, key)
+        await asyncio.shield(asyncio.to_thread(self._store.forget, exchange.ask.id))
+
     def _hear(self, exchange: Exchange, label: Label) -> None:
         auditors = self._settings.policy.auditors
         if auditors and label.key not in auditors:

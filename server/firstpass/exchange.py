@@ -80,6 +80,23 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a Responses request says beside what models are asked with; its answer repeats most of it.
+
+    instructed: the first message is the request's own instructions, which no later request takes over.
+    skipped_tools: the types of the tools that nothing here can call. summary: how a model's thoughts are wanted.
+    """
+
+    instructed: bool = False
+    skipped_tools: tuple[str, ...] = ()
+    summary: str | None = None
+    include: tuple[str, ...] = ()
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    client_metadata: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One request, after the dialect has been taken off.
 
@@ -122,6 +139,7 @@ class Ask:
     previous: str | None = None
     """The exchange that this one goes on with."""
     forwarded: dict[str, str] = field(default_factory=dict)
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)

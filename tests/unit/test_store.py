@@ -1,8 +1,10 @@
 """The store on a real SQLite file."""
 
+import random
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,3 +197,41 @@ def test_labels_come_back_in_their_order_with_their_exchange(store: SqliteStore)
         ("ex_1", second),
     ]
     assert store.labelled("eval") == []
+
+
+def test_what_is_forgotten_is_nowhere_on_the_disk(store: SqliteStore, tmp_path: Path) -> None:
+    """Also not where a page had a copy of it before others were written, changed and moved."""
+    sizes = (1, 40, 300, 900)
+    words = [f"secret{number:03}x" for number in range(30)]
+    for number, word in enumerate(words):
+        ask = replace(WHOLE.ask, id=f"ex_{number}", messages=(Message("user", f"{word} " * sizes[number % 4]),))
+        store.append(replace(WHOLE, ask=replace(ask, user=word, metadata={word: word})))
+        store.add_label(Label(ask.id, "edit", "user", 3.0, text=f"{word} was wrong"))
+    order = random.Random(5).sample(range(30), 24)
+    for number in order:
+        assert store.forget(f"ex_{number}")
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert [word for word in words if word.encode() in kept] == [words[n] for n in range(30) if n not in order]
+
+
+def test_what_is_forgotten_keeps_its_counts_and_times(store: SqliteStore) -> None:
+    store.append(WHOLE)
+    store.add_label(Label("ex_1", "edit", "user", 3.0, text=SECRET_TEXT))
+    assert store.forget("ex_1") and not store.forget("ex_2")
+    found = store.read("ex_1")
+    assert found is not None and found.steps[0].reply is not None
+    assert found.steps[0].reply.usage == Usage(3, 4) and found.seconds == 1.5 and not found.ask.store
+    assert SECRET_TEXT not in str(found)
+    assert store.labels("ex_1") == [Label("ex_1", "edit", "user", 3.0)]
+
+
+def test_a_reader_that_stays_is_said_to_keep_the_words(store: SqliteStore, tmp_path: Path) -> None:
+    store.append(WHOLE)
+    store._connection.set_busy_timeout(50)
+    with closing(apsw.Connection(str(tmp_path / "store.sqlite"))) as reader:
+        reader.execute("BEGIN")
+        assert next(reader.execute("SELECT count(*) FROM exchanges")) == (1,)
+        with pytest.raises(StoreFailed, match="another process"):
+            store.forget("ex_1")
+        reader.execute("COMMIT")
+    assert store.forget("ex_1")

@@ -17,6 +17,13 @@ class Store(Protocol):
 
     def read(self, exchange_id: str) -> Exchange | None: ...
 
+    def forget(self, exchange_id: str) -> bool:
+        """Every word of the exchange and its labels goes for good; counts and times stay. False where there is none.
+
+        An exchange that went on with it keeps what it was asked with.
+        """
+        ...
+
     def latest(self, limit: int) -> list[Exchange]:
         """The newest exchanges, newest first."""
         ...

@@ -21,6 +21,11 @@ def encode(exchange: Exchange) -> str:
     return _ADAPTER.dump_json(kept).decode()
 
 
+def encode_forgotten(exchange: Exchange) -> str:
+    """As if the caller had said `store: false` from the first."""
+    return encode(replace(exchange, ask=replace(exchange.ask, store=False)))
+
+
 def decode(text: str) -> Exchange:
     """Raises: pydantic.ValidationError (a ValueError) where the text is no exchange."""
     return _ADAPTER.validate_json(text)
@@ -36,7 +41,8 @@ def _without_raw(step: Step) -> Step:
 def _wordless_ask(ask: Ask) -> Ask:
     messages = tuple(Message(message.role, "") for message in ask.messages)
     sampling = replace(ask.sampling, **dict.fromkeys(QUOTING))
-    return replace(ask, messages=messages, sampling=sampling, user=None, metadata=None, forwarded={})
+    kept = replace(ask, messages=messages, sampling=sampling, terms=None, forwarded={})
+    return replace(kept, user=None, metadata=None)
 
 
 def _wordless_ending(ending: Answer | Refuse | None) -> Answer | Refuse | None:

@@ -11,7 +11,7 @@ import apsw
 
 from firstpass.errors import StoreFailed
 from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse, Usage
-from firstpass.store.codec import decode, encode
+from firstpass.store.codec import decode, encode, encode_forgotten
 from firstpass.store.keys import KeyRecord
 from firstpass.store.migrations import MIGRATIONS
 
@@ -58,6 +58,7 @@ class SqliteStore:
         self._connection.set_busy_timeout(BUSY_MILLISECONDS)
         self._switch_to_wal()
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA secure_delete = ON")
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
             self._migrate()
@@ -104,6 +105,23 @@ class SqliteStore:
     def read(self, exchange_id: str) -> Exchange | None:
         rows = self._rows("read an exchange", "SELECT body FROM exchanges WHERE id = ?", exchange_id)
         return self._decoded(rows)[0] if rows else None
+
+    def forget(self, exchange_id: str) -> bool:
+        """Raises: StoreFailed, also where another process reads on for so long that the log keeps the words."""
+        exchange = self.read(exchange_id)
+        if exchange is None:
+            return False
+        self._do("forget an exchange", lambda: self._overwrite(exchange_id, encode_forgotten(exchange)))
+        return True
+
+    def _overwrite(self, exchange_id: str, body: str) -> None:
+        """`secure_delete` zeroes the old bytes in the file, but the log keeps old pages until it is emptied."""
+        with self._connection:
+            self._connection.execute("UPDATE exchanges SET body = ? WHERE id = ?", (body, exchange_id))
+            self._connection.execute("UPDATE labels SET text = NULL WHERE exchange_id = ?", (exchange_id,))
+        busy = next(self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)"))[0]
+        if busy:
+            raise ValueError("another process is reading; the words leave the log when it has ended")
 
     def latest(self, limit: int) -> list[Exchange]:
         sql = "SELECT body FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from firstpass.errors import BadAsk
 from firstpass.web.wire import Wire
 
-OPEN_FIELDS = ("logit_bias", "metadata")
+OPEN_FIELDS = ("logit_bias", "metadata", "client_metadata")
 """Objects whose keys are the caller's own."""
 
 SCHEMA_DEPTH_LIMIT = 32
@@ -22,7 +22,7 @@ Body = TypeVar("Body", bound=Wire)
 
 def validated(kind: type[Body], raw: bytes) -> Body:
     """Raises: BadAsk. A field of the body that is null is an absent one."""
-    fields = {name: value for name, value in _object(raw).items() if value is not None}
+    fields = members(raw)
     for name in fields:
         if name in kind.unsupported:
             raise BadAsk(f"{name}: {kind.unsupported[name]}", param=name, code="unsupported_parameter")
@@ -30,6 +30,11 @@ def validated(kind: type[Body], raw: bytes) -> Body:
         return kind.model_validate(fields)
     except ValidationError as error:
         raise first_fault(error) from error
+
+
+def members(raw: bytes) -> dict[str, Any]:
+    """Those of the body that are not null. Raises: BadAsk."""
+    return {name: value for name, value in _object(raw).items() if value is not None}
 
 
 def _object(raw: bytes) -> dict[str, Any]:

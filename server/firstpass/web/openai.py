@@ -37,7 +37,7 @@ def whole(exchange: Exchange) -> bytes:
         message["reasoning"] = answer.reasoning
     calls = [tool_call(call) for call in reply.tool_calls]
     choice = {"index": 0, "message": message | ({"tool_calls": calls} if calls else {})}
-    choice |= {"logprobs": _logprobs(answer.logprobs, exchange.ask), "finish_reason": answer.finish_reason}
+    choice |= {"logprobs": logprobs_of(answer.logprobs, exchange.ask), "finish_reason": answer.finish_reason}
     body = _base(exchange.ask, reply.model) | {"object": "chat.completion", "choices": [choice]}
     return dump(body | {"usage": usage_of(reply.usage)} | _how(exchange, step))
 
@@ -82,7 +82,7 @@ def _base(ask: Ask, model: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{ask.id}", "created": int(ask.received_unix), "model": model}
 
 
-def _logprobs(tokens: Sequence[TokenLogprob], ask: Ask) -> dict[str, Any] | None:
+def logprobs_of(tokens: Sequence[TokenLogprob], ask: Ask) -> dict[str, Any] | None:
     """None where the caller wants none: the checks may have asked for them, and the gate for more than the caller."""
     if not ask.sampling.logprobs or not tokens:
         return None
@@ -145,7 +145,7 @@ class Stream:
         parts = []
         if said:
             role = {} if delta.choice in self._begun else {"role": "assistant"}
-            parts.append(self._event([_choice(delta.choice, role | said, _logprobs(delta.logprobs, self._ask))]))
+            parts.append(self._event([_choice(delta.choice, role | said, logprobs_of(delta.logprobs, self._ask))]))
             self._begun.add(delta.choice)
         if delta.finish_reason is not None:
             parts.append(self._event([_choice(delta.choice, {}, None, delta.finish_reason)], end))

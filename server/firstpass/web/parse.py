@@ -15,6 +15,7 @@ from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Message, Sampling, Target, strictest
 from firstpass.web.body import bound, validated
 from firstpass.web.wire import (
+    AskBody,
     ChatBody,
     ChatMessage,
     CompletionBody,
@@ -178,7 +179,7 @@ def _sampling(body: SamplingBody, **own: Any) -> Sampling:
 
 
 def ask_of(
-    body: SamplingBody,
+    body: AskBody,
     kind: Kind,
     messages: tuple[Message, ...],
     sampling: Sampling,
@@ -264,7 +265,8 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
         message = f"unknown contract {name!r}; this server has {', '.join(sorted(house.contracts))}"
         raise BadAsk(message, param="firstpass.contract", code="contract_not_found")
     if kind != "chat":
-        raise BadAsk("contracts need /v1/chat/completions, /v1/messages or /infer", param="firstpass.contract")
+        where = "/v1/chat/completions, /v1/messages, /v1/responses or /infer"
+        raise BadAsk(f"contracts need {where}", param="firstpass.contract")
     if sampling.n not in (None, 1):
         raise BadAsk("a contract has one answer: n must be 1", param="n")
     for own in ("response_format", "tools"):

@@ -38,6 +38,10 @@ from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
 from firstpass.web.openai import OPENAI
 from firstpass.web.parse import Caller, House
+from firstpass.web.responses import items, response
+from firstpass.web.responses import parse as responses
+from firstpass.web.responses.listing import Page, Retrieval, query
+from firstpass.web.responses.stream import RESPONSES
 
 Parser = Callable[[bytes, Caller, House], Ask]
 
@@ -83,6 +87,14 @@ class Backend(Protocol):
         """Raises: NotFound for an exchange that is not in the record, or not of the same key."""
         ...
 
+    async def recall(self, exchange_id: str, key: str | None) -> Exchange:
+        """Raises: NotFound for an exchange that is not in the record with its words, or not of that very key."""
+        ...
+
+    async def forget(self, exchange_id: str, key: str | None) -> None:
+        """The exchange's words are gone when this returns. Raises: NotFound as `recall` does."""
+        ...
+
 
 def build(
     backend: Backend,
@@ -96,6 +108,7 @@ def build(
     app.add_middleware(Gate, rules=rules, authenticate=authenticate)
     _add_errors(app)
     _add_asks(app, backend, limits)
+    _add_responses(app, backend, limits)
     _add_models(app, backend)
     _add_contracts(app, backend)
     _add_labels(app, backend, limits)
@@ -112,7 +125,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
         app.add_api_route(path, handle, methods=["POST"], response_model=None)
 
-    route("/v1/chat/completions", parse.chat, OPENAI)
+    route("/v1/chat/completions", responses.chat, OPENAI)
     route("/v1/completions", parse.completion, OPENAI)
     route("/v1/embeddings", parse.embeddings, OPENAI)
     route("/infer", parse.infer, INFER)
@@ -130,6 +143,33 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
         raw = await _body(request, limits)
         ask = parse.chat(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
         return render.explanation(ask, backend.explain(ask))
+
+
+def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
+    @app.post("/v1/responses", response_model=None)
+    async def create(request: Request) -> Response:
+        caller = Caller(request.headers, request.scope["state"]["key"])
+        ask = await responses.responses(await _body(request, limits), caller, backend.house, backend.recall)
+        return AnswerResponse(ask, backend.run, RESPONSES)
+
+    async def recalled(response_id: str, request: Request) -> Exchange:
+        return await responses.recalled(response_id, request.scope["state"]["key"], backend.recall)
+
+    @app.get("/v1/responses/{response_id}")
+    async def retrieve(response_id: str, request: Request) -> dict[str, object]:
+        query(Retrieval, request.query_params)
+        return response.of(await recalled(response_id, request))
+
+    @app.delete("/v1/responses/{response_id}")
+    async def delete(response_id: str, request: Request) -> dict[str, object]:
+        exchange = await recalled(response_id, request)
+        await backend.forget(exchange.ask.id, exchange.ask.key)
+        return {"id": response_id, "object": "response", "deleted": True}
+
+    @app.get("/v1/responses/{response_id}/input_items")
+    async def input_items(response_id: str, request: Request) -> dict[str, object]:
+        page = query(Page, request.query_params)
+        return page.of(items.input_items((await recalled(response_id, request)).ask))
 
 
 def _add_models(app: FastAPI, backend: Backend) -> None:

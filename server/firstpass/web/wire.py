@@ -129,13 +129,21 @@ def _alone(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-class SamplingBody(Wire):
-    """Fields that chat and plain completions share."""
+class AskBody(Wire):
+    """Fields that whatever asks a model has."""
 
-    unsupported = UNSUPPORTED
     model: StrictStr
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
+    user: StrictStr | None = None
+    metadata: Annotated[dict[StrictStr, StrictStr], Field(max_length=16)] | None = None
+    firstpass: FirstpassOptions = FirstpassOptions()
+
+
+class SamplingBody(AskBody):
+    """Fields that chat and plain completions share."""
+
+    unsupported = UNSUPPORTED
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
@@ -145,9 +153,6 @@ class SamplingBody(Wire):
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
     presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
-    user: StrictStr | None = None
-    metadata: Annotated[dict[StrictStr, StrictStr], Field(max_length=16)] | None = None
-    firstpass: FirstpassOptions = FirstpassOptions()
 
 
 class ChatBody(SamplingBody):

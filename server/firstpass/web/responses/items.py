@@ -1,0 +1,198 @@
+"""A conversation as items of the Responses API, read and written. It knows no request and no stream.
+
+Every item that is written has an id from which its exchange can be told, so that a later request may refer to it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from firstpass.chat import Reasoning, ToolCall
+from firstpass.errors import BadAsk
+from firstpass.exchange import Ask, Exchange, Message, Terms, TokenLogprob
+from firstpass.web.openai import logprobs_of
+from firstpass.web.responses.wire import Call, CallOutput, Item, Reference, Thought, Turn, text_of
+
+PREFIX = "resp_"
+ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_(ex_[0-9a-f]+)(?:_[0-9a-z]+)?")
+
+Status = Literal["in_progress", "completed", "incomplete"]
+
+
+def exchange_of(item_id: str) -> str | None:
+    """The exchange whose item that is; None for an id that is not ours."""
+    match = ITEM_ID.fullmatch(item_id)
+    return match[1] if match else None
+
+
+def call_id(ask_id: str, index: int, given: str, taken: Collection[str]) -> str:
+    """Results are sent back by it, so a call to which a tier gave no id, or another call's, gets one of its own."""
+    return given if given and given not in taken else f"call_{ask_id}_{index}"
+
+
+def read(items: Sequence[Item], before: Iterable[Message] = ()) -> tuple[Message, ...]:
+    """The messages that items make. before: those that stand ahead of them; a result may answer a call in there.
+
+    Raises: BadAsk for a result of a call that nobody made.
+    """
+    reader = _Reader({call.id for message in before for call in message.tool_calls})
+    for number, item in enumerate(items):
+        reader.add(number, item)
+    return reader.end()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What one model said in one go are several items here: the thought, the text and the calls are put together."""
+
+    called: set[str]
+    messages: list[Message] = field(default_factory=list)
+    turn: Message | None = None
+
+    def add(self, number: int, item: Item) -> None:
+        match item:
+            case Turn(role="assistant"):
+                self._say(text_of(item.content))
+            case Turn():
+                self._close()
+                self.messages.append(Message(item.role, text_of(item.content)))
+            case Thought():
+                self._think(item)
+            case Call():
+                turn = self.turn or Message("assistant", "")
+                call = ToolCall(item.call_id, item.name, item.arguments)
+                self.turn = replace(turn, tool_calls=(*turn.tool_calls, call))
+                self.called.add(item.call_id)
+            case CallOutput():
+                self._result(number, item)
+            case _:
+                raise AssertionError(f"a {type(item).__name__} is no item to read")
+
+    def _say(self, text: str) -> None:
+        if self.turn is not None and (self.turn.content or self.turn.tool_calls):
+            self._close()
+        self.turn = replace(self.turn or Message("assistant", ""), content=text)
+
+    def _think(self, item: Thought) -> None:
+        """Of two thoughts that are put together, the seal of neither holds."""
+        seal = item.encrypted_content
+        if not item.text and not seal:
+            return
+        if self.turn is None or self.turn.content or self.turn.tool_calls:
+            self._close()
+            self.turn = Message("assistant", "", reasoning=Reasoning(item.text, seal))
+        else:
+            first = self.turn.reasoning
+            assert first is not None, "a turn without words or calls is a thought"
+            self.turn = replace(self.turn, reasoning=Reasoning(f"{first.text}\n\n{item.text}"))
+
+    def _result(self, number: int, item: CallOutput) -> None:
+        if item.call_id not in self.called:
+            raise BadAsk(f"no function was called as {item.call_id!r}", param=f"input.{number}.call_id")
+        self._close()
+        self.messages.append(Message("tool", text_of(item.output), tool_call_id=item.call_id))
+
+    def _close(self) -> None:
+        if self.turn is not None:
+            self.messages.append(self.turn)
+        self.turn = None
+
+    def end(self) -> tuple[Message, ...]:
+        self._close()
+        return tuple(self.messages)
+
+
+def said(exchange: Exchange) -> Message:
+    """The answer as a turn of the conversation that goes on with it."""
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None, "only an answered exchange goes on"
+    calls: list[ToolCall] = []
+    for index, call in enumerate(reply.tool_calls):
+        taken = {earlier.id for earlier in calls}
+        calls.append(replace(call, id=call_id(exchange.ask.id, index, call.id, taken)))
+    thought = reply.reasoning if step.edited is None else None
+    return Message("assistant", step.text or "", tool_calls=tuple(calls), reasoning=thought)
+
+
+def input_items(ask: Ask) -> list[dict[str, Any]]:
+    """What the model was asked with, earlier turns included and instructions not."""
+    messages = ask.messages[1:] if ask.terms and ask.terms.instructed else ask.messages
+    made = [item for message in messages for item in _written(ask, message)]
+    return [item | {"id": f"{item['id']}_in{number}"} for number, item in enumerate(made)]
+
+
+def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
+    if message.role == "tool":
+        output = {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.content}
+        yield {"id": f"fco_{ask.id}"} | output | {"status": "completed"}
+        return
+    if message.role != "assistant":
+        content = [{"type": "input_text", "text": message.content}]
+        yield {
+            "id": f"msg_{ask.id}",
+            "type": "message",
+            "role": message.role,
+            "status": "completed",
+            "content": content,
+        }
+        return
+    if message.reasoning is not None:
+        yield thought_item(ask, f"rs_{ask.id}", message.reasoning, "completed")
+    if message.content or not message.tool_calls:
+        yield message_item(ask, f"msg_{ask.id}", message.content, (), "completed")
+    for call in message.tool_calls:
+        yield call_item(f"fc_{ask.id}", call, "completed")
+
+
+def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
+    """The answer's, from the record alone. status: of the last one; what comes before it is complete."""
+    step, reply, ask = exchange.answer, exchange.answer_reply, exchange.ask
+    assert step is not None and reply is not None, "only an answer has output"
+    items, turn = [], said(exchange)
+    if reply.reasoning is not None:
+        items.append(thought_item(ask, f"rs_{ask.id}", reply.reasoning, "completed"))
+    if turn.content or not turn.tool_calls:
+        logprobs = reply.logprobs if step.edited is None else ()
+        items.append(message_item(ask, f"msg_{ask.id}", turn.content, logprobs, "completed"))
+    items += [call_item(f"fc_{ask.id}_{at}", call, "completed") for at, call in enumerate(turn.tool_calls)]
+    return [*items[:-1], items[-1] | {"status": status}]
+
+
+def message_item(
+    ask: Ask, item_id: str, text: str | None, logprobs: Sequence[TokenLogprob], status: Status
+) -> dict[str, Any]:
+    """text: None for one that has only just begun."""
+    content = [] if text is None else [text_part(ask, text, logprobs)]
+    return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def text_part(ask: Ask, text: str, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": token_entries(ask, logprobs)}
+
+
+def token_entries(ask: Ask, logprobs: Sequence[TokenLogprob]) -> list[Any]:
+    return (logprobs_of(logprobs, ask) or {"content": []})["content"]  # type: ignore[no-any-return]
+
+
+def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Status) -> dict[str, Any]:
+    """A caller who asks for a summary finds the whole thought in its place: nothing here makes one."""
+    terms = ask.terms or Terms()
+    kind = "summary_text" if terms.summary else "reasoning_text"
+    parts = [{"type": kind, "text": thought.text}] if thought is not None else []
+    item: dict[str, Any] = {"id": item_id, "type": "reasoning", "status": status}
+    item |= {"summary": parts, "content": []} if terms.summary else {"summary": [], "content": parts}
+    if "reasoning.encrypted_content" in terms.include:
+        item["encrypted_content"] = thought.signature if thought else None
+    return item
+
+
+def call_item(item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
+    item = {"id": item_id, "type": "function_call", "status": status, "call_id": call.id}
+    return item | {"name": call.name, "arguments": call.arguments}
+
+
+def found(reference: Reference, exchange: Exchange) -> dict[str, Any] | None:
+    """The item of the record that a request refers to."""
+    items = [*input_items(exchange.ask), *(output_items(exchange, "completed") if exchange.answer else ())]
+    return next((item for item in items if item["id"] == reference.id), None)

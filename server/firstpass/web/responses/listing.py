@@ -1,0 +1,52 @@
+"""What may be asked of a recorded response by its address, and its items page by page. It knows no record."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, StrictStr, ValidationError
+from starlette.datastructures import QueryParams
+
+from firstpass.errors import BadAsk
+from firstpass.web.body import first_fault
+from firstpass.web.responses.wire import Included
+from firstpass.web.wire import Wire
+
+Query = TypeVar("Query", bound=Wire)
+
+
+class Retrieval(Wire):
+    """A response is given as it was asked for: what `include` names is there if the request had it included."""
+
+    include: tuple[Included, ...] = ()
+    stream: Literal["false"] | None = None
+
+
+class Page(Wire):
+    after: StrictStr | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    order: Literal["asc", "desc"] = "desc"
+
+    def of(self, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Raises: BadAsk for a page after an item that is none of these."""
+        ordered = list(items) if self.order == "asc" else list(reversed(items))
+        ids = [item["id"] for item in ordered]
+        if self.after is not None and self.after not in ids:
+            raise BadAsk(f"after: there is no item {self.after[:80]!r}", param="after")
+        start = ids.index(self.after) + 1 if self.after is not None else 0
+        data = ordered[start : start + self.limit]
+        ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+        return {"object": "list", "data": data} | ends | {"has_more": start + self.limit < len(ordered)}
+
+
+def query(kind: type[Query], params: QueryParams) -> Query:
+    """Raises: BadAsk. A list is given as `include`, or as `include[]` by the official client, once for each value."""
+    given: dict[str, Any] = {}
+    for name, value in params.multi_items():
+        if name in ("include", "include[]"):
+            given.setdefault("include", []).append(value)
+        else:
+            given[name] = value
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise first_fault(error) from error

@@ -1,0 +1,151 @@
+"""The response object of the Responses API: whole from the record, or as far as a stream has come. It decides nothing.
+
+Source: the OpenAI API reference; openai-python 3.54, openai/types/responses/response.py.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from firstpass.chat import Tool, ToolChoice
+from firstpass.errors import ContextTooLong, Failure
+from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms, Usage
+from firstpass.web.openai import error_body
+from firstpass.web.render import dump, how, sent_early
+from firstpass.web.responses.items import PREFIX, output_items
+from firstpass.web.responses.parse import OURS
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+
+CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
+"""Of a failed response, by the status that it would have had; every other is the server's."""
+
+REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why an answer is incomplete, by how the model ended."""
+
+
+def whole(exchange: Exchange) -> bytes:
+    return dump(of(exchange))
+
+
+def of(exchange: Exchange) -> dict[str, Any]:
+    """From the record alone: the same whenever it is asked for."""
+    if isinstance(exchange.ending, Refuse):
+        return failed(exchange.ask, exchange.ask.model, exchange.ending.failure)
+    status = status_of(exchange)
+    return answered(exchange, output_items(exchange, "incomplete" if status == "incomplete" else "completed"))
+
+
+def answered(exchange: Exchange, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    step, reply, ask = exchange.answer, exchange.answer_reply, exchange.ask
+    assert step is not None and reply is not None, "only an answer is rendered"
+    status, reason = status_of(exchange), None
+    if status == "incomplete":
+        reason = REASONS[reply.finish_reason or ""]
+    return _base(ask, reply.model, status) | {
+        "completed_at": int(ask.received_unix + (exchange.seconds or 0)),
+        "incomplete_details": {"reason": reason} if reason else None,
+        "output": list(output),
+        "usage": _usage(reply.usage),
+        **_how(exchange, step),
+    }
+
+
+def status_of(exchange: Exchange) -> Literal["completed", "incomplete"]:
+    """An edited text is whole, however the one that it was made of ended."""
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None, "only an answer is rendered"
+    return "incomplete" if step.edited is None and reply.finish_reason in REASONS else "completed"
+
+
+def begun(ask: Ask, model: str) -> dict[str, Any]:
+    return _base(ask, model, "in_progress")
+
+
+def failed(ask: Ask, model: str, failure: Failure, output: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """The API has words of its own for the error of a response; what each of our parts calls it is beside them."""
+    too_long = failure.kind == ContextTooLong.__name__
+    code = failure.code if too_long else CODES.get(failure.status, "server_error")
+    param = OURS.get(failure.param or "", failure.param)
+    error = {"code": code, "message": failure.message, "param": param, "part": failure.part, "exchange": ask.id}
+    return _base(ask, model, "failed") | {"error": error, "output": list(output)}
+
+
+def error(failure: Failure, exchange_id: str | None = None) -> dict[str, Any]:
+    body = error_body(failure, exchange_id)
+    body["error"]["param"] = OURS.get(failure.param or "", failure.param)
+    return body
+
+
+def _base(ask: Ask, model: str, status: Status) -> dict[str, Any]:
+    terms, sampling = ask.terms or Terms(), ask.sampling
+    return {
+        "id": PREFIX + ask.id,
+        "object": "response",
+        "created_at": int(ask.received_unix),
+        "completed_at": None,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": ask.messages[0].content if terms.instructed else None,
+        "max_output_tokens": sampling.max_tokens,
+        "max_tool_calls": None,
+        "metadata": ask.metadata or {},
+        "model": model,
+        "output": [],
+        "parallel_tool_calls": sampling.parallel_tool_calls is not False,
+        "previous_response_id": PREFIX + ask.previous if ask.previous else None,
+        "prompt_cache_key": terms.prompt_cache_key,
+        "reasoning": {"effort": sampling.reasoning_effort, "summary": terms.summary},
+        "safety_identifier": terms.safety_identifier,
+        "service_tier": "default",
+        "store": ask.store,
+        "temperature": sampling.temperature,
+        "text": {"format": _format(sampling.response_format), "verbosity": "medium"},
+        "tool_choice": _tool_choice(sampling.tool_choice),
+        "tools": [_tool(tool) for tool in sampling.tools or ()],
+        "top_logprobs": sampling.top_logprobs or 0,
+        "top_p": sampling.top_p,
+        "truncation": "disabled",
+        "usage": None,
+        "user": ask.user,
+    }
+
+
+def _format(response_format: dict[str, Any] | None) -> dict[str, Any]:
+    if response_format is None:
+        return {"type": "text"}
+    schema: dict[str, Any] = response_format.get("json_schema", {})
+    return {"type": response_format["type"]} | schema
+
+
+def _tool_choice(choice: ToolChoice | None) -> str | dict[str, Any]:
+    if choice is None:
+        return "auto"
+    return {"type": "function", "name": choice.name} if choice.mode == "named" else choice.mode
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    named = {"type": "function", "name": tool.name, "description": tool.description}
+    return named | {"parameters": tool.parameters, "strict": tool.strict}
+
+
+def _usage(usage: Usage | None) -> dict[str, Any] | None:
+    """Nothing is said of tokens that were written to a cache: no tier counts them."""
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+def _how(exchange: Exchange, step: Step) -> dict[str, Any]:
+    """A binding answer is the model's own, and looks it; the headers say how it was made."""
+    if step.move.binding:
+        return {}
+    early = any(one.streamed for one in exchange.steps)
+    return {"firstpass": how(exchange) | (sent_early(exchange) if early else {})}

@@ -1,0 +1,246 @@
+"""One streamed answer as events of the Responses API. It is told deltas, and decides only where items begin and end.
+
+A thought or a text ends where something else begins; a call may always go on, so calls end with the stream.
+Source: the OpenAI API reference; openai-python 3.54, openai/lib/streaming/responses.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from firstpass.chat import CallPiece, Reasoning, ToolCall
+from firstpass.errors import Failure
+from firstpass.exchange import Ask, Chunk, Delta, Exchange, Step, Terms, TokenLogprob
+from firstpass.web.dialect import Dialect
+from firstpass.web.openai import answer_of
+from firstpass.web.render import dump
+from firstpass.web.responses import response
+from firstpass.web.responses.items import (
+    Status,
+    call_id,
+    call_item,
+    message_item,
+    text_part,
+    thought_item,
+    token_entries,
+)
+
+
+class Stream:
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._model = ask.model
+        self._number = 0
+        self._begun = self._early = False
+        self._output = _Output(ask)
+
+    def chunk(self, step: Step, chunk: Chunk) -> bytes:
+        self._model = chunk.model or self._model
+        self._early = not step.move.binding
+        deltas = [delta for delta in chunk.deltas if delta.choice == 0]
+        return b"".join(
+            [*self._begin(), *(self._event(*event) for delta in deltas for event in self._output.add(delta))]
+        )
+
+    def end(self, exchange: Exchange) -> bytes:
+        step, reply = exchange.answer, exchange.answer_reply
+        assert step is not None and reply is not None, "only an answer is rendered"
+        events: list[_Event] = []
+        if not self._begun:
+            self._model = reply.model
+            events += self._output.add(answer_of(exchange, step, reply))
+        status = response.status_of(exchange)
+        events += self._output.close(status, step.text if self._early else None)
+        body = response.answered(exchange, self._output.done)
+        events.append((f"response.{status}", {"response": body}))
+        return b"".join([*self._begin(), *(self._event(*event) for event in events)])
+
+    def failed(self, failure: Failure) -> bytes:
+        body = response.failed(self._ask, self._model, failure, self._output.done)
+        return b"".join([*self._begin(), self._event("response.failed", {"response": body})])
+
+    def _begin(self) -> Iterator[bytes]:
+        if not self._begun:
+            self._begun = True
+            for name in ("response.created", "response.in_progress"):
+                yield self._event(name, {"response": response.begun(self._ask, self._model)})
+
+    def _event(self, name: str, fields: dict[str, Any]) -> bytes:
+        data = dump({"type": name, "sequence_number": self._number} | fields)
+        self._number += 1
+        return f"event: {name}\ndata: ".encode() + data + b"\n\n"
+
+
+_Event = tuple[str, dict[str, Any]]
+
+
+@dataclass(slots=True)
+class _Text:
+    """A message or a thought that has begun. index: its place in the output."""
+
+    id: str
+    index: int
+    thinks: bool
+    pieces: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    signature: str | None = None
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call as far as it is known. index: None until it has a name, and so can begin. sent: of its arguments."""
+
+    call: ToolCall
+    index: int | None = None
+    sent: int = 0
+
+
+class _Output:
+    """The items of one answer. Ids are those of the record's items, so that a later request can refer to them."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._summary = (ask.terms or Terms()).summary is not None
+        self._text: _Text | None = None
+        self._calls: dict[int, _Call] = {}
+        self._items: list[dict[str, Any] | None] = []
+        self._made: Counter[str] = Counter()
+
+    @property
+    def done(self) -> list[dict[str, Any]]:
+        return [item for item in self._items if item is not None]
+
+    def add(self, delta: Delta) -> Iterator[_Event]:
+        if delta.reasoning or delta.signature:
+            yield from self._write(True, delta.reasoning, (), delta.signature)
+        if delta.text:
+            yield from self._write(False, delta.text, delta.logprobs)
+        for piece in delta.calls:
+            yield from self._call(piece)
+
+    def close(self, status: Status, instead: str | None) -> Iterator[_Event]:
+        """The end of all that is open; what was begun last has the status of the answer.
+
+        instead: what an answer that was shown before it was checked has become.
+        """
+        for at, known in sorted(self._calls.items()):
+            yield from self._begin_call(at, known, nameless=True)
+        if not self._items or (instead and (self._text is None or self._text.thinks)):
+            yield from self._end_text()
+            yield from self._open(False)
+        last = len(self._items) - 1
+        if self._text is not None:
+            yield from self._end_text(status if self._text.index == last else "completed", instead)
+        for at, known in sorted(self._calls.items()):
+            yield from self._end_call(at, known, status if known.index == last else "completed")
+
+    def _write(
+        self, thinks: bool, words: str, logprobs: Sequence[TokenLogprob], signature: str | None = None
+    ) -> Iterator[_Event]:
+        if self._text is None or self._text.thinks != thinks:
+            yield from self._end_text()
+            yield from self._open(thinks)
+        text = self._text
+        assert text is not None, "it has just been opened"
+        text.pieces.append(words)
+        text.logprobs += logprobs
+        text.signature = signature or text.signature
+        if words:
+            yield f"{self._text_name(text)}.delta", self._place(text) | {"delta": words} | self._tokens(text, logprobs)
+
+    def _open(self, thinks: bool) -> Iterator[_Event]:
+        text = self._text = _Text(self._new_id("rs" if thinks else "msg"), len(self._items), thinks)
+        yield self._added(self._item(text, "in_progress"))
+        yield f"{self._part_name(text)}.added", self._place(text) | {"part": self._part(text)}
+
+    def _end_text(self, status: Status = "completed", instead: str | None = None) -> Iterator[_Event]:
+        text, self._text = self._text, None
+        if text is None:
+            return
+        if instead is not None and instead != "".join(text.pieces):
+            text.pieces, text.logprobs = [instead], []
+        whole = {"text": "".join(text.pieces)} | self._tokens(text, text.logprobs)
+        yield f"{self._text_name(text)}.done", self._place(text) | whole
+        yield f"{self._part_name(text)}.done", self._place(text) | {"part": self._part(text)}
+        yield self._ended(text.index, self._item(text, status))
+
+    def _tokens(self, text: _Text, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
+        return {} if text.thinks else {"logprobs": token_entries(self._ask, logprobs)}
+
+    def _call(self, piece: CallPiece) -> Iterator[_Event]:
+        known = self._calls.setdefault(piece.index, _Call(ToolCall("", "", "")))
+        known.call = ToolCall(
+            known.call.id or piece.id or "",
+            known.call.name or piece.name or "",
+            known.call.arguments + piece.arguments,
+        )
+        yield from self._begin_call(piece.index, known)
+
+    def _begin_call(self, at: int, known: _Call, *, nameless: bool = False) -> Iterator[_Event]:
+        """A call begins with its name, since no event after the first says it; till then its arguments wait."""
+        if known.index is None and (known.call.name or nameless):
+            yield from self._end_text()
+            taken = {other.call.id for other in self._calls.values() if other.index is not None}
+            known.call = replace(known.call, id=call_id(self._ask.id, at, known.call.id, taken))
+            known.index = len(self._items)
+            yield self._added(self._call_item(at, replace(known.call, arguments=""), "in_progress"))
+        unsent = known.call.arguments[known.sent :]
+        if known.index is not None and unsent:
+            known.sent += len(unsent)
+            yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": unsent}
+
+    def _end_call(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
+        assert known.index is not None, "what ends has begun"
+        said = {"name": known.call.name, "arguments": known.call.arguments}
+        yield "response.function_call_arguments.done", self._call_place(at, known) | said
+        yield self._ended(known.index, self._call_item(at, known.call, status))
+
+    def _added(self, item: dict[str, Any]) -> _Event:
+        self._items.append(None)
+        return "response.output_item.added", {"output_index": len(self._items) - 1, "item": item}
+
+    def _ended(self, index: int, item: dict[str, Any]) -> _Event:
+        self._items[index] = item
+        return "response.output_item.done", {"output_index": index, "item": item}
+
+    def _new_id(self, prefix: str) -> str:
+        """A second thought or text of one answer has no item of its own in the record, which joins them."""
+        number = self._made[prefix]
+        self._made[prefix] += 1
+        return f"{prefix}_{self._ask.id}_{number}" if number else f"{prefix}_{self._ask.id}"
+
+    def _call_item(self, at: int, call: ToolCall, status: Status) -> dict[str, Any]:
+        return call_item(f"fc_{self._ask.id}_{at}", call, status)
+
+    def _call_place(self, at: int, known: _Call) -> dict[str, Any]:
+        return {"item_id": f"fc_{self._ask.id}_{at}", "output_index": known.index}
+
+    def _place(self, text: _Text) -> dict[str, Any]:
+        number = "summary_index" if text.thinks and self._summary else "content_index"
+        return {"item_id": text.id, "output_index": text.index, number: 0}
+
+    def _text_name(self, text: _Text) -> str:
+        if not text.thinks:
+            return "response.output_text"
+        return "response.reasoning_summary_text" if self._summary else "response.reasoning_text"
+
+    def _part_name(self, text: _Text) -> str:
+        return "response.reasoning_summary_part" if text.thinks and self._summary else "response.content_part"
+
+    def _part(self, text: _Text) -> dict[str, Any]:
+        words = "".join(text.pieces)
+        if text.thinks:
+            return {"type": "summary_text" if self._summary else "reasoning_text", "text": words}
+        return text_part(self._ask, words, text.logprobs)
+
+    def _item(self, text: _Text, status: Status) -> dict[str, Any]:
+        """One that has just begun has no parts yet."""
+        words = None if status == "in_progress" else "".join(text.pieces)
+        if not text.thinks:
+            return message_item(self._ask, text.id, words, text.logprobs, status)
+        thought = None if words is None else Reasoning(words, text.signature)
+        return thought_item(self._ask, text.id, thought, status)
+
+
+RESPONSES = Dialect(response.whole, Stream, response.error)

@@ -1,0 +1,257 @@
+"""The bodies of the Responses API. Every field is named: honoured, refused with a reason, or unknown.
+
+It knows no model and no policy. Source: the OpenAI API reference; openai-python 3.54, openai/types/responses.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
+from pydantic_core import PydanticCustomError
+
+from firstpass.web.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, Number, StreamOptions, Wire
+
+ITEMS_LIMIT = 10_000
+
+Included = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
+
+
+def _one_of(*known: str, or_else: str) -> BeforeValidator:
+    """A value that is none of the known ones is named in the error, with what can be done about it."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value not in known:
+            raise PydanticCustomError("unsupported", "{value}: {hint}", {"value": value, "hint": or_else})
+        return value
+
+    return BeforeValidator(check)
+
+
+TEXT_PARTS = ("input_text", "output_text", "refusal")
+
+
+class Part(Wire):
+    """A piece of a message. annotations and logprobs come back from clients that send an answer as they got it."""
+
+    type: Annotated[
+        Literal["input_text", "output_text", "refusal"], _one_of(*TEXT_PARTS, or_else="only text is supported")
+    ]
+    text: StrictStr = ""
+    refusal: StrictStr = ""
+    annotations: list[Any] | None = None
+    logprobs: list[Any] | None = None
+
+    @property
+    def said(self) -> str:
+        return self.refusal if self.type == "refusal" else self.text
+
+
+Said = StrictStr | list[Part]
+
+
+def text_of(said: Said) -> str:
+    return said if isinstance(said, str) else "".join(part.said for part in said)
+
+
+class Turn(Wire):
+    """phase, end_turn, id and status come back with an answer that is sent again; they say nothing to a model."""
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "system", "developer", "assistant"]
+    content: Said
+    id: StrictStr | None = None
+    status: StrictStr | None = None
+    phase: StrictStr | None = None
+    end_turn: StrictBool | None = None
+
+
+class Call(Wire):
+    type: Literal["function_call"]
+    call_id: Annotated[StrictStr, Field(min_length=1)]
+    name: StrictStr
+    arguments: StrictStr
+    id: StrictStr | None = None
+    status: StrictStr | None = None
+    namespace: None = None
+
+
+class CallOutput(Wire):
+    type: Literal["function_call_output"]
+    call_id: StrictStr
+    output: Said
+    id: StrictStr | None = None
+    status: StrictStr | None = None
+
+
+class SummaryText(Wire):
+    type: Literal["summary_text"]
+    text: StrictStr
+
+
+class ThoughtText(Wire):
+    type: Literal["reasoning_text", "text"]
+    text: StrictStr
+
+
+class Thought(Wire):
+    """encrypted_content: its maker's seal; no model but the maker's can read it."""
+
+    type: Literal["reasoning"]
+    summary: tuple[SummaryText, ...] = ()
+    content: tuple[ThoughtText, ...] | None = None
+    encrypted_content: StrictStr | None = None
+    id: StrictStr | None = None
+    status: StrictStr | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(part.text for part in self.content or self.summary)
+
+
+class Reference(Wire):
+    type: Literal["item_reference"] = "item_reference"
+    id: StrictStr
+
+
+class NoItem(Wire):
+    """An item of a kind that nothing here can read; always a fault."""
+
+    model_config = ConfigDict(extra="allow")
+    type: Annotated[Literal["none"], _one_of("none", or_else="items of this type are not supported")]
+
+
+ITEMS: dict[str, type[Wire]] = {
+    "message": Turn,
+    "function_call": Call,
+    "function_call_output": CallOutput,
+    "reasoning": Thought,
+    "item_reference": Reference,
+}
+
+
+def _branch(known: dict[str, type[Wire]], default: Callable[[Any], str]) -> Discriminator:
+    """By the value's own `type`. Branches are named so that no part of an error's path is taken for one."""
+
+    def tell(value: Any) -> str:
+        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        kind = default(value) if kind is None else kind
+        return f"a {kind}" if isinstance(kind, str) and kind in known else "another"
+
+    return Discriminator(tell)
+
+
+def _untyped(value: Any) -> str:
+    """An item without a type is a message, or where it has an id and nothing else, a reference."""
+    return "item_reference" if isinstance(value, dict) and value.keys() <= {"id", "type"} else "message"
+
+
+Item = Annotated[
+    Annotated[Turn, Tag("a message")]
+    | Annotated[Call, Tag("a function_call")]
+    | Annotated[CallOutput, Tag("a function_call_output")]
+    | Annotated[Thought, Tag("a reasoning")]
+    | Annotated[Reference, Tag("a item_reference")]
+    | Annotated[NoItem, Tag("another")],
+    _branch(ITEMS, _untyped),
+]
+
+
+class FlatTool(Wire):
+    """A function. The last two say how OpenAI's own hosts may load and call it; only their defaults are met here."""
+
+    type: Literal["function"]
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: StrictStr | None = None
+    parameters: dict[str, Any] | None = None
+    strict: StrictBool | None = None
+    defer_loading: Literal[False] | None = None
+    output_schema: None = None
+
+
+class OtherTool(Wire):
+    """A tool that nothing here can call: it is left out, and the answer's headers name its type."""
+
+    model_config = ConfigDict(extra="allow")
+    type: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+
+
+AnyTool = Annotated[
+    Annotated[FlatTool, Tag("a function")] | Annotated[OtherTool, Tag("another")],
+    _branch({"function": FlatTool}, lambda _: ""),
+]
+
+
+class NamedFunction(Wire):
+    type: Annotated[Literal["function"], _one_of("function", or_else="only functions can be chosen")]
+    name: StrictStr
+
+
+class Thinking(Wire):
+    """summary: nothing here makes one, so what is given is the whole thought, which is no concise one."""
+
+    effort: StrictStr | None = None
+    summary: Literal["auto", "detailed"] | None = None
+    generate_summary: Literal["auto", "detailed"] | None = None
+
+
+class TextFormat(Wire):
+    type: Literal["text", "json_object", "json_schema"]
+    name: StrictStr | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    description: StrictStr | None = None
+    strict: StrictBool | None = None
+
+
+class TextOptions(Wire):
+    format: TextFormat | None = None
+    verbosity: Annotated[Literal["medium"], _one_of("medium", or_else="no model here takes a verbosity")] | None = None
+
+
+class ResponsesStreamOptions(StreamOptions):
+    """include_obfuscation: noise against those who count bytes on the wire; there is none."""
+
+    include_obfuscation: Literal[False] | None = None
+    include_usage: Literal[False] = False
+
+
+def _as_turn(value: Any) -> Any:
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
+class ResponsesBody(AskBody):
+    unsupported: ClassVar = {
+        "conversation": "conversations are not kept; give previous_response_id",
+        "prompt": "prompts are not kept here; send the text",
+        "max_tool_calls": "no tool is called here",
+        "context_management": "nothing is compacted here",
+        "moderation": "nothing is moderated here",
+        "prompt_cache_retention": "how long a prompt stays cached can not be chosen",
+        "prompt_cache_options": "the prompt cache has no options",
+    }
+    input: Annotated[list[Item], Field(min_length=1, max_length=ITEMS_LIMIT), BeforeValidator(_as_turn)]
+    instructions: StrictStr | None = None
+    max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
+    stream_options: ResponsesStreamOptions | None = None
+    store: StrictBool | None = None
+    previous_response_id: StrictStr | None = None
+    tools: Annotated[list[AnyTool], Field(max_length=TOOLS_LIMIT)] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedFunction | None = None
+    parallel_tool_calls: StrictBool | None = None
+    reasoning: Thinking = Thinking()
+    text: TextOptions = TextOptions()
+    include: tuple[Included, ...] = ()
+    client_metadata: dict[StrictStr, StrictStr] | None = None
+    prompt_cache_key: StrictStr | None = None
+    safety_identifier: StrictStr | None = None
+    service_tier: Literal["auto", "default"] | None = None
+    truncation: Literal["disabled"] | None = None
+    background: Literal[False] | None = None
+
+
+class CursorBody(ResponsesBody):
+    """A Responses body that was sent to /v1/chat/completions, whose streams can end with a count."""
+
+    stream_options: StreamOptions | None = None  # type: ignore[assignment]
