@@ -28,6 +28,7 @@ from firstpass.exchange import Ask, Exchange, Label
 from firstpass.policy.first import Course
 from firstpass.web import parse, render
 from firstpass.web.answer import AnswerResponse, as_failure, error_response
+from firstpass.web.described import document
 from firstpass.web.dialect import Dialect
 from firstpass.web.gate import Authenticate, Gate, Rules
 from firstpass.web.infer import INFER
@@ -92,6 +93,7 @@ def build(
     _add_contracts(app, backend)
     _add_labels(app, backend, limits)
     _add_status(app, backend)
+    app.openapi = lambda: document(backend.house)  # type: ignore[method-assign]
     return app
 
 
@@ -175,7 +177,9 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        return error_response(_routing_failure(request, error.status_code))
+        response = error_response(_routing_failure(request, error.status_code))
+        response.headers.update(error.headers or {})  # RFC 9110, 15.5.6: a 405 says in Allow what is allowed.
+        return response
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
