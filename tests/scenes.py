@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ DROP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One answer. holds: `silent` never says a word, `begun` sends its first piece and no more."""
+    """One answer. holds: `silent` never says a word, `begun` sends its first word and no more."""
 
     message: Mapping[str, Any] = field(default_factory=lambda: {"content": "hi"})
     finish_reason: str = "stop"
@@ -34,12 +35,15 @@ Play = Callable[[dict[str, Any]], Scene]
 
 
 class Stage:
-    """The engine. seen: the bodies; dropped: when a caller hung up on a scene that holds, in Unix seconds."""
+    """The engine. seen: the bodies. dropped: what was said where a caller hung up on a scene that holds, and when.
+
+    Times are in Unix seconds, so that they can be compared with those of other processes.
+    """
 
     def __init__(self, play: Play) -> None:
         self._play = play
         self.seen: list[dict[str, Any]] = []
-        self.dropped: list[float] = []
+        self.dropped: list[tuple[str, float]] = []
         chats = [Route(f"/v1/{path}", self._answer, methods=["POST"]) for path in ("chat/completions", "completions")]
         more = [Route("/v1/embeddings", embed, methods=["POST"]), Route("/v1/models", list_models)]
         self.app = Starlette(routes=[*chats, *more])
@@ -56,14 +60,22 @@ class Stage:
             return Response(b"".join(events(scene, body)), media_type="text/event-stream")
         return JSONResponse(whole(scene, body))
 
-    def wait_for_drop(self, since: float) -> float:
-        """Seconds from `since`, a Unix time, to the first hang-up after it."""
+    def assert_dropped(self, said: str, left_unix: float) -> None:
+        """The engine noticed in time that its caller left, on a scene about `said`."""
         deadline = time.time() + 10 * DROP_SECONDS
         while time.time() < deadline:
-            if later := [moment for moment in self.dropped if moment >= since - 0.05]:
-                return later[0] - since
+            for about, moment in self.dropped:
+                if about == said:
+                    assert -DROP_SECONDS / 2 < moment - left_unix < DROP_SECONDS
+                    return
             time.sleep(0.01)
-        raise AssertionError("the engine's caller never hung up")
+        raise AssertionError(f"nobody hung up on {said!r}")
+
+
+def last_said(body: dict[str, Any]) -> str:
+    """The text of the last message, or of the prompt."""
+    content = body["messages"][-1]["content"] if is_chat(body) else body["prompt"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 class Held(Response):
@@ -77,11 +89,11 @@ class Held(Response):
         if self._scene.holds == "begun":
             kind = b"text/event-stream" if self._body.get("stream") else b"application/json"
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-            first = next(events(self._scene, self._body)) if self._body.get("stream") else b"{"
+            first = b"".join(islice(events(self._scene, self._body), 2)) if self._body.get("stream") else b"{"
             await send({"type": "http.response.body", "body": first, "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._stage.dropped.append(time.time())
+        self._stage.dropped.append((last_said(self._body), time.time()))
 
 
 def is_chat(body: dict[str, Any]) -> bool:
