@@ -53,11 +53,18 @@ def front(tmp_path: Path) -> Front:
 @contextmanager
 def fronted(engine_url: str, data_dir: Path, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
     """A whole Firstpass before the engine at this URL, once it is ready."""
+    with starting(engine_url, data_dir, **sections) as client:
+        _wait_until_ready(client)
+        yield client
+
+
+@contextmanager
+def starting(engine_url: str, data_dir: Path, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
+    """The same, ready or not."""
     engine = {"kind": "external", "url": f"{engine_url}/v1"} | sections.pop("engine", {})
     server = {"data_dir": data_dir} | sections.pop("server", {})
     settings = Settings.model_validate({"engine": engine, "server": server} | sections)
     with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
-        _wait_until_ready(client)
         yield client
 
 
