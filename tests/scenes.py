@@ -1,12 +1,15 @@
 """A scripted engine that also waits, fails and notices when its caller hangs up: real clients are tried against it."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
+import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +21,8 @@ from tests.doubles import pieces
 USAGE = {"prompt_tokens": 11, "completion_tokens": 13, "total_tokens": 24}
 DROP_SECONDS = 1.0
 """How soon a model must hear that its caller has gone."""
+
+PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +148,21 @@ async def embed(request: Request) -> Response:
 
 async def list_models(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+
+
+def until(true: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def calling(client: httpx.Client, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[socket.socket]:
+    """A request on a socket of its own, which is closed at the end whatever has come by then."""
+    raw = json.dumps(body).encode()
+    url = client.base_url
+    with socket.create_connection((url.host, url.port), timeout=PATIENCE_SECONDS) as connection:
+        head = f"POST {path} HTTP/1.1\r\nhost: {url.host}\r\ncontent-type: application/json\r\n"
+        connection.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
+        yield connection

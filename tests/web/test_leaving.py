@@ -4,10 +4,7 @@ Sources: BerriAI/litellm#13774 and #30244, where the wait for the first token wa
 """
 
 import json
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +16,7 @@ from firstpass.exchange import Refuse
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import fronted, serving, starting
 from tests.doubles import DIFF, STRAYS
-from tests.scenes import DROP_SECONDS, Scene, Stage
-
-PATIENCE_SECONDS = 20.0
-
-
-def until(true: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-
-
-@contextmanager
-def calling(client: httpx.Client, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[socket.socket]:
-    """A request on a socket of its own, which is closed at the end whatever has come by then."""
-    raw = json.dumps(body).encode()
-    url = client.base_url
-    with socket.create_connection((url.host, url.port), timeout=PATIENCE_SECONDS) as connection:
-        head = f"POST {path} HTTP/1.1\r\nhost: {url.host}\r\ncontent-type: application/json\r\n"
-        connection.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
-        yield connection
+from tests.scenes import DROP_SECONDS, Scene, Stage, calling, until
 
 
 def asked(text: str, **more: Any) -> dict[str, Any]:

@@ -82,10 +82,13 @@ class ToolCallPart(Wire):
 
 
 class ChatMessage(Wire):
-    """refusal, annotations and audio come back from clients that send an answer again as they got it."""
+    """refusal, annotations and audio come back from clients that send an answer again as they got it.
+
+    An empty list of parts is no content: Cursor sends one beside its tool calls (archestra-ai/archestra#7375).
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: StrictStr | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    content: StrictStr | list[TextPart] | None = None
     name: StrictStr | None = None
     tool_calls: list[ToolCallPart] | None = None
     tool_call_id: StrictStr | None = None
