@@ -45,15 +45,28 @@ def front(tmp_path: Path) -> Front:
 
     @contextmanager
     def start(answer: Answerer, sure: Sureness | None = None, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
-        with serving(openai_app(answer, sure)) as engine_url:
-            engine = {"kind": "external", "url": f"{engine_url}/v1"} | sections.pop("engine", {})
-            server = {"data_dir": tmp_path / "data"} | sections.pop("server", {})
-            settings = Settings.model_validate({"engine": engine, "server": server} | sections)
-            with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
-                wait_until_ready(client)
-                yield client
+        with serving(openai_app(answer, sure)) as url, fronted(url, tmp_path / "data", **sections) as client:
+            yield client
 
     return start
+
+
+@contextmanager
+def fronted(engine_url: str, data_dir: Path, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
+    """A whole Firstpass before the engine at this URL, once it is ready."""
+    with starting(engine_url, data_dir, **sections) as client:
+        wait_until_ready(client)
+        yield client
+
+
+@contextmanager
+def starting(engine_url: str, data_dir: Path, **sections: dict[str, Any]) -> Iterator[httpx.Client]:
+    """The same, ready or not."""
+    engine = {"kind": "external", "url": f"{engine_url}/v1"} | sections.pop("engine", {})
+    server = {"data_dir": data_dir} | sections.pop("server", {})
+    settings = Settings.model_validate({"engine": engine, "server": server} | sections)
+    with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client
 
 
 def wait_until_ready(client: httpx.Client) -> None:

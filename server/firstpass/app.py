@@ -319,7 +319,10 @@ def engine_spec(settings: Settings) -> EngineSpec:
     if kind == "external":
         named = wanted.model if "model" in wanted.model_fields_set else None
         data_dir = settings.server.data_dir
-        return EngineSpec("external", kind, data_dir, url=wanted.url, served_name=named)
+        deadline = wanted.start_deadline_seconds
+        return EngineSpec(
+            "external", kind, data_dir, url=wanted.url, served_name=named, start_deadline_seconds=deadline
+        )
     model = catalogue.find(wanted.model, settings.models_dir)
     if model.name in ROUTES:
         raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")

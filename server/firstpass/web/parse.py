@@ -96,7 +96,7 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
 def _message(number: int, message: ChatMessage) -> Message:
     """Raises: BadAsk for a part that does not belong to the role."""
     where = f"messages.{number}"
-    if message.content is None and not (message.role == "assistant" and (message.tool_calls or message.refusal)):
+    if message.content in (None, []) and not (message.role == "assistant" and (message.tool_calls or message.refusal)):
         raise BadAsk(f"missing parameter: {where}.content", param=f"{where}.content", code="missing_required_parameter")
     if (message.role == "tool") != (message.tool_call_id is not None):
         text = "belongs to the role tool, and only to that"

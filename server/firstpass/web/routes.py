@@ -30,6 +30,7 @@ from firstpass.tier.tokens import Counted
 from firstpass.web import messages_parse, parse, render
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.anthropic import ANTHROPIC
+from firstpass.web.described import document
 from firstpass.web.dialect import Dialect
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.gate import Authenticate, Gate, Rules
@@ -113,6 +114,7 @@ def build(
     _add_contracts(app, backend)
     _add_labels(app, backend, limits)
     _add_status(app, backend)
+    app.openapi = lambda: document(backend.house)  # type: ignore[method-assign]
     return app
 
 
@@ -229,7 +231,9 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        return refusal(request.scope, _routing_failure(request, error.status_code))
+        response = refusal(request.scope, _routing_failure(request, error.status_code))
+        response.headers.update(error.headers or {})  # RFC 9110, 15.5.6: a 405 says in Allow what is allowed.
+        return response
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:

@@ -32,6 +32,9 @@ TEXTS_LIMIT = 2048
 """OpenAI's own, of one request for embeddings."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+StopTexts = Annotated[list[StrictStr], Field(max_length=4)]
+OneText = Annotated[list[StrictStr], Field(min_length=1, max_length=1)]
+Texts = Annotated[list[StrictStr], Field(min_length=1, max_length=TEXTS_LIMIT)]
 
 
 class Wire(BaseModel):
@@ -79,10 +82,13 @@ class ToolCallPart(Wire):
 
 
 class ChatMessage(Wire):
-    """refusal, annotations and audio come back from clients that send an answer again as they got it."""
+    """refusal, annotations and audio come back from clients that send an answer again as they got it.
+
+    An empty list of parts is no content: Cursor sends one beside its tool calls (archestra-ai/archestra#7375).
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: StrictStr | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    content: StrictStr | list[TextPart] | None = None
     name: StrictStr | None = None
     tool_calls: list[ToolCallPart] | None = None
     tool_call_id: StrictStr | None = None
@@ -148,7 +154,7 @@ class SamplingBody(AskBody):
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=N_LIMIT)] | None = None
-    stop: Annotated[list[StrictStr], Field(max_length=4), BeforeValidator(_as_list)] | None = None
+    stop: Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=StrictStr | StopTexts)] | None = None
     seed: StrictInt | None = None
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
     presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
@@ -173,7 +179,7 @@ class ChatBody(SamplingBody):
 
 
 class CompletionBody(SamplingBody):
-    prompt: Annotated[StrictStr, BeforeValidator(_alone)]
+    prompt: Annotated[StrictStr, BeforeValidator(_alone, json_schema_input_type=StrictStr | OneText)]
     logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
     echo: StrictBool | None = None
     suffix: StrictStr | None = None
@@ -183,7 +189,7 @@ class EmbeddingsBody(Wire):
     """input: a text or several; tokens as numbers are another model's, so they are refused."""
 
     model: StrictStr
-    input: Annotated[list[StrictStr], Field(min_length=1, max_length=TEXTS_LIMIT), BeforeValidator(_as_list)]
+    input: Annotated[Texts, BeforeValidator(_as_list, json_schema_input_type=StrictStr | Texts)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[StrictInt, Field(ge=1)] | None = None
     user: StrictStr | None = None

@@ -1,0 +1,34 @@
+"""The `firstpass` object of an answer, described: how it was made. For the document alone; `render.how` writes it."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from firstpass.exchange import Finding, Judgement, Receipt, Route, Usage
+
+
+class HowStep(BaseModel):
+    """One step, without its text."""
+
+    tier: Literal["draft", "verifier", "code"]
+    purpose: Literal["answer", "draft", "redraft", "verify", "mend"]
+    rule: str | None
+    model: str | None
+    seconds: float | None
+    usage: Usage | None
+    failed_checks: int
+    signals: dict[str, float]
+    failure: str | None
+
+
+class How(BaseModel):
+    """exchange: its id in the record. findings: what the checks saw in the answer. gate: what it said of the draft."""
+
+    exchange: str
+    route: Route
+    contract: str | None
+    findings: list[Finding]
+    gate: Judgement | None
+    steps: list[HowStep]
+    receipts: list[Receipt]
+    seconds: float | None

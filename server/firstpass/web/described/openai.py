@@ -1,0 +1,167 @@
+"""The routes of the OpenAI dialect, described. The models are for the document alone: answers are written elsewhere.
+
+What a model of the same dialect says passes unchanged, so an answer may have more fields than stand here. Source: the
+OpenAI API reference.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from firstpass.errors import Part
+from firstpass.web.described.firstpass import How
+from firstpass.web.described.operation import Operation, Where
+from firstpass.web.wire import ChatBody, CompletionBody, EmbeddingsBody
+
+
+class OpenAIFault(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+    part: Part
+    exchange: str | None
+
+
+class OpenAIError(BaseModel):
+    error: OpenAIFault
+
+
+class OpenAIUsage(BaseModel):
+    prompt_tokens: int
+    total_tokens: int
+    completion_tokens: int | None = None
+    prompt_tokens_details: dict[str, Any] | None = None
+    completion_tokens_details: dict[str, Any] | None = None
+
+
+class ChatToken(BaseModel):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: list["ChatToken"] | None = None
+
+
+class ChatLogprobs(BaseModel):
+    content: list[ChatToken] | None = None
+
+
+class CalledFunction(BaseModel):
+    name: str
+    arguments: str
+
+
+class ChatToolCall(BaseModel):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+class AssistantMessage(BaseModel):
+    role: Literal["assistant"]
+    content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ChatToolCall] | None = None
+
+
+class ChatChoice(BaseModel):
+    index: int
+    message: AssistantMessage
+    logprobs: ChatLogprobs | None = None
+    finish_reason: str | None
+
+
+class ChatCompletion(BaseModel):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: OpenAIUsage | None = None
+    firstpass: How | None = None
+
+
+class CompletionLogprobs(BaseModel):
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None = None
+    text_offset: list[int] | None = None
+
+
+class CompletionChoice(BaseModel):
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None = None
+    finish_reason: str | None
+
+
+class Completion(BaseModel):
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: OpenAIUsage | None = None
+
+
+class Embedding(BaseModel):
+    """embedding: numbers, or their bytes in base64 where that was asked for."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class Embeddings(BaseModel):
+    object: Literal["list"]
+    model: str
+    data: list[Embedding]
+    usage: OpenAIUsage | None = None
+
+
+class ModelCard(BaseModel):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+CHAT_RULES = """Refused although the schema allows it: `max_tokens` and `max_completion_tokens` that differ;
+`top_logprobs` without `logprobs`; `stream_options` or `firstpass.optimistic` without `stream`; `tool_choice` that no
+tool meets; a `tool_call_id` of another role than `tool`, or none there; `tool_calls` of any role but `assistant`; a
+message without content that calls no tool; a schema deeper than 32 levels or longer than 16,384 characters; with
+`firstpass.contract`: `n` over 1, `tools`, `response_format`; `firstpass.repository` without a contract;
+`firstpass.egress: redacted`; `store` and `firstpass.store`, or a header and its field, that differ."""
+
+COMPLETION_RULES = """Refused although the schema allows it: `stream_options` without `stream`; a contract."""
+
+EVENTS = """With `stream: true` the answer is server-sent events: chunks as the OpenAI API has them, with a last one of
+usage where `stream_options.include_usage` asks for it, then `[DONE]`. Comment lines keep it alive while nothing is
+sent. A failure after the first byte is an event with the error envelope, and no `[DONE]` follows."""
+
+
+def _ask(summary: str, body: Any, answer: type[BaseModel], rules: str = "", events: str | None = EVENTS) -> Operation:
+    return Operation(summary, answer, OpenAIError, body=body, rules=rules, asks=True, events=events)
+
+
+OPERATIONS: Mapping[Where, Operation] = {
+    ("POST", "/v1/chat/completions"): _ask("A chat's next message.", ChatBody, ChatCompletion, CHAT_RULES),
+    ("POST", "/v1/completions"): _ask("A text's continuation.", CompletionBody, Completion, COMPLETION_RULES),
+    ("POST", "/v1/embeddings"): _ask(
+        "Texts as vectors. 404 where the model gives none.",
+        EmbeddingsBody,
+        Embeddings,
+        "Refused although the schema allows it: a contract.",
+        None,
+    ),
+    ("GET", "/v1/models"): Operation(
+        "What `model` may be. Answers at once, also while an engine starts.", ModelList, OpenAIError
+    ),
+    ("GET", "/v1/models/{name}"): Operation("One of them.", ModelCard, OpenAIError, fails=(404,)),
+}

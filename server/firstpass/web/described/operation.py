@@ -1,0 +1,189 @@
+"""One route, described, and how that is written in OpenAPI 3.1. It knows no route.
+
+Sources: the OpenAPI Specification 3.1.1; RFC 9110 for the header fields.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from firstpass.web.parse import FLAGS, HEADER, House
+from firstpass.web.wire import FirstpassOptions, Wire
+
+Where = tuple[str, str]
+"""Method and path."""
+
+Schema = dict[str, Any]
+
+REFERENCE = "#/components/schemas/{model}"
+
+MEANINGS: Mapping[int, str] = {
+    400: "The request itself: `param` names the field.",
+    401: "No API key, or not a live one.",
+    403: "A rule of this server: host, browser origin, egress ceiling.",
+    404: "There is no such model, contract or exchange.",
+    413: "The body is over `server.body_limit_bytes`.",
+    415: "The body is not application/json.",
+    429: "As many requests are being worked on as this server takes.",
+    500: "An error of this server; `part` says where.",
+    502: "A model answered with an error, or with nonsense.",
+    503: "A model is not running, or not yet.",
+    504: "A model did not answer in time.",
+}
+
+EVERYWHERE = (401, 403, 500)
+READS_A_BODY = (400, 413, 415)
+ASKS = (404, 429, 502, 503, 504)
+"""What can go wrong on the way to a model, beside the body."""
+
+TEXT: Schema = {"type": "string"}
+
+HEADERS: Mapping[str, tuple[str, Schema]] = {
+    "x-request-id": ("The id of the exchange in the record.", TEXT),
+    "x-firstpass-route": (
+        "How the answer was made. A stream that began before that was known has none.",
+        {"type": "string", "enum": ["draft", "repaired", "verified", "strong", "unverified"]},
+    ),
+    "x-firstpass-receipt": ("What left the machine: `host;sha256`, with commas between.", TEXT),
+    "x-firstpass-stream": (
+        "The text is shown before it is checked; what became of it stands in the last event.",
+        {"type": "string", "enum": ["optimistic"]},
+    ),
+    "retry-after": ("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}),
+    "www-authenticate": ("The scheme that is wanted.", {"type": "string", "enum": ["Bearer"]}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the document says of a route.
+
+    answer: the body of a 200; a media type where it is no JSON. envelope: of an error. body: of the request.
+    rules: in words, what is refused although the body's schema allows it. asks: whether it leads to a model.
+    events: what a stream consists of, None where it never streams. fails: statuses beside the usual ones.
+    open: whether it is answered without a key.
+    """
+
+    summary: str
+    answer: type[BaseModel] | str
+    envelope: type[BaseModel]
+    body: type[Wire] | None = None
+    rules: str = ""
+    asks: bool = False
+    events: str | None = None
+    fails: tuple[int, ...] = ()
+    open: bool = False
+
+    @property
+    def statuses(self) -> list[int]:
+        everywhere = set(EVERYWHERE) - ({401} if self.open else set())
+        return sorted({*everywhere, *self.fails, *(READS_A_BODY if self.body else ()), *(ASKS if self.asks else ())})
+
+    @property
+    def models(self) -> list[tuple[type[BaseModel], JsonSchemaMode]]:
+        answer: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+        if not isinstance(self.answer, str):
+            answer.append((self.answer, "serialization"))
+        body: list[tuple[type[BaseModel], JsonSchemaMode]] = [(self.body, "validation")] if self.body else []
+        return [*body, *answer, (self.envelope, "serialization")]
+
+
+def operation_object(method: str, path: str, operation: Operation) -> dict[str, Any]:
+    said: dict[str, Any] = {"summary": operation.summary, "operationId": _operation_id(method, path)}
+    words = [operation.rules, operation.events or ""]
+    if description := "\n\n".join(word for word in words if word):
+        said["description"] = description
+    parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", path)]
+    parameters += _steering() if operation.asks else []
+    if parameters:
+        said["parameters"] = parameters
+    if operation.body:
+        said["requestBody"] = {"required": True, "content": {"application/json": _schema_of(operation.body)}}
+    failures = {str(status): _failure(status, operation) for status in operation.statuses}
+    said["responses"] = {"200": _success(operation)} | failures
+    return said | ({"security": []} if operation.open else {})
+
+
+def _operation_id(method: str, path: str) -> str:
+    return "_".join([method.lower(), *re.findall(r"\w+", path.removeprefix("/v1"))])
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": TEXT}
+
+
+def _steering() -> list[dict[str, Any]]:
+    """The options of the `firstpass` object, each as a header."""
+    fields = FirstpassOptions.model_json_schema()["properties"]
+    return [_header_parameter(f"{HEADER}{name}", name, field) for name, field in fields.items()]
+
+
+def _header_parameter(header: str, name: str, field: Schema) -> dict[str, Any]:
+    kind, _ = field["anyOf"]
+    schema = {"type": "string", "enum": ["true", "false"]} if name in FLAGS else kind
+    return {
+        "name": header,
+        "in": "header",
+        "schema": schema,
+        "description": f"As `firstpass.{name}`, which it must not contradict.",
+    }
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
+
+
+def _success(operation: Operation) -> dict[str, Any]:
+    if isinstance(operation.answer, str):
+        return {"description": operation.summary, "content": {operation.answer: {"schema": TEXT}}}
+    content = {"application/json": _schema_of(operation.answer)}
+    headers: dict[str, Any] = {}
+    if operation.events is not None:
+        content["text/event-stream"] = {"schema": TEXT}
+        headers = _headers("x-firstpass-stream", required=False)
+    if operation.asks:
+        headers |= _headers("x-request-id", required=True) | _headers("x-firstpass-receipt", required=False)
+        headers |= _headers("x-firstpass-route", required=operation.events is None)
+    return {"description": operation.summary, "content": content} | ({"headers": headers} if headers else {})
+
+
+def _failure(status: int, operation: Operation) -> dict[str, Any]:
+    headers = _headers("retry-after", required=True) if status == 429 or status >= 500 else {}
+    headers |= _headers("www-authenticate", required=True) if status == 401 else {}
+    headers |= _headers("x-request-id", required=False) if operation.asks else {}
+    said = {"description": MEANINGS[status], "content": {"application/json": _schema_of(operation.envelope)}}
+    return said | ({"headers": headers} if headers else {})
+
+
+def _headers(name: str, *, required: bool) -> dict[str, Any]:
+    description, schema = HEADERS[name]
+    return {name: {"description": description, "required": required, "schema": schema}}
+
+
+def schemas(operations: Iterable[Operation], house: House) -> dict[str, Schema]:
+    """Of all bodies, answers and envelopes, by name; what this server offers is an enumeration."""
+    operations = list(operations)
+    models = list(dict.fromkeys(pair for operation in operations for pair in operation.models))
+    _, definitions = models_json_schema(models, ref_template=REFERENCE)
+    found: dict[str, Schema] = definitions["$defs"]
+    for body in {operation.body.__name__ for operation in operations if operation.body}:
+        properties = found[body]["properties"]
+        for name in properties.keys() - found[body].get("required", ()):
+            properties[name] = _or_null(properties[name])
+        if "model" in properties:
+            properties["model"] |= {"enum": list(house.models)}
+    contract, null = found["FirstpassOptions"]["properties"]["contract"]["anyOf"]
+    found["FirstpassOptions"]["properties"]["contract"]["anyOf"] = [contract | {"enum": sorted(house.contracts)}, null]
+    return found
+
+
+def _or_null(schema: Schema) -> Schema:
+    """A top-level field that is null is an absent one."""
+    null = {"type": "null"}
+    if null in schema.get("anyOf", ()):
+        return schema
+    return {"anyOf": [{key: value for key, value in schema.items() if key != "default"}, null]}

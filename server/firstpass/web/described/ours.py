@@ -1,0 +1,133 @@
+"""The routes that no other API has, and those about the server itself, described. For the document alone."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+
+from firstpass.exchange import Ceiling, Target, Usage
+from firstpass.web.described.firstpass import How
+from firstpass.web.described.openai import CHAT_RULES, OpenAIError
+from firstpass.web.described.operation import Operation, Where
+from firstpass.web.wire import ChatBody, InferBody, LabelBody
+
+
+class InferToken(BaseModel):
+    token: str
+    logprob: float
+
+
+class Inference(BaseModel):
+    """logprobs: None where the model gives none, or where code changed its text."""
+
+    id: str
+    model: str
+    output: str
+    finish_reason: str | None
+    logprobs: list[InferToken] | None
+    usage: Usage | None
+    latency_ms: float
+    firstpass: How
+
+
+class Explanation(BaseModel):
+    """rule: the routing rule that decides, with its conditions. steps: what would happen, in words."""
+
+    object: Literal["explanation"]
+    model: str
+    target: Target
+    contract: str | None
+    egress: Ceiling
+    rule: dict[str, Any] | None
+    steps: list[str]
+
+
+class ContractSection(BaseModel):
+    name: str
+    holds: str
+
+
+class ContractOutline(BaseModel):
+    """id: `name@version`. sha256: over its files' names and bytes."""
+
+    id: str
+    object: Literal["contract"]
+    name: str
+    version: int
+    summary: str
+    reads: Literal["diff", "anything"]
+    form: str
+    sections: list[ContractSection]
+    checks: list[str]
+    mend: bool
+    sha256: str
+
+
+class WholeContract(ContractOutline):
+    prompt: str | None
+    verify: str
+    wording: dict[str, Any] | None = Field(alias="schema", serialization_alias="schema")
+
+
+class ContractList(BaseModel):
+    object: Literal["list"]
+    data: list[ContractOutline]
+
+
+class MadeLabel(BaseModel):
+    object: Literal["label"]
+    exchange: str
+    verdict: Literal["accept", "reject", "edit"]
+    source: Literal["user", "eval"]
+    made_unix: float
+    text: str | None
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    status: Literal["ready"]
+
+
+LABEL_RULES = "Refused although the schema allows it: a `text` with another verdict than `edit`, or none with that."
+
+OPERATIONS: Mapping[Where, Operation] = {
+    ("POST", "/infer"): Operation(
+        "A prompt's answer with the log-probability of each token. It never streams.",
+        Inference,
+        OpenAIError,
+        body=InferBody,
+        asks=True,
+    ),
+    ("POST", "/v1/explain"): Operation(
+        "What would become of a chat request; nobody is asked, and nothing is recorded.",
+        Explanation,
+        OpenAIError,
+        body=ChatBody,
+        rules=CHAT_RULES,
+        fails=(404,),
+    ),
+    ("GET", "/v1/contracts"): Operation("Every version of every contract.", ContractList, OpenAIError),
+    ("GET", "/v1/contracts/{name}"): Operation(
+        "One of them with its wording, by `name` (the newest) or `name@version`.",
+        WholeContract,
+        OpenAIError,
+        fails=(404,),
+    ),
+    ("POST", "/v1/exchanges/{exchange_id}/label"): Operation(
+        "Say of a recorded answer that it is right, that it is not, or how it should have been.",
+        MadeLabel,
+        OpenAIError,
+        body=LabelBody,
+        rules=LABEL_RULES,
+        fails=(404,),
+    ),
+    ("GET", "/healthz"): Operation("This process answers.", Health, OpenAIError, open=True),
+    ("GET", "/readyz"): Operation(
+        "The draft engine is ready: an answer needs no wait.", Readiness, OpenAIError, open=True, fails=(503,)
+    ),
+    ("GET", "/metrics"): Operation("For Prometheus.", CONTENT_TYPE_LATEST, OpenAIError),
+}

@@ -1,0 +1,87 @@
+"""The document at /openapi.json, held to the routes that there are and to what they really answer."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from firstpass import app
+from firstpass.settings import Settings
+from firstpass.store.keys import load_pepper, mint
+from firstpass.store.sqlite import SqliteStore
+from firstpass.web.described import OPERATIONS
+from firstpass.web.wire import Wire
+from tests.conftest import fronted, serving
+from tests.scenes import Scene, Stage
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
+    "response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance,ignored_auth"
+)
+"""All of Schemathesis's that hold for one request: no 5xx, no status or header or body that the document has not."""
+
+EXAMPLES = os.environ.get("OPENAPI_EXAMPLES", "12")
+"""Of each operation; benchmarks/suites/openapi/README.md tells of the long run."""
+
+
+def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"engine": {"kind": "external", "url": "http://127.0.0.1:9/v1"}, "server": {"data_dir": tmp_path}}
+    )
+    routes = [route for route in app.build(settings).routes if isinstance(route, APIRoute)]
+    there = {(method, route.path.replace(":path}", "}")) for route in routes for method in route.methods}
+    assert there == set(OPERATIONS)
+
+
+def test_every_body_that_is_read_is_described() -> None:
+    described = {operation.body for operation in OPERATIONS.values()}
+    bodies = {model for model in subclasses(Wire) if model.__name__.endswith("Body") and not subclasses(model)}
+    assert bodies <= described
+
+
+def subclasses(model: type[Wire]) -> set[type[Wire]]:
+    return {found for child in model.__subclasses__() for found in (child, *subclasses(child))}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, str]]:
+    """A front that requires keys, before an engine that answers everything, and a live key."""
+    data_dir = tmp_path_factory.mktemp("openapi")
+    stage = Stage(lambda body: Scene())
+    with serving(stage.app) as url, fronted(url, data_dir, server={"keys": "required"}) as client:
+        key, record = mint("openapi", load_pepper(data_dir / "pepper"), 1.0)
+        SqliteStore(data_dir / "firstpass.sqlite").add_key(record)
+        yield client, key
+
+
+def test_the_document_names_this_server_s_models_and_contracts(guarded: tuple[httpx.Client, str]) -> None:
+    client, key = guarded
+    schemas = client.get("/openapi.json", headers={"x-api-key": key}).json()["components"]["schemas"]
+    assert schemas["ChatBody"]["properties"]["model"]["enum"] == ["firstpass", "local", "external"]
+    contracts: list[Any] = schemas["FirstpassOptions"]["properties"]["contract"]["anyOf"]
+    assert "pr-summary@3" in contracts[0]["enum"]
+
+
+def test_a_wrong_method_is_told_the_right_ones(guarded: tuple[httpx.Client, str]) -> None:
+    client, key = guarded
+    response = client.get("/infer", headers={"x-api-key": key})
+    assert response.status_code == 405 and response.headers["allow"] == "POST"
+
+
+def test_what_the_server_answers_is_what_the_document_says(guarded: tuple[httpx.Client, str], tmp_path: Path) -> None:
+    client, key = guarded
+    document = client.get("/openapi.json", headers={"x-api-key": key})
+    (tmp_path / "openapi.json").write_bytes(document.content)
+    (tmp_path / "schemathesis.toml").write_text(f'[auth.openapi.bearer]\nbearer = "{key}"\n')
+    command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", str(client.base_url)]
+    command += ["--checks", CHECKS, "--max-examples", EXAMPLES, "--phases", "examples,coverage,fuzzing", "--seed", "1"]
+    command += ["--continue-on-failure", "--warnings", "off"]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    print(ran.stdout)
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
