@@ -27,6 +27,7 @@ from firstpass.tier.openai_http import OpenAITier
 
 DRAFTER = "firstpass-draft-10m"
 DRAFT = Consult("draft", "draft", measured=True)
+DEFAULT_FLOOR = -4.0
 FLOORS = (-1.0, -2.0, -3.0, -4.0, -6.0, -8.0)
 ASKED = {"score": Consult("verifier", "score", floor=0.0), "verdict": Consult("verifier", "verify")}
 MEASURES = {
@@ -57,8 +58,8 @@ async def unrecorded(exchange_id: str, receipt: Receipt) -> None:
     raise AssertionError("nothing leaves the machine")
 
 
-def tier(url: str, model: str) -> OpenAITier:
-    return OpenAITier("verifier", EgressDoor(url, model, None, hosted=False, reply_seconds=600, record=unrecorded))
+def door(url: str, model: str) -> EgressDoor:
+    return EgressDoor(url, model, None, hosted=False, reply_seconds=600, record=unrecorded)
 
 
 async def drafted(contract: PromptedContract, case: Case, drafter: OpenAITier) -> Exchange:
@@ -98,14 +99,25 @@ async def row(
     return found
 
 
-async def measured(cases: Sequence[Case], drafter: OpenAITier, stronger: OpenAITier, seed: int) -> list[dict[str, Any]]:
+async def measured(cases: Sequence[Case], near: str, far: str, seed: int) -> list[dict[str, Any]]:
     contract, rng, rows = shipped("pr-summary"), random.Random(seed), []
+    doors = door(near, DRAFTER), door(far, STRONGER)
+    drafter, stronger = (OpenAITier("verifier", one) for one in doors)
     for case in tqdm(cases):
         try:
             rows.append(await row(contract, case, drafter, stronger, rng))
         except FirstpassError as error:
             tqdm.write(f"{case.repository} {case.commit}: {error}")
+    for one in doors:
+        await one.aclose()
     return rows
+
+
+def in_turn(row: dict[str, Any], floor: float) -> dict[str, Any]:
+    """What mode = "score" costs: the score, and the verdict as well where a name is doubted."""
+    if row["least"] is not None and row["least"] >= floor:
+        return dict(row["score"])
+    return {name: value + row["verdict"][name] for name, value in row["score"].items()}
 
 
 def separation(rows: Sequence[dict[str, Any]], signal: str) -> float:
@@ -156,10 +168,11 @@ def accepted(rows: Sequence[dict[str, Any]]) -> str:
 
 def costs(rows: Sequence[dict[str, Any]]) -> str:
     scores, verdicts = [one["score"] for one in rows], [one["verdict"] for one in rows]
-    lines = ["| | score | verdict | score / verdict |", "|---|---|---|---|"]
+    turns = [in_turn(one, DEFAULT_FLOOR) for one in rows]
+    lines = ["| | score | verdict | score / verdict | score, then verdict / verdict |", "|---|---|---|---|---|"]
     for name, measure in MEASURES.items():
-        figures = (f"{measure(scores):.3f}", f"{measure(verdicts):.3f}", shown(ratio(scores, verdicts, measure)))
-        lines.append(f"| {' | '.join([name, *figures])} |")
+        ratios = (shown(ratio(arm, verdicts, measure)) for arm in (scores, turns))
+        lines.append(f"| {' | '.join([name, f'{measure(scores):.3f}', f'{measure(verdicts):.3f}', *ratios])} |")
     return "\n".join(lines)
 
 
@@ -167,8 +180,7 @@ def main() -> None:
     wanted = options(__doc__, 120)
     cases = chosen(wanted.commits, wanted.number, wanted.seed)
     with both(wanted.delay_ms) as (_, socket, far), delayed(socket, 0.0) as near:
-        drafter, stronger = tier(f"{near}/v1", DRAFTER), tier(far, STRONGER)
-        rows = asyncio.run(measured(cases, drafter, stronger, wanted.seed))
+        rows = asyncio.run(measured(cases, f"{near}/v1", far, wanted.seed))
     write(wanted.out, "score.json", rows)
     passing = [one for one in rows if one["passes"]]
     rejects = sum(one["ok"] is None for one in rows)
