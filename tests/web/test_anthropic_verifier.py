@@ -70,8 +70,12 @@ def test_a_contract_s_own_decoding_does_not_make_an_anthropic_verifier_refuse(fr
     with before(front, server) as client:
         answer = client.post("/v1/chat/completions", json=SUMMARY | {"model": "strong"})
         wanted = client.post("/v1/chat/completions", json=SUMMARY | {"model": "strong", "logprobs": True})
+        client.post("/v1/chat/completions", json=SUMMARY | {"model": "strong", "temperature": 0, "max_tokens": 99})
     assert answer.headers["x-firstpass-route"] == "strong", answer.text
     assert server.state.seen[0].keys() == {"model", "max_tokens", "messages"}
+    assert (server.state.seen[1]["temperature"], server.state.seen[1]["max_tokens"]) == (0, 99), (
+        "the caller's own go on"
+    )
     assert wanted.status_code == 400 and wanted.json()["error"]["param"] == "logprobs"
 
 
@@ -124,6 +128,14 @@ def test_an_openai_client_gets_the_calls_of_an_anthropic_verifier(front: Front, 
     assert calls == [("toolu_Oslo", "weather", {"city": "Oslo"}), ("toolu_Rome", "weather", {"city": "Rome"})]
     assert choice.message.model_extra["reasoning"] == THOUGHT["thinking"]
     assert server.state.seen[0]["tool_choice"] == {"type": "any"}
+
+
+def test_a_streamed_call_without_words_has_no_content_as_a_whole_one_has_none(front: Front) -> None:
+    with before(front, anthropic_app(lambda body: CALLS, "tool_use")) as client, speaking(client) as sdk:
+        with sdk.chat.completions.stream(**CHAT, tools=[TOOL]) as events:
+            streamed = events.get_final_completion().choices[0].message
+        whole = sdk.chat.completions.create(**CHAT, tools=[TOOL]).choices[0].message  # type: ignore[list-item]
+    assert (streamed.content, whole.content) == (None, None)
 
 
 def test_the_conversation_goes_on_with_what_the_openai_client_got(front: Front) -> None:
