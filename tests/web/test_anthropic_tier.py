@@ -96,6 +96,18 @@ async def test_several_thoughts_are_one_text_without_a_seal(stream: bool) -> Non
     assert reply.reasoning == Reasoning(THOUGHT["thinking"] * 2)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_thought_that_only_its_maker_can_read_is_kept_and_goes_back_to_it(stream: bool) -> None:
+    sealed = {"type": "redacted_thinking", "data": "c2VhbGVk"}
+    server = anthropic_app(lambda body: [sealed, {"type": "text", "text": "hi"}])
+    with serving(server) as url:
+        reply = await asked(url, heard=Heard(stream))
+        assert reply.reasoning == Reasoning("", redacted="c2VhbGVk")
+        said = Message("assistant", reply.text, reasoning=reply.reasoning)
+        await asked(url, replace(ASK, messages=(*ASK.messages, said, Message("user", "And?"))))
+    assert server.state.seen[-1]["messages"][1]["content"] == [sealed, {"type": "text", "text": "hi"}]
+
+
 async def test_a_stream_passes_byte_for_byte_and_is_accounted_for() -> None:
     heard = Heard(streaming=True)
     events = [

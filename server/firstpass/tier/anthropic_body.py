@@ -144,7 +144,8 @@ def _is_system(message: Message) -> bool:
 
 def _speaks(message: Message) -> bool:
     """The API refuses an empty text, and an empty turn. A tool's empty result is one."""
-    sealed = message.reasoning is not None and message.reasoning.signature
+    thought = message.reasoning
+    sealed = thought is not None and (thought.signature or thought.redacted is not None)
     return bool(message.role == "tool" or message.content or message.tool_calls or sealed)
 
 
@@ -195,7 +196,9 @@ def _assistant_blocks(number: int, message: Message) -> Iterator[Block]:
     Others are left out, since the API takes none of them; of older turns it drops even its own.
     """
     thought = message.reasoning
-    if thought is not None and thought.signature:
+    if thought is not None and thought.redacted is not None:
+        yield {"type": "redacted_thinking", "data": thought.redacted}
+    elif thought is not None and thought.signature:
         yield {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
     if message.content:
         yield {"type": "text", "text": _said(message)}

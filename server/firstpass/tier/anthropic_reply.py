@@ -41,7 +41,7 @@ def whole_reply(raw: bytes, seconds: float) -> Reply:
         raw=raw,
         dialect="anthropic",
         tool_calls=tuple(_call(block) for block in blocks if block["type"] == "tool_use"),
-        reasoning=_reasoning([block for block in blocks if block["type"] == "thinking"]),
+        reasoning=_reasoning([block for block in blocks if block["type"] in ("thinking", "redacted_thinking")]),
         stop_sequence=text(answer.get("stop_sequence")) or None,
     )
 
@@ -82,8 +82,12 @@ def _reasoning(blocks: list[dict[str, Any]]) -> Reasoning | None:
     """Several thoughts are one text here, and that is sealed by none of their signatures."""
     if not blocks:
         return None
-    signature = text(blocks[0].get("signature")) or None
-    return Reasoning("".join(text(block["thinking"]) for block in blocks), signature if len(blocks) == 1 else None)
+    if len(blocks) > 1:
+        return Reasoning("".join(text(block.get("thinking")) for block in blocks))
+    (block,) = blocks
+    if block["type"] == "redacted_thinking":
+        return Reasoning("", redacted=text(block["data"]))
+    return Reasoning(text(block["thinking"]), text(block.get("signature")) or None)
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
@@ -110,6 +114,7 @@ class AnthropicStream(Gathered):
     counted: dict[str, Any] = field(default_factory=dict)
     uses: dict[int, _Use] = field(default_factory=dict)
     thoughts: int = 0
+    redacted: str | None = None
 
     def read(self, event: bytes, data: bytes, seconds: float) -> Chunk:
         """One event of the stream, added. Raises: TierUnavailable, TierFailed where it is an error."""
@@ -121,6 +126,8 @@ class AnthropicStream(Gathered):
 
     def reply(self, seconds: float) -> Reply:
         reply = replace(Gathered.reply(self, seconds), dialect="anthropic")
+        if self.thoughts == 1 and self.redacted is not None:
+            return replace(reply, reasoning=Reasoning("", redacted=self.redacted))
         if self.thoughts > 1 and reply.reasoning is not None:
             return replace(reply, reasoning=Reasoning(reply.reasoning.text))
         return reply
@@ -153,7 +160,9 @@ class AnthropicStream(Gathered):
         if kind == "tool_use":
             use = self.uses[place] = _Use(len(self.uses), block.get("input"))
             return Delta(calls=(CallPiece(use.index, text(block["id"]), text(block["name"])),))
-        self.thoughts += kind == "thinking"
+        self.thoughts += kind in ("thinking", "redacted_thinking")
+        if kind == "redacted_thinking":
+            self.redacted = text(block["data"])
         return _words(kind, block)
 
     def _more(self, place: int, delta: dict[str, Any]) -> Delta:
