@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
@@ -310,6 +310,7 @@ DELTAS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(DELTAS, max_size=12))
 def test_any_deltas_make_well_formed_blocks_and_nothing_is_lost(deltas: list[Delta]) -> None:
     made, blocks = written(*deltas)
