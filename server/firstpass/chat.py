@@ -41,10 +41,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What a model thought before its answer. signature: its maker's seal, to be sent back unchanged; or None."""
+    """What a model thought before its answer. signature: its maker's seal, to be sent back unchanged; or None.
+
+    redacted: thoughts that only their maker can read, which go back to it unchanged; then there is no text.
+    """
 
     text: str
     signature: str | None = None
+    redacted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

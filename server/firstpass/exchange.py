@@ -44,7 +44,8 @@ class Message:
 class Sampling:
     """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
 
-    thinking_tokens: how many a model may think for, 0 for none.
+    thinking_tokens: how many a model may think for, 0 for none. thinks_adaptively: as many as it finds that it needs.
+    thinking_shown: False where the caller wants no more of the thoughts than their signature.
     """
 
     max_tokens: int | None = None
@@ -64,6 +65,8 @@ class Sampling:
     parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
     thinking_tokens: int | None = None
+    thinks_adaptively: bool | None = None
+    thinking_shown: bool | None = None
     top_k: int | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -81,9 +84,6 @@ class Ask:
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
     what a contract prepares has these two.
-    forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.
-    wishes: fields of the sampling that a contract set for itself. A tier that has none of them does without; what the
-    caller set is an error there.
     """
 
     id: str
@@ -107,11 +107,13 @@ class Ask:
     metadata: dict[str, str] | None = None
     continues: bool = False
     pattern: str | None = None
+    wishes: tuple[str, ...] = ()
+    """Fields of the sampling that a contract set for itself: a tier may do without, where a caller's are an error."""
     dialect: CallerDialect = "openai"
     previous: str | None = None
     """The exchange that this one goes on with."""
-    wishes: tuple[str, ...] = ()
     forwarded: dict[str, str] = field(default_factory=dict)
+    """Headers that belong to the caller's dialect, for a tier that speaks it too: anthropic-version, anthropic-beta."""
 
 
 @dataclass(frozen=True, slots=True)
