@@ -116,6 +116,17 @@ async def test_later_system_messages_stay_in_order_where_the_api_lets_them_stand
     assert (await sent(saying(*messages)))["messages"] == turns
 
 
+async def test_several_thoughts_of_one_turn_go_back_in_order_the_unreadable_ones_too() -> None:
+    thoughts = Reasoning("a", "sealed"), Reasoning("", redacted="xyz"), Reasoning("nobody's")
+    turns = [Message("assistant", "", reasoning=thought) for thought in thoughts]
+    body = await sent(saying(user("a"), *turns, assistant("b"), user("c")))
+    assert body["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "a", "signature": "sealed"},
+        {"type": "redacted_thinking", "data": "xyz"},
+        {"type": "text", "text": "b"},
+    ]
+
+
 async def test_a_model_without_system_turns_reads_them_in_the_user_s_after_the_results_of_tools() -> None:
     call = Message("assistant", "", tool_calls=(ToolCall("a", "weather", "{}"),))
     messages = user("a"), call, system("Be brief."), Message("tool", "rain", tool_call_id="a")
@@ -134,6 +145,15 @@ async def test_a_model_without_system_turns_reads_them_in_the_user_s_after_the_r
         ({"reasoning_effort": "xhigh"}, {"output_config": {"effort": "xhigh"}}),
         ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
         ({"thinking_tokens": 0}, {"thinking": {"type": "disabled"}}),
+        ({"thinks_adaptively": True}, {"thinking": {"type": "adaptive"}}),
+        (
+            {"thinks_adaptively": True, "thinking_shown": True},
+            {"thinking": {"type": "adaptive", "display": "summarized"}},
+        ),
+        (
+            {"thinking_tokens": 2000, "thinking_shown": False},
+            {"thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}},
+        ),
         ({"thinking_tokens": 2000}, {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 10192}),
         (
             {"response_format": RESPONSE_FORMAT},

@@ -86,9 +86,15 @@ def _thinking(asked: Sampling) -> dict[str, Any]:
     """Where the caller says nothing, the model's own default holds: the newer ones think, the older ones do not."""
     if asked.thinking_tokens == 0 or (asked.thinking_tokens is None and asked.reasoning_effort == "none"):
         return {"thinking": {"type": "disabled"}}
-    if asked.thinking_tokens is None:
+    if asked.thinks_adaptively:
+        wish: dict[str, Any] = {"type": "adaptive"}
+    elif asked.thinking_tokens is not None:
+        wish = {"type": "enabled", "budget_tokens": asked.thinking_tokens}
+    else:
         return {}
-    return {"thinking": {"type": "enabled", "budget_tokens": asked.thinking_tokens}}
+    if asked.thinking_shown is not None:
+        wish["display"] = "summarized" if asked.thinking_shown else "omitted"
+    return {"thinking": wish}
 
 
 def _output(asked: Sampling) -> dict[str, Any]:
@@ -144,9 +150,22 @@ def _is_system(message: Message) -> bool:
 
 def _speaks(message: Message) -> bool:
     """The API refuses an empty text, and an empty turn. A tool's empty result is one."""
+    return bool(message.role == "tool" or message.content or message.tool_calls or _thought(message))
+
+
+def _thought(message: Message) -> Block | None:
+    """Thoughts go back only under their seal: a thinking block's signature is "Required".
+
+    Others are left out, since the API takes none of them; of older turns it drops even its own.
+    """
     thought = message.reasoning
-    sealed = thought is not None and (thought.signature or thought.redacted is not None)
-    return bool(message.role == "tool" or message.content or message.tool_calls or sealed)
+    if thought is None:
+        return None
+    if thought.redacted is not None:
+        return {"type": "redacted_thinking", "data": thought.redacted}
+    if thought.signature:
+        return {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
+    return None
 
 
 def _said(message: Message) -> str:
@@ -191,15 +210,8 @@ def _user_block(message: Message) -> Block:
 
 
 def _assistant_blocks(number: int, message: Message) -> Iterator[Block]:
-    """Thoughts go back only under their seal: a thinking block's signature is "Required".
-
-    Others are left out, since the API takes none of them; of older turns it drops even its own.
-    """
-    thought = message.reasoning
-    if thought is not None and thought.redacted is not None:
-        yield {"type": "redacted_thinking", "data": thought.redacted}
-    elif thought is not None and thought.signature:
-        yield {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
+    if (thought := _thought(message)) is not None:
+        yield thought
     if message.content:
         yield {"type": "text", "text": _said(message)}
     for at, call in enumerate(message.tool_calls):
