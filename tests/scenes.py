@@ -150,11 +150,11 @@ async def list_models(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
 
 
-def until(true: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+def until(true: Callable[[], object], seconds: float = PATIENCE_SECONDS, every_seconds: float = 0.01) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
+        time.sleep(every_seconds)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def counting() -> Iterator[Path]:
         assert command.endpoint.uds is not None
         argv = [word for word in command.argv if word != "--disable-log-stats"]
         with (directory / "vllm.log").open("wb") as log, running(argv, dict(command.environment), log):
-            until(lambda: asyncio.run(probe.answers(command.endpoint, "models")), READY_SECONDS)
+            until(lambda: asyncio.run(probe.answers(command.endpoint, "models")), READY_SECONDS, 0.5)
             yield command.endpoint.uds
 
 
