@@ -10,9 +10,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
+from firstpass.chat import Chunk, Delta, Usage
 from firstpass.contract.verdict import Edit, render_verdict
 from firstpass.errors import FirstpassError
-from firstpass.exchange import Ask, Chunk, Delta, Reply, Usage
+from firstpass.exchange import Ask, Reply
 from firstpass.tier import Listener
 
 DIFF = """diff --git a/auth.py b/auth.py

@@ -6,22 +6,10 @@ It knows no HTTP, model, database, clock or event loop; all of these come in as 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+from firstpass.chat import Chunk
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import (
-    ESCALATED,
-    Ask,
-    Chunk,
-    Consult,
-    Exchange,
-    Finding,
-    Mend,
-    Receipt,
-    Refuse,
-    Reply,
-    Step,
-    TierName,
-)
+from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Finding, Mend, Receipt, Refuse, Reply, Step, TierName
 from firstpass.policy import Policy
 from firstpass.tier import Tier
 

@@ -1,6 +1,6 @@
-"""What a chat may hold beside text, whatever the dialect: tools, their calls, reasoning; and what endpoints can do.
+"""What is said to a model and by it, whatever the dialect: messages, tools, decoding, the pieces of a stream.
 
-Standard library only; it knows no wire format and no model. The words are the OpenAI API's.
+Standard library only; it knows no wire format, no model and no exchange. The words are the OpenAI API's.
 """
 
 from dataclasses import dataclass
@@ -62,6 +62,109 @@ class CallPiece:
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. A tool's result names the call that it answers, and says whether the tool failed."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    tool_failed: bool = False
+    reasoning: Reasoning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
+
+    thinking_tokens: how many a model may think for, 0 for none. thinks_adaptively: as many as it finds that it needs.
+    thinking_shown: False where the caller wants no more of the thoughts than their signature.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    n: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    logprobs: bool | int | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    thinking_tokens: int | None = None
+    thinks_adaptively: bool | None = None
+    thinking_shown: bool | None = None
+    top_k: int | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    dimensions: int | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the tier counted them, never estimated from chunks.
+
+    cached_tokens: of the prompt's, those that needed no computing. reasoning_tokens: of the completion's.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A generated token and its natural-log probability.
+
+    top: the likeliest tokens at its place with theirs, likeliest first, if they were asked for; not in the record.
+    """
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one event of a streamed reply adds to one of its choices, from 0."""
+
+    choice: int = 0
+    text: str = ""
+    reasoning: str = ""
+    signature: str | None = None
+    calls: tuple[CallPiece, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a streamed reply: its bytes in the tier's dialect, and what they say.
+
+    usage: as far as the tier has counted. last: nothing comes after it. for_caller: False where the bytes are only
+    ours, such as a count that the caller did not ask for.
+    """
+
+    raw: bytes
+    dialect: Dialect
+    model: str
+    deltas: tuple[Delta, ...] = ()
+    usage: Usage | None = None
+    last: bool = False
+    for_caller: bool = True
 
 
 @dataclass(frozen=True, slots=True)

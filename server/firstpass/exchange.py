@@ -5,9 +5,9 @@ History, audit, replay and evaluation all read this one type.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
-from firstpass.chat import CallPiece, Dialect, Reasoning, Tool, ToolCall, ToolChoice
+from firstpass.chat import Dialect, Message, Reasoning, Sampling, TokenLogprob, ToolCall, Usage
 from firstpass.errors import Failure
 
 Ceiling = Literal["local-only", "redacted", "any"]
@@ -30,53 +30,6 @@ ESCALATED = "escalated"
 def strictest(*ceilings: Ceiling) -> Ceiling:
     """The ceiling that all the given ones allow."""
     return min(ceilings, key=CEILINGS.index)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn. A tool's result names the call that it answers, and says whether the tool failed."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str
-    name: str | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
-    tool_failed: bool = False
-    reasoning: Reasoning | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
-
-    thinking_tokens: how many a model may think for, 0 for none. thinks_adaptively: as many as it finds that it needs.
-    thinking_shown: False where the caller wants no more of the thoughts than their signature.
-    """
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    n: int | None = None
-    stop: tuple[str, ...] | None = None
-    seed: int | None = None
-    logprobs: bool | int | None = None
-    top_logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    response_format: dict[str, Any] | None = None
-    tools: tuple[Tool, ...] | None = None
-    tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    reasoning_effort: str | None = None
-    thinking_tokens: int | None = None
-    thinks_adaptively: bool | None = None
-    thinking_shown: bool | None = None
-    top_k: int | None = None
-    echo: bool | None = None
-    suffix: str | None = None
-    dimensions: int | None = None
-    encoding_format: Literal["float", "base64"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +71,7 @@ class Ask:
     model: str
     target: Target
     messages: tuple[Message, ...]
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     contract: str | None = None
     repository: str | None = None
     ceiling: Ceiling = "local-only"
@@ -140,31 +93,6 @@ class Ask:
     """The exchange that this one goes on with."""
     forwarded: dict[str, str] = field(default_factory=dict)
     terms: Terms | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the tier counted them, never estimated from chunks.
-
-    cached_tokens: of the prompt's, those that needed no computing. reasoning_tokens: of the completion's.
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """A generated token and its natural-log probability.
-
-    top: the likeliest tokens at its place with theirs, likeliest first, if they were asked for; not in the record.
-    """
-
-    token: str
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,37 +126,6 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: Reasoning | None = None
     stop_sequence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What one event of a streamed reply adds to one of its choices, from 0."""
-
-    choice: int = 0
-    text: str = ""
-    reasoning: str = ""
-    signature: str | None = None
-    calls: tuple[CallPiece, ...] = ()
-    logprobs: tuple[TokenLogprob, ...] = ()
-    finish_reason: str | None = None
-    stop_sequence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One event of a streamed reply: its bytes in the tier's dialect, and what they say.
-
-    usage: as far as the tier has counted. last: nothing comes after it. for_caller: False where the bytes are only
-    ours, such as a count that the caller did not ask for.
-    """
-
-    raw: bytes
-    dialect: Dialect
-    model: str
-    deltas: tuple[Delta, ...] = ()
-    usage: Usage | None = None
-    last: bool = False
-    for_caller: bool = True
 
 
 @dataclass(frozen=True, slots=True)

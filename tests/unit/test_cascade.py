@@ -9,22 +9,10 @@ import pytest
 
 from firstpass import cascade
 from firstpass.cascade import Parts
+from firstpass.chat import Chunk, Message, Usage
 from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import TierFailed
-from firstpass.exchange import (
-    ESCALATED,
-    Answer,
-    Ask,
-    Chunk,
-    Consult,
-    Exchange,
-    Message,
-    Refuse,
-    Reply,
-    Step,
-    TierName,
-    Usage,
-)
+from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Refuse, Reply, Step, TierName
 from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends

@@ -2,8 +2,9 @@
 
 import pytest
 
+from firstpass.chat import Message, TokenLogprob
 from firstpass.contract import shipped
-from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, TokenLogprob
+from firstpass.exchange import Ask, Consult, Exchange, Reply
 
 DIFF = """diff --git a/src/login.py b/src/login.py
 --- a/src/login.py

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstpass.chat import Message
 from firstpass.contract import PromptedContract, shipped
-from firstpass.exchange import Ask, Exchange, Finding, Message, Reply, Watch
+from firstpass.exchange import Ask, Exchange, Finding, Reply, Watch
 from tests.doubles import DIFF, NAMES, STRAYS
 
 MENDING = shipped("pr-summary")

@@ -5,11 +5,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from firstpass.chat import Message, TokenLogprob
 from firstpass.contract import PromptedContract, shipped
 from firstpass.contract.files import SHIPPED, load
 from firstpass.contract.logprobs import least_sure
 from firstpass.evidence import gather
-from firstpass.exchange import Ask, Message, Reply, TokenLogprob
+from firstpass.exchange import Ask, Reply
 from tests.doubles import DIFF, NAMES
 
 

@@ -5,12 +5,13 @@ from hashlib import sha256
 
 import pytest
 
+from firstpass.chat import Message, TokenLogprob
 from firstpass.contract import shipped
 from firstpass.contract.references import references
 from firstpass.contract.sections import parse_answer, render_answer
 from firstpass.contract.verdict import RESPONSE_FORMAT, Edit, render_verdict
 from firstpass.errors import BadAsk, BadVerdict
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Step, TokenLogprob
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply, Step
 
 DIFF = """diff --git a/src/auth/login.py b/src/auth/login.py
 --- a/src/auth/login.py

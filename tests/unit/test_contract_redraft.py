@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstpass.chat import Message, Sampling
 from firstpass.contract import PromptedContract, shipped
 from firstpass.contract.form import Headed, Section
 from firstpass.contract.redraft import sentence_pattern
 from firstpass.contract.references import unknown
-from firstpass.exchange import Ask, Consult, Exchange, Mend, Message, Reply, Sampling, Step
+from firstpass.exchange import Ask, Consult, Exchange, Mend, Reply, Step
 from tests.doubles import DIFF, NAMES, STRAYS
 
 SUMMARY, COMMIT = shipped("pr-summary"), shipped("commit-message")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstpass.chat import Message, TokenLogprob
 from firstpass.errors import BadLabels, BadSettings
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Label, Message, Reply, Step, TokenLogprob
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Label, Reply, Step
 from firstpass.gate import Gate, load_gate
 from firstpass.gate.bounds import (
     Labelled,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from firstpass.chat import CallPiece, Reasoning, ToolCall
+from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning, Sampling, ToolCall, Usage
 from firstpass.errors import BadAsk
-from firstpass.exchange import Answer, Ask, Chunk, Consult, Delta, Exchange, Message, Reply, Sampling, Step, Usage
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step
 from firstpass.web.anthropic import Stream, whole
 from firstpass.web.messages_blocks import NO_OBJECT, Blocks, as_object
 from firstpass.web.messages_parse import messages, prompt

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from firstpass.chat import Message
 from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
 from firstpass.exchange import (
     ESCALATED,
@@ -14,7 +15,6 @@ from firstpass.exchange import (
     Exchange,
     Finding,
     Mend,
-    Message,
     Move,
     Refuse,
     Reply,

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from firstpass.exchange import Answer, Consult, Exchange, Finding, Mend, Message, Move, Sampling, Step
+from firstpass.chat import Message, Sampling
+from firstpass.exchange import Answer, Consult, Exchange, Finding, Mend, Move, Step
 from firstpass.gate import Gate
 from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score, Term

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from firstpass.chat import Message
 from firstpass.errors import TierUnavailable
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Message, Refuse, Reply, Step
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
 from firstpass.policy.first import FirstPolicy
 from firstpass.policy.rules import Rule, first_fit
 

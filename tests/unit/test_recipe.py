@@ -35,10 +35,11 @@ from diff_reader import (  # noqa: E402
     variants,
 )
 
+from firstpass.chat import Message  # noqa: E402
 from firstpass.contract.sections import parse_answer  # noqa: E402
 from firstpass.contract.verdict import edited, read_verdict  # noqa: E402
 from firstpass.evidence import gather  # noqa: E402
-from firstpass.exchange import Ask, Message, Reply  # noqa: E402
+from firstpass.exchange import Ask, Reply  # noqa: E402
 
 DIFF = """diff --git a/src/cart.js b/src/cart.js
 --- a/src/cart.js

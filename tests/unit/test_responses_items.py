@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from firstpass.chat import Reasoning, ToolCall
+from firstpass.chat import Message, Reasoning, ToolCall
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, Message, Terms
+from firstpass.exchange import Ask, Terms
 from firstpass.web.responses import items
 from firstpass.web.responses.wire import Item
 

@@ -13,9 +13,9 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from firstpass.chat import CallPiece, Reasoning
+from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning
 from firstpass.errors import Busy, ContextTooLong, TierFailed
-from firstpass.exchange import Answer, Ask, Chunk, Consult, Delta, Exchange, Message, Reply, Step, Terms
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step, Terms
 from firstpass.tier.openai_reply import Gathered
 from firstpass.web.responses import response
 from firstpass.web.responses.stream import RESPONSES, Stream

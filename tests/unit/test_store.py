@@ -11,23 +11,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from firstpass.chat import Message, Sampling, TokenLogprob, Usage
 from firstpass.errors import StoreFailed, TierFailed
-from firstpass.exchange import (
-    Answer,
-    Ask,
-    Consult,
-    Exchange,
-    Finding,
-    Label,
-    Message,
-    Receipt,
-    Refuse,
-    Reply,
-    Sampling,
-    Step,
-    TokenLogprob,
-    Usage,
-)
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Label, Receipt, Refuse, Reply, Step
 from firstpass.store.keys import key_id, load_pepper, matches, mint
 from firstpass.store.sqlite import SqliteStore, wal_is_safe
 

@@ -7,9 +7,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Response
 
+from firstpass.chat import Message, Sampling
 from firstpass.engine import Endpoint, Kind, State
 from firstpass.errors import BadAsk, FirstpassError, NotFound, TierFailed, TierTimedOut, TierUnavailable
-from firstpass.exchange import Ask, Message, Sampling
+from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.tokens import Counted, TokenCounter
 from tests.conftest import serving

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from firstpass.chat import Reasoning, Tool, ToolCall, ToolChoice
+from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.contract.verdict import RESPONSE_FORMAT
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, Message, Sampling
+from firstpass.exchange import Ask
 from tests.conftest import serving
 from tests.doubles import anthropic_app, claude_says
 from tests.web.test_anthropic_tier import ASK, TAGGED, asked, spoken

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from firstpass.chat import CallPiece, Reasoning, ToolCall
+from firstpass.chat import CallPiece, Delta, Message, Reasoning, ToolCall, Usage
 from firstpass.egress import EgressDoor
 from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, Forbidden, TierFailed, TierUnavailable
-from firstpass.exchange import Ask, Delta, Message, Reply, Usage
+from firstpass.exchange import Ask, Reply
 from firstpass.tier.anthropic_http import AnthropicTier
 from tests.conftest import serving
 from tests.doubles import CLAUDE_USAGE, anthropic_app, claude_event, claude_says

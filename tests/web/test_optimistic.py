@@ -7,7 +7,8 @@ from typing import Any
 import openai
 import pytest
 
-from firstpass.exchange import Ask, Chunk, Consult, Delta, Sampling, Step, TokenLogprob
+from firstpass.chat import Chunk, Delta, Sampling, TokenLogprob
+from firstpass.exchange import Ask, Consult, Step
 from firstpass.web.openai import Stream
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, judges, openai_app, says

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from firstpass.chat import Abilities
+from firstpass.chat import Abilities, Chunk, Message, Sampling, TokenLogprob, Usage
 from firstpass.egress import EgressDoor
 from firstpass.errors import (
     BadAsk,
@@ -20,7 +20,7 @@ from firstpass.errors import (
     TierTimedOut,
     TierUnavailable,
 )
-from firstpass.exchange import Ask, Chunk, Message, Receipt, Sampling, TokenLogprob, Usage
+from firstpass.exchange import Ask, Receipt
 from firstpass.tier.openai_body import body_of
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import serving

@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from firstpass.bench.cases import Case
 from firstpass.bench.score import score_of
+from firstpass.chat import Message
 from firstpass.contract import PromptedContract, shipped
 from firstpass.egress import EgressDoor
 from firstpass.errors import BadVerdict, FirstpassError
-from firstpass.exchange import Ask, Consult, Exchange, Message, Receipt, Reply, Step
+from firstpass.exchange import Ask, Consult, Exchange, Receipt, Reply, Step
 from firstpass.gate.score import auroc
 from firstpass.tier.openai_http import OpenAITier
 

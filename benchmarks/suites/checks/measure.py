@@ -13,10 +13,11 @@ from pathlib import Path
 
 from firstpass.bench.cases import read_labelled
 from firstpass.bench.figures import percentile
+from firstpass.chat import Message
 from firstpass.contract import shipped
 from firstpass.contract.sections import render_answer
 from firstpass.evidence import gather, read_diff
-from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
+from firstpass.exchange import Ask, Consult, Exchange, Reply, Step
 
 DIFF_BYTES = 32_000
 CONTRACT = shipped("pr-summary")

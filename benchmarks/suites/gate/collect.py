@@ -19,8 +19,9 @@ import httpx
 import zstandard
 from tqdm import tqdm
 
+from firstpass.chat import Message
 from firstpass.contract import shipped
-from firstpass.exchange import Ask, Consult, Exchange, Message
+from firstpass.exchange import Ask, Consult, Exchange
 from firstpass.front import beside
 from firstpass.settings import Settings
 

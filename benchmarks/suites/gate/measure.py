@@ -21,9 +21,10 @@ from collect import lines
 
 from firstpass.bench.cases import Case, read_labelled
 from firstpass.bench.score import score_of
+from firstpass.chat import Message, TokenLogprob
 from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import BadLabels
-from firstpass.exchange import Ask, Message, Reply, TokenLogprob
+from firstpass.exchange import Ask, Reply
 from firstpass.gate.bounds import Labelled, threshold
 from firstpass.gate.score import auroc, fitted
 from firstpass.gate.signals import SIGNALS, agreement

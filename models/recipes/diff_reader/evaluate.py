@@ -28,7 +28,7 @@ from diff_reader.measures import (
     ratio,
 )
 from diff_reader.rows import HELD_OUT, Row, read_commits, row_of_commit
-from firstpass.exchange import Message
+from firstpass.chat import Message
 
 ANSWER_TOKENS = 384
 _CALL_LINE = re.compile(r"- ([^\s(]+)\(\)$")

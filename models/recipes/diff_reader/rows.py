@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import zstandard
 
+from firstpass.chat import Message
 from firstpass.contract import shipped
 from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
 from firstpass.evidence.candidates import definitions, openings
 from firstpass.evidence.identifiers import identifiers
-from firstpass.exchange import Ask, Consult, Exchange, Message, Reply, Step
+from firstpass.exchange import Ask, Consult, Exchange, Reply, Step
 
 Question = Literal["summary", "functions"]
 

@@ -8,8 +8,8 @@ from bisect import bisect_right
 from collections.abc import Container, Iterator, Sequence
 from itertools import accumulate
 
+from firstpass.chat import TokenLogprob
 from firstpass.contract.references import NAME
-from firstpass.exchange import TokenLogprob
 
 
 def least_sure(tokens: Sequence[TokenLogprob], names: Container[str]) -> tuple[str, float] | None:

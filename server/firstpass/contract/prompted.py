@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from firstpass.chat import Message, Sampling
 from firstpass.contract.checks import CHECKS, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.draft import draft_of, named
@@ -19,7 +20,7 @@ from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.candidates import definitions, openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
-from firstpass.exchange import Ask, Consult, Exchange, Finding, Message, Reply, Sampling, Step, Watch
+from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply, Step, Watch
 from firstpass.gate.signals import signals
 
 VERDICT_TOKENS = 512

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from firstpass.chat import Sampling
 from firstpass.errors import BadSettings
-from firstpass.exchange import Ask, GateReason, Judgement, Sampling, Step
+from firstpass.exchange import Ask, GateReason, Judgement, Step
 from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score
 

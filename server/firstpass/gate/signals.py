@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from firstpass.exchange import TokenLogprob
+from firstpass.chat import TokenLogprob
 
 LOWEST = 3
 

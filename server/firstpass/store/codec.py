@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from firstpass.exchange import Answer, Ask, Exchange, Message, Refuse, Reply, Step
+from firstpass.chat import Message
+from firstpass.exchange import Answer, Ask, Exchange, Refuse, Reply, Step
 
 QUOTING = ("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice")
 """Fields of `Sampling` that hold a caller's own words."""

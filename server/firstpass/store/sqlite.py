@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import apsw
 
+from firstpass.chat import Usage
 from firstpass.errors import StoreFailed
-from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse, Usage
+from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
 from firstpass.store.codec import decode, encode, encode_forgotten
 from firstpass.store.keys import KeyRecord
 from firstpass.store.migrations import MIGRATIONS

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import httpx
 
-from firstpass.chat import Abilities
-from firstpass.exchange import Ask, Chunk, Receipt, Reply
+from firstpass.chat import Abilities, Chunk
+from firstpass.exchange import Ask, Receipt, Reply
 
 
 class Listener(Protocol):

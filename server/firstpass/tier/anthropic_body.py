@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Any, NoReturn
 
-from firstpass.chat import Tool, ToolChoice
+from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, Message, Sampling, TierName
+from firstpass.exchange import Ask, TierName
 from firstpass.tier.thinking import THOUGHT_TOKENS
 
 PART: TierName = "verifier"

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from firstpass.chat import CallPiece, FinishReason, Reasoning, ToolCall
+from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, ToolCall, Usage
 from firstpass.errors import TierFailed, TierUnavailable
-from firstpass.exchange import Chunk, Delta, Reply, Usage
+from firstpass.exchange import Reply
 from firstpass.tier.anthropic_body import PART
 from firstpass.tier.failures import DEFAULT_RETRY_SECONDS
 from firstpass.tier.gathered import Gathered

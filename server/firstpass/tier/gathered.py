@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from firstpass.chat import CallPiece, Reasoning, ToolCall
-from firstpass.exchange import Delta, Reply, TokenLogprob, Usage
+from firstpass.chat import CallPiece, Delta, Reasoning, TokenLogprob, ToolCall, Usage
+from firstpass.exchange import Reply
 
 
 @dataclass(slots=True)

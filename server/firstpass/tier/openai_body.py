@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict
 from typing import Any, Literal
 
-from firstpass.chat import Abilities, Tool, ToolCall, ToolChoice
+from firstpass.chat import Abilities, Message, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, Message, Sampling, TierName
+from firstpass.exchange import Ask, TierName
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 

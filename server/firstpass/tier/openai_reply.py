@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from firstpass.chat import CallPiece, Reasoning, ToolCall
-from firstpass.exchange import Ask, Chunk, Delta, Reply, TokenLogprob, Usage
+from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall, Usage
+from firstpass.exchange import Ask, Reply
 from firstpass.tier.gathered import Gathered
 from firstpass.tier.values import count, logprob, text
 

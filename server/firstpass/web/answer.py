@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from firstpass.cascade import Sink
+from firstpass.chat import Chunk, Usage
 from firstpass.errors import Failure, FirstpassError
-from firstpass.exchange import Answer, Ask, Chunk, Exchange, Receipt, Refuse, Step, Usage
+from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.tier.tokens import Counted
 from firstpass.web import render
 from firstpass.web.dialect import KEEPALIVE, Dialect

@@ -7,9 +7,9 @@ anew from the reply. Source: the Anthropic API reference; the official client, a
 from collections.abc import Iterator
 from typing import Any
 
-from firstpass.chat import Reasoning, ToolCall
+from firstpass.chat import Chunk, Reasoning, ToolCall, Usage
 from firstpass.errors import Failure, Part, TierFailed
-from firstpass.exchange import Ask, Chunk, Exchange, Reply, Step, Usage
+from firstpass.exchange import Ask, Exchange, Reply, Step
 from firstpass.web.dialect import Dialect
 from firstpass.web.messages_blocks import NO_OBJECT, Blocks, as_object, sent
 from firstpass.web.openai import answer_of

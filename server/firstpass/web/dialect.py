@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from firstpass.chat import Chunk
 from firstpass.errors import Failure
-from firstpass.exchange import Ask, Chunk, Exchange, Step
+from firstpass.exchange import Ask, Exchange, Step
 
 KEEPALIVE = b": waiting\n\n"
 """A comment line is no event to any client. Source: the HTML standard, section 9.2.5."""

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from firstpass.chat import CallPiece
-from firstpass.exchange import Delta
+from firstpass.chat import CallPiece, Delta
 from firstpass.web.render import dump
 
 Track = Literal["thinking", "text"] | int

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from firstpass.chat import Reasoning, Tool, ToolCall, ToolChoice
+from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, Message, Sampling
+from firstpass.exchange import Ask
 from firstpass.web.body import bound, validated
 from firstpass.web.messages_wire import (
     BLOCKS,

@@ -7,9 +7,9 @@ anew from the reply. Source: the OpenAI API reference.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from firstpass.chat import CallPiece, ToolCall
+from firstpass.chat import CallPiece, Chunk, Delta, TokenLogprob, ToolCall, Usage
 from firstpass.errors import Failure
-from firstpass.exchange import Ask, Chunk, Delta, Exchange, Reply, Step, TokenLogprob, Usage
+from firstpass.exchange import Ask, Exchange, Reply, Step
 from firstpass.web.dialect import Dialect
 from firstpass.web.render import dump, event, how, sent_early
 

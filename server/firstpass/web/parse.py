@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from firstpass.chat import Reasoning, Tool, ToolCall, ToolChoice
+from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Message, Sampling, Target, strictest
+from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
 from firstpass.web.body import bound, validated
 from firstpass.web.wire import (
     AskBody,

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from firstpass.exchange import Finding, Judgement, Receipt, Route, Usage
+from firstpass.chat import Usage
+from firstpass.exchange import Finding, Judgement, Receipt, Route
 
 
 class HowStep(BaseModel):

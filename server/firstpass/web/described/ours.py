@@ -6,7 +6,8 @@ from typing import Any, Literal
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from firstpass.exchange import Ceiling, Target, Usage
+from firstpass.chat import Usage
+from firstpass.exchange import Ceiling, Target
 from firstpass.web.described.firstpass import How
 from firstpass.web.described.openai import CHAT_RULES, OpenAIError
 from firstpass.web.described.operation import Operation, Where

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from firstpass.chat import Reasoning, ToolCall
+from firstpass.chat import Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, Exchange, Message, Terms, TokenLogprob
+from firstpass.exchange import Ask, Exchange, Terms
 from firstpass.web.openai import logprobs_of
 from firstpass.web.responses.wire import Call, CallOutput, Item, Reference, Thought, Turn, text_of
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from firstpass.chat import Tool, ToolChoice
+from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, CallerDialect, Exchange, Message, Sampling, Terms, strictest
+from firstpass.exchange import Ask, CallerDialect, Exchange, Terms, strictest
 from firstpass.web import parse
 from firstpass.web.body import bound, members, validated
 from firstpass.web.parse import Caller, House, ask_of, known_choice

@@ -6,9 +6,9 @@ Source: the OpenAI API reference; openai-python 3.54, openai/types/responses/res
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from firstpass.chat import Tool, ToolChoice
+from firstpass.chat import Tool, ToolChoice, Usage
 from firstpass.errors import ContextTooLong, Failure
-from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms, Usage
+from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms
 from firstpass.web.openai import error_body
 from firstpass.web.render import dump, how, sent_early
 from firstpass.web.responses.items import PREFIX, output_items

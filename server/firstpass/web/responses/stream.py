@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from firstpass.chat import CallPiece, Reasoning, ToolCall
+from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall
 from firstpass.errors import Failure
-from firstpass.exchange import Ask, Chunk, Delta, Exchange, Step, Terms, TokenLogprob
+from firstpass.exchange import Ask, Exchange, Step, Terms
 from firstpass.web.dialect import Dialect
 from firstpass.web.openai import answer_of
 from firstpass.web.render import dump
