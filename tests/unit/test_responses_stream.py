@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning
 from firstpass.errors import Busy, ContextTooLong, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step, Terms
-from firstpass.tier.openai_reply import Gathered
+from firstpass.tier.gathered import Gathered
 from firstpass.web.responses import response
 from firstpass.web.responses.stream import RESPONSES, Stream
 
@@ -37,7 +37,7 @@ deltas = st.builds(
 
 
 def streamed(ask: Ask, said: list[Delta]) -> tuple[list[dict[str, Any]], Reply]:
-    stream, gathered, sent = Stream(ask), Gathered(wants_usage=False), b""
+    stream, gathered, sent = Stream(ask), Gathered(), b""
     for delta in said:
         sent += stream.chunk(BINDING, Chunk(b"", "openai", "m", (gathered.add(delta, 0.1),)))
     reply = replace(gathered.reply(0.2), model="m")
