@@ -159,6 +159,8 @@ class VerifierSettings(Section):
             raise ValueError("hosted = false needs a loopback url")
         if parts.scheme == "http" and not loopback:
             raise ValueError("a url off this machine must be https")
+        if self.mode == "score" and self.dialect == "anthropic":
+            raise ValueError("mode = 'score' needs a vLLM, which speaks dialect = 'openai' with it")
         return self
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('[engine]\nkind = "external"\nurl = "http://10.0.0.1/v1"\n', "loopback"),
         ('[verifier]\nurl = "http://models.example/v1"\nmodel = "m"\n', "https"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nhosted = false\n', "loopback"),
+        ('[verifier]\nurl = "https://a.example"\nmodel = "m"\ndialect = "anthropic"\nmode = "score"\n', "vLLM"),
         ('[policy]\negress = "redacted"\n', "policy.egress"),
         ("not toml", "f.toml"),
         ('[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/v1"\nthreads = 2\n', "external"),
