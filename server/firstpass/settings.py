@@ -159,8 +159,6 @@ class VerifierSettings(Section):
             raise ValueError("hosted = false needs a loopback url")
         if parts.scheme == "http" and not loopback:
             raise ValueError("a url off this machine must be https")
-        if self.mode == "score" and self.dialect == "anthropic":
-            raise ValueError("mode = 'score' needs a vLLM, which speaks dialect = 'openai' with it")
         return self
 
     @model_validator(mode="after")
@@ -168,6 +166,8 @@ class VerifierSettings(Section):
         other = "system_turns" if self.dialect == "openai" else "max_tokens_name"
         if other in self.model_fields_set:
             raise ValueError(f"{other} does not belong to the dialect {self.dialect}")
+        if self.mode == "score" and self.dialect == "anthropic":
+            raise ValueError("mode = 'score' needs a vLLM, and dialect = 'openai' with it")
         return self
 
 
