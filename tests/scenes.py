@@ -51,6 +51,7 @@ class Stage:
         self.dropped: list[tuple[str, float]] = []
         chats = [Route(f"/v1/{path}", self._answer, methods=["POST"]) for path in ("chat/completions", "completions")]
         more = [Route("/v1/embeddings", embed, methods=["POST"]), Route("/v1/models", list_models)]
+        more.append(Route("/tokenize", tokenize, methods=["POST"]))
         self.app = Starlette(routes=[*chats, *more])
 
     async def _answer(self, request: Request) -> Response:
@@ -144,6 +145,12 @@ async def embed(request: Request) -> Response:
     data = [{"object": "embedding", "index": number, "embedding": vector} for number, _ in enumerate(body["input"])]
     usage = {"prompt_tokens": 3, "total_tokens": 3}
     return JSONResponse({"object": "list", "model": body["model"], "data": data, "usage": usage})
+
+
+async def tokenize(request: Request) -> Response:
+    """As vLLM's, with as many tokens as it counts itself when it is asked."""
+    count = USAGE["prompt_tokens"]
+    return JSONResponse({"count": count, "max_model_len": 4096, "tokens": list(range(count))})
 
 
 async def list_models(request: Request) -> Response:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from fastapi.routing import APIRoute
 
@@ -15,9 +16,11 @@ from firstpass import app
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
-from firstpass.web.described import OPERATIONS
+from firstpass.web.described import OPERATIONS, document
+from firstpass.web.parse import House
 from firstpass.web.wire import Wire
 from tests.conftest import fronted, serving
+from tests.doubles import FLAT_TOOL
 from tests.scenes import Scene, Stage
 
 CHECKS = (
@@ -40,7 +43,7 @@ def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_every_body_that_is_read_is_described() -> None:
-    described = {operation.body for operation in OPERATIONS.values()}
+    described = {body for operation in OPERATIONS.values() for body in operation.bodies}
     bodies = {model for model in subclasses(Wire) if model.__name__.endswith("Body") and not subclasses(model)}
     assert bodies <= described
 
@@ -64,14 +67,43 @@ def test_the_document_names_this_server_s_models_and_contracts(guarded: tuple[ht
     client, key = guarded
     schemas = client.get("/openapi.json", headers={"x-api-key": key}).json()["components"]["schemas"]
     assert schemas["ChatBody"]["properties"]["model"]["enum"] == ["firstpass", "local", "external"]
+    assert schemas["MessagesBody"]["properties"]["model"] == schemas["ResponsesBody"]["properties"]["model"]
     contracts: list[Any] = schemas["FirstpassOptions"]["properties"]["contract"]["anyOf"]
     assert "pr-summary@3" in contracts[0]["enum"]
 
 
+def test_the_document_names_what_aliases_there_are_for_models() -> None:
+    house = House({"local": "local"}, {"pr-summary": "pr-summary@3"}, "any", tuple, {"gpt": "local", "a.*": "local"})
+    names = document(house)["components"]["schemas"]["InferBody"]["properties"]["model"]["anyOf"]
+    assert names == [{"enum": ["local", "gpt"]}, {"pattern": r"^a\..*$"}]
+
+
 def test_a_wrong_method_is_told_the_right_ones(guarded: tuple[httpx.Client, str]) -> None:
     client, key = guarded
-    response = client.get("/infer", headers={"x-api-key": key})
-    assert response.status_code == 405 and response.headers["allow"] == "POST"
+    for path, methods in {"/infer": "POST", "/v1/responses/resp_ex_0": "DELETE, GET"}.items():
+        response = client.put(path, headers={"x-api-key": key})
+        assert response.status_code == 405 and response.headers["allow"] == methods
+
+
+def test_what_the_record_gives_back_is_what_the_document_says(guarded: tuple[httpx.Client, str]) -> None:
+    client, key = guarded
+    headers = {"x-api-key": key}
+    components = client.get("/openapi.json", headers=headers).json()["components"]
+
+    def hold(model: str, body: dict[str, Any]) -> dict[str, Any]:
+        jsonschema.validate(body, {"$ref": f"#/components/schemas/{model}", "components": components})
+        return body
+
+    call = {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c", "output": "rain"}
+    asked = {"model": "local", "input": [{"role": "user", "content": "hi"}, call, result], "tools": [FLAT_TOOL]}
+    made = hold("ResponseObject", client.post("/v1/responses", json=asked, headers=headers).json())
+    here = f"/v1/responses/{made['id']}"
+    assert hold("ResponseObject", client.get(here, headers=headers).json()) == made
+    assert len(hold("InputItems", client.get(f"{here}/input_items", headers=headers).json())["data"]) == 3
+    hold("DeletedResponse", client.delete(here, headers=headers).json())
+    with pytest.raises(jsonschema.ValidationError):
+        hold("DeletedResponse", client.get(here, headers=headers).json())
 
 
 def test_what_the_server_answers_is_what_the_document_says(guarded: tuple[httpx.Client, str], tmp_path: Path) -> None:
@@ -80,8 +112,8 @@ def test_what_the_server_answers_is_what_the_document_says(guarded: tuple[httpx.
     (tmp_path / "openapi.json").write_bytes(document.content)
     (tmp_path / "schemathesis.toml").write_text(f'[auth.openapi.bearer]\nbearer = "{key}"\n')
     command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", str(client.base_url)]
-    command += ["--checks", CHECKS, "--max-examples", EXAMPLES, "--phases", "examples,coverage,fuzzing", "--seed", "1"]
-    command += ["--continue-on-failure", "--warnings", "off"]
+    command += ["--checks", CHECKS, "--max-examples", EXAMPLES, "--phases", "examples,coverage,fuzzing,stateful"]
+    command += ["--seed", "1", "--continue-on-failure", "--warnings", "off"]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     print(ran.stdout)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from firstpass.web.wire import FirstpassOptions, Number, Wire
+from firstpass.web.wire import FirstpassOptions, No, Number, Wire
 
 CacheControl = dict[str, Any] | None
 """A hint for hosts that are paid by it; there is nothing to pay here."""
@@ -136,7 +136,7 @@ class CustomTool(Wire):
     strict: StrictBool | None = None
     eager_input_streaming: StrictBool | None = None
     allowed_callers: list[Literal["direct"]] | None = None
-    defer_loading: Literal[False] | None = None
+    defer_loading: No | None = None
     cache_control: CacheControl = None
 
 

@@ -22,10 +22,10 @@ class Listing:
     anthropic: bool
 
     def all(self, query: QueryParams) -> dict[str, Any]:
-        """Raises: BadAsk for a page that there is not. OpenAI's list has no pages."""
+        """Raises: BadAsk for a page that there is not. OpenAI's list has all where nobody asks for a page."""
+        page, more = _page(self.house.names, query, PAGE if self.anthropic else PAGE_LIMIT)
         if not self.anthropic:
-            return {"object": "list", "data": [self._card(name) for name in self.house.names]}
-        page, more = _page(self.house.names, query)
+            return {"object": "list", "data": [self._card(name) for name in page]}
         ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
         return {"data": [self._card(name) for name in page], "has_more": more} | ends
 
@@ -41,12 +41,12 @@ class Listing:
         return {"type": "model", "id": name, "display_name": name, "created_at": created, "lifecycle": "active"}
 
 
-def _page(names: Sequence[str], query: QueryParams) -> tuple[list[str], bool]:
+def _page(names: Sequence[str], query: QueryParams, most: int) -> tuple[list[str], bool]:
     """The names after or before a known one, and whether there are more in that direction. Raises: BadAsk."""
     before, after = query.get("before_id"), query.get("after_id")
     if before is not None and after is not None:
         raise BadAsk("before_id and after_id exclude each other", param="before_id")
-    limit, listed = _limit(query.get("limit")), list(names)
+    limit, listed = _limit(query.get("limit"), most), list(names)
     if before is not None:
         rest = listed[: _place(listed, before, "before_id")]
         return rest[-limit:], len(rest) > limit
@@ -54,9 +54,9 @@ def _page(names: Sequence[str], query: QueryParams) -> tuple[list[str], bool]:
     return rest[:limit], len(rest) > limit
 
 
-def _limit(given: str | None) -> int:
+def _limit(given: str | None, otherwise: int) -> int:
     if given is None:
-        return PAGE
+        return otherwise
     if not (given.isascii() and given.isdigit() and len(given) < 5 and 1 <= int(given) <= PAGE_LIMIT):
         raise BadAsk(f"limit must be a number from 1 to {PAGE_LIMIT}", param="limit")
     return int(given)

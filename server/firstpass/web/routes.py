@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import Lifespan
 
 from firstpass.cascade import Sink
@@ -232,12 +233,19 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
         response = refusal(request.scope, _routing_failure(request, error.status_code))
-        response.headers.update(error.headers or {})  # RFC 9110, 15.5.6: a 405 says in Allow what is allowed.
+        if error.status_code == 405:
+            response.headers["allow"] = _allowed(request)
         return response
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
         return refusal(request.scope, as_failure(error))
+
+
+def _allowed(request: Request) -> str:
+    """RFC 9110, 15.5.6: what the target resource supports. Starlette says it of the path's first route alone."""
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in here for method in getattr(route, "methods", None) or ()}))
 
 
 def _routing_failure(request: Request, status: int) -> Failure:

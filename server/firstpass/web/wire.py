@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 
 from firstpass.exchange import Ceiling
 
@@ -124,6 +125,16 @@ class FunctionName(Wire):
 class NamedTool(Wire):
     type: Literal["function"]
     function: FunctionName
+
+
+def _boolean(value: Any) -> Any:
+    """A literal of pydantic's takes what is equal, and 0 equals false."""
+    if value is not None and not isinstance(value, bool):
+        raise PydanticCustomError("bool_type", "Input should be a valid boolean")
+    return value
+
+
+No = Annotated[Literal[False], BeforeValidator(_boolean)]
 
 
 def _as_list(value: Any) -> Any:

@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from firstpass.web.described import openai, ours
+from firstpass.web.described import anthropic, openai, ours, responses
 from firstpass.web.described.operation import Operation, Where, operation_object, schemas
 from firstpass.web.parse import House
 
-OPERATIONS: Mapping[Where, Operation] = {**openai.OPERATIONS, **ours.OPERATIONS}
+OPERATIONS: Mapping[Where, Operation] = {
+    **openai.OPERATIONS,
+    **responses.OPERATIONS,
+    **anthropic.OPERATIONS,
+    **ours.OPERATIONS,
+}
 
 ABOUT = """One API for a local draft model, the checks on it, and a stronger verifier.
 

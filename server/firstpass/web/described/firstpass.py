@@ -12,11 +12,12 @@ class HowStep(BaseModel):
     """One step, without its text."""
 
     tier: Literal["draft", "verifier", "code"]
-    purpose: Literal["answer", "draft", "redraft", "verify", "mend"]
+    purpose: Literal["answer", "draft", "redraft", "score", "verify", "mend"]
     rule: str | None
     model: str | None
     seconds: float | None
     usage: Usage | None
+    finish_reason: str | None
     failed_checks: int
     signals: dict[str, float]
     failure: str | None

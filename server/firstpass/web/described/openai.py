@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from firstpass.errors import Part
 from firstpass.web.described.firstpass import How
-from firstpass.web.described.operation import Operation, Where
+from firstpass.web.described.operation import Operation, Shape, Where
+from firstpass.web.responses.wire import CursorBody
 from firstpass.web.wire import ChatBody, CompletionBody, EmbeddingsBody
 
 
@@ -146,12 +147,17 @@ usage where `stream_options.include_usage` asks for it, then `[DONE]`. Comment l
 sent. A failure after the first byte is an event with the error envelope, and no `[DONE]` follows."""
 
 
-def _ask(summary: str, body: Any, answer: type[BaseModel], rules: str = "", events: str | None = EVENTS) -> Operation:
+def _ask(summary: str, body: Shape, answer: type[BaseModel], rules: str = "", events: str | None = EVENTS) -> Operation:
     return Operation(summary, answer, OpenAIError, body=body, rules=rules, asks=True, events=events)
 
 
 OPERATIONS: Mapping[Where, Operation] = {
-    ("POST", "/v1/chat/completions"): _ask("A chat's next message.", ChatBody, ChatCompletion, CHAT_RULES),
+    ("POST", "/v1/chat/completions"): _ask(
+        "A chat's next message. Cursor sends bodies of the Responses API here, and gets a chat's.",
+        ChatBody | CursorBody,
+        ChatCompletion,
+        CHAT_RULES,
+    ),
     ("POST", "/v1/completions"): _ask("A text's continuation.", CompletionBody, Completion, COMPLETION_RULES),
     ("POST", "/v1/embeddings"): _ask(
         "Texts as vectors. 404 where the model gives none.",
@@ -160,8 +166,4 @@ OPERATIONS: Mapping[Where, Operation] = {
         "Refused although the schema allows it: a contract.",
         None,
     ),
-    ("GET", "/v1/models"): Operation(
-        "What `model` may be. Answers at once, also while an engine starts.", ModelList, OpenAIError
-    ),
-    ("GET", "/v1/models/{name}"): Operation("One of them.", ModelCard, OpenAIError, fails=(404,)),
 }

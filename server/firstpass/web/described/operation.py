@@ -6,18 +6,22 @@ Sources: the OpenAPI Specification 3.1.1; RFC 9110 for the header fields.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from firstpass.web.parse import FLAGS, HEADER, House
-from firstpass.web.wire import FirstpassOptions, Wire
+from firstpass.web.wire import FirstpassOptions
 
 Where = tuple[str, str]
 """Method and path."""
 
 Schema = dict[str, Any]
+
+Shape = type[BaseModel] | UnionType
+"""One kind of body, or any of several."""
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -44,6 +48,7 @@ TEXT: Schema = {"type": "string"}
 
 HEADERS: Mapping[str, tuple[str, Schema]] = {
     "x-request-id": ("The id of the exchange in the record.", TEXT),
+    "request-id": ("The same, where clients of the Anthropic API look for it.", TEXT),
     "x-firstpass-route": (
         "How the answer was made. A stream that began before that was known has none.",
         {"type": "string", "enum": ["draft", "repaired", "verified", "strong", "unverified"]},
@@ -53,9 +58,30 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
         "The text is shown before it is checked; what became of it stands in the last event.",
         {"type": "string", "enum": ["optimistic"]},
     ),
+    "x-firstpass-skipped-tools": ("Types of tools that nothing here can call; they were left out.", TEXT),
+    "x-firstpass-counted-by": ("The model whose tokenizer counted.", TEXT),
     "retry-after": ("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}),
     "www-authenticate": ("The scheme that is wanted.", {"type": "string", "enum": ["Bearer"]}),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Of a request, beside its path and the options of the `firstpass` object."""
+
+    name: str
+    place: Literal["header", "query"]
+    about: str
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What an answer gives to another route. value: a runtime expression of the specification."""
+
+    where: Where
+    parameter: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +91,21 @@ class Operation:
     answer: the body of a 200; a media type where it is no JSON. envelope: of an error. body: of the request.
     rules: in words, what is refused although the body's schema allows it. asks: whether it leads to a model.
     events: what a stream consists of, None where it never streams. fails: statuses beside the usual ones.
-    open: whether it is answered without a key.
+    open: whether it is answered without a key. headers: that a 200 always has beside the usual ones.
     """
 
     summary: str
-    answer: type[BaseModel] | str
-    envelope: type[BaseModel]
-    body: type[Wire] | None = None
+    answer: Shape | str
+    envelope: Shape
+    body: Shape | None = None
     rules: str = ""
     asks: bool = False
     events: str | None = None
     fails: tuple[int, ...] = ()
     open: bool = False
+    parameters: tuple[Parameter, ...] = ()
+    headers: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def statuses(self) -> list[int]:
@@ -85,11 +114,17 @@ class Operation:
 
     @property
     def models(self) -> list[tuple[type[BaseModel], JsonSchemaMode]]:
-        answer: list[tuple[type[BaseModel], JsonSchemaMode]] = []
-        if not isinstance(self.answer, str):
-            answer.append((self.answer, "serialization"))
-        body: list[tuple[type[BaseModel], JsonSchemaMode]] = [(self.body, "validation")] if self.body else []
-        return [*body, *answer, (self.envelope, "serialization")]
+        answers = () if isinstance(self.answer, str) else each(self.answer)
+        written = (*answers, *each(self.envelope))
+        return [*((body, "validation") for body in self.bodies), *((model, "serialization") for model in written)]
+
+    @property
+    def bodies(self) -> tuple[type[BaseModel], ...]:
+        return each(self.body) if self.body else ()
+
+
+def each(shape: Shape) -> tuple[type[BaseModel], ...]:
+    return get_args(shape) or (shape,)
 
 
 def operation_object(method: str, path: str, operation: Operation) -> dict[str, Any]:
@@ -98,6 +133,7 @@ def operation_object(method: str, path: str, operation: Operation) -> dict[str, 
     if description := "\n\n".join(word for word in words if word):
         said["description"] = description
     parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", path)]
+    parameters += [_parameter(parameter) for parameter in operation.parameters]
     parameters += _steering() if operation.asks else []
     if parameters:
         said["parameters"] = parameters
@@ -114,6 +150,11 @@ def _operation_id(method: str, path: str) -> str:
 
 def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": TEXT}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    said = {"name": parameter.name, "in": parameter.place, "description": parameter.about}
+    return said | {"schema": parameter.schema}
 
 
 def _steering() -> list[dict[str, Any]]:
@@ -133,28 +174,45 @@ def _header_parameter(header: str, name: str, field: Schema) -> dict[str, Any]:
     }
 
 
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    return {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
+def _schema_of(shape: Shape) -> dict[str, Any]:
+    first, *others = ({"$ref": REFERENCE.format(model=model.__name__)} for model in each(shape))
+    return {"schema": {"anyOf": [first, *others]} if others else first}
 
 
 def _success(operation: Operation) -> dict[str, Any]:
     if isinstance(operation.answer, str):
         return {"description": operation.summary, "content": {operation.answer: {"schema": TEXT}}}
     content = {"application/json": _schema_of(operation.answer)}
-    headers: dict[str, Any] = {}
     if operation.events is not None:
         content["text/event-stream"] = {"schema": TEXT}
-        headers = _headers("x-firstpass-stream", required=False)
+    said = {"headers": _headers_of(operation), "links": dict(map(_link, operation.links))}
+    filled = {name: value for name, value in said.items() if value}
+    return {"description": operation.summary, "content": content} | filled
+
+
+def _headers_of(operation: Operation) -> dict[str, Any]:
+    """Of a 200."""
+    always, at_times = list(operation.headers), []
     if operation.asks:
-        headers |= _headers("x-request-id", required=True) | _headers("x-firstpass-receipt", required=False)
-        headers |= _headers("x-firstpass-route", required=operation.events is None)
-    return {"description": operation.summary, "content": content} | ({"headers": headers} if headers else {})
+        always += ["x-request-id", "request-id"]
+        at_times += ["x-firstpass-receipt", "x-firstpass-skipped-tools"]
+        (always if operation.events is None else at_times).append("x-firstpass-route")
+    if operation.events is not None:
+        at_times.append("x-firstpass-stream")
+    named = [_headers(name, required=True) for name in always] + [_headers(name, required=False) for name in at_times]
+    return {name: header for one in named for name, header in one.items()}
+
+
+def _link(link: Link) -> tuple[str, dict[str, Any]]:
+    target = _operation_id(*link.where)
+    return target, {"operationId": target, "parameters": {link.parameter: link.value}}
 
 
 def _failure(status: int, operation: Operation) -> dict[str, Any]:
     headers = _headers("retry-after", required=True) if status == 429 or status >= 500 else {}
     headers |= _headers("www-authenticate", required=True) if status == 401 else {}
-    headers |= _headers("x-request-id", required=False) if operation.asks else {}
+    if operation.asks:
+        headers |= _headers("x-request-id", required=False) | _headers("request-id", required=False)
     said = {"description": MEANINGS[status], "content": {"application/json": _schema_of(operation.envelope)}}
     return said | ({"headers": headers} if headers else {})
 
@@ -170,15 +228,28 @@ def schemas(operations: Iterable[Operation], house: House) -> dict[str, Schema]:
     models = list(dict.fromkeys(pair for operation in operations for pair in operation.models))
     _, definitions = models_json_schema(models, ref_template=REFERENCE)
     found: dict[str, Schema] = definitions["$defs"]
-    for body in {operation.body.__name__ for operation in operations if operation.body}:
+    for body in {body.__name__ for operation in operations for body in operation.bodies}:
         properties = found[body]["properties"]
         for name in properties.keys() - found[body].get("required", ()):
             properties[name] = _or_null(properties[name])
         if "model" in properties:
-            properties["model"] |= {"enum": list(house.models)}
+            properties["model"] |= _model(house)
     contract, null = found["FirstpassOptions"]["properties"]["contract"]["anyOf"]
     found["FirstpassOptions"]["properties"]["contract"]["anyOf"] = [contract | {"enum": sorted(house.contracts)}, null]
     return found
+
+
+def _model(house: House) -> Schema:
+    """The names that there are, and the patterns of those that are taken for one of them."""
+    patterns = [{"pattern": _pattern(name)} for name in house.aliases if "*" in name]
+    names = {"enum": list(house.names)}
+    return {"anyOf": [names, *patterns]} if patterns else names
+
+
+def _pattern(name: str) -> str:
+    """Escaped are the syntax characters alone: ECMA 262, which JSON Schema follows, allows no others to be."""
+    written = re.sub(r"[\^$.+?()\[\]{}|\\/]", r"\\\g<0>", name)
+    return f"^{written.replace('*', '.*')}$"
 
 
 def _or_null(schema: Schema) -> Schema:

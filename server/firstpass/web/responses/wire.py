@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from firstpass.web.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, Number, StreamOptions, Wire
+from firstpass.web.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, No, Number, StreamOptions, Wire
 
 ITEMS_LIMIT = 10_000
 
@@ -113,11 +113,16 @@ class Reference(Wire):
     id: StrictStr
 
 
+def _never(value: Any) -> Any:
+    message = "{value}: items of this type are not supported"
+    raise PydanticCustomError("unsupported", message, {"value": str(value)[:80]})
+
+
 class NoItem(Wire):
     """An item of a kind that nothing here can read; always a fault."""
 
-    model_config = ConfigDict(extra="allow")
-    type: Annotated[Literal["none"], _one_of("none", or_else="items of this type are not supported")]
+    model_config = ConfigDict(extra="allow", json_schema_extra={"not": {}})
+    type: Annotated[Any, BeforeValidator(_never)]
 
 
 ITEMS: dict[str, type[Wire]] = {
@@ -156,6 +161,9 @@ Item = Annotated[
 ]
 
 
+Items = Annotated[list[Item], Field(min_length=1, max_length=ITEMS_LIMIT)]
+
+
 class FlatTool(Wire):
     """A function. The last two say how OpenAI's own hosts may load and call it; only their defaults are met here."""
 
@@ -164,7 +172,7 @@ class FlatTool(Wire):
     description: StrictStr | None = None
     parameters: dict[str, Any] | None = None
     strict: StrictBool | None = None
-    defer_loading: Literal[False] | None = None
+    defer_loading: No | None = None
     output_schema: None = None
 
 
@@ -172,7 +180,7 @@ class OtherTool(Wire):
     """A tool that nothing here can call: it is left out, and the answer's headers name its type."""
 
     model_config = ConfigDict(extra="allow")
-    type: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    type: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_]{1,64}$", json_schema_extra={"not": {"const": "function"}})]
 
 
 AnyTool = Annotated[
@@ -210,8 +218,8 @@ class TextOptions(Wire):
 class ResponsesStreamOptions(StreamOptions):
     """include_obfuscation: noise against those who count bytes on the wire; there is none."""
 
-    include_obfuscation: Literal[False] | None = None
-    include_usage: Literal[False] = False
+    include_obfuscation: No | None = None
+    include_usage: No = False
 
 
 def _as_turn(value: Any) -> Any:
@@ -228,7 +236,7 @@ class ResponsesBody(AskBody):
         "prompt_cache_retention": "how long a prompt stays cached can not be chosen",
         "prompt_cache_options": "the prompt cache has no options",
     }
-    input: Annotated[list[Item], Field(min_length=1, max_length=ITEMS_LIMIT), BeforeValidator(_as_turn)]
+    input: Annotated[Items, BeforeValidator(_as_turn, json_schema_input_type=StrictStr | Items)]
     instructions: StrictStr | None = None
     max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
@@ -248,7 +256,7 @@ class ResponsesBody(AskBody):
     safety_identifier: StrictStr | None = None
     service_tier: Literal["auto", "default"] | None = None
     truncation: Literal["disabled"] | None = None
-    background: Literal[False] | None = None
+    background: No | None = None
 
 
 class CursorBody(ResponsesBody):
