@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.conftest import Front, serving
-from tests.doubles import messages_app, openai_app, says
+from tests.doubles import CALLS, calling, messages_app, openai_app, says
 
 CHAT: dict[str, Any] = {"model": "local", "messages": [{"role": "user", "content": "Weather in Oslo and Rome?"}]}
 TOOL = {
@@ -22,22 +22,12 @@ TOOL = {
         "strict": True,
     },
 }
-CALLS = [
-    {"id": f"call_{city}", "type": "function", "function": {"name": "weather", "arguments": f'{{"city": "{city}"}}'}}
-    for city in ("Oslo", "Rome")
-]
 
 
 @contextmanager
 def before(front: Front, engine: Any) -> Iterator[httpx.Client]:
     with serving(engine) as url, front(says("-"), engine={"kind": "external", "url": f"{url}/v1"}) as client:
         yield client
-
-
-def calling(body: dict[str, Any]) -> dict[str, Any]:
-    if "tools" not in body:
-        return {"content": "warm"}
-    return {"tool_calls": CALLS, "reasoning": "Two cities, two calls."}
 
 
 @pytest.mark.parametrize("stream", [False, True])
