@@ -33,7 +33,7 @@ def usage_of(message: Any) -> list[int]:
 
 
 def chat() -> Any:
-    answer = client.messages.create(**ask("hello"))
+    answer = client.messages.create(**ask("hello", diagnostics={"previous_message_id": None}))
     return {"text": answer.content[0].text, "usage": usage_of(answer)}
 
 
