@@ -27,9 +27,9 @@ OTHER_PYTHON = Path(sys.prefix) / "clients" / "bin" / "python"
 
 PROGRAM_SECONDS = 120.0
 
-FUNCTION = {"name": "weather", "arguments": '{"city": "Oslo"}'}
-WEATHER = {"tool_calls": [{"id": "call_1", "type": "function", "function": FUNCTION}]}
+STRUCTURED = '{"city": "Oslo", "degrees": 7}'
 FORECAST = "Rain in Oslo today."
+THOUGHT = "Autumn, and the sea is near."
 
 
 def commands() -> dict[str, list[str]]:
@@ -37,10 +37,17 @@ def commands() -> dict[str, list[str]]:
     python, node = HERE / "python", HERE / "node"
     return {
         "openai": [sys.executable, str(python / "openai_client.py")],
-        "litellm": [str(OTHER_PYTHON), str(python / "litellm_client.py")],
+        "openai responses": [sys.executable, str(python / "responses_client.py")],
+        "anthropic": [sys.executable, str(python / "anthropic_client.py")],
+        "litellm": [str(OTHER_PYTHON), str(python / "litellm_client.py"), "openai"],
+        "litellm anthropic": [str(OTHER_PYTHON), str(python / "litellm_client.py"), "anthropic"],
         "llm": [str(OTHER_PYTHON), str(python / "llm_client.py")],
         "node openai": ["node", str(node / "openai_client.mjs")],
-        "node ai": ["node", str(node / "ai_client.mjs")],
+        "node responses": ["node", str(node / "responses_client.mjs")],
+        "node anthropic": ["node", str(node / "anthropic_client.mjs")],
+        "node ai": ["node", str(node / "ai_client.mjs"), "chat"],
+        "node ai responses": ["node", str(node / "ai_client.mjs"), "responses"],
+        "node ai anthropic": ["node", str(node / "ai_client.mjs"), "messages"],
     }
 
 
@@ -57,15 +64,23 @@ def play() -> Any:
             return Scene(status=500)
         if said in ("silent", "hold"):
             return Scene({"content": FORECAST}, holds="silent" if said == "silent" else "begun")
+        if said == "think":
+            return Scene({"reasoning": THOUGHT, "content": FORECAST})
         if body["messages"][-1]["role"] == "tool":
             return Scene({"content": FORECAST})
         if body.get("tools"):
-            return Scene(WEATHER, "tool_calls")
+            return Scene(called(body["tools"][0]["function"]["name"]), "tool_calls")
         if body.get("response_format"):
-            return Scene({"content": '{"city": "Oslo", "degrees": 7}'})
+            return Scene({"content": STRUCTURED})
         return Scene({"content": FORECAST})
 
     return scene
+
+
+def called(tool: str) -> dict[str, Any]:
+    """The message that calls it. Another than `weather` is a client's own, to be answered in the form it wants."""
+    function = {"name": tool, "arguments": '{"city": "Oslo"}' if tool == "weather" else STRUCTURED}
+    return {"tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
 
 
 @dataclass

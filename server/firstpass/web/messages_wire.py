@@ -175,6 +175,12 @@ class ContextManagement(Wire):
     edits: tuple[KeepThinking, ...] = ()
 
 
+class Diagnostics(Wire):
+    """A question about the prompt cache of a host that is paid by it; as `cache_control`, it changes no answer."""
+
+    previous_message_id: StrictStr | None = None
+
+
 class UserMetadata(Wire):
     user_id: StrictStr | None = None
 
@@ -204,4 +210,5 @@ class MessagesBody(PromptBody):
     stop_sequences: list[Annotated[StrictStr, Field(min_length=1)]] | None = None
     stream: StrictBool | None = None
     metadata: UserMetadata | None = None
+    diagnostics: Diagnostics | None = None
     service_tier: Literal["auto", "standard_only"] | None = None

@@ -1,12 +1,19 @@
-// Every scene with Vercel's `ai` and its OpenAI provider, over chat completions.
+// Every scene with Vercel's `ai`, over the API that the first argument names: chat, responses or messages.
 
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { embed, generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
 const { FIRSTPASS_BASE_URL: baseURL, FIRSTPASS_KEY: apiKey } = process.env;
-const provider = createOpenAI({ baseURL, apiKey });
-const model = provider.chat("local");
+const openai = createOpenAI({ baseURL, apiKey });
+const models = {
+  chat: (name, key = apiKey) => createOpenAI({ baseURL, apiKey: key }).chat(name),
+  responses: (name, key = apiKey) => createOpenAI({ baseURL, apiKey: key }).responses(name),
+  messages: (name, key = apiKey) => createAnthropic({ baseURL, apiKey: key })(name),
+};
+const over = process.argv[2];
+const model = models[over]("local");
 const now = () => Date.now() / 1000;
 const counted = (usage) => [usage.inputTokens, usage.outputTokens];
 const quiet = { onError: () => {} };
@@ -51,7 +58,20 @@ async function structured() {
 }
 
 async function embedding() {
-  return (await embed({ model: provider.textEmbeddingModel("local"), value: "b" })).embedding;
+  return (await embed({ model: openai.textEmbeddingModel("local"), value: "b" })).embedding;
+}
+
+async function thought() {
+  const providerOptions = { openai: { forceReasoning: true, reasoningSummary: "auto" } };
+  const asked = { model, prompt: "think", providerOptions };
+  const whole = await generateText(asked);
+  const streamed = streamText(asked);
+  await streamed.consumeStream();
+  const messages = [{ role: "user", content: "think" }, ...whole.response.messages, { role: "user", content: "so?" }];
+  const again = await generateText({ model, messages, providerOptions });
+  const typesOf = (content) => content.map((part) => part.type.replace("reasoning", "thinking"));
+  const blocks = [whole.content, await streamed.content, again.content].map(typesOf);
+  return { blocks, thoughts: [whole.reasoningText, await streamed.reasoningText] };
 }
 
 async function failing(changed = {}) {
@@ -102,9 +122,10 @@ const scenes = {
   streamed_tools: await streamedTools(),
   structured: await structured(),
   embedding: await embedding(),
-  bad: await failing({ temperature: 9 }),
-  unknown_key: await failing({ model: createOpenAI({ baseURL, apiKey: "no" }).chat("local") }),
-  unknown_model: await failing({ model: provider.chat("gpt-9") }),
+  ...(over === "chat" ? {} : { thought: await thought() }),
+  bad: await failing({ topP: 9 }),
+  unknown_key: await failing({ model: models[over]("local", "no") }),
+  unknown_model: await failing({ model: models[over]("gpt-9") }),
   broken: await failing({ prompt: "broken" }),
   retried: await retried(),
   left_before_the_first_token: await leftBeforeTheFirstToken(),

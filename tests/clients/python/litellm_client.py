@@ -1,8 +1,12 @@
-"""Every scene with litellm as a client, synchronous, and asynchronous where it is left in the middle."""
+"""Every scene with litellm as a client of the provider that the first argument names.
+
+It is synchronous, and asynchronous where it is left in the middle.
+"""
 
 import asyncio
 import json
 import os
+import sys
 import time
 from typing import Any
 
@@ -12,9 +16,12 @@ import openai
 
 litellm.telemetry = False
 litellm.suppress_debug_info = True
+PROVIDER = sys.argv[1]
+ANTHROPIC = PROVIDER == "anthropic"
+URL = os.environ["FIRSTPASS_BASE_URL"]
 WHERE: dict[str, Any] = {
-    "model": "openai/local",
-    "api_base": os.environ["FIRSTPASS_BASE_URL"],
+    "model": f"{PROVIDER}/local",
+    "api_base": URL.removesuffix("/v1") if ANTHROPIC else URL,
     "api_key": os.environ["FIRSTPASS_KEY"],
     "max_retries": 0,
 }
@@ -76,6 +83,16 @@ def embedding() -> Any:
     return litellm.embedding(**WHERE, input=["a", "b"]).data[1]["embedding"]
 
 
+def thought() -> Any:
+    whole = ask("think").choices[0].message
+    chunks = list(ask("think", stream=True))
+    streamed = litellm.stream_chunk_builder(chunks).choices[0].message
+    again = ask("", messages=[*user("think"), whole.model_dump(), *user("so?")]).choices[0].message
+    told = [(message.get("reasoning_content"), message.content) for message in (whole, streamed, again)]
+    blocks = [[name for name, text in zip(("thinking", "text"), pair, strict=True) if text] for pair in told]
+    return {"blocks": blocks, "thoughts": [told[0][0], told[1][0]]}
+
+
 def failing(text: str = "hello", **changed: Any) -> Any:
     try:
         ask(text, **changed)
@@ -105,6 +122,7 @@ def left_before_the_first_token() -> Any:
 
 
 def retried() -> Any:
+    """Its Anthropic provider leaves retries to tenacity, on which litellm does not depend."""
     return {"text": ask("busy", max_retries=2).choices[0].message.content}
 
 
@@ -123,12 +141,11 @@ print(
             "tools": tools(),
             "streamed_tools": streamed_tools(),
             "structured": structured(),
-            "embedding": embedding(),
+            **({"thought": thought()} if ANTHROPIC else {"embedding": embedding(), "retried": retried()}),
             "bad": failing(temperature=9),
             "unknown_key": failing(api_key="no"),
-            "unknown_model": failing(model="openai/gpt-9"),
+            "unknown_model": failing(model=f"{PROVIDER}/gpt-9"),
             "broken": failing("broken"),
-            "retried": retried(),
             "left_before_the_first_token": left_before_the_first_token(),
             "left_in_the_middle": asyncio.run(left_in_the_middle()),
             "crowded": crowded(),

@@ -53,7 +53,13 @@ def text_of(said: Said) -> str:
     return said if isinstance(said, str) else "".join(part.said for part in said)
 
 
-class Turn(Wire):
+class Stamped(Wire):
+    """A field of notes that Codex puts on every item for whom it takes for OpenAI: openai/codex#28968."""
+
+    internal_chat_message_metadata_passthrough: dict[str, Any] | None = None
+
+
+class Turn(Stamped):
     """phase, end_turn, id and status come back with an answer that is sent again; they say nothing to a model."""
 
     type: Literal["message"] = "message"
@@ -65,7 +71,7 @@ class Turn(Wire):
     end_turn: StrictBool | None = None
 
 
-class Call(Wire):
+class Call(Stamped):
     type: Literal["function_call"]
     call_id: Annotated[StrictStr, Field(min_length=1)]
     name: StrictStr
@@ -75,7 +81,7 @@ class Call(Wire):
     namespace: None = None
 
 
-class CallOutput(Wire):
+class CallOutput(Stamped):
     type: Literal["function_call_output"]
     call_id: StrictStr
     output: Said
@@ -93,7 +99,7 @@ class ThoughtText(Wire):
     text: StrictStr
 
 
-class Thought(Wire):
+class Thought(Stamped):
     """encrypted_content: its maker's seal; no model but the maker's can read it."""
 
     type: Literal["reasoning"]
