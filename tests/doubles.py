@@ -185,8 +185,8 @@ Blocks = list[dict[str, Any]]
 CLAUDE_USAGE = {"input_tokens": 7, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 1, "output_tokens": 13}
 
 
-def anthropic_app(blocks: Callable[[dict[str, Any]], Blocks], stop_reason: str = "end_turn") -> Any:
-    """An ASGI application whose /v1/messages answers with the blocks that `blocks` makes of the body.
+def anthropic_app(blocks: Callable[[dict[str, Any]], Blocks | Response], stop_reason: str | None = None) -> Any:
+    """An ASGI application whose /v1/messages answers with the blocks that `blocks` makes of the body, or as it says.
 
     It remembers each request's `seen` body, `sent` bytes and `headers`, and refuses what the API refuses.
     """
@@ -205,8 +205,11 @@ def anthropic_app(blocks: Callable[[dict[str, Any]], Blocks], stop_reason: str =
             error = {"type": "invalid_request_error", "message": fault}
             return Response(json.dumps({"type": "error", "error": error}), 400, media_type="application/json")
         said = blocks(body)
+        if isinstance(said, Response):
+            return said
         message = {"id": "msg_1", "type": "message", "role": "assistant", "model": f"{body['model']}-20260101"}
-        ends = {"stop_reason": stop_reason, "stop_sequence": None}
+        called = any(block["type"] == "tool_use" for block in said)
+        ends = {"stop_reason": stop_reason or ("tool_use" if called else "end_turn"), "stop_sequence": None}
         if body.get("stream"):
             return Response(claude_stream(message, said, ends), media_type="text/event-stream")
         return message | ends | {"content": said, "usage": CLAUDE_USAGE}

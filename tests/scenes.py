@@ -32,6 +32,7 @@ class Scene:
     message: Mapping[str, Any] = field(default_factory=lambda: {"content": "hi"})
     finish_reason: str = "stop"
     status: int = 200
+    fault: str = "planned"
     headers: Mapping[str, str] = field(default_factory=dict)
     holds: Literal["", "silent", "begun"] = ""
 
@@ -61,7 +62,7 @@ class Stage:
         if scene.holds:
             return Held(self, scene, body)
         if scene.status != 200:
-            return JSONResponse({"error": {"message": "planned"}}, scene.status, dict(scene.headers))
+            return JSONResponse({"error": {"message": scene.fault}}, scene.status, dict(scene.headers))
         if body.get("stream"):
             return Response(b"".join(events(scene, body)), media_type="text/event-stream")
         return JSONResponse(whole(scene, body))
