@@ -118,9 +118,11 @@ def _of_record(
         text = "\n".join(message.content for message in ask.messages)
         return key in (None, ask.key) and (language is None or languages_in(text) == {language})
 
+    auditors = settings.policy.auditors
     store = SqliteStore(settings.server.store_path)
     try:
-        pairs = usable([*store.labelled("eval"), *store.labelled("user")], pinned, suits)
+        said = [pair for pair in store.labelled("user") if not auditors or pair[1].key in auditors]
+        pairs = usable([*store.labelled("eval"), *said], pinned, suits)
     finally:
         store.close()
     if not pairs:

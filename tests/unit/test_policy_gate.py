@@ -166,6 +166,9 @@ def test_a_gate_accepts_only_drafts_of_its_model_with_log_probabilities(step: St
         ({"sampling": Sampling(temperature=0.0)}, "score"),
         ({"sampling": Sampling(temperature=0.7)}, "another decoding"),
         ({"sampling": Sampling(stop=("x",))}, "another decoding"),
+        ({"sampling": Sampling(reasoning_effort="none")}, "another decoding"),
+        ({"sampling": Sampling(thinking_tokens=0)}, "another decoding"),
+        ({"sampling": Sampling(thinks_adaptively=True)}, "another decoding"),
         ({"messages": (Message("user", "d" * 101),)}, "a larger input"),
     ],
 )

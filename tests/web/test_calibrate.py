@@ -118,6 +118,11 @@ def test_a_gate_may_come_from_labels_in_the_record(front: Front, tmp_path: Path)
     ):
         refused = firstpass(*wanted, *options, **here)
         assert refused.returncode == 1 and fault in " ".join(refused.stderr.decode().split())
+    (tmp_path / "firstpass.toml").write_text('[policy]\nauditors = ["k1"]\n')
+    unheard = firstpass(*wanted, "--config", str(tmp_path / "firstpass.toml"), **here)
+    assert unheard.returncode == 1 and b"no labelled drafts" in unheard.stderr, (
+        "nobody's labels but the auditors' count"
+    )
 
 
 def explained(exchange: str, folder: Path) -> str:

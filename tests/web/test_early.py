@@ -111,4 +111,6 @@ def test_an_optimistic_stream_ends_with_what_became_of_what_was_sent(tmp_path: A
     assert said.startswith(sent) and (sent == said) == (verdict == "kept")
     assert events[-1]["firstpass"]["verdict"] == verdict
     assert not any("usage" in event for event in events), "the caller did not ask for it"
+    ends = [choice.get("finish_reason") for event in events for choice in event["choices"]]
+    assert ends[-1] == "stop" and ends.count("stop") == 1, "also a draft that was cut off ends its choice"
     assert stream.endswith("data: [DONE]\n\n")

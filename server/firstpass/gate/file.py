@@ -15,6 +15,12 @@ from firstpass.exchange import Ask, GateReason, Judgement, Step
 from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score
 
+STEERING = (
+    *("top_p", "top_k", "stop", "logit_bias", "presence_penalty", "frequency_penalty"),
+    *("reasoning_effort", "thinking_tokens"),
+)
+"""Fields of `Sampling` with which a model says something else."""
+
 DIGITS = 8
 """Of the digest, in a gate's name."""
 
@@ -114,5 +120,5 @@ def input_bytes(ask: Ask) -> int:
 
 def steered(sampling: Sampling) -> bool:
     """Whether the caller changes what the model would say; a temperature of 0 is what contracts ask for themselves."""
-    asked = (sampling.top_p, sampling.stop, sampling.logit_bias, sampling.presence_penalty, sampling.frequency_penalty)
-    return bool(sampling.temperature) or any(value is not None for value in asked)
+    asked = (getattr(sampling, name) for name in STEERING)
+    return bool(sampling.temperature or sampling.thinks_adaptively) or any(value is not None for value in asked)

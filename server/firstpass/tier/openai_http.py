@@ -14,7 +14,7 @@ from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
 from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
 from firstpass.tier.sse import data_of, events
-from firstpass.tier.thinking import for_thinking
+from firstpass.tier.thinking import for_thinking, with_effort
 from firstpass.tier.values import NONSENSE, error_text
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
@@ -47,7 +47,7 @@ class OpenAITier:
         model = await self._door.model()
         self._check(ask)
         streams, able, limit = listener.streaming, self._door.able, self._max_tokens_name
-        asked = for_thinking(ask) if self._thinks else ask
+        asked = with_effort(for_thinking(ask)) if self._thinks else ask
         body = body_of(asked, model, able, stream=streams, watched=listener.watching, max_tokens_name=limit)
         with broken_wire(self._part):
             async with (

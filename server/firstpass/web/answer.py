@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 KEEPALIVE_SECONDS = 10.0
 """Claude Code stalls after 20 s of silence."""
 
+COUNT_SECONDS = 1.0
+"""A caller waits for no count that takes longer: the end of its stream has the number too."""
+
 QUEUE_EVENTS = 256
 
 Events = asyncio.Queue[tuple[Step, Chunk]]
@@ -138,8 +141,9 @@ class _Stream:
         if count is None or chunk.usage is not None or not step.move.binding:
             return chunk
         try:
-            counted = await count(self._ask)
-        except FirstpassError as error:
+            async with asyncio.timeout(COUNT_SECONDS):
+                counted = await count(self._ask)
+        except (FirstpassError, TimeoutError) as error:
             log.debug("an unknown number of input tokens: %s", error)
             return chunk
         return replace(chunk, usage=Usage(counted.tokens, 0))

@@ -40,7 +40,6 @@ MODES: Mapping[str, Literal["auto", "none", "required", "named"]] = {
     "tool": "named",
 }
 OF_ROLES = {"system": ("text",), "user": ("text", "tool_result"), "assistant": BLOCKS[:-1]}
-SILENT = Message("assistant", "")
 
 
 def messages(raw: bytes, caller: Caller, house: House) -> Ask:
@@ -157,18 +156,25 @@ def _lines(blocks: Sequence[TextBlock]) -> str:
 
 def _assistant(blocks: Sequence[Any]) -> Iterator[Message]:
     """Texts that a model wrote are pieces of one. Thoughts begin a message, since each keeps its own seal."""
-    part = SILENT
+    begun: list[list[Any]] = [[]]
     for block in blocks:
-        if isinstance(block, ThinkingBlock | RedactedBlock):
-            if part != SILENT:
-                yield part
-            part = replace(SILENT, reasoning=_reasoning(block))
-        elif isinstance(block, ToolUseBlock):
-            call = ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False))
-            part = replace(part, tool_calls=(*part.tool_calls, call))
-        else:
-            part = replace(part, content=part.content + block.text)
-    yield part
+        if isinstance(block, ThinkingBlock | RedactedBlock) and begun[-1]:
+            begun.append([])
+        begun[-1].append(block)
+    return map(_written, begun)
+
+
+def _written(blocks: Sequence[Any]) -> Message:
+    """One message: a thought, if it begins with one, its texts and its calls."""
+    thoughts = [block for block in blocks if isinstance(block, ThinkingBlock | RedactedBlock)]
+    uses = [block for block in blocks if isinstance(block, ToolUseBlock)]
+    calls = (ToolCall(use.id, use.name, json.dumps(use.input, ensure_ascii=False)) for use in uses)
+    return Message(
+        "assistant",
+        "".join(block.text for block in blocks if isinstance(block, TextBlock)),
+        tool_calls=tuple(calls),
+        reasoning=_reasoning(thoughts[0]) if thoughts else None,
+    )
 
 
 def _reasoning(block: ThinkingBlock | RedactedBlock) -> Reasoning:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from firstpass.web.wire import FirstpassOptions, No, Number, Wire
+from firstpass.web.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire
 
 CacheControl = dict[str, Any] | None
 """A hint for hosts that are paid by it; there is nothing to pay here."""
@@ -20,6 +20,10 @@ NOT_HERE = {
     "inference_geo": "everything runs on this machine, or where its operator says",
     "output_format": "is called output_config.format now",
 }
+
+TOOLS_LIMIT = 512
+STOPS_LIMIT = 16
+"""Anthropic names no limits; an engine has some."""
 
 THINKING_BUDGET_LEAST = 1024
 """Anthropic's own."""
@@ -113,7 +117,7 @@ Block = Annotated[
 
 class Turn(Wire):
     role: Literal["user", "assistant", "system"]
-    content: StrictStr | list[Block]
+    content: StrictStr | Annotated[list[Block], FAST, Field(max_length=PARTS_LIMIT)]
 
 
 def _custom(value: Any) -> Any:
@@ -138,6 +142,9 @@ class CustomTool(Wire):
     allowed_callers: list[Literal["direct"]] | None = None
     defer_loading: No | None = None
     cache_control: CacheControl = None
+
+
+OwnTool = Annotated[CustomTool, BeforeValidator(_custom)]
 
 
 class ToolChoiceWish(Wire):
@@ -185,14 +192,17 @@ class UserMetadata(Wire):
     user_id: StrictStr | None = None
 
 
+Stops = Annotated[list[Annotated[StopText, Field(min_length=1)]], Field(max_length=STOPS_LIMIT)]
+
+
 class PromptBody(Wire):
     """What counts as input."""
 
     unsupported = NOT_HERE
     model: StrictStr
-    messages: Annotated[list[Turn], Field(min_length=1)]
+    messages: Annotated[list[Turn], FAST, Field(min_length=1, max_length=PARTS_LIMIT)]
     system: StrictStr | list[TextOnly] | None = None
-    tools: list[Annotated[CustomTool, BeforeValidator(_custom)]] | None = None
+    tools: Annotated[list[OwnTool], FAST, Field(max_length=TOOLS_LIMIT)] | None = None
     tool_choice: ToolChoiceWish | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
@@ -207,7 +217,7 @@ class MessagesBody(PromptBody):
     temperature: Annotated[Number, Field(ge=0, le=1)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
     top_k: Annotated[StrictInt, Field(ge=0)] | None = None
-    stop_sequences: list[Annotated[StrictStr, Field(min_length=1)]] | None = None
+    stop_sequences: Stops | None = None
     stream: StrictBool | None = None
     metadata: UserMetadata | None = None
     diagnostics: Diagnostics | None = None

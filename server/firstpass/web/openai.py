@@ -104,6 +104,7 @@ class Stream:
         self._ask = ask
         self._model = ""
         self._begun: set[int] = set()
+        self._finished: set[int] = set()
         self._passed = self._early = False
 
     def chunk(self, step: Step, chunk: Chunk) -> bytes:
@@ -128,7 +129,9 @@ class Stream:
             answer = answer_of(exchange, step, reply)
             yield self._piece(answer, _how(exchange, step))
         elif self._early:
-            yield self._event([], {"firstpass": how(exchange) | sent_early(exchange)})
+            # A draft that was cut off has ended no choice.
+            left = [_choice(choice, {}, None, "stop") for choice in sorted(self._begun - self._finished)]
+            yield self._event(left, {"firstpass": how(exchange) | sent_early(exchange)})
         if self._ask.include_usage and reply.usage is not None:
             yield self._event([], {"usage": usage_of(reply.usage)})
         yield DONE
@@ -148,6 +151,7 @@ class Stream:
             parts.append(self._event([_choice(delta.choice, role | said, logprobs_of(delta.logprobs, self._ask))]))
             self._begun.add(delta.choice)
         if delta.finish_reason is not None:
+            self._finished.add(delta.choice)
             parts.append(self._event([_choice(delta.choice, {}, None, delta.finish_reason)], end))
         return b"".join(parts)
 

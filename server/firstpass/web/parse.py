@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
-from firstpass.web.body import bound, validated
+from firstpass.web.body import bound, bound_together, validated
 from firstpass.web.wire import (
     AskBody,
     ChatBody,
@@ -189,6 +189,7 @@ def ask_of(
 ) -> Ask:
     """What all dialects have in common, from the fields that they share and the `firstpass` options. Raises: BadAsk."""
     options = _options(body.firstpass, caller.headers)
+    bound_together(_compiled(sampling), "tools")
     if body.stream_options is not None and not body.stream:
         raise BadAsk("stream_options needs stream: true", param="stream_options")
     if options.optimistic and not body.stream:
@@ -212,10 +213,16 @@ def ask_of(
         store=_store(options.store, getattr(body, "store", None)),
         session=options.session,
         key=caller.key,
-        user=body.user,
+        user=body.user or getattr(body, "safety_identifier", None),
         metadata=body.metadata,
         dialect=dialect,
     )
+
+
+def _compiled(sampling: Sampling) -> Iterator[dict[str, Any] | None]:
+    """The schemas to which an engine holds the model: of tools that it has to choose from, and of strict ones."""
+    forced = sampling.tool_choice is not None and sampling.tool_choice.mode in ("required", "named")
+    return (tool.parameters for tool in sampling.tools or () if forced or tool.strict)
 
 
 def _store(ours: bool | None, openai: bool | None) -> bool:

@@ -32,8 +32,17 @@ TOOLS_LIMIT = 128
 TEXTS_LIMIT = 2048
 """OpenAI's own, of one request for embeddings."""
 
+PARTS_LIMIT = 10_000
+"""Of a list of messages, or of one message's parts: more is no conversation."""
+
+FAST = Field(fail_fast=True)
+"""Of a long list the first fault is enough: to find them all takes seconds."""
+
+StopText = Annotated[StrictStr, Field(max_length=1_000)]
+"""vLLM looks for each of them after every token."""
+
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-StopTexts = Annotated[list[StrictStr], Field(max_length=4)]
+StopTexts = Annotated[list[StopText], Field(max_length=4)]
 OneText = Annotated[list[StrictStr], Field(min_length=1, max_length=1)]
 Texts = Annotated[list[StrictStr], Field(min_length=1, max_length=TEXTS_LIMIT)]
 
@@ -89,7 +98,7 @@ class ChatMessage(Wire):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: StrictStr | list[TextPart] | None = None
+    content: StrictStr | Annotated[list[TextPart], FAST, Field(max_length=PARTS_LIMIT)] | None = None
     name: StrictStr | None = None
     tool_calls: list[ToolCallPart] | None = None
     tool_call_id: StrictStr | None = None
@@ -173,7 +182,9 @@ class SamplingBody(AskBody):
 
 
 class ChatBody(SamplingBody):
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    """prompt_cache_key: a hint for hosts that are paid by it, as cache_control. safety_identifier: the newer `user`."""
+
+    messages: Annotated[list[ChatMessage], FAST, Field(min_length=1, max_length=PARTS_LIMIT)]
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     logprobs: StrictBool | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
