@@ -12,7 +12,7 @@ from firstpass.chat import Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
 from firstpass.web.openai import logprobs_of
-from firstpass.web.responses.wire import Call, CallOutput, Item, Reference, Thought, Turn, text_of
+from firstpass.web.responses.wire import Call, CallOutput, Item, Thought, Turn, text_of
 
 PREFIX = "resp_"
 ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_(ex_[0-9a-f]+)(?:_[0-9a-z]+)?")
@@ -192,7 +192,28 @@ def call_item(item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
     return item | {"name": call.name, "arguments": call.arguments}
 
 
-def found(reference: Reference, exchange: Exchange) -> dict[str, Any] | None:
-    """The item of the record that a request refers to."""
-    items = [*input_items(exchange.ask), *(output_items(exchange, "completed") if exchange.answer else ())]
-    return next((item for item in items if item["id"] == reference.id), None)
+def by_id(exchange: Exchange) -> dict[str, dict[str, Any]]:
+    """All items of an exchange, as a later request may refer to them."""
+    made = [*input_items(exchange.ask), *(output_items(exchange, "completed") if exchange.answer else ())]
+    return {item["id"]: item for item in made}
+
+
+def item_length(item: Item) -> int:
+    """In characters that a model reads."""
+    match item:
+        case Turn():
+            return len(text_of(item.content))
+        case Thought():
+            return len(item.text) + len(item.encrypted_content or "")
+        case Call():
+            return len(item.name) + len(item.arguments)
+        case CallOutput():
+            return len(text_of(item.output))
+        case _:
+            raise AssertionError(f"a {type(item).__name__} is no item to read")
+
+
+def message_length(message: Message) -> int:
+    """Likewise."""
+    thought = len(message.reasoning.text) if message.reasoning else 0
+    return len(message.content) + thought + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
