@@ -8,6 +8,9 @@ from typing import Any
 import openai
 import pytest
 
+from firstpass.chat import Message, ToolCall
+from firstpass.errors import TierFailed
+from firstpass.exchange import Ask, Exchange, Refuse
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from firstpass.web.responses.parse import EXCHANGES_LIMIT
@@ -201,3 +204,25 @@ def test_only_so_many_responses_are_read_for_one_request(front: Front) -> None:
         over = client.post("/v1/responses", json={"model": "local", "input": references}).json()["error"]
         under = client.post("/v1/responses", json={"model": "local", "input": references[1:]}).json()["error"]
     assert (over["param"], under["param"]) == ("input", "input.0.id") and "257 responses" in over["message"]
+
+
+def test_an_item_that_this_api_can_not_take_is_not_there(front: Front, tmp_path: Path) -> None:
+    """A call without an id, which chats could have, was a 500 where it was referred to. Old records still have some."""
+    store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
+    messages = (Message("user", "hi"), Message("assistant", "", tool_calls=(ToolCall("", "f", "{}"),)))
+    ended = Refuse(TierFailed("broke").failure)
+    store.append(Exchange(Ask("ex_ab", 1.0, "chat", "local", "local", messages), ending=ended, seconds=1.0))
+    store.close()
+    call = {"id": "", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    use = {"type": "tool_use", "id": "", "name": "f", "input": {}}
+    with official(front, messages_app(echo)) as (_, client):
+        item = {"type": "item_reference", "id": "fc_ex_ab_in1"}
+        referred = client.post("/v1/responses", json={"model": "local", "input": [item]})
+        turns = [{"role": "assistant", "tool_calls": [call]}]
+        chat = client.post("/v1/chat/completions", json={"model": "local", "messages": turns})
+        turns = [{"role": "assistant", "content": [use]}]
+        message = client.post("/v1/messages", json={"model": "local", "max_tokens": 9, "messages": turns})
+    assert [answer.status_code for answer in (referred, chat, message)] == [400, 400, 400]
+    assert referred.json()["error"]["param"] == "input.0.id"
+    assert chat.json()["error"]["param"] == "messages.0.tool_calls.0.id"
+    assert "messages.0.content.0.id" in message.text

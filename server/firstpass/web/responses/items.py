@@ -81,11 +81,10 @@ class _Reader:
             return
         if self.turn is None or self.turn.content or self.turn.tool_calls:
             self._close()
-            self.turn = Message("assistant", "", reasoning=Reasoning(item.text, seal))
-        else:
-            first = self.turn.reasoning
-            assert first is not None, "a turn without words or calls is a thought"
-            self.turn = replace(self.turn, reasoning=Reasoning(f"{first.text}\n\n{item.text}"))
+            self.turn = Message("assistant", "")
+        first = self.turn.reasoning
+        thought = Reasoning(item.text, seal) if first is None else Reasoning(f"{first.text}\n\n{item.text}")
+        self.turn = replace(self.turn, reasoning=thought)
 
     def _result(self, number: int, item: CallOutput) -> None:
         if item.call_id not in self.called:
