@@ -94,7 +94,7 @@ class Backend(Protocol):
         ...
 
     async def forget(self, exchange_id: str, key: str | None) -> None:
-        """The exchange's words are gone when this returns. Raises: NotFound as `recall` does."""
+        """The exchange's words are out of the record when this returns. Raises: NotFound as `recall` does."""
         ...
 
 
