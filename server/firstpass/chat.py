@@ -138,12 +138,16 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one event of a streamed reply adds to one of its choices, from 0."""
+    """What one event of a streamed reply adds to one of its choices, from 0.
+
+    redacted: a whole thought that only its maker can read.
+    """
 
     choice: int = 0
     text: str = ""
     reasoning: str = ""
     signature: str | None = None
+    redacted: str | None = None
     calls: tuple[CallPiece, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str | None = None

@@ -51,6 +51,21 @@ def test_two_thoughts_are_one_without_a_seal_and_an_empty_one_is_none() -> None:
     assert read(thought("summary") | {"content": content}, said("x"))[0].reasoning == Reasoning("c")
 
 
+def test_a_thought_may_come_after_an_answer_without_words() -> None:
+    """It was an AssertionError, and so a 500."""
+    said_nothing = {"role": "assistant", "content": ""}
+    assert read(said_nothing, thought("x"))[0] == Message("assistant", "", reasoning=Reasoning("x"))
+    assert read(said_nothing, thought("x"), said("y"))[0].content == "y"
+
+
+def test_what_only_its_maker_can_read_comes_back_as_that() -> None:
+    terms = Terms(include=("reasoning.encrypted_content",))
+    for kept in (Reasoning("", redacted="c2VhbA=="), Reasoning("hm", "c2VhbA==")):
+        turn = Message("assistant", "x", reasoning=kept)
+        ask = Ask("ex_ab", 1.0, "chat", "local", "local", (turn,), dialect="responses", terms=terms)
+        assert read(*items.input_items(ask)) == (turn,)
+
+
 def test_a_result_answers_a_call_that_somebody_made() -> None:
     result = {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "1"}]}
     before = Message("assistant", "", tool_calls=(ToolCall("a", "f", "{}"),))

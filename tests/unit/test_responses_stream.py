@@ -31,6 +31,7 @@ deltas = st.builds(
     text=words,
     reasoning=words,
     signature=st.none() | st.just("seal"),
+    redacted=st.none() | st.just("hidden"),
     calls=st.lists(pieces, max_size=2).map(tuple),
     finish_reason=st.sampled_from([None, None, "stop", "length", "tool_calls", "content_filter"]),
 )

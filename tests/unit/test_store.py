@@ -4,6 +4,7 @@ import random
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -211,13 +212,45 @@ def test_what_is_forgotten_keeps_its_counts_and_times(store: SqliteStore) -> Non
     assert store.labels("ex_1") == [Label("ex_1", "edit", "user", 3.0)]
 
 
-def test_a_reader_that_stays_is_said_to_keep_the_words(store: SqliteStore, tmp_path: Path) -> None:
+def test_no_free_text_of_a_request_outlives_it(store: SqliteStore, tmp_path: Path) -> None:
+    """The reasoning effort, the session, and the model's name under an alias with a `*` stayed."""
+    sampling = replace(WHOLE.ask.sampling, reasoning_effort="secret-effort")
+    ask = replace(WHOLE.ask, model="claude-secret-model", target="strong", session="secret-session", sampling=sampling)
+    store.append(replace(WHOLE, ask=ask))
+    store.append(replace(WHOLE, ask=replace(ask, id="ex_2", store=False)))
+    assert store.forget("ex_1")
+    found = [store.read("ex_1"), store.read("ex_2")]
+    assert [(each.ask.model, each.ask.session) for each in found if each] == [("strong", None)] * 2
+    assert b"secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("then", ["append", "forget", "open"])
+def test_words_that_another_reader_keeps_in_the_log_leave_it_soon_after(
+    store: SqliteStore, tmp_path: Path, then: str
+) -> None:
+    """A deletion waited 10 s for it, with all other calls behind, then failed, and the words stayed for ever."""
+
+    def on_disk() -> bool:
+        return SECRET_TEXT.encode() in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    plain = replace(WHOLE, ask=replace(WHOLE.ask, id="ex_2", store=False))
     store.append(WHOLE)
-    store._connection.set_busy_timeout(50)
+    store.append(plain)
     with closing(apsw.Connection(str(tmp_path / "store.sqlite"))) as reader:
         reader.execute("BEGIN")
-        assert next(reader.execute("SELECT count(*) FROM exchanges")) == (1,)
-        with pytest.raises(StoreFailed, match="another process"):
-            store.forget("ex_1")
+        assert next(reader.execute("SELECT count(*) FROM exchanges")) == (2,)
+        begun = time.monotonic()
+        assert store.forget("ex_1")
+        assert time.monotonic() - begun < 5
+        assert SECRET_TEXT not in str(store.read("ex_1")) and on_disk()
+        store.append(replace(plain, ask=replace(plain.ask, id="ex_3")))
+        assert on_disk()
         reader.execute("COMMIT")
-    assert store.forget("ex_1")
+        match then:
+            case "append":
+                store.append(replace(plain, ask=replace(plain.ask, id="ex_4")))
+            case "forget":
+                assert store.forget("ex_2")
+            case "open":
+                SqliteStore(tmp_path / "store.sqlite").close()
+        assert not on_disk()

@@ -27,6 +27,7 @@ from tests.doubles import (
 from tests.web.test_anthropic_tier import CALLS, KEY, START, TAGGED, THOUGHT, spoken
 from tests.web.test_tiers import answering
 
+HIDDEN = {"type": "redacted_thinking", "data": "c2VhbGVk"}
 CHAT: dict[str, Any] = {"model": "strong", "messages": [{"role": "user", "content": "Weather in Oslo and Rome?"}]}
 SUMMARY: dict[str, Any] = {
     "model": "firstpass",
@@ -229,3 +230,35 @@ def test_newer_openai_models_get_the_limit_by_its_longer_name_and_none_of_a_cont
     assert chat["max_completion_tokens"] == 9 and "max_tokens" not in chat
     assert (chat["temperature"], chat["logprobs"], chat["top_logprobs"]) == (1, True, 2), "the caller's own go on"
     assert (thoughtless["max_completion_tokens"], thoughtless["temperature"]) == (512, 0.0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("thoughts", "sealed"),
+    [([HIDDEN], "redacted_thinking:c2VhbGVk"), ([THOUGHT], "sealed"), ([THOUGHT, HIDDEN], None), ([HIDDEN] * 2, None)],
+)
+def test_a_sealed_thought_is_in_a_response_as_in_its_record_and_goes_back(
+    front: Front, thoughts: list[dict[str, Any]], sealed: str | None, stream: bool
+) -> None:
+    """A stream had no item for redacted thoughts and its record an empty one, and sent again they were lost."""
+    server = anthropic_app(lambda body: [*thoughts, {"type": "text", "text": "Rain."}])
+    asked: dict[str, Any] = {"model": "strong", "input": "Weather?", "include": ["reasoning.encrypted_content"]}
+    with before(front, server) as client, speaking(client) as sdk:
+        if stream:
+            *_, last = sdk.responses.create(**asked, stream=True)
+            assert last.type == "response.completed"
+            answer = last.response.model_dump(exclude_unset=True)
+        else:
+            answer = sdk.responses.create(**asked).model_dump(exclude_unset=True)
+        recorded = client.get(f"/v1/responses/{answer['id']}").json()
+        turn = {"role": "user", "content": "And now?"}
+        client.post("/v1/responses", json=asked | {"input": [*answer["output"], turn]}).raise_for_status()
+        unasked = client.post("/v1/responses", json={"model": "strong", "input": "Weather?"}).json()["output"]
+        references = [{"type": "item_reference", "id": item["id"]} for item in unasked]
+        client.post("/v1/responses", json=asked | {"input": [*references, turn]}).raise_for_status()
+    assert recorded["output"] == answer["output"]
+    assert [item.get("encrypted_content") for item in answer["output"]] == [sealed, None]
+    goes_back = [*(thoughts if sealed else []), {"type": "text", "text": "Rain."}]
+    for body in (server.state.seen[1], server.state.seen[3]):
+        (said,) = [turn["content"] for turn in body["messages"] if turn["role"] == "assistant"]
+        assert said == goes_back

@@ -1,14 +1,19 @@
 """What the record makes possible with the Responses API: going on, reading again, referring to it, deleting it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from firstpass.chat import Message, ToolCall
+from firstpass.errors import TierFailed
+from firstpass.exchange import Ask, Exchange, Refuse
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
+from firstpass.web.responses.parse import EXCHANGES_LIMIT
 from tests.conftest import Front, official, serving
 from tests.doubles import CALLS, FLAT_TOOL, calling, echo, messages_app
 
@@ -155,3 +160,69 @@ def test_one_session_is_in_the_record_through_all_models_routes_and_dialects(fro
     ]
     assert [exchange.ending.route for exchange in kept] == ["draft", "strong", "draft", "strong"]
     assert kept[1].ask.previous == kept[0].ask.id
+
+
+def test_few_bytes_of_references_can_not_make_a_prompt_of_any_length(front: Front) -> None:
+    """A body of 5 kB that referred a hundred times to one input of 1 MB had the engine read 100 MB."""
+    engine, limit = messages_app(lambda body: {"content": "ok"}), {"body_limit_bytes": 20_000}
+    with official(front, engine, server=limit) as (sdk, client):
+        first = sdk.responses.create(model="local", input="word " * 2_000)
+        item = sdk.responses.input_items.list(first.id).data[0].id
+
+        def refer(times: int, **more: Any) -> Any:
+            references = [{"type": "item_reference", "id": item}] * times
+            return client.post("/v1/responses", json={"model": "local", "input": references, **more})
+
+        twice, thrice, beside = refer(2), refer(3), refer(1, previous_response_id=first.id)
+        second = sdk.responses.create(model="local", input="on " * 4_000, previous_response_id=first.id)
+        asked = len(engine.state.seen)
+        on = client.post("/v1/responses", json={"model": "local", "input": "x", "previous_response_id": second.id})
+    assert [answer.status_code for answer in (twice, thrice, beside, on)] == [200, 400, 400, 400]
+    params = [answer.json()["error"]["param"] for answer in (thrice, beside, on)]
+    assert params == ["input.2.id", "input.0.id", "previous_response_id"]
+    assert "over the limit of 20000 characters" in thrice.text and len(engine.state.seen) == asked
+
+
+def test_references_to_a_long_conversation_are_found_in_little_time(front: Front) -> None:
+    """Every reference made all items of its exchange anew: 3,000 of them to 3,000 items took 88 s."""
+    turns = [{"role": "user", "content": f"turn {number}"} for number in range(3_000)]
+    engine = messages_app(echo)
+    with official(front, engine) as (sdk, client):
+        first = sdk.responses.create(model="local", input=turns)
+        exchange = first.id.removeprefix("resp_")
+        references = [{"type": "item_reference", "id": f"msg_{exchange}_in{number}"} for number in range(3_000)]
+        begun = time.monotonic()
+        answer = client.post("/v1/responses", json={"model": "local", "input": references})
+        took = time.monotonic() - begun
+    assert answer.status_code == 200 and took < 20
+    assert engine.state.seen[-1]["messages"] == engine.state.seen[-2]["messages"]
+
+
+def test_only_so_many_responses_are_read_for_one_request(front: Front) -> None:
+    references = [{"type": "item_reference", "id": f"msg_ex_{number:x}"} for number in range(EXCHANGES_LIMIT + 1)]
+    with official(front, messages_app(echo)) as (_, client):
+        over = client.post("/v1/responses", json={"model": "local", "input": references}).json()["error"]
+        under = client.post("/v1/responses", json={"model": "local", "input": references[1:]}).json()["error"]
+    assert (over["param"], under["param"]) == ("input", "input.0.id") and "257 responses" in over["message"]
+
+
+def test_an_item_that_this_api_can_not_take_is_not_there(front: Front, tmp_path: Path) -> None:
+    """A call without an id, which chats could have, was a 500 where it was referred to. Old records still have some."""
+    store = SqliteStore(tmp_path / "data" / "firstpass.sqlite")
+    messages = (Message("user", "hi"), Message("assistant", "", tool_calls=(ToolCall("", "f", "{}"),)))
+    ended = Refuse(TierFailed("broke").failure)
+    store.append(Exchange(Ask("ex_ab", 1.0, "chat", "local", "local", messages), ending=ended, seconds=1.0))
+    store.close()
+    call = {"id": "", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    use = {"type": "tool_use", "id": "", "name": "f", "input": {}}
+    with official(front, messages_app(echo)) as (_, client):
+        item = {"type": "item_reference", "id": "fc_ex_ab_in1"}
+        referred = client.post("/v1/responses", json={"model": "local", "input": [item]})
+        turns = [{"role": "assistant", "tool_calls": [call]}]
+        chat = client.post("/v1/chat/completions", json={"model": "local", "messages": turns})
+        turns = [{"role": "assistant", "content": [use]}]
+        message = client.post("/v1/messages", json={"model": "local", "max_tokens": 9, "messages": turns})
+    assert [answer.status_code for answer in (referred, chat, message)] == [400, 400, 400]
+    assert referred.json()["error"]["param"] == "input.0.id"
+    assert chat.json()["error"]["param"] == "messages.0.tool_calls.0.id"
+    assert "messages.0.content.0.id" in message.text

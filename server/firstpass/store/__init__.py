@@ -20,7 +20,9 @@ class Store(Protocol):
     def forget(self, exchange_id: str) -> bool:
         """Every word of the exchange and its labels goes for good; counts and times stay. False where there is none.
 
-        An exchange that went on with it keeps what it was asked with.
+        Of the request stay also its key, the contract, the limits, and which of our models was meant, not by what name.
+        An exchange that went on with it keeps what it was asked with. While another process reads the same store, the
+        bytes may stay on the disk, but not in the record, for as long as that takes.
         """
         ...
 

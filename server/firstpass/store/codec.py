@@ -1,30 +1,38 @@
 """An exchange as JSON text and back. Derived from the dataclasses themselves, so no field can be forgotten."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pydantic import TypeAdapter
 
 from firstpass.chat import Message
-from firstpass.exchange import Answer, Ask, Exchange, Refuse, Reply, Step
+from firstpass.exchange import Answer, Ask, Exchange, Refuse, Reply, Step, Target
 
-QUOTING = ("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice")
+QUOTING = ("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice", "reasoning_effort")
 """Fields of `Sampling` that hold a caller's own words."""
+
+OWN_NAMES: Mapping[Target, str] = {"cascade": "firstpass", "local": "local", "strong": "strong"}
+"""What stays of a model's name, which is the caller's own text where an alias has a `*`."""
 
 _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
 
-def encode(exchange: Exchange) -> str:
-    """The exchange without wire bodies and unchosen tokens; without any text where the caller said `store: false`."""
-    kept = replace(exchange, steps=tuple(_without_raw(step) for step in exchange.steps))
-    if not exchange.ask.store:
-        steps = tuple(_wordless(step) for step in kept.steps)
-        kept = replace(kept, ask=_wordless_ask(kept.ask), steps=steps, ending=_wordless_ending(kept.ending))
-    return _ADAPTER.dump_json(kept).decode()
+def kept(exchange: Exchange) -> Exchange:
+    """What the record keeps: no wire bodies and unchosen tokens, and no words where the caller said `store: false`."""
+    exchange = replace(exchange, steps=tuple(_without_raw(step) for step in exchange.steps))
+    if exchange.ask.store:
+        return exchange
+    steps = tuple(_wordless(step) for step in exchange.steps)
+    return replace(exchange, ask=_wordless_ask(exchange.ask), steps=steps, ending=_wordless_ending(exchange.ending))
 
 
-def encode_forgotten(exchange: Exchange) -> str:
+def forgotten(exchange: Exchange) -> Exchange:
     """As if the caller had said `store: false` from the first."""
-    return encode(replace(exchange, ask=replace(exchange.ask, store=False)))
+    return kept(replace(exchange, ask=replace(exchange.ask, store=False)))
+
+
+def encode(exchange: Exchange) -> str:
+    return _ADAPTER.dump_json(exchange).decode()
 
 
 def decode(text: str) -> Exchange:
@@ -40,10 +48,11 @@ def _without_raw(step: Step) -> Step:
 
 
 def _wordless_ask(ask: Ask) -> Ask:
+    """Stays: by which key it was asked and when, what kind of answer under which limits, and how many turns."""
     messages = tuple(Message(message.role, "") for message in ask.messages)
     sampling = replace(ask.sampling, **dict.fromkeys(QUOTING))
-    kept = replace(ask, messages=messages, sampling=sampling, terms=None, forwarded={})
-    return replace(kept, user=None, metadata=None)
+    ask = replace(ask, messages=messages, sampling=sampling, terms=None, forwarded={})
+    return replace(ask, model=OWN_NAMES[ask.target], session=None, user=None, metadata=None)
 
 
 def _wordless_ending(ending: Answer | Refuse | None) -> Answer | Refuse | None:

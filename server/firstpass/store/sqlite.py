@@ -12,11 +12,14 @@ import apsw
 from firstpass.chat import Usage
 from firstpass.errors import StoreFailed
 from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
-from firstpass.store.codec import decode, encode, encode_forgotten
+from firstpass.store.codec import decode, encode, forgotten, kept
 from firstpass.store.keys import KeyRecord
 from firstpass.store.migrations import MIGRATIONS
 
 BUSY_MILLISECONDS = 10_000
+EMPTY_MILLISECONDS = 200
+"""How long a deletion waits for other processes to stop reading; meanwhile, nobody else gets to the store."""
+
 WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
 
@@ -45,6 +48,7 @@ class SqliteStore:
         if not wal_is_safe(tuple(int(part) for part in version.split("."))):
             raise StoreFailed(f"SQLite {version} can lose commits; 3.51.3 or later is needed", part="store")
         self._lock = threading.Lock()
+        self._log_is_due = False
         self._connection = self._do("open", lambda: _opened(path))
         self._do("migrate", self._prepare)
 
@@ -64,6 +68,7 @@ class SqliteStore:
         with self._connection:
             self._migrate()
         self._connection.execute("COMMIT")
+        self._empty_log(0)
 
     def _switch_to_wal(self) -> None:
         """SQLite does not wait for its busy timeout here: two processes that make the file at once would collide."""
@@ -92,7 +97,12 @@ class SqliteStore:
         return self._do(what, lambda: list(self._connection.execute(sql, values)))
 
     def append(self, exchange: Exchange) -> None:
-        self._do("append an exchange", lambda: self._connection.execute(INSERT, _row(exchange)))
+        self._do("append an exchange", lambda: self._append(_row(kept(exchange))))
+
+    def _append(self, row: tuple[Any, ...]) -> None:
+        self._connection.execute(INSERT, row)
+        if self._log_is_due:
+            self._empty_log(0)
 
     def record_departure(self, exchange_id: str, receipt: Receipt) -> None:
         sql = "INSERT INTO departures (exchange_id, host, sent_unix, bytes, sha256) VALUES (?, ?, ?, ?, ?)"
@@ -108,21 +118,34 @@ class SqliteStore:
         return self._decoded(rows)[0] if rows else None
 
     def forget(self, exchange_id: str) -> bool:
-        """Raises: StoreFailed, also where another process reads on for so long that the log keeps the words."""
+        """The words are out of the record at once, and off the disk unless another process is just reading the file.
+
+        Then they leave it with the first exchange that is appended or forgotten after that, or the next start.
+        """
         exchange = self.read(exchange_id)
         if exchange is None:
             return False
-        self._do("forget an exchange", lambda: self._overwrite(exchange_id, encode_forgotten(exchange)))
+        self._do("forget an exchange", lambda: self._overwrite(forgotten(exchange)))
         return True
 
-    def _overwrite(self, exchange_id: str, body: str) -> None:
-        """`secure_delete` zeroes the old bytes in the file, but the log keeps old pages until it is emptied."""
+    def _overwrite(self, exchange: Exchange) -> None:
+        ask = exchange.ask
+        values = (ask.model, ask.session, encode(exchange), ask.id)
         with self._connection:
-            self._connection.execute("UPDATE exchanges SET body = ? WHERE id = ?", (body, exchange_id))
-            self._connection.execute("UPDATE labels SET text = NULL WHERE exchange_id = ?", (exchange_id,))
-        busy = next(self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)"))[0]
-        if busy:
-            raise ValueError("another process is reading; the words leave the log when it has ended")
+            self._connection.execute("UPDATE exchanges SET model = ?, session = ?, body = ? WHERE id = ?", values)
+            self._connection.execute("UPDATE labels SET text = NULL WHERE exchange_id = ?", (ask.id,))
+        self._empty_log(EMPTY_MILLISECONDS)
+
+    def _empty_log(self, wait_milliseconds: int) -> None:
+        """`secure_delete` zeroes old bytes in the file, but the log keeps old pages until nobody reads it."""
+        self._connection.set_busy_timeout(wait_milliseconds)
+        try:
+            [(busy, _, _)] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._log_is_due = bool(busy)
+        except (apsw.BusyError, apsw.LockedError):
+            self._log_is_due = True
+        finally:
+            self._connection.set_busy_timeout(BUSY_MILLISECONDS)
 
     def latest(self, limit: int) -> list[Exchange]:
         sql = "SELECT body FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"

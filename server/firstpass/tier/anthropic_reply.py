@@ -128,8 +128,8 @@ class AnthropicStream(Gathered):
         reply = replace(Gathered.reply(self, seconds), dialect="anthropic")
         if self.thoughts == 1 and self.redacted is not None:
             return replace(reply, reasoning=Reasoning("", redacted=self.redacted))
-        if self.thoughts > 1 and reply.reasoning is not None:
-            return replace(reply, reasoning=Reasoning(reply.reasoning.text))
+        if self.thoughts > 1:
+            return replace(reply, reasoning=Reasoning("".join(self.reasoning)))
         return reply
 
     def _delta(self, fields: dict[str, Any]) -> Delta:
@@ -163,6 +163,7 @@ class AnthropicStream(Gathered):
         self.thoughts += kind in ("thinking", "redacted_thinking")
         if kind == "redacted_thinking":
             self.redacted = text(block["data"])
+            return Delta(redacted=self.redacted)
         return _words(kind, block)
 
     def _more(self, place: int, delta: dict[str, Any]) -> Delta:

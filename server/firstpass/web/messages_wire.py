@@ -57,7 +57,7 @@ class ToolUseBlock(Wire):
     """caller: who called the tool; here it is always the model itself."""
 
     type: Literal["tool_use"]
-    id: StrictStr
+    id: Annotated[StrictStr, Field(min_length=1)]
     name: StrictStr
     input: dict[str, Any]
     caller: Direct | None = None

@@ -67,6 +67,7 @@ def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
         text=step.text or "",
         reasoning=reply.reasoning.text if reply.reasoning else "",
         signature=reply.reasoning.signature if reply.reasoning else None,
+        redacted=reply.reasoning.redacted if reply.reasoning else None,
         calls=tuple(calls),
         logprobs=logprobs,
         finish_reason="stop" if step.edited is not None else reply.finish_reason,

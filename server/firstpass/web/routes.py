@@ -94,7 +94,7 @@ class Backend(Protocol):
         ...
 
     async def forget(self, exchange_id: str, key: str | None) -> None:
-        """The exchange's words are gone when this returns. Raises: NotFound as `recall` does."""
+        """The exchange's words are out of the record when this returns. Raises: NotFound as `recall` does."""
         ...
 
 
@@ -152,7 +152,8 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
     @app.post("/v1/responses", response_model=None)
     async def create(request: Request) -> Response:
         caller = Caller(request.headers, request.scope["state"]["key"])
-        ask = await responses.responses(await _body(request, limits), caller, backend.house, backend.recall)
+        raw = await _body(request, limits)
+        ask = await responses.responses(raw, caller, backend.house, backend.recall, limits.body_bytes)
         return AnswerResponse(ask, backend.run, RESPONSES)
 
     async def recalled(response_id: str, request: Request) -> Exchange:

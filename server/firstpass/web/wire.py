@@ -85,7 +85,7 @@ class Called(Wire):
 class ToolCallPart(Wire):
     """index: some clients send back what they got streamed."""
 
-    id: StrictStr
+    id: Annotated[StrictStr, Field(min_length=1)]
     type: Literal["function"] = "function"
     function: Called
     index: StrictInt | None = None

@@ -182,7 +182,9 @@ class InputItems(BaseModel):
 
 
 RULES = """Refused although the schema allows it: `tool_choice` that no tool meets; a result of a call that nobody made;
-a reference to an item, or a `previous_response_id`, that is not in the record of the same key; `top_logprobs` without
+a reference to an item, or a `previous_response_id`, that is not in the record of the same key;
+references to more than 256 responses, or to more text, with what the request goes on with, than a body may have;
+`top_logprobs` without
 `message.output_text.logprobs` in `include`; `stream_options` or `firstpass.optimistic` without `stream`; a format of
 type `json_schema` without its name or schema; a schema deeper than 32 levels or longer than 16,384 characters; with
 `firstpass.contract`: `tools`, `text.format`; `firstpass.repository` without a contract; `firstpass.egress: redacted`;

@@ -12,9 +12,12 @@ from firstpass.chat import Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
 from firstpass.web.openai import logprobs_of
-from firstpass.web.responses.wire import Call, CallOutput, Item, Reference, Thought, Turn, text_of
+from firstpass.web.responses.wire import Call, CallOutput, Item, Thought, Turn, text_of
 
 PREFIX = "resp_"
+REDACTED = "redacted_thinking:"
+"""Begins the encrypted content of a thought that only its maker can read. A signature is base64, without colons."""
+
 ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_(ex_[0-9a-f]+)(?:_[0-9a-z]+)?")
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -81,11 +84,10 @@ class _Reader:
             return
         if self.turn is None or self.turn.content or self.turn.tool_calls:
             self._close()
-            self.turn = Message("assistant", "", reasoning=Reasoning(item.text, seal))
-        else:
-            first = self.turn.reasoning
-            assert first is not None, "a turn without words or calls is a thought"
-            self.turn = replace(self.turn, reasoning=Reasoning(f"{first.text}\n\n{item.text}"))
+            self.turn = Message("assistant", "")
+        first = self.turn.reasoning
+        thought = _unsealed(item.text, seal) if first is None else Reasoning(f"{first.text}\n\n{item.text}")
+        self.turn = replace(self.turn, reasoning=thought)
 
     def _result(self, number: int, item: CallOutput) -> None:
         if item.call_id not in self.called:
@@ -101,6 +103,17 @@ class _Reader:
     def end(self) -> tuple[Message, ...]:
         self._close()
         return tuple(self.messages)
+
+
+def _unsealed(text: str, seal: str | None) -> Reasoning:
+    if seal is not None and seal.startswith(REDACTED):
+        return Reasoning("", redacted=seal.removeprefix(REDACTED))
+    return Reasoning(text, seal)
+
+
+def _seal(thought: Reasoning) -> str | None:
+    """What a client sends again so that the thought's maker knows it."""
+    return thought.signature if thought.redacted is None else REDACTED + thought.redacted
 
 
 def said(exchange: Exchange) -> Message:
@@ -183,7 +196,7 @@ def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Stat
     item: dict[str, Any] = {"id": item_id, "type": "reasoning", "status": status}
     item |= {"summary": parts, "content": []} if terms.summary else {"summary": [], "content": parts}
     if "reasoning.encrypted_content" in terms.include:
-        item["encrypted_content"] = thought.signature if thought else None
+        item["encrypted_content"] = _seal(thought) if thought else None
     return item
 
 
@@ -192,7 +205,30 @@ def call_item(item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
     return item | {"name": call.name, "arguments": call.arguments}
 
 
-def found(reference: Reference, exchange: Exchange) -> dict[str, Any] | None:
-    """The item of the record that a request refers to."""
-    items = [*input_items(exchange.ask), *(output_items(exchange, "completed") if exchange.answer else ())]
-    return next((item for item in items if item["id"] == reference.id), None)
+def by_id(exchange: Exchange) -> dict[str, dict[str, Any]]:
+    """All items of an exchange, as a later request may refer to them: with their seals, whatever it included itself."""
+    terms = replace(exchange.ask.terms or Terms(), include=("reasoning.encrypted_content",))
+    exchange = replace(exchange, ask=replace(exchange.ask, terms=terms))
+    made = [*input_items(exchange.ask), *(output_items(exchange, "completed") if exchange.answer else ())]
+    return {item["id"]: item for item in made}
+
+
+def item_length(item: Item) -> int:
+    """In characters that a model reads."""
+    match item:
+        case Turn():
+            return len(text_of(item.content))
+        case Thought():
+            return len(item.text) + len(item.encrypted_content or "")
+        case Call():
+            return len(item.name) + len(item.arguments)
+        case CallOutput():
+            return len(text_of(item.output))
+        case _:
+            raise AssertionError(f"a {type(item).__name__} is no item to read")
+
+
+def message_length(message: Message) -> int:
+    """Likewise."""
+    thought = len(message.reasoning.text) if message.reasoning else 0
+    return len(message.content) + thought + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)

@@ -3,15 +3,15 @@
 What a request goes on with, or refers to, comes from the record; where that is, it does not know.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, CallerDialect, Exchange, Terms, strictest
+from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
 from firstpass.web import parse
 from firstpass.web.body import bound, members, validated
 from firstpass.web.parse import Caller, House, ask_of, known_choice
@@ -31,15 +31,20 @@ OURS = {
 }
 """What this API calls the fields that errors from further inside name."""
 
+EXCHANGES_LIMIT = 256
+"""Each is a read of the record. An agent that refers to its own answers refers to one a turn."""
+
+OVER = "is, with all that the request has from the record, over the limit of"
+
 _ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What a request has from the record. previous: what it goes on with. sources: all exchanges that it quotes."""
+    """What a request has from the record. previous: what it goes on with. ceilings: of all that it quotes."""
 
     previous: Exchange | None = None
-    sources: tuple[Exchange, ...] = ()
+    ceilings: tuple[Ceiling, ...] = ()
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -51,12 +56,17 @@ class Earlier:
         return (*ask.messages[instructed:], items.said(self.previous))
 
 
-async def responses(raw: bytes, caller: Caller, house: House, recall: Recall) -> Ask:
-    """Raises: BadAsk, NotFound (an unknown model, or nothing to go on with)."""
+async def responses(raw: bytes, caller: Caller, house: House, recall: Recall, limit: int) -> Ask:
+    """limit: how many characters it may have from the record; few bytes of references could make any number of them.
+
+    Raises: BadAsk, NotFound (an unknown model, or nothing to go on with).
+    """
     body = validated(ResponsesBody, raw)
     previous = await _previous(body.previous_response_id, caller, recall)
-    given, sources = await _resolved(body.input, caller, recall)
-    return _ask(body, caller, house, given, Earlier(previous, (*sources, *([previous] if previous else []))))
+    found, ceilings = await _found(body.input, caller, recall)
+    earlier = Earlier(previous, (*ceilings, *([previous.ask.ceiling] if previous else [])))
+    given = _resolved(body.input, found, _room(earlier, limit), limit)
+    return _ask(body, caller, house, given, earlier)
 
 
 def chat(raw: bytes, caller: Caller, house: House) -> Ask:
@@ -106,31 +116,70 @@ async def _previous(response_id: str | None, caller: Caller, recall: Recall) -> 
     return exchange
 
 
-async def _resolved(given: Sequence[Item], caller: Caller, recall: Recall) -> tuple[list[Item], tuple[Exchange, ...]]:
-    """The items with what they refer to in the place of references, and the exchanges that this came from."""
-    known: dict[str, Exchange] = {}
-    resolved = []
-    for number, item in enumerate(given):
-        resolved.append(await _referred(number, item, caller, recall, known) if isinstance(item, Reference) else item)
-    return resolved, tuple(known.values())
+async def _found(given: Sequence[Item], caller: Caller, recall: Recall) -> tuple[dict[str, Item], list[Ceiling]]:
+    """The items that are referred to, by their ids, and the ceilings of where they are from.
 
-
-async def _referred(
-    number: int, reference: Reference, caller: Caller, recall: Recall, known: dict[str, Exchange]
-) -> Item:
-    exchange_id = items.exchange_of(reference.id)
-    fault = BadAsk(f"there is no item {reference.id[:80]!r} in the record", param=f"input.{number}.id")
-    if exchange_id is None:
-        raise fault
-    if exchange_id not in known:
+    Each exchange is read once, and its items are made once however many of them are wanted.
+    """
+    found: dict[str, Item] = {}
+    ceilings = []
+    for exchange_id, wanted in _wanted(given).items():
         try:
-            known[exchange_id] = await recall(exchange_id, caller.key)
+            exchange = await recall(exchange_id, caller.key)
         except NotFound as error:
-            raise fault from error
-    found = items.found(reference, known[exchange_id])
-    if found is None:
-        raise fault
-    return _ITEM.validate_python(found)
+            raise _absent(*next(iter(wanted.items()))) from error
+        ceilings.append(exchange.ask.ceiling)
+        recorded = items.by_id(exchange)
+        found |= {item_id: _quoted(item_id, number, recorded) for item_id, number in wanted.items()}
+    return found, ceilings
+
+
+def _wanted(given: Sequence[Item]) -> dict[str, dict[str, int]]:
+    """By exchange, the ids of its items that are referred to, and where each is first. Raises: BadAsk."""
+    wanted: dict[str, dict[str, int]] = {}
+    for number, item in enumerate(given):
+        if isinstance(item, Reference):
+            exchange_id = items.exchange_of(item.id)
+            if exchange_id is None:
+                raise _absent(item.id, number)
+            wanted.setdefault(exchange_id, {}).setdefault(item.id, number)
+    if len(wanted) > EXCHANGES_LIMIT:
+        text = f"items of {len(wanted)} responses are referred to; {EXCHANGES_LIMIT} is the limit"
+        raise BadAsk(text, param="input")
+    return wanted
+
+
+def _quoted(item_id: str, number: int, recorded: Mapping[str, dict[str, Any]]) -> Item:
+    """What a chat left in the record need not be an item that this API takes. Raises: BadAsk."""
+    try:
+        return _ITEM.validate_python(recorded[item_id])
+    except (KeyError, ValidationError) as error:
+        raise _absent(item_id, number) from error
+
+
+def _absent(item_id: str, number: int) -> BadAsk:
+    return BadAsk(f"there is no item {item_id[:80]!r} in the record", param=f"input.{number}.id")
+
+
+def _room(earlier: Earlier, limit: int) -> int:
+    """How many characters more a request may have from the record. Raises: BadAsk."""
+    room = limit - sum(items.message_length(message) for message in earlier.messages)
+    if room < 0:
+        raise BadAsk(f"what it goes on with {OVER} {limit} characters", param="previous_response_id")
+    return room
+
+
+def _resolved(given: Sequence[Item], found: Mapping[str, Item], room: int, limit: int) -> list[Item]:
+    """The items with what they refer to in the place of references. Raises: BadAsk where that is too long."""
+    resolved: list[Item] = []
+    for number, item in enumerate(given):
+        if isinstance(item, Reference):
+            item = found[item.id]
+            room -= items.item_length(item)
+        if room < 0:
+            raise BadAsk(f"what is referred to {OVER} {limit} characters", param=f"input.{number}.id")
+        resolved.append(item)
+    return resolved
 
 
 def _ask(
@@ -150,7 +199,7 @@ def _ask(
         raise in_our_words(error) from error
     return replace(
         ask,
-        ceiling=strictest(ask.ceiling, *(source.ask.ceiling for source in earlier.sources)),
+        ceiling=strictest(ask.ceiling, *earlier.ceilings),
         logprobs_required=bool(ask.sampling.logprobs),
         previous=earlier.previous.ask.id if earlier.previous else None,
         terms=_terms(body),

@@ -74,6 +74,8 @@ class Stream:
 
 _Event = tuple[str, dict[str, Any]]
 
+NO_SEAL = Reasoning("")
+
 
 @dataclass(slots=True)
 class _Text:
@@ -84,7 +86,14 @@ class _Text:
     thinks: bool
     pieces: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
-    signature: str | None = None
+    seals: list[Reasoning] = field(default_factory=list)
+
+    @property
+    def thought(self) -> Reasoning:
+        """Of several thoughts that are one text, the seal of none holds: the record says so, too."""
+        words = "".join(self.pieces)
+        alone = len(self.seals) == 1 and not (words and self.seals[0].redacted is not None)
+        return replace(self.seals[0] if alone else NO_SEAL, text=words)
 
 
 @dataclass(slots=True)
@@ -112,8 +121,9 @@ class _Output:
         return [item for item in self._items if item is not None]
 
     def add(self, delta: Delta) -> Iterator[_Event]:
-        if delta.reasoning or delta.signature:
-            yield from self._write(True, delta.reasoning, (), delta.signature)
+        if delta.reasoning or delta.signature or delta.redacted is not None:
+            seal = Reasoning("", delta.signature, delta.redacted)
+            yield from self._write(True, delta.reasoning, (), seal)
         if delta.text:
             yield from self._write(False, delta.text, delta.logprobs)
         for piece in delta.calls:
@@ -136,7 +146,7 @@ class _Output:
             yield from self._end_call(at, known, status if known.index == last else "completed")
 
     def _write(
-        self, thinks: bool, words: str, logprobs: Sequence[TokenLogprob], signature: str | None = None
+        self, thinks: bool, words: str, logprobs: Sequence[TokenLogprob], seal: Reasoning = NO_SEAL
     ) -> Iterator[_Event]:
         if self._text is None or self._text.thinks != thinks:
             yield from self._end_text()
@@ -145,7 +155,8 @@ class _Output:
         assert text is not None, "it has just been opened"
         text.pieces.append(words)
         text.logprobs += logprobs
-        text.signature = signature or text.signature
+        if seal.redacted is not None or seal not in (NO_SEAL, *text.seals):
+            text.seals.append(seal)
         if words:
             yield f"{self._text_name(text)}.delta", self._place(text) | {"delta": words} | self._tokens(text, logprobs)
 
@@ -239,8 +250,7 @@ class _Output:
         words = None if status == "in_progress" else "".join(text.pieces)
         if not text.thinks:
             return message_item(self._ask, text.id, words, text.logprobs, status)
-        thought = None if words is None else Reasoning(words, text.signature)
-        return thought_item(self._ask, text.id, thought, status)
+        return thought_item(self._ask, text.id, None if words is None else text.thought, status)
 
 
 RESPONSES = Dialect(response.whole, Stream, response.error)
