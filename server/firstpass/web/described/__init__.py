@@ -21,8 +21,9 @@ OPERATIONS: Mapping[Where, Operation] = {
 ABOUT = """One API for a local draft model, the checks on it, and a stronger verifier.
 
 A field of a body that is null is an absent one; a field that is not listed is an error, never ignored. Any other
-method on a path is answered 405, any other path 404, with the same envelope. Every 429 and 5xx says in Retry-After when
-to come back. The `x-request-id` of an answer is the id of its exchange in the record, as is an error's that has one."""
+method on a path is answered 405, any other path 404. Errors have the envelope of the path's API; with the header
+anthropic-version, Anthropic's on every path where no model was asked. Every 429 and 5xx says in Retry-After when to
+come back. The `x-request-id` of an answer is the id of its exchange in the record, as is an error's that has one."""
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
