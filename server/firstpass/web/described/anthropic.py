@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from firstpass.errors import Part
 from firstpass.web.described.firstpass import How
 from firstpass.web.described.openai import ModelCard, ModelList, OpenAIError
-from firstpass.web.described.operation import Link, Operation, Parameter, Schema, Where
+from firstpass.web.described.operation import TEXT, Link, Operation, Parameter, Schema, Where
 from firstpass.web.messages_wire import MessagesBody, PromptBody
 from firstpass.web.models import PAGE_LIMIT
 
@@ -128,9 +128,7 @@ failure after the first byte is an `error` event, and no other follows."""
 PRINTABLE: Schema = {"type": "string", "pattern": "^[ -~]*$"}
 VERSION = Parameter("anthropic-version", "header", "It goes on unchanged to a verifier of this dialect.", PRINTABLE)
 BETA = Parameter("anthropic-beta", "header", "As anthropic-version.", PRINTABLE)
-SHAPE = Parameter(
-    "anthropic-version", "header", "With it, answers and errors are those of the Anthropic API.", PRINTABLE
-)
+SHAPE = Parameter("anthropic-version", "header", "Whatever it says: with it, all is as in the Anthropic API.", TEXT)
 PAGES = (
     Parameter("limit", "query", "How many at once.", {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT}),
     Parameter("after_id", "query", "Those after this one.", {"type": "string"}),
