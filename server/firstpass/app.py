@@ -65,7 +65,7 @@ class Server:
             vllm=_constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
         )
-        self._counter = TokenCounter(self._local)
+        self._counter = TokenCounter(self._local, settings.server.in_flight_limit)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)

@@ -46,7 +46,12 @@ class Server(Section):
     )
     body_limit_bytes: int = Field(4 * 2**20, gt=0, description="Larger request bodies are answered 413.")
     body_seconds: float = Field(30.0, gt=0, description="A body must have arrived whole in this time.")
-    in_flight_limit: int = Field(64, gt=0, description="More requests than this at once are answered 429.")
+    in_flight_limit: int = Field(
+        64,
+        gt=0,
+        description="More requests than this at once are answered 429. As many token counts run beside them, and as"
+        " many wait.",
+    )
     contracts_dir: Path | None = Field(
         None, description="A folder of contracts of your own, NAME/VERSION/contract.toml and so on."
     )

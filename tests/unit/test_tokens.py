@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 
 from firstpass.chat import Message, Sampling
 from firstpass.engine import Endpoint, Kind, State
-from firstpass.errors import BadAsk, FirstpassError, NotFound, TierFailed, TierTimedOut, TierUnavailable
+from firstpass.errors import BadAsk, Busy, FirstpassError, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.tokens import Counted, TokenCounter
@@ -41,7 +41,7 @@ class At:
 async def counted(url: str | None, seconds: float = 10.0) -> Counted:
     door = LocalDoor(At(url), 10.0)
     try:
-        return await TokenCounter(door, seconds).count(ASK)
+        return await TokenCounter(door, 2, seconds).count(ASK)
     finally:
         await door.aclose()
 
@@ -92,3 +92,29 @@ async def test_a_connection_that_breaks_is_the_engine_s_failure() -> None:
     with pytest.raises(TierFailed, match="ConnectError") as caught:
         await counted("http://127.0.0.1:9")
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
+
+
+async def test_only_so_many_prompts_are_counted_at_once_and_as_many_wait() -> None:
+    """With a limit of 2 requests at once, all of 60 counts went to the engine."""
+    app, now, most = FastAPI(), 0, 0
+
+    @app.post("/tokenize")
+    async def tokenize() -> dict[str, int]:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.1)
+        now -= 1
+        return {"count": 3}
+
+    with serving(app) as url:
+        door = LocalDoor(At(url), 10.0)
+        counter = TokenCounter(door, 2)
+        try:
+            many = await asyncio.gather(*(counter.count(ASK) for _ in range(60)), return_exceptions=True)
+            later = await counter.count(ASK)
+        finally:
+            await door.aclose()
+    busy = [each for each in many if isinstance(each, Busy)]
+    assert len(busy) == 56 and busy[0].failure.status == 429 and busy[0].failure.retry_after_seconds
+    assert many.count(Counted(3, "double")) == 4 and most == 2 and later.tokens == 3

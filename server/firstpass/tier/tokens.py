@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from firstpass.errors import BadAsk, NotFound, TierFailed, TierTimedOut, TierUnavailable
+from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_body import prompt_of, refuse_redacted
@@ -18,6 +18,9 @@ PATH = "tokenize"
 NO_SUCH_PATH = (404, 405, 501)
 COUNT_SECONDS = 10.0
 READY_SECONDS = 1.0
+TURN_SECONDS = 2.0
+"""How long a count waits for others before it."""
+
 RETRY_SECONDS = 5
 
 
@@ -30,17 +33,45 @@ class Counted:
 
 
 class TokenCounter:
-    def __init__(self, door: LocalDoor, seconds: float = COUNT_SECONDS) -> None:
+    """limit: how many asks the engine counts at once; as many more may wait for their turn."""
+
+    def __init__(self, door: LocalDoor, limit: int, seconds: float = COUNT_SECONDS) -> None:
         self._door = door
+        self._limit = limit
         self._seconds = seconds
+        self._turns = asyncio.Semaphore(limit)
+        self._here = 0
 
     async def count(self, ask: Ask) -> Counted:
         """Of the whole prompt: what is said, the tools, and what the model's template puts around them.
 
         Raises: NotFound where the engine has no tokenizer to offer, BadAsk where its template can not take the
-        messages, TierUnavailable, TierFailed, TierTimedOut.
+        messages, Busy, TierUnavailable, TierFailed, TierTimedOut.
         """
         refuse_redacted(ask, "draft")
+        if self._here >= 2 * self._limit:
+            raise self._busy()
+        self._here += 1
+        try:
+            await self._turn()
+            try:
+                return await self._counted(ask)
+            finally:
+                self._turns.release()
+        finally:
+            self._here -= 1
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise self._busy() from error
+
+    def _busy(self) -> Busy:
+        return Busy(f"{self._here} prompts are being counted or wait for it", part="draft", retry_after_seconds=2)
+
+    async def _counted(self, ask: Ask) -> Counted:
         model = await self._model()
         try:
             async with asyncio.timeout(self._seconds):
