@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from firstpass.web.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire
+from firstpass.web.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
 
 CacheControl = dict[str, Any] | None
 """A hint for hosts that are paid by it; there is nothing to pay here."""
@@ -117,7 +117,7 @@ Block = Annotated[
 
 class Turn(Wire):
     role: Literal["user", "assistant", "system"]
-    content: StrictStr | Annotated[list[Block], FAST, Field(max_length=PARTS_LIMIT)]
+    content: StrictStr | Annotated[list[Block], FAST, at_most(PARTS_LIMIT)]
 
 
 def _custom(value: Any) -> Any:
@@ -200,9 +200,9 @@ class PromptBody(Wire):
 
     unsupported = NOT_HERE
     model: StrictStr
-    messages: Annotated[list[Turn], FAST, Field(min_length=1, max_length=PARTS_LIMIT)]
+    messages: Annotated[list[Turn], FAST, Field(min_length=1), at_most(PARTS_LIMIT)]
     system: StrictStr | list[TextOnly] | None = None
-    tools: Annotated[list[OwnTool], FAST, Field(max_length=TOOLS_LIMIT)] | None = None
+    tools: Annotated[list[OwnTool], FAST, at_most(TOOLS_LIMIT)] | None = None
     tool_choice: ToolChoiceWish | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
