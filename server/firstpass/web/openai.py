@@ -131,8 +131,9 @@ class Stream:
             yield self._piece(answer, _how(exchange, step))
         elif self._early:
             # A draft that was cut off has ended no choice.
-            left = [_choice(choice, {}, None, "stop") for choice in sorted(self._begun - self._finished)]
-            yield self._event(left, {"firstpass": how(exchange) | sent_early(exchange)})
+            for choice in sorted(self._begun - self._finished):
+                yield self._event([_choice(choice, {}, None, "stop")])
+            yield self._event([], {"firstpass": how(exchange) | sent_early(exchange)})
         if self._ask.include_usage and reply.usage is not None:
             yield self._event([], {"usage": usage_of(reply.usage)})
         yield DONE
