@@ -3,6 +3,8 @@
 Standard library only; it knows no wire format, no model and no exchange. The words are the OpenAI API's.
 """
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +12,18 @@ Dialect = Literal["openai", "anthropic"]
 """Wire formats that tiers speak."""
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+def strict_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """RFC 8259, 6: "Numeric values that cannot be represented [...] (such as Infinity and NaN) are not permitted."
+
+    pairs: makes an object of its members. Raises: ValueError, RecursionError.
+    """
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Any, NoReturn
 
-from firstpass.chat import Message, Sampling, Tool, ToolChoice
+from firstpass.chat import Message, Sampling, Tool, ToolChoice, strict_json
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, TierName
 from firstpass.tier.thinking import THOUGHT_TOKENS
@@ -222,14 +222,9 @@ def _assistant_blocks(number: int, message: Message) -> Iterator[Block]:
 def _input(arguments: str, where: str) -> dict[str, Any]:
     """Some servers write no arguments as an empty string. Raises: BadAsk for what is no JSON object."""
     try:
-        given = json.loads(arguments or "{}", parse_constant=_no_constant)
+        given = strict_json(arguments or "{}")
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         _bad("must be a JSON object for a verifier that speaks the Anthropic API", where)
     return given
-
-
-def _no_constant(name: str) -> NoReturn:
-    """RFC 8259, 6: NaN and Infinity are not permitted."""
-    raise ValueError(name)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from firstpass.chat import strict_json
 from firstpass.errors import BadAsk
 from firstpass.web.wire import Wire
 
@@ -44,7 +45,7 @@ def _object(raw: bytes) -> dict[str, Any]:
     """Raises: BadAsk for what is no JSON object, says one thing twice, or holds half a UTF-16 pair."""
     try:
         # json.loads would take bytes too, and with them UTF-16 and encoded surrogates.
-        fields = json.loads(raw.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        fields = strict_json(raw.decode(), _without_repeats)
     except (ValueError, RecursionError) as error:
         raise BadAsk(f"the body is not JSON: {error}", code="invalid_json") from error
     if not isinstance(fields, dict):
@@ -55,14 +56,6 @@ def _object(raw: bytes) -> dict[str, Any]:
     except UnicodeEncodeError as error:
         raise BadAsk("the body holds a lone surrogate, which is no character", code="invalid_json") from error
     return fields
-
-
-def _no_constant(name: str) -> None:
-    """RFC 8259, 6: "Numeric values that cannot be represented [...] (such as Infinity and NaN) are not permitted."
-
-    Raises: ValueError.
-    """
-    raise ValueError(f"{name} is no number")
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

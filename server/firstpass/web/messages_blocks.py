@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from firstpass.chat import CallPiece, Delta
+from firstpass.chat import CallPiece, Delta, strict_json
 from firstpass.web.render import dump
 
 Track = Literal["thinking", "text"] | int
@@ -25,14 +25,10 @@ def sent(name: str, **fields: Any) -> bytes:
 def as_object(arguments: str) -> dict[str, Any] | None:
     """What a tool is called with; None for what is no JSON object. A call without arguments has an empty one."""
     try:
-        value = json.loads(arguments, parse_constant=_no_constant) if arguments.strip() else {}
+        value = strict_json(arguments) if arguments.strip() else {}
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 @dataclass(slots=True)

@@ -7,9 +7,10 @@ anew from the reply. Source: the OpenAI API reference.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from firstpass.chat import CallPiece, Chunk, Delta, TokenLogprob, ToolCall, Usage
+from firstpass.chat import CallPiece, Chunk, Delta, TokenLogprob, Usage
 from firstpass.errors import Failure
 from firstpass.exchange import Ask, Exchange, Reply, Step
+from firstpass.tier.openai_body import tool_call
 from firstpass.web.dialect import Dialect
 from firstpass.web.render import dump, event, how, sent_early
 
@@ -40,10 +41,6 @@ def whole(exchange: Exchange) -> bytes:
     choice |= {"logprobs": logprobs_of(answer.logprobs, exchange.ask), "finish_reason": answer.finish_reason}
     body = _base(exchange.ask, reply.model) | {"object": "chat.completion", "choices": [choice]}
     return dump(body | {"usage": usage_of(reply.usage)} | _how(exchange, step))
-
-
-def tool_call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def usage_of(usage: Usage | None) -> dict[str, Any] | None:
