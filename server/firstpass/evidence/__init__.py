@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
+from firstpass.evidence.facts import Facts, read_facts
 from firstpass.evidence.identifiers import heading_names, identifiers
 from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance
@@ -16,9 +17,11 @@ __all__ = [
     "Diff",
     "DiffLine",
     "Evidence",
+    "Facts",
     "FileDiff",
     "Hunk",
     "LanguageName",
+    "facts_of",
     "gather",
     "language_of",
     "languages_in",
@@ -105,6 +108,12 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
         notes=parsed.notes + unread,
         shown_lines=frozenset(_shown(parsed.files)),
     )
+
+
+@lru_cache(maxsize=_MOST_TEXTS)
+def facts_of(diff: str) -> Facts:
+    """What the diff did, file by file; never raises. A text that was just read is not read again."""
+    return read_facts(read_diff(diff))
 
 
 def languages_in(diff: str) -> frozenset[LanguageName]:

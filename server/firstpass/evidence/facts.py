@@ -1,0 +1,96 @@
+"""What a diff did, file by file. Knows the diff alone: no prompt, no repository, and not what matters most."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from firstpass.evidence.changes import (
+    DependencyChange,
+    FileVerb,
+    MessageChange,
+    SettingChange,
+    SymbolChange,
+)
+from firstpass.evidence.diff import Diff, DiffLine, FileDiff, LineKind
+from firstpass.evidence.kinds import FileKind, kind_of
+
+__all__ = [
+    "DependencyChange",
+    "Facts",
+    "FileFacts",
+    "MessageChange",
+    "SettingChange",
+    "SymbolChange",
+    "read_facts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What happened to one file. Everything but its path, kind, verb and counts is empty for a kind that is not read.
+
+    verb: "moved" to another directory, "renamed" in the same one.
+    imports_added, imports_removed: as the language writes them, without its keyword.
+    headings: of documentation, those above the changes. texts: its added lines.
+    operations: of a migration, short phrases.
+    tests_added, tests_removed, tests_changed: functions by name, others by their title.
+    """
+
+    path: str
+    kind: FileKind
+    verb: FileVerb
+    old_path: str | None = None
+    added_lines: int = 0
+    removed_lines: int = 0
+    symbols: tuple[SymbolChange, ...] = ()
+    imports_added: tuple[str, ...] = ()
+    imports_removed: tuple[str, ...] = ()
+    messages: tuple[MessageChange, ...] = ()
+    headings: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    settings: tuple[SettingChange, ...] = ()
+    operations: tuple[str, ...] = ()
+    tests_added: tuple[str, ...] = ()
+    tests_removed: tuple[str, ...] = ()
+    tests_changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """files: in the diff's order. notes: what was not read, one sentence each."""
+
+    files: tuple[FileFacts, ...] = ()
+    dependencies: tuple[DependencyChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_facts(parsed: Diff) -> Facts:
+    """Never raises; bounded in time and size."""
+    return Facts(tuple(_file(file) for file in parsed.files))
+
+
+def _file(file: FileDiff) -> FileFacts:
+    return FileFacts(
+        path=file.path or "",
+        kind=kind_of(file),
+        verb=_verb(file),
+        old_path=file.old_path,
+        added_lines=_count(file, "added"),
+        removed_lines=_count(file, "removed"),
+    )
+
+
+def _count(file: FileDiff, kind: LineKind) -> int:
+    return sum(line.kind == kind for line in _lines(file))
+
+
+def _lines(file: FileDiff) -> Iterator[DiffLine]:
+    return (line for hunk in file.hunks for line in hunk.lines)
+
+
+def _verb(file: FileDiff) -> FileVerb:
+    if file.old_path is None or file.new_path is None:
+        return "removed" if file.old_path else "added" if file.new_path else "changed"
+    if file.old_path == file.new_path:
+        return "changed"
+    return "renamed" if PurePosixPath(file.old_path).parent == PurePosixPath(file.new_path).parent else "moved"
