@@ -1,0 +1,174 @@
+"""Plain sentences about a diff, made by code from facts and telling terms. Knows no model and judges no answer.
+
+What a reader wants first is what, where, and what it is about; so a sentence names the most telling changed symbols,
+their file, and then the terms that it has not said yet, as far as its words go.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from firstpass.evidence import Evidence
+from firstpass.evidence.changes import DependencyChange, SymbolChange
+from firstpass.evidence.facts import FileFacts
+from firstpass.evidence.salience import Term
+from firstpass.evidence.words import tokens_in, words_of
+
+MOST_WORDS = 30
+MOST_NAMES = 3
+MOST_TERMS = 4
+"""Of one kind in one sentence: more is a list, and no sentence."""
+
+MOST_QUOTED = 10
+FEWEST_NEW = 2
+"""Words of a quotation, at most, and of them new ones, at least."""
+
+_VERBS = {
+    "added": "Add", "removed": "Remove", "renamed": "Rename", "moved": "Move", "copied": "Copy", "changed": "Change",
+    "signature": "Change the signature of",
+}  # fmt: skip
+_WEIGHT = {"added": 1.2, "removed": 1.1, "renamed": 1.2, "moved": 1.0, "signature": 1.2, "changed": 1.0}
+_PREPOSITION = {"added": "to", "removed": "from"}
+
+
+@dataclass(slots=True)
+class _Sentence:
+    """A sentence that grows while it has words left, and what it has said so far."""
+
+    most: int
+    text: str = ""
+    said: set[str] = field(default_factory=set)
+
+    def add(self, more: str) -> bool:
+        """Adds the text if there is room for it."""
+        if len(f"{self.text}{more}".split()) > self.most:
+            return False
+        self.text += more
+        self.said.update(word for token in tokens_in(more) for word in words_of(token))
+        return True
+
+
+def summary(evidence: Evidence, *, most_words: int = MOST_WORDS, code: str = "`") -> str:
+    """One sentence: what changed, where, and the most telling terms that this leaves unsaid; never empty.
+
+    code: what stands around names.
+    """
+    sentence = _Sentence(most_words - 1)
+    for head in _heads(evidence, code):
+        if sentence.add(head):
+            break
+    for more in _trail(evidence, sentence, code):
+        sentence.add(more)
+    return f"{sentence.text or 'Change the code'}."
+
+
+def _heads(evidence: Evidence, code: str) -> Iterator[str]:
+    """Ways to begin, the one that says most first, each shorter than the one before it or about something else."""
+    files = evidence.facts.files
+    worth = _Worth(evidence.terms)
+    if told := _released(files):
+        yield told
+    symbols = worth.ranked(_symbols(files, tests=False))
+    if symbols:
+        for most in range(MOST_NAMES, 0, -1):
+            yield _about_symbols(symbols[:most], files, code)
+    if evidence.facts.dependencies:
+        yield _about_dependencies(evidence.facts.dependencies)
+    for kind, verb in (("migration", "Migrate in"), ("documentation", "Document in"), ("ci", "Change the CI in")):
+        if paths := [file.path for file in files if file.kind == kind]:
+            yield f"{verb} {_listed(paths, 2)}"
+    tests = worth.ranked(_symbols(files, tests=True))
+    for most in range(MOST_NAMES if tests else 0, 0, -1):
+        yield _about_symbols(tests[:most], files, code)
+    moved = [file for file in files if file.verb in ("renamed", "moved", "copied") and file.old_path]
+    if moved and not any(file.added_lines or file.removed_lines for file in files):
+        yield f"{_VERBS[moved[0].verb]} {moved[0].old_path} to {moved[0].path}"
+    if files:
+        first = max(files, key=lambda file: file.added_lines + file.removed_lines)
+        yield f"{_VERBS[first.verb]} {_listed([first.path, *(file.path for file in files if file is not first)], 2)}"
+        yield f"{_VERBS[first.verb]} {PurePosixPath(first.path).name}"
+
+
+def _released(files: Sequence[FileFacts]) -> str:
+    """What a changelog says of the change, where the change is one entry of it."""
+    return ""
+
+
+def _symbols(files: Sequence[FileFacts], *, tests: bool) -> list[SymbolChange]:
+    return [symbol for file in files for symbol in file.symbols if (file.kind == "test" or symbol.test) == tests]
+
+
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """How telling symbols are."""
+
+    terms: Sequence[Term]
+
+    def ranked(self, symbols: Iterable[SymbolChange]) -> list[SymbolChange]:
+        """The most telling first, each name once."""
+        weights = {word: term.weight for term in reversed(self.terms) for word in term.words}
+        best: dict[str, tuple[float, SymbolChange]] = {}
+        for symbol in symbols:
+            told = sum(weights.get(word, 0.0) for word in words_of(symbol.name))
+            worth = (told + 0.02 * min(symbol.changed_lines, 20)) * _WEIGHT[symbol.verb]
+            if symbol.name not in best or worth > best[symbol.name][0]:
+                best[symbol.name] = worth, symbol
+        return [symbol for _, symbol in sorted(best.values(), key=lambda pair: -pair[0])]
+
+
+def _about_symbols(symbols: Sequence[SymbolChange], files: Sequence[FileFacts], code: str) -> str:
+    """`Add a and b to path`: those of the first one's verb, with the file where it is and how many others there are."""
+    first = symbols[0]
+    same = [symbol for symbol in symbols if symbol.verb == first.verb and symbol.path == first.path]
+    others = len({file.path for file in files if file.path != first.path})
+    more = "" if not others else " and one other file" if others == 1 else f" and {others} other files"
+    place = f"{_PREPOSITION.get(first.verb, 'in')} {first.path}{more}" if first.path else ""
+    if first.verb == "renamed" and first.old_name:
+        return f"Rename {code}{first.old_name}{code} to {code}{first.name}{code} in {first.path}{more}"
+    if first.verb == "moved" and first.old_path:
+        return f"Move {code}{first.name}{code} from {first.old_path} to {first.path}"
+    return (
+        f"{_VERBS[first.verb]} {_listed([f'{code}{symbol.name}{code}' for symbol in same], MOST_NAMES)} {place}".strip()
+    )
+
+
+def _about_dependencies(changes: Sequence[DependencyChange]) -> str:
+    first = changes[0]
+    more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    if first.verb == "changed" and first.old and first.new:
+        return f"Update {first.name} from {first.old} to {first.new}{more} in {first.path}"
+    return f"{_VERBS[first.verb]} the dependency {first.name}{more} {_PREPOSITION.get(first.verb, 'in')} {first.path}"
+
+
+def _quoted(evidence: Evidence, sentence: _Sentence) -> str:
+    """The most telling sentence that the change adds in its comments, messages or documentation, if that says more."""
+    for phrase in evidence.phrases:
+        text = " ".join(phrase.text.split()).replace("\u201c", "'").replace("\u201d", "'")
+        if len(text.split()) > MOST_QUOTED:
+            text = " ".join(text.split()[:MOST_QUOTED]) + " ..."
+        if len(phrase.words - sentence.said) >= FEWEST_NEW:
+            return f": \u201c{text}\u201d"
+    return ""
+
+
+def _trail(evidence: Evidence, sentence: _Sentence, code: str) -> Iterator[str]:
+    """What the sentence has not said yet: a quotation, names that come, go and are touched, then words."""
+    yield _quoted(evidence, sentence)
+    groups = (("adding", "+", True), ("removing", "-", True), ("around", "=", True), ("about", "", False))
+    fresh = [term for term in evidence.terms if not sentence.said.issuperset(term.words)][: 3 * MOST_TERMS]
+    for participle, sign, is_code in groups:
+        found = [term for term in fresh if term.code == is_code and (not sign or term.sign == sign)][:MOST_TERMS]
+        shown = [f"{code}{term.text}{code}" if is_code else term.text for term in found]
+        room = sentence.most - len(sentence.text.split()) - 1
+        while shown and len(shown) + (len(shown) > 1) > room:
+            shown.pop()
+        if shown:
+            yield f", {participle} {_listed(shown, MOST_TERMS)}"
+
+
+def _listed(items: Sequence[str], most: int) -> str:
+    """`a`, `a and b`, `a, b and c`, or `a, b and 3 more`."""
+    shown = list(dict.fromkeys(items))
+    if len(shown) > most:
+        shown = [*shown[:most], f"{len(shown) - most} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
