@@ -8,8 +8,9 @@ from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.facts import Facts, read_facts
 from firstpass.evidence.identifiers import heading_names, identifiers
+from firstpass.evidence.kinds import UNREAD_KINDS, kind_of, unread
 from firstpass.evidence.languages import LanguageName, guessed, language_of
-from firstpass.evidence.reading import Allowance
+from firstpass.evidence.reading import Allowance, Kept
 from firstpass.evidence.todos import added_todos, normalised
 from firstpass.evidence.whole import Sides, calls_in_file, sides
 
@@ -32,6 +33,7 @@ __all__ = [
 
 _MOST_SECONDS = 1.0
 _MOST_TEXTS = 16
+_MOST_TEXTS_WITH_TREES = 2
 
 read_diff = lru_cache(maxsize=_MOST_TEXTS)(parse_diff)
 """`parse_diff`, once for all that look at the same request: its rules, its prompt and its evidence."""
@@ -86,7 +88,8 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     most; what it did not get to is noted. A text that was just read is not read again.
     """
     parsed = read_diff(diff)
-    allowance = Allowance(_MOST_SECONDS)
+    kept = _kept(diff)
+    allowance = Allowance(kept.seconds, kept)
     texts = dict(files)
     whole = [sides(file, texts[file.path]) if file.path in texts else None for file in parsed.files]
     pairs = list(zip(parsed.files, whole, strict=True))
@@ -94,18 +97,19 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     removed = [tuple(_calls(file, both, "removed", allowance)) for file, both in pairs]
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
-    unread = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
+    slow = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
+    kept.seconds = allowance.left
     shown = identifiers(parsed.files)
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),
-        todos=added_todos(parsed.files),
+        todos=added_todos(file for file in parsed.files if kind_of(file) not in UNREAD_KINDS),
         identifiers=shown,
         headings=heading_names(parsed.files) - shown,
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
         languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
-        notes=parsed.notes + unread,
+        notes=(*parsed.notes, *_unread(parsed.files), *slow),
         shown_lines=frozenset(_shown(parsed.files)),
     )
 
@@ -113,7 +117,13 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
 @lru_cache(maxsize=_MOST_TEXTS)
 def facts_of(diff: str) -> Facts:
     """What the diff did, file by file; never raises. A text that was just read is not read again."""
-    return read_facts(read_diff(diff))
+    return read_facts(read_diff(diff), _kept(diff))
+
+
+@lru_cache(maxsize=_MOST_TEXTS_WITH_TREES)
+def _kept(_diff: str) -> Kept:
+    """Trees are large, and the calls and the facts of a text are mostly asked for one after the other."""
+    return Kept(_MOST_SECONDS)
 
 
 def languages_in(diff: str) -> frozenset[LanguageName]:
@@ -121,6 +131,11 @@ def languages_in(diff: str) -> frozenset[LanguageName]:
     parsed = read_diff(diff)
     found = (language_of(path) for file in parsed.files for path in (file.old_path, file.new_path) if path)
     return frozenset() if parsed.notes else frozenset(language for language in found if language)
+
+
+def _unread(files: Iterable[FileDiff]) -> Iterator[str]:
+    """About the files that a grammar could read and that are left out."""
+    return (note for file in files if _language(file) and (note := unread(file)))
 
 
 def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
@@ -131,7 +146,7 @@ def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
 
 def _calls(file: FileDiff, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
     language = _language(file)
-    if language is None:
+    if language is None or kind_of(file) in UNREAD_KINDS:
         return
     if both is not None and (found := calls_in_file(language, file, both, kind, allowance)) is not None:
         yield from found

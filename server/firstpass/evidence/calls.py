@@ -72,13 +72,13 @@ def calls_in(
 
     lines: one side of a hunk, so context and `kind`. A call counts where its name stands.
     """
-    for piece in _pieces(lines):
+    for piece in pieces(lines):
         wanted = frozenset(at for at, line in enumerate(piece) if line.kind == kind)
         if any(_MAY_CALL.search(piece[at].text) for at in wanted):
             yield from _calls_in_piece(language, piece, wanted, allowance)
 
 
-def _pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
+def pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
     """The lines in order, as many at once as may be parsed at once; a generated line is emptied."""
     piece: list[DiffLine] = []
     characters = 0

@@ -13,6 +13,7 @@ from firstpass.evidence.changes import (
 )
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, LineKind
 from firstpass.evidence.kinds import FileKind, kind_of
+from firstpass.evidence.reading import Kept
 
 __all__ = [
     "DependencyChange",
@@ -64,8 +65,8 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-def read_facts(parsed: Diff) -> Facts:
-    """Never raises; bounded in time and size."""
+def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
+    """Never raises; bounded in time and size. kept: what others who read the same text left."""
     return Facts(tuple(_file(file) for file in parsed.files))
 
 

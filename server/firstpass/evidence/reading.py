@@ -19,6 +19,9 @@ from firstpass.evidence.languages import LanguageName, grammar
 PIECE_CHARACTERS = 16_384
 """What is parsed at once, at most."""
 
+_MOST_KEPT_CHARACTERS = 200_000
+"""Of one text. A tree is some twenty times as large as what it was made of."""
+
 
 class Reading(NamedTuple):
     """A tree of a framed piece.
@@ -33,6 +36,23 @@ class Reading(NamedTuple):
 
 
 @dataclass(slots=True)
+class Kept:
+    """What several that look at the same text share: its trees, and the time that is left to read it.
+
+    readings: by language, piece and wanted lines. characters: of the kept pieces together.
+    """
+
+    seconds: float
+    readings: dict[tuple[LanguageName, str, frozenset[int]], Reading] = field(default_factory=dict)
+    characters: int = 0
+
+    def keep(self, key: tuple[LanguageName, str, frozenset[int]], reading: Reading) -> None:
+        if self.characters + len(key[1]) <= _MOST_KEPT_CHARACTERS:
+            self.readings[key] = reading
+            self.characters += len(key[1])
+
+
+@dataclass(slots=True)
 class Allowance:
     """How much processor time reading may take, in seconds of this thread; once spent, pieces go unread.
 
@@ -41,6 +61,7 @@ class Allowance:
     """
 
     seconds: float
+    kept: Kept | None = None
     _started: float = field(default_factory=time.thread_time)
     _safe_until: float = 0.0
     _parsers: dict[LanguageName, tree_sitter.Parser] = field(default_factory=dict)
@@ -53,9 +74,14 @@ class Allowance:
         now = time.monotonic()
         if now < self._safe_until:
             return False
-        left = self.seconds - (time.thread_time() - self._started)
-        self._safe_until = now + max(left, 0.0)
+        left = self.left
+        self._safe_until = now + left
         return left <= 0
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return max(self.seconds - (time.thread_time() - self._started), 0.0)
 
     def parse(self, language: LanguageName, text: bytes) -> tree_sitter.Tree | None:
         """The tree, or None when the allowance runs out first."""
@@ -74,6 +100,17 @@ def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: A
 
     text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at.
     """
+    kept = allowance.kept
+    key = (language, text, wanted)
+    if kept and key in kept.readings:
+        return kept.readings[key]
+    best = _best(language, text, wanted, allowance)
+    if kept and best:
+        kept.keep(key, best)
+    return best
+
+
+def _best(language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance) -> Reading | None:
     best = _framed(language, text, Frame(), wanted, allowance)
     if best is None or best.clean:
         return best

@@ -11,25 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from firstpass.errors import BadIndex
+from firstpass.evidence.kinds import GENERATED_MARK, NOT_OURS
 from firstpass.evidence.languages import language_of
 
 MOST_BYTES = 500_000
-_NOT_OURS = GitIgnoreSpec.from_lines(
-    (
-        "node_modules/", "vendor/", "third_party/", "dist/", "build/", "target/", "__pycache__/", ".venv/", "venv/",
-        "*.min.js", "*.min.mjs", "*_pb2.py", "*_pb2_grpc.py", "*.pb.go", "*.generated.*", "*_generated.*", "*.gen.go",
-    )
-)  # fmt: skip
-"""Left out although no .gitignore says so. Source: github-linguist, vendor.yml and generated.rb, the commonest."""
-
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
-_GENERATED = re.compile(
-    rb"^\W*(?:@generated\b|Code generated .{0,80} DO NOT EDIT|.{0,40}generated.{0,80}do not (?:edit|modify))",
-    re.I | re.M,
-)
 _HEAD_BYTES = 2_000
 _LONG_LINE = 500
 _SECRET = re.compile(
@@ -53,7 +40,7 @@ def sources(root: Path) -> Iterator[str]:
     """
     for raw in sorted(_listed(root).split(b"\0")):
         path = raw.decode("utf-8", "replace")
-        if path.encode() == raw and language_of(path) and not _NOT_OURS.match_file(path) and is_file(root, path):
+        if path.encode() == raw and language_of(path) and not NOT_OURS.match_file(path) and is_file(root, path):
             yield path
 
 
@@ -95,7 +82,7 @@ def why_not(text: bytes) -> str | None:
     """Why a file's text must not be read; None where it may."""
     if len(text) > MOST_BYTES:
         return f"more than {MOST_BYTES} bytes"
-    if _GENERATED.search(text[:_HEAD_BYTES]):
+    if GENERATED_MARK.search(text[:_HEAD_BYTES].decode("utf-8", "replace")):
         return "generated"
     if b"\0" in text[:_HEAD_BYTES]:
         return "binary"
