@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -11,22 +12,36 @@ from firstpass.contract.draft import named
 from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.references import names_in, unknown
+from firstpass.contract.wording import MOST_WORDS
+from firstpass.contract.written import (
+    SUBJECT_CHARACTERS,
+    VERDICTS,
+    Writer,
+    by_code,
+    missing,
+    says_enough,
+    told,
+    verdict_fits,
+)
 from firstpass.evidence import Evidence, normalised
+from firstpass.evidence.account import Account
 from firstpass.evidence.todos import MARKERS
 from firstpass.exchange import Finding, Reply
 
 SHOWN_CHARACTERS = 80
 """Of a name in a message: a model that repeats itself makes names without end."""
 
-SUBJECT_CHARACTERS = 72
-"""Of a commit message's first line. Source: git's own SubmittingPatches and `git log --oneline` in 80 columns."""
+NO_ACCOUNT = Account()
 
 _MARKER = re.compile(rf"^\W*(?:{MARKERS})(?:\([^()]*\))?\s*[:,-]*\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats."""
+    """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats.
+
+    account: of nothing, where code writes no section. code: by section, what code writes there.
+    """
 
     form: Form
     answer: Answer
@@ -34,6 +49,12 @@ class Case:
     evidence: Evidence
     schema: Mapping[str, Any] | None
     logprob_floor: float | None = None
+    account: Account = NO_ACCOUNT
+    code: Mapping[str, Writer] = MappingProxyType({})
+
+    def written(self, *writers: Writer) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:
+        """(name, writer, items) of the sections that one of these writes."""
+        return ((name, writer, self.answer[name]) for name, writer in self.code.items() if writer in writers)
 
     def holding(self, *holds: Holds) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(name, items) of the sections that hold one of these."""
@@ -146,6 +167,43 @@ def subject(case: Case) -> Iterator[Finding]:
         yield Finding("subject", "fail", "The line after the subject is not blank", "Subject", lines[1])
 
 
+def salient(case: Case) -> Iterator[Finding]:
+    """A sentence says what the diff is about; one that code wrote is marked as that."""
+    for section, writer, items in case.written("summary", "subject"):
+        if items and items == by_code(writer, case.account):
+            yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
+        elif items and not says_enough(" ".join(items), case.account):
+            terms = ", ".join(term.text for term in case.account.terms[:4])
+            message = f"{section} does not say what the change is about: {_short(terms)}"
+            yield Finding("salient", "fail", message, section, value=told(" ".join(items), case.account))
+
+
+def words(case: Case) -> Iterator[Finding]:
+    """A summary has MOST_WORDS at most."""
+    for section, _, items in case.written("summary"):
+        number = len(" ".join(items).split())
+        if number > MOST_WORDS:
+            message = f"{section} has {number} words; {MOST_WORDS} are the limit"
+            yield Finding("words", "fail", message, section, value=number)
+
+
+def facts(case: Case) -> Iterator[Finding]:
+    """Lists of facts leave out nothing that code knows they must say."""
+    for section, writer, items in case.written("changes", "review", "faults"):
+        for line in missing(writer, items, case.account):
+            yield Finding("fact-omitted", "fail", f"{section} leaves out: {_short(line)}", section, line)
+
+
+def verdict(case: Case) -> Iterator[Finding]:
+    """A review's verdict is one of the three, and no approval of what is grave."""
+    for section, writer, items in case.written("verdict"):
+        if items and items == by_code(writer, case.account):
+            yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
+        elif items and not verdict_fits(" ".join(items), case.account):
+            message = f"{section} begins with none of {', '.join(VERDICTS)}, or approves of what is grave"
+            yield Finding("verdict", "fail", message, section)
+
+
 def length(case: Case) -> Iterator[Finding]:
     if case.reply.finish_reason == "length":
         yield Finding("truncated", "fail", "The answer was cut off at the token limit")
@@ -169,15 +227,19 @@ def logprobs(case: Case) -> Iterator[Finding]:
 
 CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "calls": calls,
+    "facts": facts,
     "format": format_,
     "length": length,
     "logprobs": logprobs,
     "names": names,
     "places": places,
     "references": prose,
+    "salient": salient,
     "schema": schema,
     "subject": subject,
     "todos": todos,
+    "verdict": verdict,
+    "words": words,
 }
 
 

@@ -199,11 +199,21 @@ class Free:
         return iter(())
 
 
-def form_of(name: FormName, sections: Sequence[Section]) -> Form:
+class Named(Protocol):
+    """A section as a contract's file has it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def holds(self) -> Holds: ...
+
+
+def form_of(name: FormName, sections: Sequence[Named]) -> Form:
     """sections: of a headed form; the others have their own."""
     match name:
         case "headed":
-            return Headed(sections)
+            return Headed([Section(section.name, section.holds) for section in sections])
         case "message":
             return Message()
         case "free":

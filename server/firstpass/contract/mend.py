@@ -4,14 +4,17 @@ Knows no model and no tier. What it can not mend it leaves as it is, for the che
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from firstpass.contract.form import Answer, Form, Section, place_of
 from firstpass.contract.references import names_in, unknown
+from firstpass.contract.written import Writer, by_code, fitting
 from firstpass.evidence import Evidence, language_of
+from firstpass.evidence.account import Account
 
 SHORTEST = 4
 """Characters of a name that may be taken for a misspelling: shorter ones are near to too many others."""
@@ -26,12 +29,22 @@ FEWEST_WORDS = 2
 """Of a sentence from which such a phrase may go."""
 
 
-def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False) -> dict[str, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Code as the author of sections. sections: by name, what it writes there."""
+
+    sections: Mapping[str, Writer]
+    account: Account
+
+
+def mended(
+    form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False, code: Author | None = None
+) -> dict[str, tuple[str, ...]]:
     """The answer's parts, with calls and TODOs as the evidence has them and its prose with the names that it meant.
 
     A call that the evidence does not require stays only where the evidence may have missed it. An item that names what
     does not exist goes: a reader can do nothing with it. cut: the answer ended at the token limit, so what it ended in
-    goes too.
+    goes too. code: what it writes where the model's own is not good enough.
     """
     written = [section.name for section in form.sections if section.name not in answer.missing]
     parts = {}
@@ -40,7 +53,19 @@ def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False)
         if cut and section.name in written[-1:]:
             items = items[:-1]
         parts[section.name] = tuple(_mended_items(section, items, evidence))
-    return parts
+    return parts if code is None else _with_code(parts, code, evidence.names)
+
+
+def _with_code(parts: dict[str, tuple[str, ...]], code: Author, names: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """A body that code writes goes with a subject that code writes: a model's own stays as it is."""
+    written = dict(parts)
+    for section, writer in code.sections.items():
+        written[section] = fitting(writer, parts[section], code.account, names)
+    replaced = any(written[name] != parts[name] for name, writer in code.sections.items() if writer == "subject")
+    for section, writer in code.sections.items():
+        if writer == "body" and replaced:
+            written[section] = by_code(writer, code.account)
+    return written
 
 
 def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) -> Iterable[str]:

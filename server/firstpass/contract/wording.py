@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from firstpass.evidence import Evidence
+from firstpass.evidence.account import Account
 from firstpass.evidence.changes import DependencyChange, SymbolChange
 from firstpass.evidence.facts import FileFacts
 from firstpass.evidence.salience import Term
@@ -48,36 +48,35 @@ class _Sentence:
         return True
 
 
-def summary(evidence: Evidence, *, most_words: int = MOST_WORDS, code: str = "`") -> str:
+def summary(account: Account, *, most_words: int = MOST_WORDS, code: str = "`", quotes: bool = True) -> str:
     """One sentence: what changed, where, and the most telling terms that this leaves unsaid; never empty.
 
-    code: what stands around names.
+    code: what stands around names. quotes: whether it may quote what the change itself says.
     """
     sentence = _Sentence(most_words - 1)
-    for head in _heads(evidence, code):
+    for head in _heads(account, code):
         if sentence.add(head):
             break
-    for more in _trail(evidence, sentence, code):
+    if quotes:
+        sentence.add(_quoted(account, sentence))
+    for more in _trail(account, sentence, code):
         sentence.add(more)
     return f"{sentence.text or 'Change the code'}."
 
 
-def _heads(evidence: Evidence, code: str) -> Iterator[str]:
+def _heads(account: Account, code: str) -> Iterator[str]:
     """Ways to begin, the one that says most first, each shorter than the one before it or about something else."""
-    files = evidence.facts.files
-    worth = _Worth(evidence.terms)
-    if told := _released(files):
-        yield told
-    symbols = worth.ranked(_symbols(files, tests=False))
+    files = account.facts.files
+    symbols = ranked(_symbols(files, tests=False), account.terms)
     if symbols:
         for most in range(MOST_NAMES, 0, -1):
             yield _about_symbols(symbols[:most], files, code)
-    if evidence.facts.dependencies:
-        yield _about_dependencies(evidence.facts.dependencies)
+    if account.facts.dependencies:
+        yield _about_dependencies(account.facts.dependencies)
     for kind, verb in (("migration", "Migrate in"), ("documentation", "Document in"), ("ci", "Change the CI in")):
         if paths := [file.path for file in files if file.kind == kind]:
-            yield f"{verb} {_listed(paths, 2)}"
-    tests = worth.ranked(_symbols(files, tests=True))
+            yield f"{verb} {listed(paths, 2)}"
+    tests = ranked(_symbols(files, tests=True), account.terms)
     for most in range(MOST_NAMES if tests else 0, 0, -1):
         yield _about_symbols(tests[:most], files, code)
     moved = [file for file in files if file.verb in ("renamed", "moved", "copied") and file.old_path]
@@ -85,35 +84,29 @@ def _heads(evidence: Evidence, code: str) -> Iterator[str]:
         yield f"{_VERBS[moved[0].verb]} {moved[0].old_path} to {moved[0].path}"
     if files:
         first = max(files, key=lambda file: file.added_lines + file.removed_lines)
-        yield f"{_VERBS[first.verb]} {_listed([first.path, *(file.path for file in files if file is not first)], 2)}"
+        yield f"{_VERBS[first.verb]} {listed([first.path, *(file.path for file in files if file is not first)], 2)}"
         yield f"{_VERBS[first.verb]} {PurePosixPath(first.path).name}"
-
-
-def _released(files: Sequence[FileFacts]) -> str:
-    """What a changelog says of the change, where the change is one entry of it."""
-    return ""
 
 
 def _symbols(files: Sequence[FileFacts], *, tests: bool) -> list[SymbolChange]:
     return [symbol for file in files for symbol in file.symbols if (file.kind == "test" or symbol.test) == tests]
 
 
-@dataclass(frozen=True, slots=True)
-class _Worth:
-    """How telling symbols are."""
+def ranked(symbols: Iterable[SymbolChange], terms: Sequence[Term]) -> list[SymbolChange]:
+    """The most telling first, each name once."""
+    best: dict[str, tuple[float, SymbolChange]] = {}
+    for symbol in symbols:
+        worth = symbol_worth(symbol, terms)
+        if symbol.name not in best or worth > best[symbol.name][0]:
+            best[symbol.name] = worth, symbol
+    return [symbol for _, symbol in sorted(best.values(), key=lambda pair: -pair[0])]
 
-    terms: Sequence[Term]
 
-    def ranked(self, symbols: Iterable[SymbolChange]) -> list[SymbolChange]:
-        """The most telling first, each name once."""
-        weights = {word: term.weight for term in reversed(self.terms) for word in term.words}
-        best: dict[str, tuple[float, SymbolChange]] = {}
-        for symbol in symbols:
-            told = sum(weights.get(word, 0.0) for word in words_of(symbol.name))
-            worth = (told + 0.02 * min(symbol.changed_lines, 20)) * _WEIGHT[symbol.verb]
-            if symbol.name not in best or worth > best[symbol.name][0]:
-                best[symbol.name] = worth, symbol
-        return [symbol for _, symbol in sorted(best.values(), key=lambda pair: -pair[0])]
+def symbol_worth(symbol: SymbolChange, terms: Sequence[Term]) -> float:
+    """How telling its name is, and how much of it changed."""
+    words = set(words_of(symbol.name))
+    told = sum(term.weight for term in terms if not words.isdisjoint(term.words))
+    return (told + 0.02 * min(symbol.changed_lines, 20)) * _WEIGHT[symbol.verb]
 
 
 def _about_symbols(symbols: Sequence[SymbolChange], files: Sequence[FileFacts], code: str) -> str:
@@ -128,7 +121,7 @@ def _about_symbols(symbols: Sequence[SymbolChange], files: Sequence[FileFacts], 
     if first.verb == "moved" and first.old_path:
         return f"Move {code}{first.name}{code} from {first.old_path} to {first.path}"
     return (
-        f"{_VERBS[first.verb]} {_listed([f'{code}{symbol.name}{code}' for symbol in same], MOST_NAMES)} {place}".strip()
+        f"{_VERBS[first.verb]} {listed([f'{code}{symbol.name}{code}' for symbol in same], MOST_NAMES)} {place}".strip()
     )
 
 
@@ -140,9 +133,9 @@ def _about_dependencies(changes: Sequence[DependencyChange]) -> str:
     return f"{_VERBS[first.verb]} the dependency {first.name}{more} {_PREPOSITION.get(first.verb, 'in')} {first.path}"
 
 
-def _quoted(evidence: Evidence, sentence: _Sentence) -> str:
+def _quoted(account: Account, sentence: _Sentence) -> str:
     """The most telling sentence that the change adds in its comments, messages or documentation, if that says more."""
-    for phrase in evidence.phrases:
+    for phrase in account.phrases:
         text = " ".join(phrase.text.split()).replace("\u201c", "'").replace("\u201d", "'")
         if len(text.split()) > MOST_QUOTED:
             text = " ".join(text.split()[:MOST_QUOTED]) + " ..."
@@ -151,11 +144,10 @@ def _quoted(evidence: Evidence, sentence: _Sentence) -> str:
     return ""
 
 
-def _trail(evidence: Evidence, sentence: _Sentence, code: str) -> Iterator[str]:
-    """What the sentence has not said yet: a quotation, names that come, go and are touched, then words."""
-    yield _quoted(evidence, sentence)
+def _trail(account: Account, sentence: _Sentence, code: str) -> Iterator[str]:
+    """What the sentence has not said yet: names that come, go and are touched, then words."""
     groups = (("adding", "+", True), ("removing", "-", True), ("around", "=", True), ("about", "", False))
-    fresh = [term for term in evidence.terms if not sentence.said.issuperset(term.words)][: 3 * MOST_TERMS]
+    fresh = [term for term in account.terms if not sentence.said.issuperset(term.words)][: 3 * MOST_TERMS]
     for participle, sign, is_code in groups:
         found = [term for term in fresh if term.code == is_code and (not sign or term.sign == sign)][:MOST_TERMS]
         shown = [f"{code}{term.text}{code}" if is_code else term.text for term in found]
@@ -163,10 +155,10 @@ def _trail(evidence: Evidence, sentence: _Sentence, code: str) -> Iterator[str]:
         while shown and len(shown) + (len(shown) > 1) > room:
             shown.pop()
         if shown:
-            yield f", {participle} {_listed(shown, MOST_TERMS)}"
+            yield f", {participle} {listed(shown, MOST_TERMS)}"
 
 
-def _listed(items: Sequence[str], most: int) -> str:
+def listed(items: Sequence[str], most: int) -> str:
     """`a`, `a and b`, `a, b and c`, or `a, b and 3 more`."""
     shown = list(dict.fromkeys(items))
     if len(shown) > most:

@@ -13,7 +13,7 @@ from pathlib import Path
 TABLES = Path(__file__).with_name("tables")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frequencies:
     """documents: how many were read. counts: of them, how many have a word; a word that is not there is in none."""
 

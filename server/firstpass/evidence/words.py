@@ -17,13 +17,13 @@ _FEWEST_HEX = 7
 
 FUNCTION_WORDS = frozenset(
     (
-        "a", "about", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "before", "being", "but",
-        "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "here", "his", "how",
-        "if", "in", "into", "is", "it", "its", "may", "might", "more", "most", "must", "no", "not", "of", "off", "on", "one",
-        "only", "or", "other", "our", "out", "over", "per", "see", "shall", "she", "should", "so", "some", "such", "than",
-        "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "under",
-        "up", "upon", "very", "was", "we", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with",
-        "without", "would", "you", "your",
+        "a", "about", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "before",
+        "being", "but", "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her",
+        "here", "his", "how", "if", "in", "into", "is", "it", "its", "may", "might", "more", "most", "must", "no",
+        "not", "of", "off", "on", "one", "only", "or", "other", "our", "out", "over", "per", "see", "shall", "she",
+        "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they",
+        "this", "those", "through", "to", "too", "under", "up", "upon", "very", "was", "we", "were", "what", "when",
+        "where", "which", "while", "who", "why", "will", "with", "without", "would", "you", "your",
     )
 )  # fmt: skip
 """English words that hold sentences together and say nothing of a subject."""
