@@ -22,7 +22,7 @@ from firstpass.evidence import parse_diff
 from firstpass.evidence.facts import read_facts
 from firstpass.evidence.frequencies import TABLES, Frequencies
 from firstpass.evidence.salience import FEATURES, features, placed
-from firstpass.evidence.words import tokens_in, words_of
+from firstpass.evidence.vocabulary import tokens_in, words_of
 
 FEWEST_COMMITS = 3
 """In which a word of the table is."""

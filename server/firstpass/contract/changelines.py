@@ -7,7 +7,7 @@ from firstpass.evidence.account import Account
 from firstpass.evidence.changes import DependencyChange, MessageChange, SettingChange, SymbolChange
 from firstpass.evidence.facts import FileFacts
 from firstpass.evidence.kinds import UNREAD_KINDS
-from firstpass.evidence.words import words_of
+from firstpass.evidence.vocabulary import words_of
 
 MOST_LINES = 12
 MOST_NAMES = 4

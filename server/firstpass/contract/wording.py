@@ -12,7 +12,7 @@ from firstpass.evidence.account import Account
 from firstpass.evidence.changes import DependencyChange, SymbolChange
 from firstpass.evidence.facts import FileFacts
 from firstpass.evidence.salience import Term
-from firstpass.evidence.words import tokens_in, words_of
+from firstpass.evidence.vocabulary import tokens_in, words_of
 
 MOST_WORDS = 30
 MOST_NAMES = 3

@@ -13,7 +13,7 @@ from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
 from firstpass.evidence.account import Account
 from firstpass.evidence.suspects import Suspect
-from firstpass.evidence.words import tokens_in, words_of
+from firstpass.evidence.vocabulary import tokens_in, words_of
 
 Writer = Literal["summary", "subject", "body", "changes", "review", "verdict", "faults"]
 

@@ -20,7 +20,7 @@ from firstpass.evidence.identifiers import names_in_text
 from firstpass.evidence.languages import language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.sources import MOST_BYTES, is_file, sources, why_not, without_secrets
-from firstpass.evidence.words import words_of
+from firstpass.evidence.vocabulary import words_of
 
 FORMAT = 2
 PARSE_SECONDS = 2.0

@@ -20,7 +20,7 @@ from firstpass.evidence.diff import Diff, FileDiff
 from firstpass.evidence.facts import Facts, FileFacts
 from firstpass.evidence.frequencies import TABLES
 from firstpass.evidence.kinds import UNREAD_KINDS
-from firstpass.evidence.words import tokens_in, words_of
+from firstpass.evidence.vocabulary import tokens_in, words_of
 
 MOST_TERMS = 24
 MOST_LINE_CHARACTERS = 400
