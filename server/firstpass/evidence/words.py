@@ -27,8 +27,9 @@ _LEAD = rf"^\s*(?:(?:{_MODIFIERS})(?:\([\w\s]{{1,20}}\))?\s+|@\w+\s+){{0,6}}"
 _NAME = r"(?P<name>[^\W\d][\w$]*[?!]?)"
 _FUNCTION = re.compile(
     rf"{_LEAD}(?:def|defp|defmacro|fn|fun|func|function\*?|sub|proc|procedure|macro_rules!|rpc)\s+"
-    rf"(?:\([^()]{{0,80}}\)\s*)?(?:<[^<>]{{0,80}}>\s*)?(?:(?P<holder>[\w$]+)(?:<[\w, ]{{0,40}}>)?(?:\.|::|:))?{_NAME}"
+    rf"(?:\((?P<receiver>[^()]{{0,80}})\)\s*)?(?:<[^<>]{{0,80}}>\s*)?(?:(?P<holder>[\w$]+)(?:<[\w, ]{{0,40}}>)?(?:\.|::|:))?{_NAME}"
 )
+_RECEIVER = re.compile(r"(\w+)(?:\[[^\[\]]*\])?\s*$")
 _CLASS = re.compile(
     rf"{_LEAD}(?P<word>class|object|record|module|defmodule|namespace|extension|impl(?:<[^<>]{{0,80}}>)?|interface"
     rf"|enum(?:\s+class)?|struct|trait|protocol|union|type|mixin|message|service)\s+(?:[\w:<>, ]{{1,60}}\s+for\s+)?"
@@ -53,7 +54,9 @@ _SQL = re.compile(
     r"(?:[\w\"`\[\]]+\.)?[\"`\[]?(?P<name>\w+)",
     re.I,
 )
-_BLOCK = re.compile(XX)
+_BLOCK = re.compile(
+    r"^(?:resource|data|module|variable|output|provider)\s+\"(?P<first>[\w-]+)\"(?:\s+\"(?P<name>[\w-]+)\")?\s*\{"
+)
 _SHELL = re.compile(rf"^\s*{_NAME}\s*\(\)\s*\{{?\s*$")
 _CLASSES = frozenset(("class", "object", "record", "module", "defmodule", "namespace", "extension", "impl"))
 _NO_NAMES = frozenset(("function", "func", "fn", "class", "def", "if", "for", "while", "as", "is", "of", "in", "from"))
@@ -76,7 +79,11 @@ def defined_in(line: str) -> Defined | None:
 
 
 def _function(text: str) -> Defined | None:
-    match = _FUNCTION.match(text) or _ASSIGNED.match(text)
+    match = _FUNCTION.match(text)
+    if match and match["receiver"]:
+        receiver = _RECEIVER.search(match["receiver"])
+        return Defined("method", match["name"], receiver[1] if receiver else None)
+    match = match or _ASSIGNED.match(text)
     if match is None:
         return None
     holder = match["holder"] if match["holder"] not in ("exports", "module", "this", "self") else None
