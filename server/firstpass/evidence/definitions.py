@@ -64,11 +64,16 @@ class Definition(NamedTuple):
 def definitions(language: LanguageName, tree: tree_sitter.Tree, text: bytes) -> Iterator[Definition]:
     """In order of their lines. text: what the tree was made of."""
     lines = text.split(b"\n")
-    nodes = tree_sitter.QueryCursor(_query(language)).captures(tree.root_node).get("name", [])
-    for node in sorted(nodes, key=lambda node: node.start_byte):
+    for node in definition_names(language, tree):
         row = node.start_point[0]
         shown = lines[row].decode("utf-8", "replace").strip()[:MOST_CHARACTERS]
         yield Definition((node.text or b"").decode("utf-8", "replace"), row + 1, shown)
+
+
+def definition_names(language: LanguageName, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
+    """The nodes of the names that are defined, in order."""
+    nodes = tree_sitter.QueryCursor(_query(language)).captures(tree.root_node).get("name", [])
+    return sorted(nodes, key=lambda node: node.start_byte)
 
 
 @cache

@@ -12,8 +12,10 @@ from firstpass.evidence.changes import (
     SymbolChange,
 )
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, LineKind
-from firstpass.evidence.kinds import FileKind, kind_of
-from firstpass.evidence.reading import Kept
+from firstpass.evidence.kinds import FileKind, kind_of, unread
+from firstpass.evidence.languages import language_of
+from firstpass.evidence.reading import Allowance, Kept
+from firstpass.evidence.symbols import Changed, changed_symbols, placed
 
 __all__ = [
     "DependencyChange",
@@ -24,6 +26,9 @@ __all__ = [
     "SymbolChange",
     "read_facts",
 ]
+
+_MOST_SECONDS = 1.0
+_WITH_SYMBOLS: frozenset[FileKind] = frozenset(("code", "test", "migration", "manifest", "configuration"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,30 @@ class Facts:
 
 def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
     """Never raises; bounded in time and size. kept: what others who read the same text left."""
-    return Facts(tuple(_file(file) for file in parsed.files))
+    kept = kept or Kept(_MOST_SECONDS)
+    allowance = Allowance(kept.seconds, kept)
+    files = parsed.files
+    symbols = placed(tuple(_symbols(file, allowance)) for file in files)
+    slow = ("Some hunks took too long to parse; what they changed was not read.",) if allowance.spent else ()
+    kept.seconds = allowance.left
+    return Facts(
+        files=tuple(_file(file, found) for file, found in zip(files, symbols, strict=True)),
+        notes=(*parsed.notes, *filter(None, map(unread, files)), *slow),
+    )
 
 
-def _file(file: FileDiff) -> FileFacts:
+def _symbols(file: FileDiff, allowance: Allowance) -> tuple[Changed, ...]:
+    if kind_of(file) not in _WITH_SYMBOLS:
+        return ()
+    language = language_of(file.path)
+    return changed_symbols(language, file, _exports(file), allowance)
+
+
+def _exports(file: FileDiff) -> bool:
+    return any(line.text.startswith(("export ", "import ")) for line in _lines(file))
+
+
+def _file(file: FileDiff, symbols: tuple[SymbolChange, ...]) -> FileFacts:
     return FileFacts(
         path=file.path or "",
         kind=kind_of(file),
@@ -78,6 +103,7 @@ def _file(file: FileDiff) -> FileFacts:
         old_path=file.old_path,
         added_lines=_count(file, "added"),
         removed_lines=_count(file, "removed"),
+        symbols=symbols,
     )
 
 

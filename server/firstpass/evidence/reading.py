@@ -103,7 +103,7 @@ def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: A
     kept = allowance.kept
     key = (language, text, wanted)
     if kept and key in kept.readings:
-        return kept.readings[key]
+        return None if allowance.spent else kept.readings[key]
     best = _best(language, text, wanted, allowance)
     if kept and best:
         kept.keep(key, best)
