@@ -34,9 +34,17 @@ class Shelf:
         newest = {one.name: one.pinned for one in sorted(self.files.values(), key=lambda one: one.version)}
         return {**newest, **{pinned: pinned for pinned in self.files}}
 
-    def contracts(self, repository: Callable[[str], RepositoryIndex]) -> dict[str, Contract]:
-        """By pinned name. repository: the index of that name."""
-        return {pinned: PromptedContract(files, repository) for pinned, files in self.files.items()}
+    def contracts(self, repository: Callable[[str], RepositoryIndex], taught: str | None = None) -> dict[str, Contract]:
+        """By pinned name. repository: the index of that name. taught: what the draft model was trained on, if it was.
+
+        A model that knows one prompt by heart is asked in its words for the contract's other versions too; what it says
+        is held to the version that was wanted.
+        """
+        known = self.files.get(taught or "")
+        return {
+            pinned: PromptedContract(files, repository, known if known and known.name == files.name else None)
+            for pinned, files in self.files.items()
+        }
 
     def find(self, wanted: str) -> Files:
         """Raises: NotFound, with those that there are."""

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -50,7 +49,7 @@ class Case:
     schema: Mapping[str, Any] | None
     logprob_floor: float | None = None
     account: Account = NO_ACCOUNT
-    code: Mapping[str, Writer] = MappingProxyType({})
+    code: Mapping[str, Writer] = field(default_factory=dict)
 
     def written(self, *writers: Writer) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:
         """(name, writer, items) of the sections that one of these writes."""

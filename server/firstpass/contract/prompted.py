@@ -53,9 +53,18 @@ class PromptedContract:
     past what the checks know.
     """
 
-    def __init__(self, files: Files, repository: Callable[[str], RepositoryIndex] = no_repository) -> None:
-        """repository: the index of that name. Raises: NotFound."""
+    def __init__(
+        self,
+        files: Files,
+        repository: Callable[[str], RepositoryIndex] = no_repository,
+        drafted: Files | None = None,
+    ) -> None:
+        """repository: the index of that name. Raises: NotFound.
+
+        drafted: the version in whose words the draft tier is asked, if that is another.
+        """
         self.files = files
+        self._drafted = drafted or files
         self._repository = repository
 
     @property
@@ -80,7 +89,8 @@ class PromptedContract:
         sampling = self._sampling(ask.sampling)
         if move.measured:
             sampling = replace(sampling, top_logprobs=ALTERNATIVES)
-        return replace(ask, messages=(self._prompt(ask),), sampling=sampling, wishes=_wishes(ask.sampling))
+        asked = self._drafted if move.tier == "draft" else self.files
+        return replace(ask, messages=(self._prompt(ask, asked),), sampling=sampling, wishes=_wishes(ask.sampling))
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
@@ -117,7 +127,7 @@ class PromptedContract:
     def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
         if self.files.prompt is None:
             return {}
-        parsed, asked = read_diff(self._diff(ask)), asked_fields(self.files.prompt)
+        parsed, asked = read_diff(self._diff(ask)), asked_fields(self._drafted.prompt or "")
         shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
         return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
 
@@ -140,15 +150,15 @@ class PromptedContract:
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
-    def _prompt(self, ask: Ask) -> Message:
-        assert self.files.prompt is not None, "a contract that reads a diff has a prompt"
-        diff, asked = self._diff(ask), asked_fields(self.files.prompt)
+    def _prompt(self, ask: Ask, files: Files) -> Message:
+        assert files.prompt is not None, "a contract that reads a diff has a prompt"
+        diff, asked = self._diff(ask), asked_fields(files.prompt)
         parsed = read_diff(diff)
         fields = {name: _FIELDS[name](diff, parsed) for name in asked if name in _FIELDS}
         if told := [name for name in asked if name in _TOLD]:
             account = self._account(ask)
             fields |= {name: "\n".join(_TOLD[name](account)) or "none" for name in told}
-        return Message("user", filled(self.files.prompt, fields))
+        return Message("user", filled(files.prompt, fields))
 
     def _account(self, ask: Ask) -> Account:
         """Of nothing where the contract needs none. An index adds how common words are, and where names are used."""
@@ -171,7 +181,7 @@ class PromptedContract:
         ask, drafted = exchange.ask, _newest(exchange)
         if drafted is None:
             raise BadAsk("there is no draft to score", part="contract")
-        question = ask.messages if self.files.prompt is None else (self._prompt(ask),)
+        question = ask.messages if self.files.prompt is None else (self._prompt(ask, self._drafted),)
         messages = (*question, Message("assistant", (drafted.text or "").strip()))
         sampling = Sampling(max_tokens=1, temperature=0.0)
         return replace(ask, messages=messages, sampling=sampling, continues=True, scored=True)
@@ -186,7 +196,7 @@ class PromptedContract:
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(
             ask,
-            messages=(self._prompt(ask), *begun),
+            messages=(self._prompt(ask, self._drafted), *begun),
             sampling=sampling,
             continues=bool(begun),
             pattern=pattern,
