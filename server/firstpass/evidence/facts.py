@@ -15,7 +15,7 @@ from firstpass.evidence.configuration import settings_changes
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, LineKind
 from firstpass.evidence.documents import headings, texts
 from firstpass.evidence.imports import imports
-from firstpass.evidence.kinds import UNREAD_KINDS, FileKind, kind_of, unread
+from firstpass.evidence.kinds import UNREAD_KINDS, FileKind, kind_of, why_unread
 from firstpass.evidence.languages import language_of
 from firstpass.evidence.manifests import dependencies
 from firstpass.evidence.messages import messages
@@ -84,18 +84,23 @@ def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
     kept = kept or Kept(_MOST_SECONDS)
     allowance = Allowance(kept.seconds, kept)
     files = parsed.files
-    symbols = placed(tuple(_symbols(file, allowance)) for file in files)
+    kinds = [kind_of(file) for file in files]
+    symbols = placed(_symbols(file, kind, allowance) for file, kind in zip(files, kinds, strict=True))
     slow = ("Some hunks took too long to parse; what they changed was not read.",) if allowance.spent else ()
     kept.seconds = allowance.left
     return Facts(
-        files=tuple(_file(file, found) for file, found in zip(files, symbols, strict=True)),
-        dependencies=tuple(change for file in files for change in dependencies(file)),
-        notes=(*parsed.notes, *filter(None, map(unread, files)), *slow),
+        files=tuple(_file(*each) for each in zip(files, kinds, symbols, strict=True)),
+        dependencies=tuple(change for file, kind in zip(files, kinds, strict=True) for change in _asked(file, kind)),
+        notes=(*parsed.notes, *filter(None, map(why_unread, files, kinds)), *slow),
     )
 
 
-def _symbols(file: FileDiff, allowance: Allowance) -> tuple[Changed, ...]:
-    if kind_of(file) not in _WITH_SYMBOLS:
+def _asked(file: FileDiff, kind: FileKind) -> tuple[DependencyChange, ...]:
+    return () if kind in UNREAD_KINDS else dependencies(file)
+
+
+def _symbols(file: FileDiff, kind: FileKind, allowance: Allowance) -> tuple[Changed, ...]:
+    if kind not in _WITH_SYMBOLS:
         return ()
     language = language_of(file.path)
     return changed_symbols(language, file, _exports(file), allowance)
@@ -107,8 +112,7 @@ def _exports(file: FileDiff) -> bool:
     return typed or any(line.text.startswith(("export ", "import ")) for line in _lines(file))
 
 
-def _file(file: FileDiff, symbols: tuple[SymbolChange, ...]) -> FileFacts:
-    kind = kind_of(file)
+def _file(file: FileDiff, kind: FileKind, symbols: tuple[SymbolChange, ...]) -> FileFacts:
     facts = FileFacts(
         path=file.path or "",
         kind=kind,
@@ -130,7 +134,7 @@ def _with_words(file: FileDiff, facts: FileFacts) -> FileFacts:
         settings = (change for change in settings_changes(file) if change.key.rpartition(".")[2] not in names)
         return replace(facts, settings=tuple(settings))
     added, removed = imports(language_of(file.path), file)
-    tests = Tests(file, facts.symbols)
+    tests = Tests(file, facts.symbols, facts.kind == "test")
     return replace(
         facts,
         imports_added=added,

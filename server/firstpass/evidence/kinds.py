@@ -191,9 +191,8 @@ def _by_path(path: str) -> FileKind:
     return "code" if readable else "other"
 
 
-def unread(file: FileDiff) -> str | None:
-    """A sentence about a file that is not read, and why; None for one that is."""
-    kind = kind_of(file)
+def why_unread(file: FileDiff, kind: FileKind) -> str | None:
+    """A sentence about a file that is not read; None for one that is. kind: the file's."""
     return f"{_REASONS[kind].format(file.path or 'A file')} Its lines were not read." if kind in _REASONS else None
 
 
@@ -204,8 +203,8 @@ def _head(file: FileDiff) -> Iterator[DiffLine]:
 
 
 def _is_minified(file: FileDiff) -> bool:
-    """Whether half of the shown lines are as long as nobody writes them: one long text among others is none."""
+    """Whether most of the shown lines are as long as nobody writes them: one long text among others is none."""
     if PurePosixPath(file.path or "").suffix.lower() not in _MINIFIABLE:
         return False
     lines = [line.text for hunk in file.hunks for line in hunk.lines if line.text.strip()]
-    return bool(lines) and 2 * sum(len(line) > _MINIFIED_LINE for line in lines) >= len(lines)
+    return bool(lines) and 2 * sum(len(line) > _MINIFIED_LINE for line in lines) > len(lines)

@@ -41,11 +41,13 @@ _LITERAL = re.compile(
     r"|[fFbBrRuU]{0,2}\"(?P<double>(?:[^\"\\]|\\.)*)\"|[fFbBrRuU]{0,2}'(?P<single>(?:[^'\\]|\\.)*)'|`(?P<back>[^`]*)`"
 )
 _ONLY_LITERAL = re.compile(r"\s*[fFbBrRuU+%.]{0,2}\s*[\"'`]")
+_QUOTE = re.compile(r"[\"'`]")
+_GOES_ON = frozenset("(,+\\\"'`")
 _SAYS = re.compile(r"[^\W\d_]{2}")
 
 
-class _Message(tuple[MessageKind, str, int]):
-    """Kind, text, line."""
+_Message = tuple[MessageKind, str, int]
+"""Kind, text, line."""
 
 
 def messages(file: FileDiff) -> tuple[MessageChange, ...]:
@@ -84,27 +86,33 @@ def _close(old: str, new: str) -> bool:
     return matcher.real_quick_ratio() > _LIKE and len(old) + len(new) < 2 * MOST_CHARACTERS and matcher.ratio() > 0.7
 
 
-def _found(hunk: Hunk, side: LineKind) -> list[tuple[MessageKind, str, int]]:
-    lines = hunk.after if side == "added" else hunk.before
-    return list(_of_lines(lines, side)) if any(line.kind == side for line in lines) else []
+def _found(hunk: Hunk, side: LineKind) -> list[_Message]:
+    if not any(line.kind == side and _QUOTE.search(line.text) for line in hunk.lines):
+        return []
+    return list(_of_lines(hunk.after if side == "added" else hunk.before, side))
 
 
-def _of_lines(lines: Sequence[DiffLine], side: LineKind) -> Iterator[tuple[MessageKind, str, int]]:
-    """A line that is only a literal belongs to the call above it, also where that is context."""
-    kind: MessageKind | None = None
-    rows = 0
-    for line in lines:
+def _of_lines(lines: Sequence[DiffLine], side: LineKind) -> Iterator[_Message]:
+    for row, line in enumerate(lines):
         text = line.text[:_MOST_LINE_CHARACTERS]
+        if line.kind != side or not _QUOTE.search(text):
+            continue
         own = _kind(text)
-        if own:
-            kind, rows = own[0], 0
-        elif kind and (rows >= _MOST_ROWS_BELOW or not (text.strip() and _ONLY_LITERAL.match(text))):
-            kind = kind if rows < 1 and text.rstrip().endswith(("(", ",")) else None
-        rows += 1
-        if kind and line.kind == side:
-            begin = own[1] if own else 0
+        kind = own[0] if own else _kind_above(lines, row)
+        if kind:
             number = (line.new if side == "added" else line.old) or 0
-            yield from ((kind, said, number) for said in _literals(text[begin:]))
+            yield from ((kind, said, number) for said in _literals(text[own[1] if own else 0 :]))
+
+
+def _kind_above(lines: Sequence[DiffLine], row: int) -> MessageKind | None:
+    """A line that is only a literal belongs to the call above it, also where that is context."""
+    for at in range(row, max(-1, row - _MOST_ROWS_BELOW), -1):
+        text = lines[at].text[:_MOST_LINE_CHARACTERS]
+        if at < row and (own := _kind(text)):
+            return own[0] if text.rstrip()[-1:] in _GOES_ON else None
+        if not _ONLY_LITERAL.match(text):
+            return None
+    return None
 
 
 def _kind(text: str) -> tuple[MessageKind, int] | None:

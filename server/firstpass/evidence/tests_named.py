@@ -18,9 +18,9 @@ _TITLE = re.compile(
 
 
 class Tests:
-    """The tests of a file that came, went and changed."""
+    """The tests of a file that came, went and changed. titles: whether lines may have some."""
 
-    def __init__(self, file: FileDiff, symbols: Iterable[SymbolChange]) -> None:
+    def __init__(self, file: FileDiff, symbols: Iterable[SymbolChange], titles: bool) -> None:
         self.added: dict[str, None] = {}
         self.removed: dict[str, None] = {}
         self.changed: dict[str, None] = {}
@@ -28,7 +28,7 @@ class Tests:
             if symbol.test:
                 verbs = {"added": self.added, "removed": self.removed, "moved": {}}
                 verbs.get(symbol.verb, self.changed)[symbol.name] = None
-        for hunk in file.hunks:
+        for hunk in file.hunks if titles else ():
             self._read(hunk.lines)
         both = [title for title in self.added if title in self.removed]
         for title in both:

@@ -19,6 +19,7 @@ from firstpass.evidence.words import defined_in, indentation
 
 _MOST_BODY_LINES = 200
 _BLOCK_OF_VALUES = re.compile(r"(?:const|var)\s*\(")
+_OPENERS = frozenset("([{")
 _INSIDE = re.compile(r"#(?!\[)|//|/\*|\*|\{|\w+:\s*$|<")
 _SIGNATURE_ENDS = re.compile(r"\)\s*(?:->.*|:\s*\S.*)?\s*[:{]\s*$|\)\s*(?:[\w*<>\[\]., ()]*|throws\b.*)\{\s*$")
 
@@ -51,6 +52,8 @@ class Touch:
 
 def touches(language: LanguageName | None, hunk: Hunk, side: LineKind, allowance: Allowance) -> Iterator[Touch]:
     """In order, of the lines of a side: "added" or "removed"."""
+    if not any(line.kind == side and line.text.strip() for line in hunk.lines):
+        return
     heading = _Heading(language, hunk)
     for piece in pieces(hunk.after if side == "added" else hunk.before):
         wanted = frozenset(row for row, line in enumerate(piece) if line.kind == side)
@@ -67,9 +70,8 @@ class _Heading:
         text = hunk.heading
         self.scope = _heading_scope(language, text)
         self.block_of_values = bool(_BLOCK_OF_VALUES.match(text))
-        indents = [indentation(line.text) for line in hunk.lines if line.text[:1] in (" ", "\t") and line.text.strip()]
         method = self.scope is not None and not self.scope.is_holder and language == "java"
-        self.level = min([4, *indents]) if method else 0
+        self.level = _least_indentation(hunk) if method else 0
 
     def after(self, piece: Sequence[DiffLine]) -> "_Heading":
         """For the next piece: nothing, where this one has ended it."""
@@ -93,6 +95,13 @@ class _Heading:
                 return 0
             return row
         return len(piece)
+
+
+def _least_indentation(hunk: Hunk) -> int:
+    """Of its indented lines, at most 4: where a method may begin."""
+    return min(
+        [4, *(indentation(line.text) for line in hunk.lines if line.text[:1] in (" ", "\t") and line.text.strip())]
+    )
 
 
 def _heading_scope(language: LanguageName | None, text: str) -> Scope | None:
@@ -124,7 +133,7 @@ def _in_piece(
     scopes = [_under(scope, heading, inside) for scope in scopes_in(language, texts, reading)]
     scopes = [scope for scope in scopes if not scope.local]
     owners = _owners(scopes, len(piece))
-    scopes += _values(language, texts, scopes, owners, heading, inside)
+    scopes += _values(language, texts, telling, scopes, owners, heading, inside)
     for at, scope in enumerate(scopes):
         rows = [row for row in range(scope.first, scope.last + 1) if owners[row] == at and row in telling]
         if rows:
@@ -157,6 +166,7 @@ def _owners(scopes: Sequence[Scope], count: int) -> list[int | None]:
 def _values(
     language: LanguageName | None,
     texts: Sequence[str],
+    telling: frozenset[int],
     scopes: Sequence[Scope],
     owners: list[int | None],
     heading: _Heading,
@@ -168,9 +178,13 @@ def _values(
     row = 0
     while row < len(texts):
         text, owner = texts[row], owners[row]
+        begins = text[:1].strip()
+        block = bool(_BLOCK_OF_VALUES.match(text)) if begins else block
+        opens = text.rstrip()[-1:] in _OPENERS if begins or owner is not None else False
+        if (row not in telling and not opens) or (owner is not None and not scopes[owner].is_holder):
+            row += 1
+            continue
         indent = indentation(text)
-        if indent == 0 and text.strip():
-            block = bool(_BLOCK_OF_VALUES.match(text))
         outer = scopes[owner] if owner is not None else heading.scope if row < inside else None
         place = _place(language, outer, row, indent, owner is None)
         value = value_in(language, text, place) if place else None

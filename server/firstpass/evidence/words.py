@@ -69,8 +69,8 @@ _NO_NAMES = frozenset(("function", "func", "fn", "class", "def", "if", "for", "w
 def indentation(line: str) -> int:
     """Columns before the text, a tab counted as four."""
     bare = line.lstrip()
-    before = line[: len(line) - len(bare)]
-    return len(before) + 3 * before.count("\t")
+    width = len(line) - len(bare)
+    return width + 3 * line.count("\t", 0, width) if width else 0
 
 
 def defined_in(line: str) -> Defined | None:
