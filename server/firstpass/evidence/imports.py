@@ -26,6 +26,7 @@ _PLAIN_WORD = re.compile(
     r"\s*(?:static\s+|function\s+|global\s+)?[(<\"']?(?P<module>[\w.:/\\*$@{}, -]+?)[)>\"']?\s*;?\s*$"
 )
 _INCLUDE = re.compile(r"\s*#\s*(?:include|import)\s*[<\"](?P<module>[^>\"]+)[>\"]")
+_MAY_IMPORT = re.compile(r"import|from|require|use|using|include|load|source|open")
 _NAME = re.compile(r"[\w.*$]+")
 _AS = re.compile(r"\s+as\s+\w+")
 _INDEPENDENT = frozenset(("java", "kotlin", "scala", "swift", "csharp", "php", "ruby", "dart"))
@@ -42,9 +43,8 @@ def imports(language: LanguageName | str | None, file: FileDiff) -> tuple[tuple[
 
 def _of_side(language: str | None, file: FileDiff, side: LineKind) -> Iterator[str]:
     for hunk in file.hunks:
-        lines = hunk.after if side == "added" else hunk.before
-        if any(line.kind == side for line in lines):
-            for name in _in_lines(language, lines, side):
+        if any(line.kind == side for line in hunk.lines):
+            for name in _in_lines(language, hunk.after if side == "added" else hunk.before, side):
                 yield name[:MOST_CHARACTERS]
 
 
@@ -55,7 +55,7 @@ def _in_lines(language: str | None, lines: Sequence[DiffLine], side: LineKind) -
         yield from _go(lines, side)
     else:
         for line in lines:
-            if line.kind == side:
+            if line.kind == side and _MAY_IMPORT.search(line.text):
                 yield from _one(language, line.text[:_MOST_LINE_CHARACTERS])
 
 
@@ -64,6 +64,8 @@ def _python(lines: Sequence[DiffLine], side: LineKind) -> Iterator[str]:
     module: str | None = None
     for line in lines:
         text = line.text[:_MOST_LINE_CHARACTERS]
+        if not module and "import" not in text:
+            continue
         names = text.partition("#")[0] if module else ""
         if match := _FROM.match(text):
             names = match["names"].partition("#")[0]

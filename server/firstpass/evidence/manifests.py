@@ -5,6 +5,7 @@ A dependency's line may be changed with its section out of sight; then the form 
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -161,6 +162,7 @@ def _with_names(path: str, lines: Iterator[Placed]) -> Iterator[Placed]:
         yield line._replace(sections=(*line.sections, name), changed=wanted)
 
 
+@lru_cache(maxsize=4096)
 def _reader(path: str) -> tuple[_Read | None, bool]:
     """(what reads its lines, whether it has tables)"""
     name = PurePosixPath(path).name

@@ -97,11 +97,15 @@ def _of_lines(lines: Sequence[DiffLine], side: LineKind) -> Iterator[_Message]:
         text = line.text[:_MOST_LINE_CHARACTERS]
         if line.kind != side or not _QUOTE.search(text):
             continue
+        said = list(_literals(text))
+        if not said:
+            continue
         own = _kind(text)
         kind = own[0] if own else _kind_above(lines, row)
         if kind:
             number = (line.new if side == "added" else line.old) or 0
-            yield from ((kind, said, number) for said in _literals(text[own[1] if own else 0 :]))
+            begin = own[1] if own else 0
+            yield from ((kind, words, number) for at, words in said if at >= begin)
 
 
 def _kind_above(lines: Sequence[DiffLine], row: int) -> MessageKind | None:
@@ -124,9 +128,10 @@ def _kind(text: str) -> tuple[MessageKind, int] | None:
     return kind, end
 
 
-def _literals(text: str) -> Iterator[str]:
+def _literals(text: str) -> Iterator[tuple[int, str]]:
+    """(where it begins, its text)"""
     for match in _LITERAL.finditer(text):
         said = next((group for group in match.groups() if group is not None), "")
         said = " ".join(said.split())
         if _SAYS.search(said) and (" " in said or len(said) > 12):
-            yield said[:MOST_CHARACTERS]
+            yield match.start(), said[:MOST_CHARACTERS]
