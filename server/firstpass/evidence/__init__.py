@@ -8,7 +8,7 @@ from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.facts import Facts, read_facts
 from firstpass.evidence.identifiers import heading_names, identifiers
-from firstpass.evidence.kinds import UNREAD_KINDS, kind_of, unread
+from firstpass.evidence.kinds import kind_of, why_unread
 from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance, Kept
 from firstpass.evidence.todos import added_todos, normalised
@@ -91,25 +91,32 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     kept = _kept(diff)
     allowance = Allowance(kept.seconds, kept)
     texts = dict(files)
-    whole = [sides(file, texts[file.path]) if file.path in texts else None for file in parsed.files]
-    pairs = list(zip(parsed.files, whole, strict=True))
+    unread = {id(file): note for file in parsed.files if (note := why_unread(file, kind_of(file)))}
+    read = [file for file in parsed.files if id(file) not in unread]
+    whole = [sides(file, texts[file.path]) if file.path in texts else None for file in read]
+    pairs = list(zip(read, whole, strict=True))
     added = [tuple(_calls(file, both, "added", allowance)) for file, both in pairs]
     removed = [tuple(_calls(file, both, "removed", allowance)) for file, both in pairs]
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
+    left_out = (unread[id(file)] for file in parsed.files if id(file) in unread and _language(file))
     slow = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
     kept.seconds = allowance.left
     shown = identifiers(parsed.files)
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),
-        todos=added_todos(file for file in parsed.files if kind_of(file) not in UNREAD_KINDS),
+        todos=added_todos(read),
         identifiers=shown,
         headings=heading_names(parsed.files) - shown,
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
         languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
-        notes=(*parsed.notes, *_unread(parsed.files), *slow),
+        notes=(
+            *parsed.notes,
+            *left_out,
+            *slow,
+        ),
         shown_lines=frozenset(_shown(parsed.files)),
     )
 
@@ -133,11 +140,6 @@ def languages_in(diff: str) -> frozenset[LanguageName]:
     return frozenset() if parsed.notes else frozenset(language for language in found if language)
 
 
-def _unread(files: Iterable[FileDiff]) -> Iterator[str]:
-    """About the files that a grammar could read and that are left out."""
-    return (note for file in files if _language(file) and (note := unread(file)))
-
-
 def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
     for file in files:
         for hunk in file.hunks if file.new_path else ():
@@ -146,7 +148,7 @@ def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
 
 def _calls(file: FileDiff, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
     language = _language(file)
-    if language is None or kind_of(file) in UNREAD_KINDS:
+    if language is None:
         return
     if both is not None and (found := calls_in_file(language, file, both, kind, allowance)) is not None:
         yield from found

@@ -88,7 +88,7 @@ def pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
         if characters > PIECE_CHARACTERS:
             yield piece
             piece, characters = [], len(text) + 1
-        piece.append(line._replace(text=text))
+        piece.append(line if text is line.text else line._replace(text=text))
     yield piece
 
 

@@ -70,12 +70,12 @@ def definitions(language: LanguageName, tree: tree_sitter.Tree, text: bytes) -> 
         yield Definition((node.text or b"").decode("utf-8", "replace"), row + 1, shown)
 
 
-def definition_names(language: LanguageName, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
-    """The nodes of the names that are defined, in order."""
-    nodes = tree_sitter.QueryCursor(_query(language)).captures(tree.root_node).get("name", [])
+def definition_names(language: LanguageName, tree: tree_sitter.Tree, further: str = "") -> list[tree_sitter.Node]:
+    """The nodes of the names that are defined, in order. further: more patterns of the query."""
+    nodes = tree_sitter.QueryCursor(_query(language, further)).captures(tree.root_node).get("name", [])
     return sorted(nodes, key=lambda node: node.start_byte)
 
 
 @cache
-def _query(language: LanguageName) -> tree_sitter.Query:
-    return tree_sitter.Query(grammar(language).language, _QUERIES[language])
+def _query(language: LanguageName, further: str) -> tree_sitter.Query:
+    return tree_sitter.Query(grammar(language).language, _QUERIES[language] + further)

@@ -1,7 +1,7 @@
 """What a diff did, file by file. Knows the diff alone: no prompt, no repository, and not what matters most."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from firstpass.evidence.changes import (
@@ -11,11 +11,18 @@ from firstpass.evidence.changes import (
     SettingChange,
     SymbolChange,
 )
+from firstpass.evidence.configuration import settings_changes
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, LineKind
-from firstpass.evidence.kinds import FileKind, kind_of, unread
+from firstpass.evidence.documents import headings, texts
+from firstpass.evidence.imports import imports
+from firstpass.evidence.kinds import UNREAD_KINDS, FileKind, kind_of, why_unread
 from firstpass.evidence.languages import language_of
+from firstpass.evidence.manifests import dependencies
+from firstpass.evidence.messages import messages
+from firstpass.evidence.migrations import operations
 from firstpass.evidence.reading import Allowance, Kept
 from firstpass.evidence.symbols import Changed, changed_symbols, placed
+from firstpass.evidence.tests_named import Tests
 
 __all__ = [
     "DependencyChange",
@@ -28,6 +35,8 @@ __all__ = [
 ]
 
 _MOST_SECONDS = 1.0
+_PROSE: frozenset[FileKind] = frozenset(("documentation", "changelog"))
+_SETTINGS: frozenset[FileKind] = frozenset(("configuration", "ci", "manifest"))
 _WITH_SYMBOLS: frozenset[FileKind] = frozenset(("code", "test", "migration", "manifest", "configuration"))
 
 
@@ -75,35 +84,66 @@ def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
     kept = kept or Kept(_MOST_SECONDS)
     allowance = Allowance(kept.seconds, kept)
     files = parsed.files
-    symbols = placed(tuple(_symbols(file, allowance)) for file in files)
+    kinds = [kind_of(file) for file in files]
+    symbols = placed(_symbols(file, kind, allowance) for file, kind in zip(files, kinds, strict=True))
     slow = ("Some hunks took too long to parse; what they changed was not read.",) if allowance.spent else ()
     kept.seconds = allowance.left
     return Facts(
-        files=tuple(_file(file, found) for file, found in zip(files, symbols, strict=True)),
-        notes=(*parsed.notes, *filter(None, map(unread, files)), *slow),
+        files=tuple(_file(*each) for each in zip(files, kinds, symbols, strict=True)),
+        dependencies=tuple(change for file, kind in zip(files, kinds, strict=True) for change in _asked(file, kind)),
+        notes=(*parsed.notes, *filter(None, map(why_unread, files, kinds)), *slow),
     )
 
 
-def _symbols(file: FileDiff, allowance: Allowance) -> tuple[Changed, ...]:
-    if kind_of(file) not in _WITH_SYMBOLS:
+def _asked(file: FileDiff, kind: FileKind) -> tuple[DependencyChange, ...]:
+    return () if kind in UNREAD_KINDS else dependencies(file)
+
+
+def _symbols(file: FileDiff, kind: FileKind, allowance: Allowance) -> tuple[Changed, ...]:
+    if kind not in _WITH_SYMBOLS:
         return ()
     language = language_of(file.path)
     return changed_symbols(language, file, _exports(file), allowance)
 
 
 def _exports(file: FileDiff) -> bool:
-    return any(line.text.startswith(("export ", "import ")) for line in _lines(file))
+    """Whether it says by a word what others may use: TypeScript does, and a script that has modules."""
+    typed = language_of(file.path) in ("typescript", "tsx")
+    return typed or any(line.text.startswith(("export ", "import ")) for line in _lines(file))
 
 
-def _file(file: FileDiff, symbols: tuple[SymbolChange, ...]) -> FileFacts:
-    return FileFacts(
+def _file(file: FileDiff, kind: FileKind, symbols: tuple[SymbolChange, ...]) -> FileFacts:
+    facts = FileFacts(
         path=file.path or "",
-        kind=kind_of(file),
+        kind=kind,
         verb=_verb(file),
         old_path=file.old_path,
         added_lines=_count(file, "added"),
         removed_lines=_count(file, "removed"),
         symbols=symbols,
+    )
+    return facts if kind in UNREAD_KINDS else _with_words(file, facts)
+
+
+def _with_words(file: FileDiff, facts: FileFacts) -> FileFacts:
+    """Also what its lines say without a tree, each kind of file its own."""
+    if facts.kind in _PROSE:
+        return replace(facts, headings=headings(file), texts=texts(file))
+    if facts.kind in _SETTINGS and language_of(file.path) is None:
+        names = {change.name for change in dependencies(file)}
+        settings = (change for change in settings_changes(file) if change.key.rpartition(".")[2] not in names)
+        return replace(facts, settings=tuple(settings))
+    added, removed = imports(language_of(file.path), file)
+    tests = Tests(file, facts.symbols, facts.kind == "test")
+    return replace(
+        facts,
+        imports_added=added,
+        imports_removed=removed,
+        messages=messages(file),
+        operations=operations(file) if facts.kind == "migration" else (),
+        tests_added=tests.first(tests.added),
+        tests_removed=tests.first(tests.removed),
+        tests_changed=tests.first(tests.changed),
     )
 
 

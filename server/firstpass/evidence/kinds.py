@@ -27,6 +27,7 @@ GENERATED_MARK = re.compile(
 """What generators write at the top of a file."""
 
 _LINES_OF_MARK = 20
+_MOST_PATH_CHARACTERS = 1_000
 _MINIFIED_LINE = 500
 """Characters of a line above which people did not write it."""
 
@@ -151,12 +152,21 @@ _PATTERNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (
 and generated: github-linguist's vendor.yml and generated.rb, the commonest, in our own words."""
 
 
-def _anywhere(pattern: str) -> str:
-    """A pattern with a slash in it means a path below the root, unless it says otherwise."""
-    return pattern if "/" not in pattern[:-1] or pattern.startswith("/") else f"**/{pattern}"
+def _combined(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all: a file's patterns are many, and gitignore's are matched one by one."""
+    return re.compile("|".join(map(_expression, patterns)))
 
 
-_RULES = tuple((kind, GitIgnoreSpec.from_lines(map(_anywhere, patterns))) for kind, patterns in _PATTERNS)
+def _expression(pattern: str) -> str:
+    """As .gitignore means it, but one with a slash in its middle may be below any directory."""
+    begin = "^" if pattern.startswith("/") else "(?:^|/)"
+    end = "/" if pattern.endswith("/") else "(?:/|$)"
+    return begin + "".join(_WILD.get(part, part) for part in _PARTS.split(pattern.strip("/"))) + end
+
+
+_PARTS = re.compile(r"(\*\*|\*|[.+])")
+_WILD = {"**": ".*", "*": "[^/]*", ".": r"\.", "+": r"\+"}
+_RULES = tuple((kind, _combined(patterns)) for kind, patterns in _PATTERNS)
 
 _MINIFIABLE = frozenset((".js", ".mjs", ".cjs", ".css"))
 _REASONS: dict[FileKind, str] = {
@@ -173,7 +183,7 @@ def kind_of(file: FileDiff) -> FileKind:
     """By the path, then by what the shown lines say of themselves."""
     if file.binary:
         return "binary"
-    kind = _by_path(file.path) if file.path else "code"
+    kind = _by_path(file.path[-_MOST_PATH_CHARACTERS:]) if file.path else "code"
     if kind in UNREAD_KINDS or kind in _MARKUP_KINDS:
         return kind
     if any(GENERATED_MARK.search(line.text[:_MINIFIED_LINE]) for line in _head(file)):
@@ -186,14 +196,13 @@ def _by_path(path: str) -> FileKind:
     suffix = PurePosixPath(path).suffix.lower()
     readable = language_of(path) is not None or f"*{suffix}" in _CODE
     for kind, spec in _RULES:
-        if spec.match_file(path) and not (readable and kind in ("changelog", "documentation", "data")):
+        if spec.search(path) and not (readable and kind in ("changelog", "documentation", "data")):
             return kind
     return "code" if readable else "other"
 
 
-def unread(file: FileDiff) -> str | None:
-    """A sentence about a file that is not read, and why; None for one that is."""
-    kind = kind_of(file)
+def why_unread(file: FileDiff, kind: FileKind) -> str | None:
+    """A sentence about a file that is not read; None for one that is. kind: the file's."""
     return f"{_REASONS[kind].format(file.path or 'A file')} Its lines were not read." if kind in _REASONS else None
 
 
@@ -204,8 +213,8 @@ def _head(file: FileDiff) -> Iterator[DiffLine]:
 
 
 def _is_minified(file: FileDiff) -> bool:
-    """Whether half of the shown lines are as long as nobody writes them: one long text among others is none."""
+    """Whether most of the shown lines are as long as nobody writes them: one long text among others is none."""
     if PurePosixPath(file.path or "").suffix.lower() not in _MINIFIABLE:
         return False
     lines = [line.text for hunk in file.hunks for line in hunk.lines if line.text.strip()]
-    return bool(lines) and 2 * sum(len(line) > _MINIFIED_LINE for line in lines) >= len(lines)
+    return bool(lines) and 2 * sum(len(line) > _MINIFIED_LINE for line in lines) > len(lines)

@@ -7,13 +7,12 @@ where none reads the language or a line did not parse, words do, and the indenta
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import tree_sitter
 
 from firstpass.evidence.changes import MOST_CHARACTERS, SymbolKind
 from firstpass.evidence.definitions import definition_names
-from firstpass.evidence.languages import LanguageName, grammar
+from firstpass.evidence.languages import LanguageName
 from firstpass.evidence.reading import Reading
 from firstpass.evidence.words import Defined, defined_in, indentation
 
@@ -43,6 +42,19 @@ _MORE: dict[str, str] = {
     "java": "(annotation_type_declaration name: (identifier) @name)",
 }
 """Definitions that an index has no use for: members without a word that defines, and declarations."""
+
+_MAY_DEFINE: dict[str, re.Pattern[str]] = {
+    "python": re.compile(r"\b(?:def|class)\b"),
+    "go": re.compile(r"\b(?:func|type|interface)\b|^\t[A-Z]\w*\(", re.M),
+    "rust": re.compile(r"\b(?:fn|struct|enum|trait|type|macro_rules|impl)\b"),
+    "kotlin": re.compile(r"\b(?:fun|class|object|interface)\b"),
+}
+_MAY_DEFINE_ANYWHERE = re.compile(
+    r"\b(?:class|interface|enum|record|type|function|struct|module|namespace|def|trait|object|func|union|protocol)\b"
+    r"|=>|\)[^;{}]*\{|^\s+[\w<>\[\],.? ]+\([^()]*\)[^;{}]*;",
+    re.M,
+)
+"""What a text with a definition holds: others need no tree."""
 
 _DEFINES = re.compile(r"defin|declaration$|_item$|_spec$|_specifier$|_elem$|_signature$|declarator$|^pair$|assignment")
 _CLASS = re.compile(r"class|object|record|module|companion|extension|impl")
@@ -95,6 +107,10 @@ def scopes_in(language: LanguageName | None, lines: Sequence[str], reading: Read
     return list(_nested(sorted(found, key=lambda scope: (scope.row, -scope.last))))
 
 
+def may_define(language: LanguageName | None, text: str) -> bool:
+    return _MAY_DEFINE.get(language or "", _MAY_DEFINE_ANYWHERE).search(text) is not None
+
+
 def signature_of(lines: Iterable[str], end_column: int | None = None) -> str:
     """One line of normalised white space; end_column: where the last of the lines is cut."""
     texts = list(lines)
@@ -131,16 +147,8 @@ def _inside(scope: Scope, outer: Scope) -> Scope:
 # --- by a tree
 
 
-@cache
-def _more(language: LanguageName) -> tree_sitter.Query | None:
-    return tree_sitter.Query(grammar(language).language, _MORE[language]) if language in _MORE else None
-
-
 def _in_tree(language: LanguageName, lines: Sequence[str], reading: Reading) -> Iterator[Scope]:
-    nodes = list(definition_names(language, reading.tree))
-    if more := _more(language):
-        nodes += tree_sitter.QueryCursor(more).captures(reading.tree.root_node).get("name", [])
-    for name in nodes:
+    for name in definition_names(language, reading.tree, _MORE.get(language, "")):
         row = name.start_point[0] - reading.offset
         if 0 <= row < len(lines) and (scope := _scope(name, lines, reading.offset)):
             yield scope

@@ -37,9 +37,8 @@ def changed_symbols(
     """In the order of their lines. exports: whether the file says by a word what others may use."""
     by_key: dict[tuple[str | None, str], list[Touch]] = defaultdict(list)
     for hunk in file.hunks:
-        for side in ("removed", "added"):
-            for touch in touches(language, hunk, side, allowance):
-                by_key[touch.scope.holder, touch.scope.name].append(touch)
+        for touch in touches(language, hunk, allowance):
+            by_key[touch.scope.holder, touch.scope.name].append(touch)
     maker = _Maker(language, file, exports)
     changes = [change for found in by_key.values() for change in maker.changes(found)]
     changes = _renamed(sorted(changes, key=lambda change: change.symbol.line))

@@ -13,12 +13,14 @@ from firstpass.evidence.changes import MOST_CHARACTERS
 from firstpass.evidence.diff import DiffLine, Hunk, LineKind
 from firstpass.evidence.languages import LanguageName
 from firstpass.evidence.reading import Allowance, read
-from firstpass.evidence.scopes import Scope, scopes_in, signature_of
+from firstpass.evidence.scopes import Scope, may_define, scopes_in, signature_of
 from firstpass.evidence.values import Place, Value, value_in
 from firstpass.evidence.words import defined_in, indentation
 
 _MOST_BODY_LINES = 200
 _BLOCK_OF_VALUES = re.compile(r"(?:const|var)\s*\(")
+_SIDES: tuple[LineKind, LineKind] = ("removed", "added")
+_OPENERS = frozenset("([{")
 _INSIDE = re.compile(r"#(?!\[)|//|/\*|\*|\{|\w+:\s*$|<")
 _SIGNATURE_ENDS = re.compile(r"\)\s*(?:->.*|:\s*\S.*)?\s*[:{]\s*$|\)\s*(?:[\w*<>\[\]., ()]*|throws\b.*)\{\s*$")
 
@@ -49,9 +51,18 @@ class Touch:
         return self.numbers == (None, None)
 
 
-def touches(language: LanguageName | None, hunk: Hunk, side: LineKind, allowance: Allowance) -> Iterator[Touch]:
-    """In order, of the lines of a side: "added" or "removed"."""
-    heading = _Heading(language, hunk)
+def touches(language: LanguageName | None, hunk: Hunk, allowance: Allowance) -> Iterator[Touch]:
+    """Of the removed lines, then of the added ones, each in order."""
+    scope = _heading_scope(language, hunk.heading)
+    for side in _SIDES:
+        if any(line.kind == side and line.text.strip() for line in hunk.lines):
+            yield from _on_side(language, hunk, scope, side, allowance)
+
+
+def _on_side(
+    language: LanguageName | None, hunk: Hunk, scope: Scope | None, side: LineKind, allowance: Allowance
+) -> Iterator[Touch]:
+    heading = _Heading(language, hunk, scope)
     for piece in pieces(hunk.after if side == "added" else hunk.before):
         wanted = frozenset(row for row, line in enumerate(piece) if line.kind == side)
         if any(piece[row].text.strip() for row in wanted):
@@ -62,14 +73,12 @@ def touches(language: LanguageName | None, hunk: Hunk, side: LineKind, allowance
 class _Heading:
     """What a hunk's heading defines, and how far into the hunk it reaches."""
 
-    def __init__(self, language: LanguageName | None, hunk: Hunk) -> None:
+    def __init__(self, language: LanguageName | None, hunk: Hunk, scope: Scope | None) -> None:
         self.language = language
-        text = hunk.heading
-        self.scope = _heading_scope(language, text)
-        self.block_of_values = bool(_BLOCK_OF_VALUES.match(text))
-        indents = [indentation(line.text) for line in hunk.lines if line.text[:1] in (" ", "\t") and line.text.strip()]
+        self.scope = scope
+        self.block_of_values = bool(_BLOCK_OF_VALUES.match(hunk.heading))
         method = self.scope is not None and not self.scope.is_holder and language == "java"
-        self.level = min([4, *indents]) if method else 0
+        self.level = _least_indentation(hunk) if method else 0
 
     def after(self, piece: Sequence[DiffLine]) -> "_Heading":
         """For the next piece: nothing, where this one has ended it."""
@@ -82,8 +91,11 @@ class _Heading:
         if self.scope is None and not self.block_of_values:
             return 0
         for row, line in enumerate(piece):
-            bare = line.text.strip()
-            if not bare or indentation(line.text) > self.level or _INSIDE.match(bare):
+            text = line.text
+            if not self.level and not text[:1].strip():
+                continue
+            bare = text.strip()
+            if not bare or indentation(text) > self.level or _INSIDE.match(bare):
                 continue
             if bare[0] in ")]}":
                 if (bare[0] == "}" and self.language != "python") or self.block_of_values:
@@ -93,6 +105,13 @@ class _Heading:
                 return 0
             return row
         return len(piece)
+
+
+def _least_indentation(hunk: Hunk) -> int:
+    """Of its indented lines, at most 4: where a method may begin."""
+    return min(
+        [4, *(indentation(line.text) for line in hunk.lines if line.text[:1] in (" ", "\t") and line.text.strip())]
+    )
 
 
 def _heading_scope(language: LanguageName | None, text: str) -> Scope | None:
@@ -116,15 +135,18 @@ def _in_piece(
     allowance: Allowance,
 ) -> Iterator[Touch]:
     texts = [line.text for line in piece]
-    reading = read(language, "\n".join(texts), wanted, allowance) if language else None
-    if language and reading is None:
-        return
+    text = "\n".join(texts)
+    scopes: list[Scope] = []
+    if may_define(language, text):
+        reading = read(language, text, wanted, allowance) if language else None
+        if language and reading is None:
+            return
+        scopes = scopes_in(language, texts, reading)
     telling = frozenset(row for row in wanted if texts[row].strip())
     inside = heading.rows(piece)
-    scopes = [_under(scope, heading, inside) for scope in scopes_in(language, texts, reading)]
-    scopes = [scope for scope in scopes if not scope.local]
+    scopes = [under for scope in scopes if not (under := _under(scope, heading, inside)).local]
     owners = _owners(scopes, len(piece))
-    scopes += _values(language, texts, scopes, owners, heading, inside)
+    scopes += _values(language, texts, telling, scopes, owners, heading, inside)
     for at, scope in enumerate(scopes):
         rows = [row for row in range(scope.first, scope.last + 1) if owners[row] == at and row in telling]
         if rows:
@@ -157,6 +179,7 @@ def _owners(scopes: Sequence[Scope], count: int) -> list[int | None]:
 def _values(
     language: LanguageName | None,
     texts: Sequence[str],
+    telling: frozenset[int],
     scopes: Sequence[Scope],
     owners: list[int | None],
     heading: _Heading,
@@ -168,9 +191,13 @@ def _values(
     row = 0
     while row < len(texts):
         text, owner = texts[row], owners[row]
+        begins = text[:1].strip()
+        block = bool(_BLOCK_OF_VALUES.match(text)) if begins else block
+        opens = text.rstrip()[-1:] in _OPENERS if begins or owner is not None else False
+        if (row not in telling and not opens) or (owner is not None and not scopes[owner].is_holder):
+            row += 1
+            continue
         indent = indentation(text)
-        if indent == 0 and text.strip():
-            block = bool(_BLOCK_OF_VALUES.match(text))
         outer = scopes[owner] if owner is not None else heading.scope if row < inside else None
         place = _place(language, outer, row, indent, owner is None)
         value = value_in(language, text, place) if place else None

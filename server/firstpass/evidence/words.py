@@ -27,7 +27,8 @@ _LEAD = rf"^\s*(?:(?:{_MODIFIERS})(?:\([\w\s]{{1,20}}\))?\s+|@\w+\s+){{0,6}}"
 _NAME = r"(?P<name>[^\W\d][\w$]*[?!]?)"
 _FUNCTION = re.compile(
     rf"{_LEAD}(?:def|defp|defmacro|fn|fun|func|function\*?|sub|proc|procedure|macro_rules!|rpc)\s+"
-    rf"(?:\((?P<receiver>[^()]{{0,80}})\)\s*)?(?:<[^<>]{{0,80}}>\s*)?(?:(?P<holder>[\w$]+)(?:<[\w, ]{{0,40}}>)?(?:\.|::|:))?{_NAME}"
+    r"(?:\((?P<receiver>[^()]{0,80})\)\s*)?(?:<[^<>]{0,80}>\s*)?"
+    rf"(?:(?P<holder>[\w$]+)(?:<[\w, ]{{0,40}}>)?(?:\.|::|:))?{_NAME}"
 )
 _RECEIVER = re.compile(r"(\w+)(?:\[[^\[\]]*\])?\s*$")
 _CLASS = re.compile(
@@ -39,6 +40,9 @@ _ASSIGNED = re.compile(
     rf"^\s*(?:(?:export|default|const|let|var|public|private|protected|static|readonly|async)\s+){{0,4}}"
     rf"(?:(?P<holder>[\w$]{{1,60}})(?:\.prototype)?\.)?{_NAME}\s*(?::[^=]{{1,80}})?[:=]\s*(?:async\s+)?"
     r"(?:function\b|\([^()]{0,160}\)\s*(?::[^=]{1,80})?=>|[\w$]{1,60}\s*=>)"
+)
+_ASSIGNED_BELOW = re.compile(
+    rf"^(?:export\s+)?const\s+(?P<holder>)?{_NAME}\s*(?::[^=]{{1,80}})?=\s*(?:async\s+)?\(\s*$"
 )
 _BLOCK_WORDS = (
     "if|for|foreach|while|switch|catch|return|match|with|do|try|super|new|await|when|else|elif|elsif|loop|unsafe|select"
@@ -65,8 +69,8 @@ _NO_NAMES = frozenset(("function", "func", "fn", "class", "def", "if", "for", "w
 def indentation(line: str) -> int:
     """Columns before the text, a tab counted as four."""
     bare = line.lstrip()
-    before = line[: len(line) - len(bare)]
-    return len(before) + 3 * before.count("\t")
+    width = len(line) - len(bare)
+    return width + 3 * line.count("\t", 0, width) if width else 0
 
 
 def defined_in(line: str) -> Defined | None:
@@ -83,7 +87,7 @@ def _function(text: str) -> Defined | None:
     if match and match["receiver"]:
         receiver = _RECEIVER.search(match["receiver"])
         return Defined("method", match["name"], receiver[1] if receiver else None)
-    match = match or _ASSIGNED.match(text)
+    match = match or _ASSIGNED.match(text) or _ASSIGNED_BELOW.match(text)
     if match is None:
         return None
     holder = match["holder"] if match["holder"] not in ("exports", "module", "this", "self") else None
