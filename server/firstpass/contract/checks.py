@@ -1,6 +1,5 @@
 """What an answer is held to, check by check. Each is a small pure function; none knows a tier, a prompt or a policy."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.references import names_in, unknown
 from firstpass.evidence import Evidence, normalised
-from firstpass.evidence.todos import MARKERS
+from firstpass.evidence.todos import unmarked
 from firstpass.exchange import Finding, Reply
 
 SHOWN_CHARACTERS = 80
@@ -20,8 +19,6 @@ SHOWN_CHARACTERS = 80
 
 SUBJECT_CHARACTERS = 72
 """Of a commit message's first line. Source: git's own SubmittingPatches and `git log --oneline` in 80 columns."""
-
-_MARKER = re.compile(rf"^\W*(?:{MARKERS})(?:\([^()]*\))?\s*[:,-]*\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ def todos(case: Case) -> Iterator[Finding]:
     """All that the diff adds, and no others."""
     evidence = case.evidence
     for section, items in case.holding("todos"):
-        answered = [normalised(_MARKER.sub("", text)) for text in items]
+        answered = [normalised(unmarked(text)) for text in items]
         for text in evidence.todos:
             if not any(_same_todo(answer, normalised(text), evidence) for answer in answered):
                 yield Finding("todo-omitted", "fail", f"TODOs omitted: {text}", section, text)
