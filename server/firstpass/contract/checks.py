@@ -10,6 +10,7 @@ from firstpass.contract.draft import named
 from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.references import names_in, unknown
+from firstpass.contract.wrapping import unwrapped
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.todos import unmarked
 from firstpass.exchange import Finding, Reply
@@ -138,7 +139,11 @@ def subject(case: Case) -> Iterator[Finding]:
             yield Finding("subject", "fail", message, section, text)
         if text.endswith("."):
             yield Finding("subject", "fail", f"{section} ends with a full stop", section, text)
-    lines = case.reply.text.strip().splitlines()
+    alone, written = unwrapped(case.reply.text), case.reply.text.strip()
+    if alone != written:
+        message = "More than the message was written: a fence, a label, or words before or after it"
+        yield Finding("subject", "fail", message, "Subject", written.partition("\n")[0])
+    lines = alone.splitlines()
     if len(lines) > 1 and lines[1].strip():
         yield Finding("subject", "fail", "The line after the subject is not blank", "Subject", lines[1])
 
