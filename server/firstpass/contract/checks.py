@@ -1,6 +1,5 @@
 """What an answer is held to, check by check. Each is a small pure function; none knows a tier, a prompt or a policy."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.wording import MOST_WORDS
+from firstpass.contract.wrapping import unwrapped
 from firstpass.contract.written import (
     SUBJECT_CHARACTERS,
     VERDICTS,
@@ -24,15 +24,13 @@ from firstpass.contract.written import (
 )
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.account import Account
-from firstpass.evidence.todos import MARKERS
+from firstpass.evidence.todos import unmarked
 from firstpass.exchange import Finding, Reply
 
 SHOWN_CHARACTERS = 80
 """Of a name in a message: a model that repeats itself makes names without end."""
 
 NO_ACCOUNT = Account()
-
-_MARKER = re.compile(rf"^\W*(?:{MARKERS})(?:\([^()]*\))?\s*[:,-]*\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ def todos(case: Case) -> Iterator[Finding]:
     """All that the diff adds, and no others."""
     evidence = case.evidence
     for section, items in case.holding("todos"):
-        answered = [normalised(_MARKER.sub("", text)) for text in items]
+        answered = [normalised(unmarked(text)) for text in items]
         for text in evidence.todos:
             if not any(_same_todo(answer, normalised(text), evidence) for answer in answered):
                 yield Finding("todo-omitted", "fail", f"TODOs omitted: {text}", section, text)
@@ -161,7 +159,11 @@ def subject(case: Case) -> Iterator[Finding]:
             yield Finding("subject", "fail", message, section, text)
         if text.endswith("."):
             yield Finding("subject", "fail", f"{section} ends with a full stop", section, text)
-    lines = case.reply.text.strip().splitlines()
+    alone, written = unwrapped(case.reply.text), case.reply.text.strip()
+    if alone != written:
+        message = "More than the message was written: a fence, a label, or words before or after it"
+        yield Finding("subject", "fail", message, "Subject", written.partition("\n")[0])
+    lines = alone.splitlines()
     if len(lines) > 1 and lines[1].strip():
         yield Finding("subject", "fail", "The line after the subject is not blank", "Subject", lines[1])
 

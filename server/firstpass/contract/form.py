@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from firstpass.contract.wrapping import FENCE, RULE, unwrapped, without_farewell, without_thoughts
+
 Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
 """What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with
 `path:line:`, or lines of running text."""
@@ -87,7 +89,8 @@ class Form(Protocol):
 class Headed:
     """`Name: sentence`, or `Name:` and one `- item` a line, `- none` where there is none.
 
-    Markdown headings and bold, any bullet, backticks, blank lines and a name in the singular are read alike.
+    Markdown headings and bold, any bullet, backticks, blank lines, code fences and a name in the singular are read
+    alike; thoughts before and a farewell after the answer are not its.
     """
 
     def __init__(self, sections: Sequence[Section]) -> None:
@@ -95,7 +98,7 @@ class Headed:
         self._by_key = {key: section for section in self.sections for key in _keys(section.name)}
         names = "|".join(re.escape(key) for key in sorted(self._by_key, key=len, reverse=True))
         self._heading = re.compile(
-            rf"^\s{{0,3}}(?:#{{1,6}}\s+|[-*+]\s+(?=[*_]{{2}}))?[*_]{{0,3}}(?P<name>{names})(?!\w)"
+            rf"^\s{{0,3}}(?:#{{1,6}}\s+(?:\d{{1,2}}[.)]\s+|[^\w\s]{{1,3}}\s+)?|(?:[-*+]|\d{{1,2}}[.)])\s+(?=[*_]{{2}}))?[*_]{{0,3}}(?P<name>{names})(?!\w)"
             r"(?P<colon>\s*:)?[*_]{0,3}(?P<late>\s*:)?[ \t]*(?P<rest>.*)$",
             re.IGNORECASE,
         )
@@ -134,11 +137,11 @@ class Headed:
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
-        for line in text.splitlines():
+        for line in without_farewell(without_thoughts(text).splitlines()):
             heading = self._opened(line)
             if heading:
                 current, line = heading
-            if current:
+            if current and (heading or current.holds == "text" or not (FENCE.match(line) or RULE.match(line))):
                 yield current, line
 
     def _opened(self, line: str) -> tuple[Section, str] | None:
@@ -153,7 +156,10 @@ class Headed:
 
 
 class Message:
-    """A commit message: the subject on a line of its own, a blank line, the body as it is."""
+    """A commit message: the subject on a line of its own, a blank line, the body as it is.
+
+    A fence, an introduction, a label or quotes around it are not read as a part of it.
+    """
 
     sections = (Section("Subject", "sentence"), Section("Body", "text"))
 
@@ -161,7 +167,7 @@ class Message:
         return "\n\n".join(filter(None, (one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"]))))
 
     def read(self, text: str) -> Answer:
-        subject, _, body = text.strip().partition("\n")
+        subject, _, body = unwrapped(text).partition("\n")
         parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
         return Answer(parts, () if subject else ("Subject",))
 
@@ -172,7 +178,8 @@ class Message:
         return Slot(subject, "\n\n", "")
 
     def last(self, text: str) -> str | None:
-        return "Body" if "\n" in text.lstrip() else "Subject"
+        alone = unwrapped(text)
+        return "Body" if "\n" in (text.lstrip() if alone == text.strip() else alone) else "Subject"
 
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         return iter(())
