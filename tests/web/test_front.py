@@ -151,8 +151,11 @@ def test_a_held_back_stream_is_kept_alive(front: Front, monkeypatch: pytest.Monk
 
     with front(slow) as client:
         response = client.post("/v1/chat/completions", json=SUMMARY | {"stream": True})
-    assert response.text.startswith(": waiting\n\n") and response.text.endswith("data: [DONE]\n\n")
-    assert "createSession" in response.text
+    chunks = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert deltas[:2] == [{}, {}] and [delta.get("role") for delta in deltas].count("assistant") == 1
+    assert not any(line.startswith(":") for line in response.text.splitlines())
+    assert response.text.endswith("data: [DONE]\n\n") and "createSession" in response.text
 
 
 def test_a_failure_after_the_first_byte_is_the_stream_s_last_event(
