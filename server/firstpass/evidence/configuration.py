@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from firstpass.evidence.changes import MOST_CHARACTERS, SettingChange
 from firstpass.evidence.diff import FileDiff, LineKind
 from firstpass.evidence.sections import Placed, placed_lines
-from firstpass.evidence.sources import holds_secret
+from firstpass.evidence.credentials import holds_secret
 
 MOST_SETTINGS = 100
 HIDDEN = "(hidden)"

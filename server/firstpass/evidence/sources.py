@@ -4,7 +4,6 @@ What .gitignore files mean git itself says, also of a directory that is no repos
 """
 
 import os
-import re
 import stat
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from firstpass.errors import BadIndex
+from firstpass.evidence.credentials import holds_secret
 from firstpass.evidence.kinds import GENERATED_MARK, NOT_OURS
 from firstpass.evidence.languages import language_of
 
@@ -19,13 +19,6 @@ MOST_BYTES = 500_000
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
 _HEAD_BYTES = 2_000
 _LONG_LINE = 500
-_SECRET = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{20,}"
-    r"|\bglpat-[\w-]{20,}|\bxox[abpr]-[\w-]{10,}|\bsk[-_][\w-]{20,}|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
-    r"|(?i:passw(?:or)?d|secret|token|api_?key)\w{0,40}['\"]?\s{0,9}(?::\s{0,9}[\w.\[\]<>|? ]{1,60})?"
-    r"(?::|:?=)\s{0,9}['\"][^'\"\s]{12,}"
-)
-"""Key formats as their issuers document them, and what is assigned to a name that says so, its type between or not."""
 
 
 def git_environment() -> dict[str, str]:
@@ -96,8 +89,3 @@ def why_not(text: bytes) -> str | None:
 def without_secrets(text: bytes) -> bytes:
     """The text with every line emptied that looks as if it held a credential."""
     return b"\n".join(b"" if holds_secret(line.decode("utf-8", "replace")) else line for line in text.split(b"\n"))
-
-
-def holds_secret(line: str) -> bool:
-    """Whether a line of code looks as if it held a credential."""
-    return _SECRET.search(line) is not None

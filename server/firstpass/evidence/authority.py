@@ -1,0 +1,259 @@
+"""Which lines of code guard: who may do it, whether a message is who it says, whether a path is inside. Words alone.
+
+Knows no diff. A name speaks by its parts: `checkPermission`, `check_permission` and `CheckPermission` say the same.
+"""
+
+import re
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from firstpass.evidence.masking import Dialect
+
+Form = Literal["decorator", "registration", "condition", "call", "refusal"]
+
+_CUT = 400
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NAME = re.compile(r"[A-Za-z_$][\w$]*+[?!]?")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_STRONG = _words(
+    "authenticate authenticates authenticated authenticating authorize authorizes authorized authorise authorises authorised"
+    " unauthorized unauthorised permitted ratelimit ratelimiter preauthorize postauthorize rolesallowed superuser csrf xsrf"
+    " antiforgery"
+)
+_PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
+    (
+        _words("is was are not isnt require required requires ensure only must"),
+        _words(
+            "admin admins administrator staff owner authed allowed permitted moderator anonymous member logged privileged"
+            " trusted login loggedin"
+        ),
+    ),
+    (
+        _words("has have with any all lacks missing needs requires required require ensure"),
+        _words(
+            "permission permissions perm perms role roles access authority authorities privilege privileges scope scopes"
+            " capability grant rights ability abilities"
+        ),
+    ),
+    (
+        _words(
+            "check checks require required requires ensure ensures enforce enforces assert verify verified verifies validate"
+            " validated validates must protect protected restrict demand guard"
+        ),
+        _words(
+            "auth authn authz authentication authorization permission permissions perm perms access role roles admin staff"
+            " owner ownership login token tokens jwt signature signatures hmac privilege privileges scope scopes acl"
+            " membership captcha mfa otp credentials password origin digest certificate apikey bearer"
+        ),
+    ),
+    (
+        _words("can cannot may"),
+        _words("edit delete access manage view update create publish approve admin administer destroy moderate invite"),
+    ),
+    (_words("require ensure requires must"), _words("user session account identity tenant")),
+    (_words("compare"), _words("digest")),
+    (_words("constant"), _words("compare")),
+    (_words("timing"), _words("safe")),
+    (_words("rate"), _words("limit limited limiter limits")),
+    (_words("throttle throttler"), _words("guard classes check request requests limit")),
+    (_words("permission authentication throttle"), _words("classes denied")),
+    (_words("login permission auth access"), _words("mixin middleware guard filter interceptor")),
+    (_words("user"), _words("passes")),
+    (_words("safe"), _words("path url redirect join")),
+    (_words("within inside relative"), _words("directory root base")),
+    (_words("path"), _words("traversal")),
+)
+_STATES = _words("is was are not isnt has have any all lacks missing can cannot may with")
+"""Names that begin with one of these ask; they guard only where something depends on the answer."""
+
+_DECORATING = _words(
+    "login permission permissions authenticated authorize authorized authorise secured roles csrf throttle ratelimit"
+    " limiter auth jwt protected denyall guards"
+)
+_OPPOSITE = _words("exempt public anonymous skip disable optional unprotected without")
+_COMPARED = _words("role roles owner scope scopes permissions privileges tenant acl")
+_MIDDLE = _words("auth authn authz guard protect protected passport jwt acl csrf csurf helmet limiter throttle admin")
+_ALL = (
+    _STRONG.union(*(nouns for _, nouns in _PAIRS))
+    | _DECORATING
+    | _COMPARED
+    | _MIDDLE
+    | _words("denied forbidden credentials current session security authorization authentication enforcer shield")
+)
+
+_CONDITION = re.compile(
+    r"[}\s]*(?:if|elif|elsif|else\s+if|unless|while|guard|return|assert|switch|when|case|match|yield)\b"
+    r"|.{0,200}(?:&&|\|\||\?\s|\band\b|\bor\b|\bif\b|\bunless\b)"
+)
+_DECLARES = re.compile(
+    r"\s*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|override|pub(?:\(\w+\))?|open"
+    r"|suspend|virtual|declare)\s+){0,5}(?:def|class|func|fn|fun|function\*?|interface|struct|enum|trait|type|module)\s+"
+    r"(?:\([^)]{0,80}\)\s*)?(?:self\.)?[\w$.]+[?!]?"
+)
+_IMPORTS = re.compile(
+    r"\s*(?:import\b|from\s+\S+\s+import\b|use\s+[\w:\\]|pub\s+use\b|require\b|#\s*include|package\b|using\s+[\w.]+;"
+    r"|export\s+(?:\*|\{[^}]*\}\s*from)|(?:const|let|var)\s[^=]{1,200}=\s*require\b|__all__)"
+)
+_DECORATOR = re.compile(r"\s*(?:@(?P<a>[\w.]+)|#\[(?P<b>[\w:\\]+)|\[(?P<c>[A-Z]\w+)(?=[\](,]))(?P<rest>.*)")
+_REGISTERS = re.compile(
+    r"\b(?:use|Use\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?|withMiddleware|layer"
+    r"|route_layer|wrap|wrap_fn|addHook|preHandler|onRequest|preValidation|beforeHandler|beforeEnter|beforeEach"
+    r"|Depends|Security|addFilter\w*|addInterceptors?|guards?|canActivate|useGlobalGuards|authorize(?:Http)?Requests"
+    r"|intercept|With|MIDDLEWARE|Group|authenticate)\b\s*(?:[(:=\[{]|\s:)"
+)
+_ROUTES = re.compile(
+    r"\b(?:get|post|put|patch|delete|all|route|GET|POST|PUT|PATCH|DELETE|Handle|HandleFunc|Get|Post|Put|Delete|Patch)"
+    r"\(\s*['\"`]/"
+)
+_CLASSES = re.compile(
+    r"\s*(?P<name>\w*(?:permission|authentication|throttle)_classes|DEFAULT_(?:PERMISSION|AUTHENTICATION)\w*"
+    r"|permission_required|required_(?:scopes|roles|permissions))['\"]?\s*[=:]"
+)
+_LISTED = re.compile(
+    r"\s*['\"][\w.]{0,120}(?:Csrf\w*|Authentication|Authorization|Auth|Security\w*|Permission\w*|SessionAuth\w*)"
+    r"(?:Middleware|Backend|Guard|Filter)\w*['\"],?\s*$"
+)
+_REFUSES = re.compile(
+    r"(?:\b(?:raise|throw|return|abort|status|sendStatus|redirect|halt|head|error|fail|panic|die|exit|reject|bail|Err"
+    r"|Error|writeHead|WriteHeader|render|json|respond|Response)\b|\w+!\().{0,160}?"
+    r"(?:PermissionDenied|Forbidden|Unauthori[sz]ed|NotAuthenticated|NotAuthori[sz]ed|AccessDenied|AuthenticationFailed"
+    r"|InvalidSignature|BadSignature|SuspiciousOperation|SecurityError|SecurityException|SuspiciousFile|PermissionError"
+    r"|FORBIDDEN|UNAUTHORI[SZ]ED|forbidden\b|unauthori[sz]ed\b|(?<![\w.])40[13](?![\w.]))"
+)
+_WHO = re.compile(
+    r"(?:\b(?:req|request|ctx|context|session|g|self\.request)\.(?:user|currentUser|session|auth)\b"
+    r"|\bcurrent_?[uU]ser\b|\bCurrentUser\b)"
+)
+_OWNER = r"\.(?:user|owner|author|creator|created_?by|tenant|organi[sz]ation|account)(?:_?id|\.id)?\b"
+_OWNED = re.compile(
+    rf"{_OWNER}(?:\(\))?\s*[!=]==?(?!=|\s*(?:null|None|nil|undefined|\"\"|''))|[!=]==?\s*[\w.]{{0,80}}{_OWNER}", re.I
+)
+_ASKED = re.compile(
+    r"\bhmac\.(?:Equal|verify|compare\w*)|\bjwt\.(?:verify|decode|Parse\w*)|\b\w*[eE]nforcer?\.(?:[eE]nforce|Authorize)\w*\("
+    r"|(?<![\w.])can(?:not)?\?|\bpassport\.authenticate\b|\b(?:abort|throw)_(?:if|unless)\(|\bGate::\w+|\bPundit\b"
+    r"|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b|\b[gG]etUser\w*OrThrow\("
+)
+_COMPARES = re.compile(r"[!=]=|\bin\b|\bincludes\b|\bcontains\b|\bhas\b|\bindexOf\b|\bequals\b|\bis\b")
+_TRAVERSAL = re.compile(
+    r"(?:['\"]\.\.['\"/]|\.\./).{0,80}(?:\bin\b|includes|contains|Contains|startsWith|strstr)"
+    r"|(?:\bin\b|includes|contains|Contains|startsWith|HasPrefix|startswith|indexOf|include\?)\W{0,20}\(?['\"]\.\./?['\"]"
+    r"|['\"]\.\./?['\"]\s+(?:not\s+)?in\b|\b(?:startswith|startsWith|HasPrefix|start_with\?)\(.{0,60}"
+    r"(?:root|base|safe|allowed|upload|public|static)\w*|\bis_relative_to\("
+)
+
+
+class Guard(NamedTuple):
+    """How a line guards, and the words that say for whom or what."""
+
+    form: Form
+    words: frozenset[str]
+
+
+@lru_cache(maxsize=8192)
+def parts(name: str) -> frozenset[str]:
+    return frozenset(part.lower() for part in _PART.findall(name[:120]))
+
+
+@lru_cache(maxsize=8192)
+def guards_by_name(name: str) -> bool:
+    """Whether a function, a class or a property of that name decides who may."""
+    found = parts(name)
+    if found & _OPPOSITE:
+        return False
+    return bool(found & _STRONG) or any(verbs & found and nouns & found for verbs, nouns in _PAIRS)
+
+
+def guard_on(dialect: Dialect, raw: str, code: str) -> Guard | None:
+    """The guard of a line, its strings there (`raw`) and blanked (`code`); None for most lines."""
+    raw, code = raw[:_CUT], code[:_CUT]
+    words = frozenset(part.lower() for part in _PART.findall(raw))
+    refusal = _REFUSES.search(raw)
+    if refusal and not _IMPORTS.match(code):
+        return Guard("refusal", words & _ALL)
+    if words.isdisjoint(_ALL) or _IMPORTS.match(code):
+        return _traversal(raw, code) if ".." in raw or "root" in words or "base" in words else None
+    if _LISTED.match(raw) or _CLASSES.match(raw):
+        return Guard("registration", words & _ALL)
+    return _decorator(raw, words) or _registration(raw, code) or _used(code) or _traversal(raw, code)
+
+
+def _traversal(raw: str, code: str) -> Guard | None:
+    if _CONDITION.match(code) and _TRAVERSAL.search(raw):
+        return Guard("condition", frozenset(("path", "traversal")))
+    return None
+
+
+def _decorator(raw: str, words: frozenset[str]) -> Guard | None:
+    found = _DECORATOR.match(raw)
+    if not found:
+        return None
+    name = found["a"] or found["b"] or found["c"]
+    last = parts(re.split(r"[.:\\]+", name)[-1])
+    if parts(name) & _OPPOSITE or last & {"setter", "getter", "route", "register", "deleter"}:
+        return None
+    given = [one for one in _NAME.findall(found["rest"]) if guards_by_name(one)]
+    if last & _DECORATING or "limiter" in parts(name) or guards_by_name(name.split(".")[-1]) or given:
+        return Guard("decorator", words & _ALL)
+    return None
+
+
+def _registration(raw: str, code: str) -> Guard | None:
+    """`app.use(auth)`, `before_action :authenticate`, `router.post("/x", requireAuth, save)`, `Depends(current_user)`."""
+    place = _REGISTERS.search(code) or (_ROUTES.search(raw) if "(" in raw else None)
+    if not place or place[0].lstrip().startswith("authenticate"):
+        return None
+    given = [name for name in _NAME.findall(raw[max(0, place.start()) :]) if _in_the_middle(name, place[0])]
+    return Guard("registration", frozenset().union(*map(parts, given)) & _ALL) if given else None
+
+
+def _in_the_middle(name: str, register: str) -> bool:
+    found = parts(name)
+    if guards_by_name(name):
+        return True
+    if found & _OPPOSITE:
+        return False
+    if "Depends" in register or "Security" in register:
+        return ("current" in found and "user" in found) or bool(found & {"auth", "token", "jwt", "oauth"})
+    return bool(found & _MIDDLE) and (
+        len(found) == 1 or bool(found & {"middleware", "guard", "filter", "handler", "layer"})
+    )
+
+
+def _used(code: str) -> Guard | None:
+    """A name that decides, called or asked; not one that is defined, assigned, or given as a key."""
+    defined = _DECLARES.match(code)
+    if defined and "class" not in defined[0].split():
+        return None
+    asks = _CONDITION.match(code) is not None
+    names = _NAME.finditer(code, defined.end() if defined else 0)
+    found = [match[0] for match in names if (guards_by_name(match[0]) if defined else _says(code, match, asks))]
+    if not found and not defined:
+        found = [
+            match[0] for match in (_ASKED.search(code), asks and (_WHO.search(code) or _OWNED.search(code))) if match
+        ]
+    if not found:
+        return None
+    words = frozenset().union(*map(parts, found)) & _ALL
+    return Guard("decorator" if defined else "condition" if asks else "call", words)
+
+
+def _says(code: str, match: re.Match[str], asks: bool) -> bool:
+    name = match[0]
+    if not guards_by_name(name):
+        return asks and bool(parts(name) & _COMPARED) and _COMPARES.search(code) is not None
+    return _decides(name, code[match.end() : match.end() + 40].lstrip(), asks)
+
+
+def _decides(name: str, following: str, asks: bool) -> bool:
+    if name[-1] in "!?" or following[:2] == "::":
+        return True
+    if following[:1] == "=" and following[:2] not in ("==", "=>", "=~"):
+        return False
+    if following[:1] == ":" and following[1:].strip():
+        return False
+    return asks or (not (parts(name) & _STATES) and following[:1] in ("(", "!"))

@@ -1,0 +1,121 @@
+"""What a diff still has after the change, to tell a loss from a move. Knows no rule of what matters."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from firstpass.evidence.blocks import Defined, definitions, followers, indent, is_code, owners, squeezed, target
+from firstpass.evidence.masking import Masked, Side
+
+
+class Reading(NamedTuple):
+    """A file that people wrote: its path on the new side, and its hunks."""
+
+    path: str
+    hunks: Sequence[Masked]
+    is_test: bool
+
+
+class Scope(NamedTuple):
+    """target: what a decorator decorates. owner: the innermost that a line stands in."""
+
+    target: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A hunk, and what is asked of it more than once."""
+
+    hunk: Masked
+
+    @cached_property
+    def before(self) -> Sequence[Defined]:
+        return definitions(self.hunk.dialect, self.hunk.before, self.hunk.hunk.heading)
+
+    @cached_property
+    def after(self) -> Sequence[Defined]:
+        return definitions(self.hunk.dialect, self.hunk.after, self.hunk.hunk.heading)
+
+    @cached_property
+    def names_after(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.after)
+
+    @cached_property
+    def gone(self) -> frozenset[str]:
+        """What the hunk defined on removed lines and defines no longer."""
+        old = (one.name for one in self.before if one.row >= 0 and self.hunk.is_changed(self.hunk.before, one.row))
+        return frozenset(old) - self.names_after
+
+    @cached_property
+    def rows_after(self) -> dict[str, list[int]]:
+        """By the line, squeezed."""
+        rows: dict[str, list[int]] = {}
+        for row, raw in enumerate(self.hunk.after.raw):
+            rows.setdefault(squeezed(raw), []).append(row)
+        return rows
+
+    @cached_property
+    def added_by_run(self) -> dict[int, list[int]]:
+        """The added rows of code, by their run of changed lines."""
+        hunk, rows = self.hunk, dict[int, list[int]]()
+        for row in hunk.changed(hunk.after):
+            if is_code(hunk.after.code[row]):
+                rows.setdefault(hunk.runs[hunk.after.places[row]], []).append(row)
+        return rows
+
+    def added_beside(self, row: int) -> list[int]:
+        """The added rows of the run that a removed row is in."""
+        return self.added_by_run.get(self.hunk.runs[self.hunk.before.places[row]], [])
+
+    def scope(self, side: Side, row: int, decorates: bool = False) -> Scope:
+        found = self.before if side is self.hunk.before else self.after
+        at = indent(side.lines[row])
+        owner = next(owners(found, row, at), None)
+        on = target(found, row, at) if decorates else None
+        return Scope(on.name if on else None, owner.name if owner else None)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All of a diff's files that are read; gone: those that it deletes whole."""
+
+    files: Sequence[Reading]
+    gone: Sequence[Reading] = ()
+    _changed: dict[int, Changed] = field(default_factory=dict)
+
+    def of(self, hunk: Masked) -> Changed:
+        found = self._changed.get(id(hunk))
+        if found is None:
+            found = self._changed[id(hunk)] = Changed(hunk)
+        return found
+
+    @cached_property
+    def added(self) -> frozenset[str]:
+        """The added lines, squeezed."""
+        return frozenset(
+            squeezed(hunk.after.raw[row])
+            for file in self.files
+            for hunk in file.hunks
+            for row in hunk.changed(hunk.after)
+        )
+
+    @cached_property
+    def removed(self) -> frozenset[str]:
+        return frozenset(
+            squeezed(hunk.before.raw[row])
+            for file in (*self.files, *self.gone)
+            for hunk in file.hunks
+            for row in hunk.changed(hunk.before)
+        )
+
+    def stays(self, hunk: Masked, rows: Iterable[int]) -> bool:
+        """Whether one of the old side's rows is context, or stands on an added line too."""
+        before = hunk.before
+        return any(not hunk.is_changed(before, row) or squeezed(before.raw[row]) in self.added for row in rows)
+
+    def code_below_stays(self, hunk: Masked, row: int) -> bool:
+        """Whether code that ran only past an old row runs after the change too; so too where the hunk ends before it."""
+        below, ended = followers(hunk.before, row)
+        return self.stays(hunk, below) if below else not ended
