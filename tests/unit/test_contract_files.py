@@ -47,7 +47,7 @@ def test_a_bare_name_means_the_newest_version(own: Path) -> None:
         (own / "release-note" / "10" / file).write_bytes((own / "release-note" / "2" / file).read_bytes())
     shelf = Shelf.of(own)
     assert shelf.pins["release-note"] == "release-note@10" and shelf.pins["release-note@2"] == "release-note@2"
-    assert shelf.find("pr-summary").version == 3 and shelf.find("release-note@2").version == 2
+    assert shelf.find("pr-summary@3").version == 3 and shelf.find("release-note@2").version == 2
 
 
 def test_an_unknown_contract_is_not_found_and_the_known_ones_are_listed() -> None:
@@ -112,7 +112,7 @@ def test_a_prompt_s_fields_are_text_braces_and_all() -> None:
 
 
 def test_the_shipped_schema_is_of_the_shipped_sections() -> None:
-    files = shipped("pr-summary").files
+    files = shipped("pr-summary@3").files
     assert files.schema is not None
     assert [*files.schema["properties"]] == [section.name for section in files.form.sections]
     assert json.loads((SHIPPED / "pr-summary/3/answer.schema.json").read_text()) == files.schema

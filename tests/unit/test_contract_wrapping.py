@@ -17,7 +17,7 @@ from firstpass.exchange import Ask, Exchange, Finding, Reply
 
 CASES = Path(__file__).parents[1] / "cases"
 FORM = Message()
-COMMIT = shipped("commit-message")
+COMMIT = shipped("commit-message@1")
 DIFF = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,2 @@\n def f():\n+    send_report(a)\n"
 
 SUBJECT = [

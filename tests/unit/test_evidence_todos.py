@@ -408,9 +408,9 @@ HOSTILE = ["TODO ", "TODO: and ", "/*", "*/", '"""', '"\\', "'a", '\\"', 'R"a(',
 
 @pytest.mark.parametrize("path", ["a.py", "a.ts", "a.cpp", "a.rb", "a.sql", "a.md", "a.html", "a"])
 def test_hostile_text_takes_time_that_grows_with_its_length(path: str) -> None:
-    """A marker at the end has the whole text read. Quadratic, 20 kB of "-" took 0.4 s."""
+    """A marker at the end has the whole text read. Quadratic, 80 kB of "-" took 6 s."""
     for piece in HOSTILE:
-        assert seconds(path, piece, 20_000) < 0.2, piece
+        assert seconds(path, piece, 80_000) < 1.5, piece
 
 
 @pytest.mark.parametrize(

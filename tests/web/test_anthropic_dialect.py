@@ -32,7 +32,7 @@ SUMMARY: dict[str, Any] = {
     "model": "firstpass",
     "max_tokens": 400,
     "messages": [{"role": "user", "content": DIFF}],
-    "firstpass": {"contract": "pr-summary"},
+    "firstpass": {"contract": "pr-summary@3"},
 }
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = {"name": "weather", "description": "Of a city.", "input_schema": SCHEMA}
@@ -187,7 +187,7 @@ def test_tokens_are_counted_with_the_system_and_the_tools_by_the_engine_s_own_to
         more = sdk.messages.count_tokens(**asked, system="You know the weather.", tools=[TOOL]).input_tokens
         raw = client.post("/v1/messages/count_tokens", json=asked | {"system": "s"}, headers=VERSION)
         wrong = client.post("/v1/messages/count_tokens", json=asked | {"stream": True})
-        bound = client.post("/v1/messages/count_tokens", json=asked | {"firstpass": {"contract": "pr-summary"}})
+        bound = client.post("/v1/messages/count_tokens", json=asked | {"firstpass": {"contract": "pr-summary@3"}})
     assert more > plain + 4 and raw.json().keys() == {"input_tokens"}
     assert raw.headers["x-firstpass-counted-by"] == "scripted"
     assert engine.state.tokenized[-1]["messages"][0] == {"role": "system", "content": "s"}
@@ -380,7 +380,7 @@ def test_a_stream_that_is_held_back_is_kept_alive_by_pings(front: Front, monkeyp
         return NAMES
 
     asked = {name: value for name, value in SUMMARY.items() if name != "firstpass"}
-    steered = {"x-firstpass-contract": "pr-summary"}
+    steered = {"x-firstpass-contract": "pr-summary@3"}
     with front(slow) as client, sdk_of(client) as sdk:
         response = client.post("/v1/messages", json=asked | {"stream": True}, headers=steered)
         with sdk.messages.stream(**asked, extra_headers=steered) as running:

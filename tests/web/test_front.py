@@ -22,7 +22,7 @@ CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "con
 SUMMARY: dict[str, Any] = {
     "model": "firstpass",
     "messages": [{"role": "user", "content": DIFF}],
-    "firstpass": {"contract": "pr-summary"},
+    "firstpass": {"contract": "pr-summary@3"},
 }
 
 MISSING = "missing_required_parameter"
@@ -265,7 +265,7 @@ def test_what_the_caller_sets_reaches_the_engine(front: Front) -> None:
 def test_a_header_steers_as_the_body_does_and_may_not_contradict_it(front: Front) -> None:
     with front(says(NAMES)) as client:
         plain = {"model": "firstpass", "messages": SUMMARY["messages"]}
-        steered = client.post("/v1/chat/completions", json=plain, headers={"x-firstpass-contract": "pr-summary"})
+        steered = client.post("/v1/chat/completions", json=plain, headers={"x-firstpass-contract": "pr-summary@3"})
         assert steered.json()["firstpass"]["contract"] == "pr-summary@3", "the version is always said"
         torn = client.post("/v1/chat/completions", json=SUMMARY, headers={"x-firstpass-contract": "other"})
         assert torn.status_code == 400 and torn.json()["error"]["param"] == "x-firstpass-contract"

@@ -333,7 +333,7 @@ def test_half_a_character_keeps_its_bytes_and_none_are_made_up(play: Play, strea
 def test_so_does_one_of_a_checked_answer(play: Play, stream: bool) -> None:
     """A chat that a contract has checked is written anew from the reply."""
     asked = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}], "stream": stream}
-    asked |= {"firstpass": {"contract": "pr-summary"}, "logprobs": True, "top_logprobs": 2}
+    asked |= {"firstpass": {"contract": "pr-summary@3"}, "logprobs": True, "top_logprobs": 2}
     with play(_sure(NAMES)) as client:
         response = client.post("/v1/chat/completions", json=asked)
     choices = (

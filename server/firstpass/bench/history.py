@@ -72,7 +72,7 @@ class History:
 
     def cases(self) -> Iterator[Case]:
         """Raises: BadLabels as `commits` does."""
-        return (case_of(self.name, one.sha, one.diff, one.calls, one.todos) for one in self.commits())
+        return (case_of(self.name, one.sha, one.diff, one.calls, one.todos, one.subject) for one in self.commits())
 
     def commits(self) -> Iterator[Commit]:
         """Those with code in a language that can be read.

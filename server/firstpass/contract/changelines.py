@@ -88,8 +88,9 @@ def _inside(file: FileFacts, account: Account) -> Iterator[str]:
     yield from map(_setting, file.settings[:MOST_NAMES])
     yield from file.operations[:MOST_NAMES]
     yield from filter(None, map(_message, file.messages[:MOST_NAMES]))
-    phrase = next((phrase for phrase in account.phrases if phrase.path == file.path), None)
-    if phrase is not None:
+    texts = {text for change in file.messages for text in (change.old, change.new) if text}
+    own = (phrase for phrase in account.phrases if phrase.path == file.path and phrase.text not in texts)
+    if (phrase := next(own, None)) is not None:
         yield f"says \u201c{_cut(phrase.text)}\u201d"
     elif file.headings:
         yield f"under \u201c{_cut(file.headings[0])}\u201d"

@@ -73,7 +73,7 @@ def _heads(account: Account, code: str) -> Iterator[str]:
             yield _about_symbols(symbols[:most], files, code)
     if account.facts.dependencies:
         yield _about_dependencies(account.facts.dependencies)
-    for kind, verb in (("migration", "Migrate in"), ("documentation", "Document in"), ("ci", "Change the CI in")):
+    for kind, verb in (("migration", "Add a migration in"), ("ci", "Change the CI in")):
         if paths := [file.path for file in files if file.kind == kind]:
             yield f"{verb} {listed(paths, 2)}"
     tests = ranked(_symbols(files, tests=True), account.terms)
@@ -82,6 +82,8 @@ def _heads(account: Account, code: str) -> Iterator[str]:
     moved = [file for file in files if file.verb in ("renamed", "moved", "copied") and file.old_path]
     if moved and not any(file.added_lines or file.removed_lines for file in files):
         yield f"{_VERBS[moved[0].verb]} {moved[0].old_path} to {moved[0].path}"
+    if files and all(file.kind in ("documentation", "changelog") for file in files):
+        yield f"Change the documentation in {listed([file.path for file in files], 2)}"
     if files:
         first = max(files, key=lambda file: file.added_lines + file.removed_lines)
         yield f"{_VERBS[first.verb]} {listed([first.path, *(file.path for file in files if file is not first)], 2)}"

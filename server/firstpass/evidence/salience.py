@@ -20,12 +20,29 @@ from firstpass.evidence.diff import Diff, FileDiff
 from firstpass.evidence.facts import Facts, FileFacts
 from firstpass.evidence.frequencies import TABLES
 from firstpass.evidence.kinds import UNREAD_KINDS
+from firstpass.evidence.todos import MARKERS
 from firstpass.evidence.vocabulary import tokens_in, words_of
 
 MOST_TERMS = 24
 MOST_LINE_CHARACTERS = 400
 MOST_FILE_CHARACTERS, MOST_CHARACTERS = 65_536, 524_288
 """Of changed lines that are read: of one file, and of all together."""
+
+_KEYWORDS = frozenset(
+    (
+        "as", "async", "auto", "await", "bool", "boolean", "break", "byte", "case", "catch", "char", "class",
+        "const", "continue", "def", "default", "defer", "del", "delete", "do", "double", "elif", "else", "end",
+        "enum", "except", "export", "extends", "extern", "false", "final", "finally", "float", "fn", "for", "from",
+        "fun", "func", "function", "goto", "if", "impl", "implements", "import", "in", "instanceof", "int",
+        "interface", "is", "lambda", "let", "long", "loop", "match", "mod", "mut", "namespace", "new", "nil",
+        "none", "not", "null", "nullptr", "or", "override", "package", "pass", "private", "protected", "pub",
+        "public", "raise", "ref", "return", "self", "short", "static", "str", "string", "struct", "super", "switch",
+        "template", "then", "this", "throw", "throws", "trait", "true", "try", "type", "typedef", "typeof",
+        "undefined", "union", "unsafe", "use", "using", "val", "var", "void", "when", "where", "while", "with",
+        "yield",
+    )
+)  # fmt: skip
+"""Tokens that code is held together by. Their words count where prose or names have them."""
 
 MOST_SENTENCES, MOST_PHRASES = 400, 8
 FEWEST_WORDS = 3
@@ -40,6 +57,7 @@ _MARKS = re.compile(
 )
 _ITEM = re.compile(r"\s*(?://+|#+|\*)?\s*(?:[-*+]|\d{1,3}[.)])\s|\s*(?:@\w|:\w+:)")
 _ENDS = re.compile(r"[.!?](?=\s)|\s--\s|;\s")
+_NO_PROSE = re.compile(rf"[{{}};=<>|\\]|https?:|^[@:]\w|\b(?:{MARKERS})\b|[Cc]opyright|[Ll]icen[cs]e")
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`([^`\n]*)`")
 
 Where = Literal[
@@ -268,7 +286,9 @@ def _worth(parts: Iterable[str], told: set[str], weights: Mapping[str, float]) -
 
 def _tokens_by_word(words: Words) -> Mapping[str, Sequence[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for token in dict.fromkeys((*words.named, *words.added, *words.removed)):
+    for token in dict.fromkeys((*sorted(words.named), *words.added, *words.removed)):
+        if token.lower() in _KEYWORDS and token not in words.named:
+            continue
         for word in set(words.words(token)):
             found[word].append(token)
     return found
@@ -289,6 +309,18 @@ def _keep_prose(words: Words, path: str, texts: Iterable[str]) -> None:
         if len(words.sentences) < MOST_SENTENCES and len(text.split()) >= FEWEST_WORDS:
             words.sentences.setdefault(text, path)
             words.prose.update(tokens_in(text))
+
+
+def _is_running_text(text: str) -> bool:
+    """Words, and no code, markup, address or TODO: that is said elsewhere."""
+    tokens = text.split()
+    return (
+        len(tokens) >= FEWEST_WORDS and not _NO_PROSE.search(text) and sum(map(_is_word, tokens)) * 3 >= len(tokens) * 2
+    )
+
+
+def _is_word(token: str) -> bool:
+    return token.strip(".,:;!?()'\"`").replace("-", "").replace("'", "").isalpha()
 
 
 def sentences_of(lines: Iterable[str]) -> list[str]:
