@@ -1,10 +1,10 @@
 """What endpoints say to more tokens than a model holds, read: that it is this, and the numbers in it.
 
 Knows no wire format and no error of ours. The words are those of OpenAI, Azure, vLLM, llama.cpp, Ollama, LM Studio,
-transformers, text-generation-inference, SGLang, TensorRT-LLM, mistral.rs, Mistral, Google, xAI, Bedrock and
-Anthropic, as public issues quote them, such as vllm-project/vllm#12165, sgl-project/sglang#4048, lmstudio-ai/lmstudio-bug-tracker#237,
-huggingface/text-generation-inference#695, anomalyco/opencode#11141 and #25231, ray-project/ray#65486, and as
-mistral.rs and transformers have them in their source.
+transformers, text-generation-inference, SGLang, TensorRT-LLM, mistral.rs, Mistral, Google, xAI, Bedrock, Together and
+Anthropic, from the sources of mistral.rs and transformers and from public issues, such as vllm-project/vllm#12165,
+sgl-project/sglang#4048, lmstudio-ai/lmstudio-bug-tracker#237, huggingface/text-generation-inference#695,
+anomalyco/opencode#11141 and #25231, ray-project/ray#65486.
 """
 
 import re
