@@ -1,7 +1,7 @@
 """An engine that answers with exactly the given bytes, whatever it is asked."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,18 +30,20 @@ READY["choices"][0]["logprobs"] = {"content": [{"token": "hi", "logprob": -0.1}]
 class Replayed:
     """stream, whole, error: what it answers; error is (status, body), and may depend on what is asked.
 
-    It answers the question whether it is ready. seen: the bodies of the others. counted: those that it was to count.
+    breaks: whether a stream's connection does, at its end. It answers the question whether it is ready by itself.
+    seen: the bodies of the other questions. counted: those that it was to count.
     """
 
     stream: bytes = b""
     whole: Mapping[str, Any] = field(default_factory=lambda: WHOLE)
     error: Callable[[dict[str, Any]], tuple[int, Any] | None] = lambda body: None
+    breaks: bool = False
     seen: list[dict[str, Any]] = field(default_factory=list)
     counted: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, other: "Replayed") -> None:
         """From now on answer as the other would, and tell it what was asked."""
-        self.stream, self.whole, self.error = other.stream, other.whole, other.error
+        self.stream, self.whole, self.error, self.breaks = other.stream, other.whole, other.error, other.breaks
         self.seen, self.counted = other.seen, other.counted
 
     @property
@@ -58,8 +60,13 @@ class Replayed:
         if (fault := self.error(body)) is not None:
             return JSONResponse(fault[1], fault[0])
         if body.get("stream"):
-            return StreamingResponse(iter([self.stream]), media_type="text/event-stream")
+            return StreamingResponse(self._streamed(), media_type="text/event-stream")
         return JSONResponse(dict(self.whole))
+
+    def _streamed(self) -> Iterator[bytes]:
+        yield self.stream
+        if self.breaks:
+            raise ConnectionAbortedError("planned")
 
     async def _models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": "replayed", "object": "model"}]})

@@ -99,6 +99,24 @@ CLAUDE_SUM = "input length and `max_tokens` exceed context limit: 178959 + 64000
         ),
         ("prompt too long (570 tokens, max 508)", (570, None, 508), "prompt"),
         ("Input is too long for requested model.", (None, None, None), "prompt"),
+        (
+            "The input token count exceeds the maximum number of tokens allowed 1048576.",
+            (None, None, 1048576),
+            "prompt",
+        ),
+        (
+            "Prompt sequence length is greater than 4096, perhaps consider using `truncate_sequence`?",
+            (None, None, 4096),
+            "prompt",
+        ),
+        ("the prompt is longer than the context length currently available to the model", (None, None, None), "prompt"),
+        ("Input length of input_ids is 9, but `max_length` is set to 8.", (9, None, 8), "prompt"),
+        ("Input token count + max_tokens parameter must be less than the context length", (None, None, None), "prompt"),
+        (
+            "too many tokens: max tokens must be less than or equal to 4096, the maximum output for this model",
+            (None, None, None),
+            "answer",
+        ),
     ],
 )
 def test_the_numbers_and_the_fault_are_read(message: str, found: tuple[int | None, ...], what: str) -> None:

@@ -120,6 +120,18 @@ def test_a_stream_that_ends_without_one_is_broken_off(play: Play, stream: bytes,
     assert "stream broke off" in text and DONE not in text and "message_stop" not in text
 
 
+@dialects
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_connection_that_breaks_after_the_reason_has_lost_nothing(play: Play, ends: bool, dialect: str) -> None:
+    stream = sse(SAID, *([delta(finish_reason="stop")] if ends else []))
+    with play(Replayed(stream, breaks=True)) as client:
+        response = ask(client, dialect, stream=True)
+    if ends:
+        assert read(response, dialect, stream=True)["text"] == "hi"
+    else:
+        assert "broke" in response.text
+
+
 def test_of_several_choices_each_has_to_end(play: Play) -> None:
     said = [delta(number, content="hi") for number in (0, 1)]
     for ends, whole in ([0], False), ([1, 0], True):

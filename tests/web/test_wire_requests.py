@@ -1,6 +1,7 @@
 """What engines refuse and how, in each dialect, and embeddings: cases of tests/cases, and more like them."""
 
 import base64
+import json
 import struct
 from typing import Any
 
@@ -99,6 +100,8 @@ CONTEXT = "context_length_exceeded"
         ),
         (400, {"error": "Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)"}, "15028 tokens > 7424 maximum"),
         (413, {"error": {"message": "no", "code": CONTEXT}}, "prompt is too long: no"),
+        (400, {"error": json.dumps({"error": NUMBERED})}, "5000 tokens > 4096 maximum"),
+        (403, {"message": "Input token count + max_tokens must be less than the context length"}, "prompt is too long"),
     ],
 )
 def test_a_prompt_that_is_too_long_is_told_so(

@@ -14,7 +14,7 @@ from firstpass.tier import Door, Listener
 from firstpass.tier.anthropic_body import PART, body_of
 from firstpass.tier.anthropic_reply import AnthropicStream, whole_reply
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
-from firstpass.tier.sse import Event, events
+from firstpass.tier.sse import Event, events, until_broken
 from firstpass.tier.thinking import for_thinking
 from firstpass.tier.values import NONSENSE, wire_error
 
@@ -96,7 +96,7 @@ def _whole(ask: Ask, raw: bytes, started: float) -> Reply:
 
 async def _streamed(ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
     stream = AnthropicStream(ask=ask)
-    async for event in events(response):
+    async for event in until_broken(events(response), lambda: stream.ended(1)):
         chunk = _read(stream, event, time.monotonic() - started)
         if chunk is None:
             break

@@ -47,11 +47,15 @@ class _Progress:
 
 @dataclass(slots=True)
 class _Call:
-    """place: the engine's number for it. held: arguments that wait for the name. told: its name is out."""
+    """place: the engine's number for it. held: arguments that wait for the name. told: its name is out.
+
+    sent_id: the id, or one of its own where an earlier call has that: results are told apart by it.
+    """
 
     index: int
     place: int | None
     id: str = ""
+    sent_id: str = ""
     name: str = ""
     held: list[str] = field(default_factory=list)
     told: bool = False
@@ -78,6 +82,7 @@ class CallReader:
         self._calls: list[_Call] = []
         self._last: _Call | None = None
         self._by_id: dict[str, _Call] = {}
+        self._sent: set[str] = set()
         self._by_place: dict[int, _Call] = {}
 
     def read(self, entries: Iterable[dict[str, Any]]) -> list[CallPiece]:
@@ -105,7 +110,9 @@ class CallReader:
         if entry.place is not None:
             self._by_place[entry.place] = call
         if entry.id and not call.id:
-            call.id, self._by_id[entry.id] = entry.id, call
+            call.id, call.sent_id = entry.id, unlike(entry.id, call.index, self._sent)
+            self._by_id[entry.id] = call
+            self._sent.add(call.sent_id)
         if entry.name:
             self._name(call, entry.name)
         if not call.closed:
@@ -177,7 +184,7 @@ class CallReader:
             if call.name and (call.progress.begun or not self._may_grow(call.name)):
                 yield from self._tell(call)
             return
-        late = call.id if call.id and not call.id_told else None
+        late = call.sent_id if call.id and not call.id_told else None
         call.id_told = bool(call.id)
         yield CallPiece(call.index, late, None, arguments)
 
@@ -186,8 +193,15 @@ class CallReader:
 
     def _tell(self, call: _Call) -> Iterator[CallPiece]:
         call.told, call.id_told = True, bool(call.id)
-        yield CallPiece(call.index, call.id or None, call.name or None, "".join(call.held))
+        yield CallPiece(call.index, call.sent_id or None, call.name or None, "".join(call.held))
         call.held.clear()
+
+
+def unlike(call_id: str, index: int, taken: Collection[str]) -> str:
+    """The id of a call, made another one where an earlier call has it."""
+    while call_id and call_id in taken:
+        call_id = f"{call_id}_{index}"
+    return call_id
 
 
 def as_sent(piece: CallPiece) -> dict[str, Any]:

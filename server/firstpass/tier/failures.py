@@ -34,16 +34,20 @@ def broken_wire(part: TierName) -> Iterator[None]:
 
 
 def refusal(part: TierName, ask: Ask, response: httpx.Response, said: WireError) -> FirstpassError:
-    """An error status in our tree: only a 400, 413 or 422 is the caller's fault, and too many tokens always are."""
+    """An error status in our tree: only a 400, 413 or 422 is the caller's fault, and too many tokens always are.
+
+    Those are Together's 403, and llama.cpp's 500 where an answer outgrew the context.
+    """
     status = response.status_code
-    if status in (401, 403):  # Its own words may repeat the key.
+    overflows = is_too_long(said.message, said.kind)
+    if status in (401, 403) and not (overflows and status == 403):  # Its own words may repeat the key.
         return TierFailed(f"the {part} endpoint does not accept this server's API key ({status})", part=part)
     text = f"the {part} model answered {status}: {said.message}"
     if status in BUSY:
         wait = response.headers.get("retry-after", "")
         seconds = int(wait) if RETRY_AFTER.fullmatch(wait) else DEFAULT_RETRY_SECONDS
         return TierUnavailable(text, part=part, retry_after_seconds=seconds)
-    if is_too_long(said.message, said.kind) and status != httpx.codes.NOT_FOUND:
+    if overflows and status != httpx.codes.NOT_FOUND:
         return too_long(part, ask, said)
     if status in (400, 413, 422):
         return BadAsk(said.message, part=part, param=_param(ask, said))

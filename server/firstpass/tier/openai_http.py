@@ -15,7 +15,7 @@ from firstpass.tier.failures import broken_wire, failed_midway, no_embeddings, r
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
 from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
-from firstpass.tier.sse import Event, events
+from firstpass.tier.sse import Event, events, until_broken
 from firstpass.tier.thinking import for_thinking, with_effort
 from firstpass.tier.values import NONSENSE, wire_error
 
@@ -109,7 +109,7 @@ class OpenAITier:
     async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
         tools = {tool.name for tool in ask.sampling.tools or ()}
         gathered = OpenAIStream(wants_usage=ask.include_usage, tools=tools)
-        async for event in events(response):
+        async for event in until_broken(events(response), lambda: gathered.ended(ask.sampling.n or 1)):
             chunk = self._read(ask, gathered, event, time.monotonic() - started)
             if chunk is None:
                 break

@@ -11,7 +11,7 @@ from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall, Usage
 from firstpass.exchange import Ask, Reply
-from firstpass.tier.calls import CallReader, as_sent, says
+from firstpass.tier.calls import CallReader, as_sent, says, unlike
 from firstpass.tier.embeddings import in_form
 from firstpass.tier.gathered import Gathered
 from firstpass.tier.values import arguments, count, logprob, octets, text
@@ -27,6 +27,7 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     if ask.kind == "embedding":
         raw = in_form(answer, raw, ask.sampling.encoding_format or "float")
         return Reply("", text(answer["model"]), None, _usage(answer.get("usage")), seconds, raw=raw)
+    raw = _mended(answer, raw)
     texts = [_choice_text(choice) for choice in answer["choices"]]
     first = answer["choices"][0]
     logprobs = _logprobs(first.get("logprobs"))
@@ -43,7 +44,7 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
         seconds=seconds,
         logprobs=logprobs,
         others=tuple(texts[1:]),
-        raw=_with_arguments(answer, raw),
+        raw=raw,
         tool_calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
         reasoning=Reasoning(reasoning) if reasoning else None,
         stop_sequence=_stop_sequence(first),
@@ -51,14 +52,21 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     )
 
 
-def _with_arguments(answer: dict[str, Any], raw: bytes) -> bytes:
-    """The body with arguments for every call, as it came where none lacks them: openai/openai-agents-js#664."""
+def _mended(answer: dict[str, Any], raw: bytes) -> bytes:
+    """The body with arguments and an id of its own for every call, mended in place; as it came where none lacks them.
+
+    Source: openai/openai-agents-js#664.
+    """
     changed = False
     for choice in answer["choices"]:
-        for call in (choice.get("message") or {}).get("tool_calls") or ():
-            whole = arguments(call["function"].get("arguments"))
-            changed |= call["function"].get("arguments") != whole
-            call["function"]["arguments"] = whole
+        taken: set[str] = set()
+        for at, call in enumerate((choice.get("message") or {}).get("tool_calls") or ()):
+            given, function = text(call.get("id")), call["function"]
+            own, whole = unlike(given, at, taken), arguments(function.get("arguments"))
+            changed |= own != given or function.get("arguments") != whole
+            call |= {"id": own} if own != given else {}
+            function["arguments"] = whole
+            taken.add(own)
     return json.dumps(answer, separators=(",", ":")).encode() if changed else raw
 
 

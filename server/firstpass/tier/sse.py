@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 import httpx
@@ -35,6 +35,16 @@ async def events(response: httpx.Response) -> AsyncIterator[Event]:
             yield event
     if (event := _event(lines)) is not None:
         yield event._replace(whole=False)
+
+
+async def until_broken(stream: AsyncIterator[Event], ended: Callable[[], bool]) -> AsyncIterator[Event]:
+    """The stream, up to where its connection breaks once the reply has ended: only a count can be lost then."""
+    try:
+        async for event in stream:
+            yield event
+    except (httpx.RemoteProtocolError, httpx.ReadError):
+        if not ended():
+            raise
 
 
 def _event(lines: list[bytes]) -> Event | None:

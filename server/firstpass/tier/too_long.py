@@ -1,9 +1,10 @@
 """What endpoints say to more tokens than a model holds, read: that it is this, and the numbers in it.
 
 Knows no wire format and no error of ours. The words are those of OpenAI, Azure, vLLM, llama.cpp, Ollama, LM Studio,
-text-generation-inference, SGLang, TensorRT-LLM, mistral.rs, Mistral, Google, xAI, Bedrock and Anthropic, as public
-issues quote them, such as vllm-project/vllm#12165, sgl-project/sglang#4048, lmstudio-ai/lmstudio-bug-tracker#237,
-huggingface/text-generation-inference#695, anomalyco/opencode#11141 and #25231, ray-project/ray#65486.
+transformers, text-generation-inference, SGLang, TensorRT-LLM, mistral.rs, Mistral, Google, xAI, Bedrock, Together and
+Anthropic, from the sources of mistral.rs and transformers and from public issues, such as vllm-project/vllm#12165,
+sgl-project/sglang#4048, lmstudio-ai/lmstudio-bug-tracker#237, huggingface/text-generation-inference#695,
+anomalyco/opencode#11141 and #25231, ray-project/ray#65486.
 """
 
 import re
@@ -20,7 +21,8 @@ WORDS = re.compile(
     r"context[ _](?:length|size|window|limit)|context the overflows|maximum context|max_model_len|max_total_tokens"
     r"|max_seq_len|n_ctx|maximum (?:model|prompt|allowed|sequence) length|maximum number of tokens allowed"
     r"|(?:prompt|input|request)(?: is)? too long|too (?:long|large) for (?:the|this|requested) model|too many tokens"
-    r"|input tokens exceed|`inputs` (?:tokens \+|must have less)|max sequence length|token limit"
+    r"|input tokens exceed|`inputs` (?:tokens \+|must have less)|max sequence length"
+    r"|prompt sequence length is greater|input length of (?:decoder_)?input_ids"
     r"|reduce the length of the (?:messages|prompt|input)|input is too large to process"
 )
 
@@ -38,6 +40,8 @@ LIMITS = (
     rf"number of tokens allowed[^0-9]{{0,5}}{NUMBER}",
     rf"context[ _](?:length|size|window|limit)[^0-9]{{0,40}}{NUMBER}",
     rf"max sequence length[^0-9]{{0,20}}{NUMBER}",
+    rf"sequence length is greater than {NUMBER}",
+    rf"max_length`? is set to {NUMBER}",
     rf"tokens?, max(?:imum)? {NUMBER}",
 )
 PROMPTS = (
@@ -55,6 +59,7 @@ PROMPTS = (
     rf"(?:prompt|input|request) \((?:total )?(?:length )?{NUMBER}",
     rf"(?:prompt|input) length[^0-9]{{0,5}}{NUMBER}",
     rf"input token count[^0-9]{{0,5}}{NUMBER}",
+    rf"input_ids is {NUMBER}",
 )
 ANSWERS = (
     rf"{NUMBER} (?:tokens )?(?:in|for) the (?:completion|output)",
@@ -66,9 +71,10 @@ ANSWERS = (
     rf"[0-9] \+ {NUMBER} >",
 )
 
-LIMIT_FIELD = re.compile(r"\bmax_(?:completion_|output_|new_)?tokens\b")
+LIMIT_FIELD = re.compile(r"\bmax[_ ](?:completion_|output_|new_)?tokens\b")
 ANSWER_ALONE = re.compile(
-    r"\bmax_(?:completion_|output_|new_)?tokens['`\"]?[^.]{0,40}(?:cannot be greater|too large|must be <=|must be less)"
+    r"(?<!\+ )(?<!\+ `)\bmax[_ ](?:completion_|output_|new_)?tokens['`\"]?[^.]{0,40}"
+    r"(?:cannot be greater|too large|must be <=|must be less)"
 )
 
 

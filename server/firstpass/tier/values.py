@@ -16,6 +16,9 @@ ERROR_CHARACTERS = 4_000
 """Of an endpoint's words: some repeat the whole request."""
 
 
+NESTED_ERRORS = 2
+
+
 class WireError(NamedTuple):
     """What an endpoint says went wrong. param: the field that it names. kind: its own word for what it is."""
 
@@ -62,11 +65,14 @@ def arguments(value: object) -> str:
     return written if written.strip() else NO_ARGUMENTS
 
 
-def wire_error(body: bytes) -> WireError:
-    """What an error body says, whichever of the usual shapes it has."""
+def wire_error(body: bytes, depth: int = 0) -> WireError:
+    """What an error body says, whichever of the usual shapes it has; some servers put another's whole into it."""
     try:
         error: Any = json.loads(body)
         error = error.get("error") or error
+        inner = error if isinstance(error, str) else error.get("message")
+        if isinstance(inner, str) and inner.lstrip().startswith("{") and depth < NESTED_ERRORS:
+            return wire_error(inner.encode(), depth + 1)
         if isinstance(error, str):
             return WireError(text(error)[:ERROR_CHARACTERS])
         message = text(str(error.get("message") or error.get("detail") or error))[:ERROR_CHARACTERS]
@@ -74,7 +80,7 @@ def wire_error(body: bytes) -> WireError:
         kinds = (one for one in (error.get("code"), error.get("type")) if isinstance(one, str))
         return WireError(message + _sizes(error), text(param) if isinstance(param, str) else None, " ".join(kinds))
     except NONSENSE:
-        return WireError(body[:200].decode(errors="replace") or "no reason given")
+        return WireError(body[: ERROR_CHARACTERS if depth else 200].decode(errors="replace") or "no reason given")
 
 
 def _sizes(error: dict[str, Any]) -> str:
