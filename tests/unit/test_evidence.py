@@ -11,9 +11,9 @@ from firstpass.evidence import Evidence, gather
 
 def diff(path: str, *lines: str) -> str:
     """One file with one hunk; each line brings its sign."""
-    return "\n".join(
-        (f"diff --git a/{path} b/{path}", f"--- a/{path}", f"+++ b/{path}", "@@ -10,9 +10,9 @@", *lines, "")
-    )
+    old, new = (sum(line[:1] != sign for line in lines) for sign in "+-")
+    hunk = f"@@ -10,{old} +10,{new} @@"
+    return "\n".join((f"diff --git a/{path} b/{path}", f"--- a/{path}", f"+++ b/{path}", hunk, *lines, ""))
 
 
 BY_LANGUAGE = {

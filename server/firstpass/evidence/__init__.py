@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from firstpass.evidence.calls import Call, calls_in
+from firstpass.evidence.calls import LONGEST_LINE, Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.identifiers import heading_names, identifiers
 from firstpass.evidence.languages import LanguageName, guessed, language_of
 from firstpass.evidence.reading import Allowance
+from firstpass.evidence.telltales import listed
 from firstpass.evidence.todos import added_todos, normalised
 from firstpass.evidence.whole import Sides, calls_in_file, sides
 
@@ -102,9 +103,21 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
         languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
-        notes=parsed.notes + unread,
+        notes=parsed.notes + _long_lines(parsed.files) + unread,
         shown_lines=frozenset(_shown(parsed.files)),
     )
+
+
+def _long_lines(files: Iterable[FileDiff]) -> tuple[str, ...]:
+    """A note of the lines in which neither calls nor TODOs are looked for."""
+    found = {
+        file.path: long
+        for file in files
+        if (long := sum(len(line.text) > LONGEST_LINE for hunk in file.hunks for line in hunk.lines))
+    }
+    many = f"{sum(found.values())} lines" if sum(found.values()) > 1 else "A line"
+    what = f"{many} of more than {LONGEST_LINE:,} characters not read for calls and TODOs"
+    return (f"{what}: in {listed(found)}",) if found else ()
 
 
 def languages_in(diff: str) -> frozenset[LanguageName]:
