@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from firstpass.contract.draft import named
-from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
+from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of, written_paths
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.references import names_in, unknown
 from firstpass.evidence import Evidence, normalised
@@ -120,9 +120,10 @@ def todos(case: Case) -> Iterator[Finding]:
 
 def places(case: Case) -> Iterator[Finding]:
     """Each begins with `path:line`, of a line that the diff shows in the new file."""
+    paths = written_paths(case.evidence.paths)
     for section, items in case.holding("places"):
         for item in items:
-            place = place_of(item)
+            place = place_of(item, paths)
             if place is None:
                 yield Finding(
                     "place", "fail", f"{section}: {_short(item)} does not begin with path:line", section, item

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, Protocol
+
+from firstpass.evidence.paths import unquoted
 
 Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
 """What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with
@@ -21,6 +24,8 @@ _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+(?:\[[ xX]\]\s+)?|$)
 _NONE = re.compile(r"^[`*_(]*(?:none|n/a|nothing)[`*_)]*\.?[`*_)]*$", re.IGNORECASE)
 _NAME = re.compile(r"(?:[^\W\d]|[$#])[\w$]*!?")
 _PLACE = re.compile(r"^[`*]*(?P<path>[^\s:`*]+):(?P<line>\d{1,9})[`*]*(?::|\s|$)")
+_LINE = re.compile(r"[`*\"']{0,3}:(?P<line>\d{1,9})(?!\d)[`*\"']{0,3}(?=[:\s]|$)")
+_MOST_PLACES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +220,24 @@ def prose_of(form: Form, answer: Answer) -> str:
     return "\n".join(item for section in form.sections if section.holds in PROSE for item in answer[section.name])
 
 
-def place_of(item: str) -> tuple[str, int] | None:
-    """(path, line) that an item begins with."""
+def place_of(item: str, paths: Mapping[str, str]) -> tuple[str, int] | None:
+    """(path, line) that an item begins with.
+
+    paths: those that there are, by `written_paths`. One of them may hold blanks, colons and quotes, and may stand in
+    quotes or backticks; any other path is told by having no blank.
+    """
+    for end in islice(_LINE.finditer(item), _MOST_PLACES):
+        head = item[: end.start()].strip("`* ")
+        for written in (head, head.strip("\"'"), unquoted(f'"{head.strip(chr(34))}"')):
+            if (path := paths.get(one_line(written))) is not None:
+                return path, int(end["line"])
     match = _PLACE.match(item)
     return (match["path"], int(match["line"])) if match else None
+
+
+def written_paths(paths: Iterable[str]) -> dict[str, str]:
+    """Each path by what an item has of it: a line has no other white space than single blanks."""
+    return {one_line(path): path for path in paths}
 
 
 def one_line(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from firstpass.contract.form import Answer, Form, Section, place_of
+from firstpass.contract.form import Answer, Form, Section, place_of, written_paths
 from firstpass.contract.references import names_in, unknown
 from firstpass.evidence import Evidence, language_of
 
@@ -59,7 +59,8 @@ def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) ->
                 item for item in (respelt(item, names, evidence.headings) for item in items) if not unknown(item, names)
             ]
         case "places":
-            kept = (item for item in items if (place := place_of(item)) and evidence.shows(*place))
+            paths = written_paths(evidence.paths)
+            kept = (item for item in items if (place := place_of(item, paths)) and evidence.shows(*place))
             return [
                 item for item in (respelt(item, names, evidence.headings) for item in kept) if not unknown(item, names)
             ]
