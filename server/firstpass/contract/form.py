@@ -244,7 +244,7 @@ def place_of(item: str, paths: Mapping[str, str]) -> tuple[str, int] | None:
     """
     for end in islice(_LINE.finditer(item), _MOST_PLACES):
         head = item[: end.start()].strip("`* ")
-        for written in (head, head.strip("\"'"), unquoted(head), unquoted(f'"{head}"')):
+        for written in (head, head.strip("\"'"), unquoted(f'"{head.strip(chr(34))}"')):
             if (path := paths.get(one_line(written))) is not None:
                 return path, int(end["line"])
     match = _PLACE.match(item)

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from firstpass.evidence import oldforms, wrapping
 from firstpass.evidence.hunks import Body, body_of, is_header, ranges_of, unnumbered
 from firstpass.evidence.lines import Diff, DiffLine, FileDiff, Hunk, LineKind
-from firstpass.evidence.paths import Paths, Sides, is_absent, is_git_header, may_be_absent, plain_path, resolved
+from firstpass.evidence.paths import (
+    Paths,
+    Sides,
+    are_one_file,
+    command_sides,
+    is_absent,
+    is_git_header,
+    may_be_absent,
+    plain_path,
+    resolved,
+)
 from firstpass.evidence.telltales import Around, listed, says_cut
 
 __all__ = ["Diff", "DiffLine", "FileDiff", "Hunk", "LineKind", "parse_diff"]
@@ -21,7 +31,6 @@ _BINARY = re.compile(r"(?:Binary files |Files )(?P<old>.*) and (?P<new>.*) diffe
 _HG_BINARY = re.compile(r"Binary file (?P<path>.*) has changed")
 _ONLY_IN = re.compile(r"Only in (?P<directory>\S+): (?P<name>\S+)")
 _SUBMODULE = re.compile(r"Submodule (?P<path>[^\n]{1,1000}?) (?:[0-9a-f]{4,64}\.{2,3}[0-9a-f]{4,64}|contains )")
-_COMMAND = re.compile(r"diff (?:-\S+ +)+(?:(?P<old>\S+) )?(?P<new>\S+)$")
 _PATCHED = re.compile(r"\*\*\* (?P<what>Update|Add|Delete) File: (?P<path>.+)")
 _DEPOT = re.compile(r"==== //(?P<path>[^\n]{1,1000}?)#\d{1,9} .*====")
 _EMPTY_BLOB = re.compile(r"index .*\b(?:e69de29|473a0f4)")
@@ -155,22 +164,28 @@ class _Reader:
         what, _, rest = line.removeprefix("diff ").partition(" ")
         if what in ("--cc", "--combined") and rest:
             self._files.append(_OpenFile(Sides(named=plain_path(rest))))
-        elif what == "--git" and (wrapping.goes_on(self._following()) or is_git_header(rest)):
+        elif what == "--git" and (self._is_git_header() or is_git_header(rest)):
             self._files.append(_OpenFile(Sides(git=rest), headed=not wrapping.goes_on(self._following())))
-        elif (command := _COMMAND.match(line[:_LONGEST_HEADER])) is not None:
+        elif (command := command_sides(line[:_LONGEST_HEADER])) is not None:
             self._command(command)
         else:
             self._other(line)
             return
         self._at += 1
 
-    def _command(self, command: re.Match[str]) -> None:
+    def _is_git_header(self) -> bool:
+        """By the line that follows; what a commit message says of git may be followed by anything."""
+        following = self._following()
+        third = self._line(self._at + 2)
+        return wrapping.goes_on(following) and (not following.startswith("--- ") or third.startswith("+++ "))
+
+    def _command(self, command: tuple[str, str]) -> None:
         """`diff -r 12ab path` (Mercurial), `diff -r old/x new/x`: a file, where no header of its own follows."""
         if hg := _HG_BINARY.fullmatch(self._following()):
             self._files.append(_OpenFile(Sides(named=hg["path"]), binary=True))
             self._at += 1
         elif self._at + 1 < len(self._lines) and oldforms.is_command(self._lines, self._at + 1):
-            self._files.append(_OpenFile(Sides(old=command["old"] or command["new"], new=command["new"])))
+            self._files.append(_OpenFile(Sides(old=command[0], new=command[1])))
 
     def _following(self) -> str:
         return self._line(self._at + 1)
@@ -195,6 +210,8 @@ class _Reader:
         if self._files and self._files[-1].sides.git is not None and not self._files[-1].hunks:
             return True
         third, fourth = self._line(self._at + 2), self._line(self._at + 3)
+        if third[:1] == " ":
+            return are_one_file(self._line(self._at)[4:], self._line(self._at + 1)[4:])
         if third.startswith("@@"):
             return ranges_of(third) is not None or (fourth[:1] in ("+", "-", " ") and fourth != "---")
         return third[:1] in ("+", "-", "\\") or self._at + 3 >= len(self._lines)

@@ -107,15 +107,24 @@ def _signed(lines: list[str], begin: int, ranges: Ranges) -> Body:
     found: list[DiffLine] = []
     at, old, new = begin, ranges.olds[0][0], ranges.new[0]
     old_end, new_end = old + ranges.olds[0][1], new + ranges.new[1]
-    while at < len(lines) and not _ends(lines, at, over=old >= old_end and new >= new_end):
+    while at < len(lines):
         line = lines[at]
+        sign = line[:1]
+        if sign == "+":
+            found.append(DiffLine("added", line[1:], None, new))
+            new += 1
+        elif sign == " ":
+            found.append(DiffLine("context", line[1:], old, new))
+            old, new = old + 1, new + 1
+        elif _ends(lines, at, over=old >= old_end and new >= new_end):
+            break
+        elif sign == "-":
+            found.append(DiffLine("removed", line[1:], old, None))
+            old += 1
+        elif not sign:
+            found.append(DiffLine("context", "", old, new))
+            old, new = old + 1, new + 1
         at += 1
-        if line[:1] == "\\":
-            continue
-        kind = _KINDS.get(line[:1], "context")
-        found.append(DiffLine(kind, line[1:], old if kind != "added" else None, new if kind != "removed" else None))
-        old += kind != "added"
-        new += kind != "removed"
     return Body(tuple(found), at, (old_end - old, new_end - new))
 
 

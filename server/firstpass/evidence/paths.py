@@ -5,6 +5,7 @@ none), and nothing says which. A file's own two sides do: without a rename they 
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -187,6 +188,22 @@ def is_git_header(rest: str) -> bool:
     """Whether the rest of a `diff --git ` can be nothing else: both sides end alike."""
     old, new = git_sides(rest)
     return old is not None and new is not None and _alike(old, new)
+
+
+def are_one_file(old: str, new: str) -> bool:
+    """Whether `--- old` and `+++ new` can only be of one file, or of one that is new or gone."""
+    sides = plain_path(old), plain_path(new)
+    return "/dev/null" in sides or _alike(*sides)
+
+
+def command_sides(line: str) -> tuple[str, str] | None:
+    """The two files of a `diff -r old/x new/x`; one file twice where it names one, as Mercurial does."""
+    try:
+        words = shlex.split(line)[1:]
+    except ValueError:
+        return None
+    files = [word for word in words if not word.startswith("-")]
+    return (files[-2], files[-1]) if len(files) > 1 and words[0].startswith("-") else None
 
 
 def _alike(old: str, new: str) -> bool:

@@ -16,7 +16,7 @@ _DIFF_LIKE = re.compile(
     r"|diff --(?:git|cc|combined) (?:\"[^\"]|[^\s\"]{0,300}[./][^\s\"]{0,300}(?: [^\s\"]{0,300}[./]|$))"
     r"|^\W{0,20}\*\*\* \d{1,9}(?:,\d{1,9})? \*{4}|^\W{0,20}\*{15}"
     r"|^\W{0,20}(?:---|\+\+\+) \"?[abiwco]/\S"
-    r"|^(?:Index: \S{1,300}|\*\*\* (?:Begin Patch|(?:Update|Add|Delete) File: .{1,300}))$"
+    r"|^Index: \S{1,300}$"
     r"|[ \t]{3}[<>|]\t"
 )
 """A header or a hunk, wherever in the line it stands; the last is the middle of `diff --side-by-side`."""

@@ -39,8 +39,8 @@ _WRAPPED = re.compile(
     r"(?P<opens>diff --(?:git|cc|combined) |--- (?=\S)|Index: (?=\S)|@@ -(?=\d)|\*\*\* (?=\S))"
 )
 _GOES_ON = re.compile(
-    r"index |old mode |new mode |mode |new file mode |deleted file mode |similarity |dissimilarity |rename |copy "
-    r"|--- |Binary |GIT binary |@@|diff --"
+    r"index [0-9a-f]{1,64}(?:\.\.|,)|(?:old mode|new mode|mode|new file mode|deleted file mode) \d"
+    r"|(?:similarity|dissimilarity) index \d|(?:rename|copy) from |--- |Binary files |GIT binary patch|@@|diff --"
 )
 _SECOND = {"--- ": "+++ ", "Index: ": "=====", "*** ": "--- "}
 _THIRD = {"--- ": re.compile(r"@@ -\d[\d,]* \+\d"), "*** ": re.compile(r"\*{15}"), "Index: ": re.compile("")}
