@@ -60,6 +60,7 @@ class Spec(Strict):
     sections: tuple[SectionSpec, ...] = ()
     checks: tuple[CheckName, ...]
     mend: bool = False
+    says_unread: bool = False
     decoding: Decoding = Decoding()
     logprob_floor: float | None = Field(None, le=0)
 
@@ -69,6 +70,8 @@ class Spec(Strict):
             raise ValueError("sections belong to the form `headed`, and it needs some")
         if len({section.name.lower() for section in self.sections}) < len(self.sections):
             raise ValueError("two sections have the same name")
+        if self.says_unread and not (self.mend and any(section.holds == "calls" for section in self.sections)):
+            raise ValueError("says_unread belongs to a contract that is mended and has a section that holds calls")
         if self.reads == "anything" and (
             {*self.checks} - {"format", "length", "logprobs", "schema", "subject"} or self.mend
         ):
@@ -122,7 +125,7 @@ def load(folder: Path) -> Files:
         name=name,
         version=int(version),
         spec=spec,
-        form=form_of(spec.form, [Section(section.name, section.holds) for section in spec.sections]),
+        form=form_of(spec.form, [_section(section, spec) for section in spec.sections]),
         prompt=prompt,
         verify=_text(folder / "verify.txt", raw) or "",
         schema=_schema(folder / "answer.schema.json", raw),
@@ -130,6 +133,10 @@ def load(folder: Path) -> Files:
             b"".join(part for file in sorted(raw) for part in (file.encode(), b"\0", raw[file], b"\0"))
         ).hexdigest(),
     )
+
+
+def _section(section: SectionSpec, spec: Spec) -> Section:
+    return Section(section.name, section.holds, spec.says_unread and section.holds == "calls")
 
 
 def _spec(path: Path, raw: dict[str, bytes]) -> Spec:

@@ -19,22 +19,30 @@ Parts = Mapping[str, Sequence[str]]
 
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+(?:\[[ xX]\]\s+)?|$)")
 _NONE = re.compile(r"^[`*_(]*(?:none|n/a|nothing)[`*_)]*\.?[`*_)]*$", re.IGNORECASE)
+_UNREAD = re.compile(r"^[`*_(]*not read:\s*(?P<what>.*)$", re.IGNORECASE)
 _NAME = re.compile(r"(?:[^\W\d]|[$#])[\w$]*!?")
 _PLACE = re.compile(r"^[`*]*(?P<path>[^\s:`*]+):(?P<line>\d{1,9})[`*]*(?::|\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """says_unread: of a section of calls, whether its last line says which files were not read."""
+
     name: str
     holds: Holds
+    says_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, read. missing: the sections that the text has no heading for."""
+    """An answer, read.
+
+    missing: the sections that the text has no heading for. unread: what its sections of calls say that was not read.
+    """
 
     parts: Parts
     missing: tuple[str, ...] = ()
+    unread: str = ""
 
     def __getitem__(self, section: str) -> tuple[str, ...]:
         return tuple(self.parts[section])
@@ -63,15 +71,15 @@ class Form(Protocol):
     @property
     def sections(self) -> tuple[Section, ...]: ...
 
-    def render(self, parts: Parts) -> str:
-        """The one written form, without a final newline."""
+    def render(self, parts: Parts, unread: str = "") -> str:
+        """The one written form, without a final newline. unread: for the sections that say it."""
         ...
 
     def read(self, text: str) -> Answer:
         """Every section is in the answer's parts; what is missing or empty has no items."""
         ...
 
-    def around(self, parts: Parts, section: str) -> Slot:
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         """Where the section's one item stands in the written form."""
         ...
 
@@ -100,8 +108,8 @@ class Headed:
             re.IGNORECASE,
         )
 
-    def render(self, parts: Parts) -> str:
-        return "\n".join(line for section in self.sections for line in _written(section, parts[section.name]))
+    def render(self, parts: Parts, unread: str = "") -> str:
+        return "\n".join(line for one in self.sections for line in _written(one, parts[one.name], unread))
 
     def read(self, text: str) -> Answer:
         found: dict[str, list[str]] = {}
@@ -110,10 +118,11 @@ class Headed:
             if line.strip():
                 lines.append(line)
         parts = {section.name: _items(section, found.get(section.name, [])) for section in self.sections}
-        return Answer(parts, tuple(section.name for section in self.sections if section.name not in found))
+        missing = tuple(section.name for section in self.sections if section.name not in found)
+        return Answer(parts, missing, self._unread(found))
 
-    def around(self, parts: Parts, section: str) -> Slot:
-        written = [_written(one, parts[one.name]) for one in self.sections]
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
+        written = [_written(one, parts[one.name], unread) for one in self.sections]
         place = [one.name for one in self.sections].index(section)
         before = "\n".join(line for lines in written[:place] for line in lines)
         after = "".join(f"\n{line}" for lines in written[place + 1 :] for line in lines)
@@ -131,6 +140,11 @@ class Headed:
             if listing or before:
                 yield at, at + len(line)
             at += len(line)
+
+    def _unread(self, found: Mapping[str, Sequence[str]]) -> str:
+        lines = (line for one in self.sections if one.says_unread for line in found.get(one.name, ()))
+        said = (match["what"] for line in lines if (match := _UNREAD.match(one_line(_unbulleted(line)))))
+        return ", ".join(said)
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
@@ -157,7 +171,7 @@ class Message:
 
     sections = (Section("Subject", "sentence"), Section("Body", "text"))
 
-    def render(self, parts: Parts) -> str:
+    def render(self, parts: Parts, unread: str = "") -> str:
         return "\n\n".join(filter(None, (one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"]))))
 
     def read(self, text: str) -> Answer:
@@ -165,7 +179,7 @@ class Message:
         parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
         return Answer(parts, () if subject else ("Subject",))
 
-    def around(self, parts: Parts, section: str) -> Slot:
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         subject, body = one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"])
         if section == "Subject":
             return Slot("", "", f"\n\n{body}" if body else "", titled=True)
@@ -183,13 +197,13 @@ class Free:
 
     sections = (Section("Text", "text"),)
 
-    def render(self, parts: Parts) -> str:
+    def render(self, parts: Parts, unread: str = "") -> str:
         return "\n".join(parts["Text"])
 
     def read(self, text: str) -> Answer:
         return Answer({"Text": tuple(text.splitlines())})
 
-    def around(self, parts: Parts, section: str) -> Slot:
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         return Slot("", "", "")
 
     def last(self, text: str) -> str | None:
@@ -229,10 +243,12 @@ def _keys(name: str) -> tuple[str, ...]:
     return (name.lower(), name.lower().removesuffix("s"))
 
 
-def _written(section: Section, items: Iterable[str]) -> list[str]:
+def _written(section: Section, items: Iterable[str], unread: str) -> list[str]:
     if section.holds == "sentence":
         return [f"{section.name}: {one_line(' '.join(items))}"]
-    shown = (f"{item}()" if section.holds == "calls" else one_line(item) for item in items)
+    shown = [f"{item}()" if section.holds == "calls" else one_line(item) for item in items]
+    if unread and section.says_unread:
+        shown.append(f"not read: {one_line(unread)}")
     return [f"{section.name}:", *([f"- {item}" for item in shown] or ["- none"])]
 
 
@@ -242,6 +258,7 @@ def _items(section: Section, lines: Sequence[str]) -> tuple[str, ...]:
         return (sentence,) if sentence else ()
     items = [item for line in lines if (item := one_line(_unbulleted(line))) and not _NONE.match(item)]
     if section.holds == "calls":
+        items = [item for item in items if not _UNREAD.match(item)]
         return tuple(dict.fromkeys(name for item in items for name in _call_names(item)))
     return tuple(items)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from firstpass.contract.form import Answer, Form, Section, place_of
+from firstpass.contract.form import Answer, Form, Section, one_line, place_of
 from firstpass.contract.references import names_in, unknown
-from firstpass.evidence import Evidence, language_of
+from firstpass.evidence import Evidence
 
 SHORTEST = 4
 """Characters of a name that may be taken for a misspelling: shorter ones are near to too many others."""
@@ -21,6 +21,9 @@ LONG = 8
 
 _PLACE = r"\s+(?:in|inside|within|from|at)\s+(?:the\s+)?`{{0,3}}{name}(?:\(\))?`{{0,3}}(?=[.,;:!?)]|$)"
 """A phrase that says where, of one name."""
+
+MOST_FILES = 8
+"""Named in an answer as not read; of the others it has their number."""
 
 FEWEST_WORDS = 2
 """Of a sentence from which such a phrase may go."""
@@ -103,7 +106,14 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return near[0][0] if alone else None
 
 
+def unread_files(evidence: Evidence) -> str:
+    """The files that may have calls which were not read, as an answer says it; empty where there are none."""
+    paths = [one_line(file.path) for file in evidence.unread]
+    more = len(paths) - MOST_FILES
+    return ", ".join(paths[:MOST_FILES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _others(calls: Iterable[str], evidence: Evidence) -> list[str]:
-    all_read = evidence.languages and not evidence.notes and all(map(language_of, evidence.paths))
-    possible = evidence.perhaps_calls if all_read else evidence.identifiers
+    all_read = evidence.languages and not evidence.notes
+    possible = evidence.perhaps_calls | evidence.unread_names if all_read else evidence.identifiers
     return [name for name in calls if name in possible and name not in evidence.calls]

@@ -12,7 +12,7 @@ from firstpass.contract.draft import draft_of, named
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
-from firstpass.contract.mend import mended
+from firstpass.contract.mend import mended, unread_files
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
@@ -88,14 +88,16 @@ class PromptedContract:
             return None
         form, cut = self.files.form, reply.finish_reason == "length"
         answer = form.read(reply.text)
-        return form.render(mended(form, answer, self._evidence_for(exchange.ask, answer), cut=cut))
+        evidence = self._evidence_for(exchange.ask, answer)
+        return form.render(mended(form, answer, evidence, cut=cut), unread_files(evidence))
 
     def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
         form, mends = self.files.form, self.files.spec.mend
         so_far = Reply(text, model="", finish_reason=None, usage=None, seconds=0.0)
         answer, last = form.read(text), form.last(text)
         if mends:
-            so_far = replace(so_far, text=form.render(mended(form, answer, self._evidence_for(ask, answer))))
+            evidence = self._evidence_for(ask, answer)
+            so_far = replace(so_far, text=form.render(mended(form, answer, evidence), unread_files(evidence)))
         faults = [finding for finding in self.check(ask, so_far) if finding.severity == "fail"]
         if mends and watch == "rewritten":  # A sentence that names what is not there is written again.
             faults = [fault for fault in faults if fault.check != "hallucinated"]
@@ -174,7 +176,8 @@ class PromptedContract:
         section = next((finding.section for finding in drafted.failed if finding.section in free), None)
         if section is None:
             raise BadAsk("there is no sentence to write again", part="contract")
-        return form.around(form.read(drafted.text or "").parts, section)
+        answer = form.read(drafted.text or "")
+        return form.around(answer.parts, section, answer.unread)
 
     def _sampling(self, asked: Sampling) -> Sampling:
         """What the caller set, else the contract's own; logprobs always, for the record."""

@@ -7,9 +7,11 @@ from functools import lru_cache
 from firstpass.evidence.calls import Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.identifiers import heading_names, identifiers
-from firstpass.evidence.languages import LanguageName, guessed, language_of
+from firstpass.evidence.languages import LanguageName, language_of
+from firstpass.evidence.readable import Readable, readable
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.todos import added_todos, normalised
+from firstpass.evidence.unread import Unread
 from firstpass.evidence.whole import Sides, calls_in_file, sides
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "FileDiff",
     "Hunk",
     "LanguageName",
+    "Unread",
     "gather",
     "language_of",
     "languages_in",
@@ -46,6 +49,8 @@ class Evidence:
     headings: further names that only hunk headings have. git prints there what stands before a hunk's first line, and
         the change is often elsewhere: of 257 such names in 1,514 answers, 184 were no function that the commit touched.
     notes: what was not read, one sentence each.
+    unread: the files that may have calls which were not read.
+    unread_names: the names on the lines of these; whether they are called is not known.
     shown_lines: (path, 1-based number) of the new files' lines that the diff has.
     elsewhere: names that an answer may use although only the diff's repository has them.
     """
@@ -59,6 +64,8 @@ class Evidence:
     paths: tuple[str, ...] = ()
     languages: tuple[LanguageName, ...] = ()
     notes: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    unread_names: frozenset[str] = frozenset()
     shown_lines: frozenset[tuple[str, int]] = frozenset()
     elsewhere: frozenset[str] = frozenset()
 
@@ -86,23 +93,28 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     allowance = Allowance(_MOST_SECONDS)
     texts = dict(files)
     whole = [sides(file, texts[file.path]) if file.path in texts else None for file in parsed.files]
-    pairs = list(zip(parsed.files, whole, strict=True))
+    shown_files = [readable(file) for file in parsed.files]
+    pairs = list(zip(shown_files, whole, strict=True))
     added = [tuple(_calls(file, both, "added", allowance)) for file, both in pairs]
     removed = [tuple(_calls(file, both, "removed", allowance)) for file, both in pairs]
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
-    unread = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
-    shown = identifiers(parsed.files)
+    slow = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
+    opened = tuple(file.opened for file in shown_files)
+    unread = {file.unread: file.file for file in shown_files if file.unread}
+    shown = identifiers(parsed.files) | (identifiers(opened) if opened != parsed.files else frozenset())
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),
-        todos=added_todos(parsed.files),
+        todos=added_todos(opened),
         identifiers=shown,
         headings=heading_names(parsed.files) - shown,
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
-        languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
-        notes=parsed.notes + unread,
+        languages=tuple(dict.fromkeys(file.language for file in shown_files if file.language)),
+        notes=(*parsed.notes, *slow, *(file.note for file in shown_files if file.note)),
+        unread=tuple(unread),
+        unread_names=identifiers(unread.values()) if unread else frozenset(),
         shown_lines=frozenset(_shown(parsed.files)),
     )
 
@@ -120,24 +132,19 @@ def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
             yield from ((file.new_path or "", line.new) for line in hunk.lines if line.new is not None)
 
 
-def _calls(file: FileDiff, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
-    language = _language(file)
+def _calls(file: Readable, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
+    language = file.host
     if language is None:
         return
-    if both is not None and (found := calls_in_file(language, file, both, kind, allowance)) is not None:
+    code = file.whole(both) if both is not None else None
+    if code is not None and (found := calls_in_file(language, file.file, code, kind, allowance)) is not None:
         yield from found
         return
-    for hunk in file.hunks:
-        yield from calls_in(language, hunk.after if kind == "added" else hunk.before, kind, allowance)
+    for lines in file.sides(kind):
+        yield from calls_in(language, lines, kind, allowance)
 
 
 def _perhaps(added: Sequence[tuple[Call, ...]], removed: Sequence[tuple[Call, ...]]) -> frozenset[str]:
     """By file: names on added lines, and none of the same file's removed lines."""
     pairs = ((now, {call.name for call in before}) for now, before in zip(added, removed, strict=True))
     return frozenset(call.name for now, before in pairs for call in now if call.name not in before)
-
-
-def _language(file: FileDiff) -> LanguageName | None:
-    if file.path is not None:
-        return language_of(file.path)
-    return guessed("\n".join(line.text for hunk in file.hunks for line in hunk.after))

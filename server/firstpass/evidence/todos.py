@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from firstpass.evidence.diff import DiffLine, FileDiff, LineKind
-from firstpass.evidence.languages import language_of
+from firstpass.evidence.languages import comments_of, language_of
 
 MARKERS = "TODO|FIXME|XXX|HACK"
 _MARKER = re.compile(rf"(?<![\w.])(?:{MARKERS})(?:\([^()\n]{{0,80}}\))?(?!\w)\s*[:,-]*\s*(?P<text>.*)")
@@ -51,4 +51,4 @@ def _comment_pattern(path: str | None) -> re.Pattern[str]:
     language = language_of(path)
     if language is None:
         return _MARKUP if path and PurePosixPath(path).suffix.lower() in _MARKUP_SUFFIXES else _ANY
-    return _HASH if language == "python" else _SLASHES
+    return {"hash": _HASH, "slashes": _SLASHES, "any": _ANY}[comments_of(language)]
