@@ -47,7 +47,8 @@ def test_a_call_that_is_not_required_stays_only_where_it_may_have_been_missed(
     path: str, note: str | None, kept: list[str]
 ) -> None:
     notes = (note,) if note else ()
-    evidence = Evidence(identifiers=NAMES, paths=(path,), languages=("python",), notes=notes)
+    unread = frozenset({"login"}) if path.endswith(".zig") else frozenset()
+    evidence = Evidence(identifiers=NAMES, unread_names=unread, languages=("python",), notes=notes)
     drafted = render_answer("x", ["login", "launch"], (), ())
     assert parse_answer(mended(drafted, evidence)).calls == tuple(kept)
 

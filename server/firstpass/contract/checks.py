@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from firstpass.contract.draft import named
 from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of, written_paths
 from firstpass.contract.logprobs import least_sure
+from firstpass.contract.mend import unread_files
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.wording import MOST_WORDS
 from firstpass.contract.wrapping import unwrapped
@@ -86,8 +87,8 @@ def calls(case: Case) -> Iterator[Finding]:
     """Required calls are all there, and only names of the diff are.
 
     A name of the diff that is not newly called is a note, not a failure: the contract promises that names are real and
-    that none is left out, and a hunk alone can not prove that a call is old. Without a grammar for the diff there is
-    nothing to say.
+    that none is left out, and a hunk alone can not prove that a call is old. Of a name that stands in a file which was
+    not read there is nothing to say but that.
     """
     evidence = case.evidence
     for section, items in case.holding("calls"):
@@ -97,9 +98,22 @@ def calls(case: Case) -> Iterator[Finding]:
         for name in items:
             if name not in evidence.identifiers:
                 yield _hallucinated(evidence, section, f"{name}()", name)
-            elif evidence.languages and name not in evidence.calls:
+            elif evidence.languages and name not in evidence.calls and name not in evidence.unread_names:
                 message = f"{section} names {name}(), which the diff does not newly call"
                 yield Finding("not-new", "note", message, section, name)
+        yield from _unread(case, section)
+
+
+def _unread(case: Case, section: str) -> Iterator[Finding]:
+    """What was not read is said, by the answer too where its contract asks for that."""
+    for file in case.evidence.unread:
+        yield Finding("unread", "note", str(file), section, file.path)
+    says = any(one.name == section and one.says_unread for one in case.form.sections)
+    if says and case.answer.unread != (said := unread_files(case.evidence)):
+        message = (
+            f"{section} says that this was not read: {_short(case.answer.unread) or 'nothing'}; it was: {said or 'all'}"
+        )
+        yield Finding("unread-omitted", "fail", message, section, said or case.answer.unread)
 
 
 def names(case: Case) -> Iterator[Finding]:

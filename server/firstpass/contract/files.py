@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from firstpass.contract.form import Form, FormName, Holds, form_of
+from firstpass.contract.form import Form, FormName, Holds, Section, form_of
 from firstpass.contract.written import Writer
 from firstpass.errors import BadSettings
 
@@ -64,6 +64,7 @@ class Spec(Strict):
     checks: tuple[CheckName, ...]
     mend: bool = False
     code: dict[str, Writer] = {}
+    says_unread: bool = False
     decoding: Decoding = Decoding()
     logprob_floor: float | None = Field(None, le=0)
 
@@ -73,11 +74,13 @@ class Spec(Strict):
             raise ValueError("sections belong to the form `headed`, and it needs some")
         if len({section.name.lower() for section in self.sections}) < len(self.sections):
             raise ValueError("two sections have the same name")
+        if self.says_unread and not (self.mend and any(section.holds == "calls" for section in self.sections)):
+            raise ValueError("says_unread belongs to a contract that is mended and has a section that holds calls")
         if self.reads == "anything" and (
             {*self.checks} - {"format", "length", "logprobs", "schema", "subject"} or self.mend
         ):
             raise ValueError("only a contract that reads a diff can be checked against one, or mended")
-        names = {section.name for section in form_of(self.form, self.sections).sections}
+        names = {section.name for section in _form(self).sections}
         if strange := sorted({*self.code} - names):
             raise ValueError(f"code: there is no section {strange[0]}")
         if self.code and not self.mend:
@@ -131,7 +134,7 @@ def load(folder: Path) -> Files:
         name=name,
         version=int(version),
         spec=spec,
-        form=form_of(spec.form, spec.sections),
+        form=_form(spec),
         prompt=prompt,
         verify=_text(folder / "verify.txt", raw) or "",
         schema=_schema(folder / "answer.schema.json", raw),
@@ -139,6 +142,11 @@ def load(folder: Path) -> Files:
             b"".join(part for file in sorted(raw) for part in (file.encode(), b"\0", raw[file], b"\0"))
         ).hexdigest(),
     )
+
+
+def _form(spec: Spec) -> Form:
+    says = spec.says_unread
+    return form_of(spec.form, [Section(one.name, one.holds, says and one.holds == "calls") for one in spec.sections])
 
 
 def _spec(path: Path, raw: dict[str, bytes]) -> Spec:

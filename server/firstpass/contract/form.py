@@ -23,6 +23,7 @@ Parts = Mapping[str, Sequence[str]]
 
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+(?:\[[ xX]\]\s+)?|$)")
 _NONE = re.compile(r"^[`*_(]*(?:none|n/a|nothing)[`*_)]*\.?[`*_)]*$", re.IGNORECASE)
+_UNREAD = re.compile(r"^[`*_(]*not read:\s*(?P<what>.*)$", re.IGNORECASE)
 _NAME = re.compile(r"(?:[^\W\d]|[$#])[\w$]*!?")
 _PLACE = re.compile(r"^[`*]*(?P<path>[^\s:`*]+):(?P<line>\d{1,9})[`*]*(?::|\s|$)")
 _LINE = re.compile(r"[`*\"']{0,3}:(?P<line>\d{1,9})(?!\d)[`*\"']{0,3}(?=[:\s]|$)")
@@ -31,16 +32,23 @@ _MOST_PLACES = 8
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """says_unread: of a section of calls, whether its last line says which files were not read."""
+
     name: str
     holds: Holds
+    says_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, read. missing: the sections that the text has no heading for."""
+    """An answer, read.
+
+    missing: the sections that the text has no heading for. unread: what its sections of calls say that was not read.
+    """
 
     parts: Parts
     missing: tuple[str, ...] = ()
+    unread: str = ""
 
     def __getitem__(self, section: str) -> tuple[str, ...]:
         return tuple(self.parts[section])
@@ -69,15 +77,15 @@ class Form(Protocol):
     @property
     def sections(self) -> tuple[Section, ...]: ...
 
-    def render(self, parts: Parts) -> str:
-        """The one written form, without a final newline."""
+    def render(self, parts: Parts, unread: str = "") -> str:
+        """The one written form, without a final newline. unread: for the sections that say it."""
         ...
 
     def read(self, text: str) -> Answer:
         """Every section is in the answer's parts; what is missing or empty has no items."""
         ...
 
-    def around(self, parts: Parts, section: str) -> Slot:
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         """Where the section's one item stands in the written form."""
         ...
 
@@ -107,8 +115,8 @@ class Headed:
             re.IGNORECASE,
         )
 
-    def render(self, parts: Parts) -> str:
-        return "\n".join(line for section in self.sections for line in _written(section, parts[section.name]))
+    def render(self, parts: Parts, unread: str = "") -> str:
+        return "\n".join(line for one in self.sections for line in _written(one, parts[one.name], unread))
 
     def read(self, text: str) -> Answer:
         found: dict[str, list[str]] = {}
@@ -117,10 +125,11 @@ class Headed:
             if line.strip():
                 lines.append(line)
         parts = {section.name: _items(section, found.get(section.name, [])) for section in self.sections}
-        return Answer(parts, tuple(section.name for section in self.sections if section.name not in found))
+        missing = tuple(section.name for section in self.sections if section.name not in found)
+        return Answer(parts, missing, self._unread(found))
 
-    def around(self, parts: Parts, section: str) -> Slot:
-        written = [_written(one, parts[one.name]) for one in self.sections]
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
+        written = [_written(one, parts[one.name], unread) for one in self.sections]
         place = [one.name for one in self.sections].index(section)
         before = "\n".join(line for lines in written[:place] for line in lines)
         after = "".join(f"\n{line}" for lines in written[place + 1 :] for line in lines)
@@ -138,6 +147,11 @@ class Headed:
             if listing or before:
                 yield at, at + len(line)
             at += len(line)
+
+    def _unread(self, found: Mapping[str, Sequence[str]]) -> str:
+        lines = (line for one in self.sections if one.says_unread for line in found.get(one.name, ()))
+        said = (match["what"] for line in lines if (match := _UNREAD.match(one_line(_unbulleted(line)))))
+        return ", ".join(said)
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
@@ -167,7 +181,7 @@ class Message:
 
     sections = (Section("Subject", "sentence"), Section("Body", "text"))
 
-    def render(self, parts: Parts) -> str:
+    def render(self, parts: Parts, unread: str = "") -> str:
         return "\n\n".join(filter(None, (one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"]))))
 
     def read(self, text: str) -> Answer:
@@ -175,7 +189,7 @@ class Message:
         parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
         return Answer(parts, () if subject else ("Subject",))
 
-    def around(self, parts: Parts, section: str) -> Slot:
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         subject, body = one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"])
         if section == "Subject":
             return Slot("", "", f"\n\n{body}" if body else "", titled=True)
@@ -194,13 +208,13 @@ class Free:
 
     sections = (Section("Text", "text"),)
 
-    def render(self, parts: Parts) -> str:
+    def render(self, parts: Parts, unread: str = "") -> str:
         return "\n".join(parts["Text"])
 
     def read(self, text: str) -> Answer:
         return Answer({"Text": tuple(text.splitlines())})
 
-    def around(self, parts: Parts, section: str) -> Slot:
+    def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         return Slot("", "", "")
 
     def last(self, text: str) -> str | None:
@@ -210,21 +224,11 @@ class Free:
         return iter(())
 
 
-class Named(Protocol):
-    """A section as a contract's file has it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def holds(self) -> Holds: ...
-
-
-def form_of(name: FormName, sections: Sequence[Named]) -> Form:
+def form_of(name: FormName, sections: Sequence[Section]) -> Form:
     """sections: of a headed form; the others have their own."""
     match name:
         case "headed":
-            return Headed([Section(section.name, section.holds) for section in sections])
+            return Headed(sections)
         case "message":
             return Message()
         case "free":
@@ -264,10 +268,12 @@ def _keys(name: str) -> tuple[str, ...]:
     return (name.lower(), name.lower().removesuffix("s"))
 
 
-def _written(section: Section, items: Iterable[str]) -> list[str]:
+def _written(section: Section, items: Iterable[str], unread: str) -> list[str]:
     if section.holds == "sentence":
         return [f"{section.name}: {one_line(' '.join(items))}"]
-    shown = (f"{item}()" if section.holds == "calls" else one_line(item) for item in items)
+    shown = [f"{item}()" if section.holds == "calls" else one_line(item) for item in items]
+    if unread and section.says_unread:
+        shown.append(f"not read: {one_line(unread)}")
     return [f"{section.name}:", *([f"- {item}" for item in shown] or ["- none"])]
 
 
@@ -277,6 +283,7 @@ def _items(section: Section, lines: Sequence[str]) -> tuple[str, ...]:
         return (sentence,) if sentence else ()
     items = [item for line in lines if (item := one_line(_unbulleted(line))) and not _NONE.match(item)]
     if section.holds == "calls":
+        items = [item for item in items if not _UNREAD.match(item)]
         return tuple(dict.fromkeys(name for item in items for name in _call_names(item)))
     return tuple(items)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from firstpass.contract.form import Answer, Form, Section, place_of, written_paths
+from firstpass.contract.form import Answer, Form, Section, one_line, place_of, written_paths
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.written import Writer, by_code, fitting
-from firstpass.evidence import Evidence, language_of
+from firstpass.evidence import Evidence
 from firstpass.evidence.account import Account
 
 SHORTEST = 4
@@ -24,6 +24,9 @@ LONG = 8
 
 _PLACE = r"\s+(?:in|inside|within|from|at)\s+(?:the\s+)?`{{0,3}}{name}(?:\(\))?`{{0,3}}(?=[.,;:!?)]|$)"
 """A phrase that says where, of one name."""
+
+MOST_FILES = 8
+"""Named in an answer as not read; of the others it has their number."""
 
 FEWEST_WORDS = 2
 """Of a sentence from which such a phrase may go."""
@@ -129,7 +132,14 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return near[0][0] if alone else None
 
 
+def unread_files(evidence: Evidence) -> str:
+    """The files that may have calls which were not read, as an answer says it; empty where there are none."""
+    paths = [one_line(file.path) for file in evidence.unread]
+    more = len(paths) - MOST_FILES
+    return ", ".join(paths[:MOST_FILES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _others(calls: Iterable[str], evidence: Evidence) -> list[str]:
-    all_read = evidence.languages and not evidence.notes and all(map(language_of, evidence.paths))
-    possible = evidence.perhaps_calls if all_read else evidence.identifiers
+    all_read = evidence.languages and not evidence.notes
+    possible = evidence.perhaps_calls | evidence.unread_names if all_read else evidence.identifiers
     return [name for name in calls if name in possible and name not in evidence.calls]

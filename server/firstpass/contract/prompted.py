@@ -13,7 +13,7 @@ from firstpass.contract.draft import draft_of, named
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
-from firstpass.contract.mend import Author, mended
+from firstpass.contract.mend import Author, mended, unread_files
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.reviewlines import changed_names, review_lines
@@ -105,7 +105,8 @@ class PromptedContract:
         form, cut = self.files.form, reply.finish_reason == "length"
         answer = form.read(reply.text)
         evidence = self._evidence_for(exchange.ask, answer)
-        return form.render(mended(form, answer, evidence, cut=cut, code=self._author(exchange.ask)))
+        parts = mended(form, answer, evidence, cut=cut, code=self._author(exchange.ask))
+        return form.render(parts, unread_files(evidence))
 
     def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
         form, mends = self.files.form, self.files.spec.mend
@@ -113,7 +114,8 @@ class PromptedContract:
         answer, last = form.read(text), form.last(text)
         if mends:
             evidence = self._evidence_for(ask, answer)
-            so_far = replace(so_far, text=form.render(mended(form, answer, evidence, code=self._author(ask))))
+            parts = mended(form, answer, evidence, code=self._author(ask))
+            so_far = replace(so_far, text=form.render(parts, unread_files(evidence)))
         faults = [finding for finding in self.check(ask, so_far) if finding.severity == "fail"]
         if mends and watch == "rewritten":  # A sentence that names what is not there is written again.
             faults = [fault for fault in faults if fault.check != "hallucinated"]
@@ -215,7 +217,8 @@ class PromptedContract:
         section = next((finding.section for finding in drafted.failed if finding.section in free), None)
         if section is None:
             raise BadAsk("there is no sentence to write again", part="contract")
-        return form.around(form.read(drafted.text or "").parts, section)
+        answer = form.read(drafted.text or "")
+        return form.around(answer.parts, section, answer.unread)
 
     def _sampling(self, asked: Sampling) -> Sampling:
         """What the caller set, else the contract's own; logprobs always, for the record."""

@@ -9,10 +9,12 @@ from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, pa
 from firstpass.evidence.facts import Facts, read_facts
 from firstpass.evidence.identifiers import heading_names, identifiers
 from firstpass.evidence.kinds import kind_of, why_unread
-from firstpass.evidence.languages import LanguageName, guessed, language_of
+from firstpass.evidence.languages import LanguageName, language_of
+from firstpass.evidence.readable import Readable, readable
 from firstpass.evidence.reading import Allowance, Kept
 from firstpass.evidence.telltales import listed
 from firstpass.evidence.todos import added_todos, normalised
+from firstpass.evidence.unread import Unread
 from firstpass.evidence.whole import Sides, calls_in_file, sides
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "FileDiff",
     "Hunk",
     "LanguageName",
+    "Unread",
     "facts_of",
     "gather",
     "language_of",
@@ -52,6 +55,8 @@ class Evidence:
     headings: further names that only hunk headings have. git prints there what stands before a hunk's first line, and
         the change is often elsewhere: of 257 such names in 1,514 answers, 184 were no function that the commit touched.
     notes: what was not read, one sentence each.
+    unread: the files that may have calls which were not read.
+    unread_names: the names on the lines of these; whether they are called is not known.
     shown_lines: (path, 1-based number) of the new files' lines that the diff has.
     elsewhere: names that an answer may use although only the diff's repository has them.
     """
@@ -65,6 +70,8 @@ class Evidence:
     paths: tuple[str, ...] = ()
     languages: tuple[LanguageName, ...] = ()
     notes: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    unread_names: frozenset[str] = frozenset()
     shown_lines: frozenset[tuple[str, int]] = frozenset()
     elsewhere: frozenset[str] = frozenset()
 
@@ -92,28 +99,32 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     kept = _kept(diff)
     allowance = Allowance(kept.seconds, kept)
     texts = dict(files)
-    unread = {id(file): note for file in parsed.files if (note := why_unread(file, kind_of(file)))}
-    read = [file for file in parsed.files if id(file) not in unread]
-    whole = [sides(file, texts[file.path]) if file.path in texts else None for file in read]
+    left_out = {id(file): note for file in parsed.files if (note := why_unread(file, kind_of(file)))}
+    read = [readable(file) for file in parsed.files if id(file) not in left_out]
+    whole = [sides(one.file, texts[one.file.path]) if one.file.path in texts else None for one in read]
     pairs = list(zip(read, whole, strict=True))
     added = [tuple(_calls(file, both, "added", allowance)) for file, both in pairs]
     removed = [tuple(_calls(file, both, "removed", allowance)) for file, both in pairs]
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
-    left_out = (unread[id(file)] for file in parsed.files if id(file) in unread and _language(file))
+    could = (left_out[id(file)] for file in parsed.files if id(file) in left_out and language_of(file.path))
     slow = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
     kept.seconds = allowance.left
-    shown = identifiers(parsed.files)
+    opened = tuple(one.opened for one in read)
+    unread = {one.unread: one.file for one in read if one.unread}
+    shown = identifiers(parsed.files) | identifiers(opened)
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),
-        todos=added_todos(read),
+        todos=added_todos(opened),
         identifiers=shown,
         headings=heading_names(parsed.files) - shown,
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
-        languages=tuple(dict.fromkeys(filter(None, map(_language, parsed.files)))),
-        notes=(*parsed.notes, *_long_lines(parsed.files), *left_out, *slow),
+        languages=tuple(dict.fromkeys(one.language for one in read if one.language)),
+        notes=(*parsed.notes, *_long_lines(parsed.files), *could, *slow, *(one.note for one in read if one.note)),
+        unread=tuple(unread),
+        unread_names=identifiers(unread.values()) if unread else frozenset(),
         shown_lines=frozenset(_shown(parsed.files)),
     )
 
@@ -155,24 +166,19 @@ def _shown(files: Iterable[FileDiff]) -> Iterator[tuple[str, int]]:
             yield from ((file.new_path or "", line.new) for line in hunk.lines if line.new is not None)
 
 
-def _calls(file: FileDiff, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
-    language = _language(file)
+def _calls(file: Readable, both: Sides | None, kind: LineKind, allowance: Allowance) -> Iterator[Call]:
+    language = file.host
     if language is None:
         return
-    if both is not None and (found := calls_in_file(language, file, both, kind, allowance)) is not None:
+    code = file.whole(both) if both is not None else None
+    if code is not None and (found := calls_in_file(language, file.file, code, kind, allowance)) is not None:
         yield from found
         return
-    for hunk in file.hunks:
-        yield from calls_in(language, hunk.after if kind == "added" else hunk.before, kind, allowance)
+    for lines in file.sides(kind):
+        yield from calls_in(language, lines, kind, allowance)
 
 
 def _perhaps(added: Sequence[tuple[Call, ...]], removed: Sequence[tuple[Call, ...]]) -> frozenset[str]:
     """By file: names on added lines, and none of the same file's removed lines."""
     pairs = ((now, {call.name for call in before}) for now, before in zip(added, removed, strict=True))
     return frozenset(call.name for now, before in pairs for call in now if call.name not in before)
-
-
-def _language(file: FileDiff) -> LanguageName | None:
-    if file.path is not None:
-        return language_of(file.path)
-    return guessed("\n".join(line.text for hunk in file.hunks for line in hunk.after))

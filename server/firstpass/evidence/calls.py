@@ -13,6 +13,8 @@ from typing import NamedTuple
 import tree_sitter
 
 from firstpass.evidence.diff import DiffLine, LineKind
+from firstpass.evidence.doubts import doubtful
+from firstpass.evidence.grammars import ADDED
 from firstpass.evidence.languages import Grammar, LanguageName, grammar
 from firstpass.evidence.reading import PIECE_CHARACTERS, Allowance, read
 
@@ -38,6 +40,7 @@ PROVIDED: dict[LanguageName, frozenset[str]] = {
     "rust": frozenset(("Ok", "Err", "Some")) | _RUST_MACROS,
     "java": frozenset(),
     "kotlin": frozenset(),
+    **{name: language.provided for name, language in ADDED.items()},
 }
 _RESERVED: dict[LanguageName, frozenset[str]] = {
     "python": frozenset(),
@@ -48,6 +51,7 @@ _RESERVED: dict[LanguageName, frozenset[str]] = {
     "rust": frozenset(("fn", "if", "match", "while")),
     "java": frozenset(("catch", "for", "if", "super", "switch", "synchronized", "this", "while")),
     "kotlin": frozenset(("catch", "for", "fun", "if", "when", "while")),
+    **{name: language.reserved for name, language in ADDED.items()},
 }
 """Words that only a broken tree takes for the name of a call, unless it is a member's: `Symbol.for()`."""
 
@@ -74,7 +78,7 @@ def calls_in(
     """
     for piece in pieces(lines):
         wanted = frozenset(at for at, line in enumerate(piece) if line.kind == kind)
-        if any(_MAY_CALL.search(piece[at].text) for at in wanted):
+        if wanted and (language in ADDED or any(_MAY_CALL.search(piece[at].text) for at in wanted)):
             yield from _calls_in_piece(language, piece, wanted, allowance)
 
 
@@ -98,11 +102,13 @@ def _calls_in_piece(
     reading = read(language, "\n".join(line.text for line in lines), wanted, allowance)
     if reading is None:
         return
+    shown = [line.text for line in lines]
+    perhaps = doubtful(language, grammar(language), reading.tree, reading.offset, shown)
     for node in _call_names(grammar(language), reading.tree):
         name = called(node)
         reserved = name in _RESERVED[language] and node.type not in _MEMBERS
         if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
-            yield Call(name, sure=True)
+            yield Call(name, sure=(node.start_point[0], node.start_point[1]) not in perhaps)
     if not reading.clean:
         names = (name for at in sorted(wanted) for name in _BEFORE_BRACKET.findall(lines[at].text))
         yield from (Call(name, sure=False) for name in names if name not in PROVIDED[language])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from firstpass.evidence.diff import Diff, Hunk, LineKind
-from firstpass.evidence.languages import language_of
+from firstpass.evidence.languages import FIRST, language_of
 from firstpass.evidence.todos import MARKERS
 
 MOST_CHARACTERS = 48
@@ -50,8 +50,8 @@ def openings(parsed: Diff) -> dict[str, str]:
 
     A name that is defined and then called shows both: the text where it stands first and, where that is another, where
     it stands last. The last name of the diff comes first: a reader from left to right knows at each which came before,
-    so an answer in the diff's order can follow the list from its end. Only files in a language that the evidence reads,
-    and diffs that name no file.
+    so an answer in the diff's order can follow the list from its end. Only files in a language that the bundled model
+    learned, and diffs that name no file.
     """
     gone = {name for name, _ in _found(parsed, "removed")}
     shown: dict[str, list[str]] = {}
@@ -113,7 +113,7 @@ def todo_lines(parsed: Diff) -> tuple[str, ...]:
 def _found(parsed: Diff, kind: LineKind) -> Iterator[tuple[str, str]]:
     """(name, text up to the bracket)"""
     for file in parsed.files:
-        if file.path is not None and language_of(file.path) is None:
+        if file.path is not None and language_of(file.path) not in FIRST:
             continue
         for hunk in file.hunks:
             for line in hunk.lines:

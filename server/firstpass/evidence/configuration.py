@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from firstpass.evidence.changes import MOST_CHARACTERS, SettingChange
+from firstpass.evidence.credentials import holds_secret
 from firstpass.evidence.diff import FileDiff, LineKind
 from firstpass.evidence.sections import Placed, placed_lines
-from firstpass.evidence.credentials import holds_secret
 
 MOST_SETTINGS = 100
 HIDDEN = "(hidden)"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tree_sitter
 
+from firstpass.evidence.grammars import ADDED
 from firstpass.evidence.languages import LanguageName, grammar
 
 MOST_CHARACTERS = 160
@@ -50,6 +51,7 @@ _QUERIES: dict[LanguageName, str] = {
 [(function_declaration name: (identifier) @name) (class_declaration name: (identifier) @name)
  (object_declaration name: (identifier) @name)]
 """,
+    **{name: language.definitions for name, language in ADDED.items()},
 }
 
 

@@ -152,3 +152,9 @@ def _hanging(text: str) -> _Hanging:
         elif token in _OPENERS:
             closers.append((token, match.start()))
     return _Hanging(closers[-_DEEPEST:], openers[-_DEEPEST:])
+
+
+def unmatched(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """(The closers that the text has too many, in its order, those that it has too few, in the order they come)"""
+    hanging = _hanging(text)
+    return [closer for closer, _ in hanging.closers], hanging.after

@@ -1,23 +1,42 @@
-"""Which grammar reads a file, and the query that finds its calls. Knows no diff."""
+"""Which grammar reads a file, and the query that finds its calls. Knows no diff.
+
+The first languages' tables stand here and beside what uses them; each further one is described in `grammars/` alone.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import PurePosixPath
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import tree_sitter
 
-LanguageName = Literal["python", "javascript", "typescript", "tsx", "go", "rust", "java", "kotlin"]
+from firstpass.evidence.grammars import ADDED, EMBEDDED, AddedName, EmbeddedName, described, embedded
+from firstpass.evidence.grammars.language import Comments
+
+FirstName = Literal["python", "javascript", "typescript", "tsx", "go", "rust", "java", "kotlin"]
+"""The languages that the bundled model was trained on."""
+
+LanguageName = Literal[FirstName, AddedName, EmbeddedName]
+
+LONGEST_LINE = 2_000
+"""Characters, of a line in which code is looked for."""
+
+FIRST: frozenset[str] = frozenset(get_args(FirstName))
 
 _BY_SUFFIX: dict[str, LanguageName] = {
     ".py": "python", ".pyi": "python",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx",
     ".go": "go", ".rs": "rust", ".java": "java", ".kt": "kotlin", ".kts": "kotlin",
+    **{suffix: name for name, language in ADDED.items() for suffix in language.suffixes},
+    **{suffix: name for name, embedded in EMBEDDED.items() for suffix in embedded.suffixes},
 }  # fmt: skip
+_BY_FILE_NAME: dict[str, LanguageName] = {
+    file_name: name for name, language in ADDED.items() for file_name in language.file_names
+}
 
 _GRAMMARS: dict[LanguageName, tuple[str, str]] = {
     "python": ("tree_sitter_python", "language"),
@@ -28,6 +47,7 @@ _GRAMMARS: dict[LanguageName, tuple[str, str]] = {
     "rust": ("tree_sitter_rust", "language"),
     "java": ("tree_sitter_java", "language"),
     "kotlin": ("tree_sitter_kotlin", "language"),
+    **{name: (language.module, language.factory) for name, language in ADDED.items()},
 }
 
 _ECMASCRIPT = """
@@ -64,6 +84,7 @@ _CALLS: dict[LanguageName, str] = {
 (call_expression . [(identifier) @call (navigation_expression (identifier) @call .)])
 (delegation_specifier (constructor_invocation (user_type (identifier) @call .)))
 """,
+    **{name: language.calls for name, language in ADDED.items()},
 }
 
 
@@ -78,6 +99,12 @@ _TELLTALES: tuple[tuple[LanguageName, re.Pattern[str]], ...] = (
 """In the order asked."""
 
 
+_ONLY_CPP = re.compile(
+    r"::|\b(?:class|namespace|template|public|private|protected|virtual|typename|constexpr|nullptr|using|noexcept|override"
+    r"|explicit|operator|friend|auto|mutable|static_cast|delete)\b|\w&\s\w|&&\s*\w+\)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """A language's syntax, the query whose captures are the names of calls, and the one for what did not parse."""
@@ -88,8 +115,59 @@ class Grammar:
 
 
 def language_of(path: str | None) -> LanguageName | None:
-    """By the suffix of the path; None for a file that no grammar here reads."""
-    return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower()) if path else None
+    """By the path's name and suffix; None for a file that no grammar here reads."""
+    if not path:
+        return None
+    name = PurePosixPath(path).name.lower()
+    return _BY_FILE_NAME.get(name) or _BY_SUFFIX.get(PurePosixPath(name).suffix)
+
+
+def host(name: LanguageName) -> LanguageName:
+    """The language that a file's code is read in: of a component or a notebook that of its scripts or cells."""
+    part = embedded(name)
+    return part.host if part else name
+
+
+def comments_of(name: LanguageName) -> Comments:
+    """How the comments of a file begin, its markup's included."""
+    if language := described(name):
+        return language.comments
+    return "any" if name in ("vue", "svelte") else "hash" if host(name) == "python" else "slashes"
+
+
+def is_code(name: LanguageName) -> bool:
+    """Whether all of a file's lines are code of its language as they stand."""
+    return _code_of(name) is None
+
+
+def in_code(name: LanguageName, lines: Sequence[str]) -> Sequence[str] | None:
+    """One side of a hunk, or a whole file, as code of its host, line by line; None where that can't be told."""
+    code = _code_of(name)
+    return code([line if len(line) <= LONGEST_LINE else "" for line in lines]) if code else lines
+
+
+def _code_of(name: LanguageName) -> Callable[[Sequence[str]], list[str] | None] | None:
+    if part := embedded(name):
+        return part.code
+    language = described(name)
+    return language.code if language else None
+
+
+@cache
+def is_installed(name: LanguageName) -> bool:
+    """Whether its grammar can be loaded: not every package has a wheel for every platform."""
+    try:
+        grammar(host(name))
+    except ImportError:
+        return False
+    return True
+
+
+def narrowed(name: LanguageName | None, path: str, lines: Iterable[str]) -> LanguageName | None:
+    """A header without a line that only C++ has is C, whose grammar takes words such as `new` for names."""
+    if name != "cpp" or not path.lower().endswith(".h") or any(map(_ONLY_CPP.search, lines)):
+        return name
+    return "c"
 
 
 def guessed(text: str) -> LanguageName | None:

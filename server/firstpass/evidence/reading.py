@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import tree_sitter
 
-from firstpass.evidence.fragments import Frame, frames
+from firstpass.evidence.fragments import Frame
+from firstpass.evidence.framing import frames
 from firstpass.evidence.languages import LanguageName, grammar
 
 PIECE_CHARACTERS = 16_384

@@ -17,7 +17,7 @@ from firstpass.errors import BadIndex
 from firstpass.evidence.definitions import Definition, definitions
 from firstpass.evidence.frequencies import Frequencies
 from firstpass.evidence.identifiers import names_in_text
-from firstpass.evidence.languages import language_of
+from firstpass.evidence.languages import host, in_code, language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.sources import MOST_BYTES, is_file, sources, why_not, without_secrets
 from firstpass.evidence.vocabulary import words_of
@@ -301,8 +301,11 @@ def _text(root: Path, path: str) -> str | None:
 
 def _definitions(path: str, text: bytes) -> list[Definition]:
     """None where the file takes too long to parse."""
-    language = language_of(path)
-    assert language is not None, "only files that a grammar reads are indexed"
-    text += b"\n"
+    name = language_of(path)
+    assert name is not None, "only files that a grammar reads are indexed"
+    code = in_code(name, text.decode("utf-8", "replace").split("\n"))
+    if code is None:
+        return []
+    language, text = host(name), "\n".join((*code, "")).encode("utf-8", "replace")
     tree = Allowance(PARSE_SECONDS).parse(language, text)
     return list(definitions(language, tree, text)) if tree else []
