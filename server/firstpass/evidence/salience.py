@@ -306,9 +306,9 @@ def _is_code(token: str, words: Words) -> bool:
 
 def _keep_prose(words: Words, path: str, texts: Iterable[str]) -> None:
     for text in texts:
+        words.prose.update(tokens_in(text))
         if len(words.sentences) < MOST_SENTENCES and _is_running_text(text):
             words.sentences.setdefault(text, path)
-            words.prose.update(tokens_in(text))
 
 
 def _is_running_text(text: str) -> bool:
