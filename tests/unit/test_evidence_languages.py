@@ -148,7 +148,8 @@ def test_procedures_are_called_in_each_dialect() -> None:
         (vue_code, ["  <p>{{ a(1) }} b(2)</p>"], [";( a(1) );"]),
         (vue_code, ["const a = <T>b(1);", "x = 3"], ["const a = <T>b(1);", "x = 3"]),
         (vue_code, ["hello world"], None),
-        (vue_code, ["  color: red;", "  width: calc(1px);"], None),
+        (vue_code, ["  color: red;", "  width: calc(1px);"], ["", ""]),
+        (vue_code, ["  color: red;", "const a = b(1);"], None),
         (vue_code, ['<script lang="coffee">', "a 1", "</script>"], ["", "", ""]),
         (vue_code, ["", "  "], ["", ""]),
         (svelte_code, ["  {#if a(1)}", "  b(2)", "  {/if}"], [";(a(1));", "", ""]),
@@ -320,10 +321,9 @@ def test_importing_the_evidence_loads_no_grammar() -> None:
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES.values(), ".h"])
-@pytest.mark.parametrize(
-    "text", ["{" * 1990, " " * 1990, "a(" * 990, '"' * 1990, "<p " * 600, '"\\' * 990, "{{ a " * 390]
-)
-def test_hostile_lines_are_read_in_bounded_time(suffix: str, text: str) -> None:
+def test_hostile_lines_are_read_in_bounded_time(suffix: str) -> None:
+    """Bug: the grammar of C# took 17 s for lines of `<p `, and looked at no clock."""
+    texts = ("{" * 1990, " " * 1990, "a(" * 990, '"' * 1990, "<p " * 600, '"\\' * 990, "{{ a " * 390)
     started = time.process_time()
-    gather(diff_of(f"x{suffix}", *[text] * 60))
+    gather(diff_of(f"x{suffix}", *(text for text in texts for _ in range(9))))
     assert time.process_time() - started < 4.0
