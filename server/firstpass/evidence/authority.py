@@ -44,11 +44,12 @@ _PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
         _words(
             "check checks require required requires ensure ensures enforce enforces assert verify verified verifies validate"
             " validated validates must protect protected restrict demand guard"
+            " forbid"
         ),
         _words(
             "auth authn authz authentication authorization permission permissions perm perms access role roles admin staff"
             " owner ownership login token tokens jwt signature signatures hmac privilege privileges scope scopes acl"
-            " membership captcha mfa otp credentials password origin digest certificate apikey bearer"
+            " forgery membership captcha mfa otp credentials password origin digest certificate apikey bearer"
         ),
     ),
     (
@@ -71,13 +72,18 @@ _PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
 _STATES = _words("is was are not isnt has have any all lacks missing can cannot may with")
 """Names that begin with one of these ask; they guard only where something depends on the answer."""
 
+_MAKES = _words(
+    "parse parses decode encode get gets set create make build new load store reset clear generate refresh update delete revoke"
+    " format render log print fetch init setup"
+)
 _DECORATING = _words(
     "login permission permissions authenticated authorize authorized authorise secured roles csrf throttle ratelimit"
     " limiter auth jwt protected denyall guards"
 )
 _OPPOSITE = _words("exempt public anonymous skip disable optional unprotected without")
 _COMPARED = _words("role roles owner scope scopes permissions privileges tenant acl")
-_MIDDLE = _words("auth authn authz guard protect protected passport jwt acl csrf csurf helmet limiter throttle admin")
+_MIDDLE = _words("auth authn authz guard protect protected passport jwt acl csrf csurf helmet limiter throttle admin"
+    " authentication authorization")
 _ALL = (
     _STRONG.union(*(nouns for _, nouns in _PAIRS))
     | _DECORATING
@@ -101,7 +107,7 @@ _IMPORTS = re.compile(
 )
 _DECORATOR = re.compile(r"\s*(?:@(?P<a>[\w.]+)|#\[(?P<b>[\w:\\]+)|\[(?P<c>[A-Z]\w+)(?=[\](,]))(?P<rest>.*)")
 _REGISTERS = re.compile(
-    r"\b(?:use|Use\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?|withMiddleware|layer"
+    r"\b(?:use|Use(?![a-z])\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?|withMiddleware|layer"
     r"|route_layer|wrap|wrap_fn|addHook|preHandler|onRequest|preValidation|beforeHandler|beforeEnter|beforeEach"
     r"|Depends|Security|addFilter\w*|addInterceptors?|guards?|canActivate|useGlobalGuards|authorize(?:Http)?Requests"
     r"|intercept|With|MIDDLEWARE|Group|authenticate)\b\s*(?:[(:=\[{]|\s:)"
@@ -118,6 +124,7 @@ _LISTED = re.compile(
     r"\s*['\"][\w.]{0,120}(?:Csrf\w*|Authentication|Authorization|Auth|Security\w*|Permission\w*|SessionAuth\w*)"
     r"(?:Middleware|Backend|Guard|Filter)\w*['\"],?\s*$"
 )
+_BARE = re.compile(r"\s*(?:\w+\.)?(?P<name>[A-Za-z_]\w*[?!]?)(?:\(\s*\))?(?P<with>\s+\w+:\s.*)?\s*,?\s*$")
 _REFUSES = re.compile(
     r"(?:\b(?:raise|throw|return|abort|status|sendStatus|redirect|halt|head|error|fail|panic|die|exit|reject|bail|Err"
     r"|Error|writeHead|WriteHeader|render|json|respond|Response)\b|\w+!\().{0,160}?"
@@ -138,20 +145,48 @@ _ASKED = re.compile(
     r"|(?<![\w.])can(?:not)?\?|\bpassport\.authenticate\b|\b(?:abort|throw)_(?:if|unless)\(|\bGate::\w+|\bPundit\b"
     r"|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b|\b[gG]etUser\w*OrThrow\("
 )
-_COMPARES = re.compile(r"[!=]=|\bin\b|\bincludes\b|\bcontains\b|\bhas\b|\bindexOf\b|\bequals\b|\bis\b")
+_COMPARES = re.compile(
+    r"[!=]==?(?!=|\s*(?:null|None|nil|undefined)\b)|\b(?:not\s+in|includes\w*|[cC]ontains\w*|has|indexOf|equals\w*|include\?)\b"
+    r"|(?<!for)\s\w[\w.\])]{1,60}\s+in\s+[\[({]"
+)
 _TRAVERSAL = re.compile(
     r"(?:['\"]\.\.['\"/]|\.\./).{0,80}(?:\bin\b|includes|contains|Contains|startsWith|strstr)"
     r"|(?:\bin\b|includes|contains|Contains|startsWith|HasPrefix|startswith|indexOf|include\?)\W{0,20}\(?['\"]\.\./?['\"]"
-    r"|['\"]\.\./?['\"]\s+(?:not\s+)?in\b|\b(?:startswith|startsWith|HasPrefix|start_with\?)\(.{0,60}"
-    r"(?:root|base|safe|allowed|upload|public|static)\w*|\bis_relative_to\("
+    r"|['\"]\.\./?['\"]\s+(?:not\s+)?in\b|\bis_relative_to\("
+    r"|(?=.{0,300}(?i:path|dir|file|real|abs|resolv|norm|folder)).{0,200}\b(?:startswith|startsWith|HasPrefix|start_with\?)\(.{0,60}"
+    r"\b\w*(?:[rR]oot|[bB]ase|safe|allowed|upload|UPLOAD|ROOT|BASE)(?:s?_?(?:[dD]ir|DIR|[pP]ath|PATH|[dD]irectory|[fF]older))?\b"
 )
 
 
+_HINTS = (
+    "auth", "permi", "admin", "staff", "owner", "superuser", "login", "logged", "csrf", "csurf", "xsrf", "forgery", "token", "jwt",
+    "role", "scope", "access", "acl", "digest", "hmac", "signat", "denied", "forbidden", "401", "403", "allow", "limit", "throttl",
+    "guard", "protect", "tenant", "passport", "helmet", "privil", "can", "verif", "secur", "moderator", "member", "current",
+    "..", "root", "base", "user", "captcha", "mfa", "otp", "credential", "bearer", "enforce", "timingsafe", "constanttime", "path",
+    "rights", "ability", "abilities", "capability", "account", "session", "identity", "origin", "certificate", "apikey", "password",
+    "trusted", "anonymous", "safe", "middleware", "gate::", "pundit", "creator", "author", "suspicious", "badsignature",
+)  # fmt: skip
+"""One of them stands in each line that guards, in whatever case."""
+
+
+def may_guard(text: str) -> bool:
+    """A quick no for most texts."""
+    lowered = text.lower()
+    return any(hint in lowered for hint in _HINTS)
+
+
 class Guard(NamedTuple):
-    """How a line guards, and the words that say for whom or what."""
+    """How a line guards, the words that say for whom or what, and the names that do it.
+
+    is_wide: a registration for all that comes after it, not for one route. is_listed: the line is a name of a list, and
+    only the lines around it say of which.
+    """
 
     form: Form
     words: frozenset[str]
+    names: tuple[str, ...] = ()
+    is_wide: bool = False
+    is_listed: bool = False
 
 
 @lru_cache(maxsize=8192)
@@ -172,14 +207,14 @@ def guard_on(dialect: Dialect, raw: str, code: str) -> Guard | None:
     """The guard of a line, its strings there (`raw`) and blanked (`code`); None for most lines."""
     raw, code = raw[:_CUT], code[:_CUT]
     words = frozenset(part.lower() for part in _PART.findall(raw))
-    refusal = _REFUSES.search(raw)
+    refusal = _REFUSES.search(code)
     if refusal and not _IMPORTS.match(code):
         return Guard("refusal", words & _ALL)
     if words.isdisjoint(_ALL) or _IMPORTS.match(code):
         return _traversal(raw, code) if ".." in raw or "root" in words or "base" in words else None
     if _LISTED.match(raw) or _CLASSES.match(raw):
         return Guard("registration", words & _ALL)
-    return _decorator(raw, words) or _registration(raw, code) or _used(code) or _traversal(raw, code)
+    return _decorator(raw, words) or _registration(raw, code) or _listed(code) or _used(code) or _traversal(raw, code)
 
 
 def _traversal(raw: str, code: str) -> Guard | None:
@@ -208,7 +243,19 @@ def _registration(raw: str, code: str) -> Guard | None:
     if not place or place[0].lstrip().startswith("authenticate"):
         return None
     given = [name for name in _NAME.findall(raw[max(0, place.start()) :]) if _in_the_middle(name, place[0])]
-    return Guard("registration", frozenset().union(*map(parts, given)) & _ALL) if given else None
+    if not given:
+        return None
+    is_wide = not _ROUTES.search(raw) and not _DECLARES.match(code)
+    return Guard("registration", frozenset().union(*map(parts, given)) & _ALL, tuple(given), is_wide)
+
+
+def _listed(code: str) -> Guard | None:
+    """A name alone on its line: an argument, or a statement of Ruby. What list it stands in the line does not say."""
+    found = _BARE.match(code)
+    name = found["name"] if found else ""
+    if not found or parts(name) & _STATES or not (guards_by_name(name) or (found["with"] is None and parts(name) <= _MIDDLE)):
+        return None
+    return Guard("registration", parts(name) & _ALL, (name,), is_listed=found["with"] is None)
 
 
 def _in_the_middle(name: str, register: str) -> bool:
@@ -220,7 +267,7 @@ def _in_the_middle(name: str, register: str) -> bool:
     if "Depends" in register or "Security" in register:
         return ("current" in found and "user" in found) or bool(found & {"auth", "token", "jwt", "oauth"})
     return bool(found & _MIDDLE) and (
-        len(found) == 1 or bool(found & {"middleware", "guard", "filter", "handler", "layer"})
+        len(found) == 1 or bool(found & {"middleware", "guard", "filter", "handler", "layer", "use"})
     )
 
 
@@ -256,4 +303,4 @@ def _decides(name: str, following: str, asks: bool) -> bool:
         return False
     if following[:1] == ":" and following[1:].strip():
         return False
-    return asks or (not (parts(name) & _STATES) and following[:1] in ("(", "!"))
+    return asks or (not (parts(name) & (_STATES | _MAKES)) and following[:1] in ("(", "!", "@"))

@@ -134,6 +134,16 @@ def is_code(code: str) -> bool:
     return _TELLING.search(code) is not None
 
 
+_FORMATTED = {ord(letter): None for letter in " \t\r\f\v"} | {ord("'"): '"'}
+
+
 def squeezed(line: str) -> str:
-    """A line without what a formatter changes."""
-    return "".join(line.split()).replace("'", '"').rstrip(";,")
+    """A line without what a formatter changes; of joined lines all."""
+    return line.translate(_FORMATTED).rstrip(";,")
+
+
+def all_squeezed(text: str) -> frozenset[str]:
+    """The lines of a text, squeezed, each also without what may be a comment at its end."""
+    lines = text.translate(_FORMATTED).split("\n")
+    bare = (line.partition(sign)[0] for sign in ("#", "//") if sign in text for line in lines if sign in line)
+    return frozenset(line.rstrip(";,") for line in (*lines, *bare))

@@ -4,6 +4,7 @@ A placeholder, a lookup in the environment and a value that only repeats its nam
 """
 
 import re
+from typing import NamedTuple
 
 _FORMATS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{20,}"
@@ -32,7 +33,6 @@ _SETTING = re.compile(
 )
 _IN_ADDRESS = re.compile(r"\b[a-z][a-z+]{1,15}://[\w.-]{1,60}:(?P<value>[^@/\s'\"{}$<>:]{3,80})@[\w.-]+")
 _BEARER = re.compile(r"['\"](?:Bearer|Basic)\s+(?P<value>[A-Za-z0-9+/=_.-]{16,})['\"]")
-PASSWORD = "a password or key"
 _PLACEHOLDER = re.compile(
     r"change.?me|your|example|xxx|placeholder|dummy|fake|sample|insert|replace|todo|redacted|\.\.\.|\*\*\*|<|>|\$\{|\$\(|\{\{"
     r"|\{\w*\}|%\(|%s|^\$|^@|^env|process\.env|getenv|environ|secrets\.|vault:|^test|^foo|^bar|^none$|^null$|^true$|^false$"
@@ -40,9 +40,17 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 _OF_WORDS = re.compile(
-    r"[A-Za-z]+(?:[-_.:/ ][A-Za-z]+)*|/[\w./-]*|[\w.]+\(.*|https?://.*|[#.]?[A-Za-z][\w-]*(?:[._-][A-Za-z]+)+"
+    r"[A-Za-z]+(?:[-_.:/ ][A-Za-z]+)*|/[\w./-]*|[\w.]+\(.*|https?://.*|[#.]?[A-Za-z][\w-]*(?:[._-][A-Za-z]+\d{0,2})+"
 )
 _MIXED = re.compile(r"(?=.*[A-Za-z])(?=.*[\d!@#$%^&*+/=?~])")
+
+
+class Credential(NamedTuple):
+    """named: what it is, without its value. is_key: by its form alone, whatever it is assigned to."""
+
+    named: str
+    value: str
+    is_key: bool
 
 
 def holds_secret(line: str) -> bool:
@@ -50,19 +58,21 @@ def holds_secret(line: str) -> bool:
     return _SECRET.search(line) is not None
 
 
-def credential(line: str, is_setting: bool = False) -> str | None:
-    """What looks like a real credential in a line, named without its value: cautious the other way, for a reviewer.
+def credential(line: str, is_setting: bool = False) -> Credential | None:
+    """What looks like a real credential in a line: cautious the other way, for a reviewer.
 
     is_setting: the line is of a file of keys and values, which need no quotes.
     """
     if (key := _KEY.search(line)) and not _is_fake(key[0]):
-        return "a private key" if "PRIVATE KEY" in key[0] else f"a key that begins with `{key[0][:4]}`"
+        return Credential(
+            "a private key" if "PRIVATE KEY" in key[0] else f"a key that begins with `{key[0][:4]}`", key[0], True
+        )
     named = _NAMED.search(line) or (_SETTING.search(line) if is_setting else None)
     if named and _is_real(named["value"]):
-        return PASSWORD
+        return Credential("a password or key", named["value"], False)
     for pattern, said in ((_IN_ADDRESS, "a password in an address"), (_BEARER, "a token in a header")):
         if (found := pattern.search(line)) and not _is_fake(found["value"]) and len(set(found["value"])) > 4:
-            return said
+            return Credential(said, found["value"], False)
     return None
 
 

@@ -46,7 +46,7 @@ RULES: tuple[Rule, ...] = (
             r"|TLS_REJECT_UNAUTHORIZED\b['\"]?\]?\s*[:=]\s*['\"]?0|\bdanger_accept_invalid_(?:certs|hostnames)\(\s*true|\bVERIFY_NONE\b"
             r"|\bNoopHostnameVerifier\b|ALLOW_ALL_HOSTNAME|\bTrustAll\w*\b|ostnameVerifier\(?\s*\{?\(?\s*_?\w*,\s*_?\w*\s*\)?\s*->\s*true"
             r"|ServerCertificateCustomValidationCallback\s*[+=]+.*true|DangerousAcceptAnyServerCertificate"
-            r"|\bcurl\s[^|;]{0,160}?(?:\s-[a-zA-Z]*k\b|--insecure\b)|--no-check-certificate\b|StrictHostKeyChecking[= ]+no\b"
+            r"|\bcurl\b[^|;]{0,160}?(?:\s-[a-zA-Z]*k\b|--insecure\b)|--no-check-certificate\b|StrictHostKeyChecking[= ]+no\b"
             r"|\bInsecureIgnoreHostKey\(|\bAutoAddPolicy\b|strict-ssl\s*[= ]\s*false"
         ), on_raw=True,
     ),
@@ -99,7 +99,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "injection", _QUERY, ("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "select ", "insert ", "update ", "delete "),
         re.compile(
-            r"\b(?:[fF]['\"]{1,3}[^'\"]{0,20}|[$@]{1,2}\"|`|['\"]{1,3}|[rR]['\"])\s*(?i:SELECT\s.{1,120}\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s)"
+            r"(?:\b[fFrR]['\"]{1,3}[^'\"]{0,20}|[$@]{1,2}\"|`|['\"]{1,3})\s*(?i:SELECT\s.{1,120}\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s)"
         ), on_raw=True,
     ),
     Rule(
@@ -121,40 +121,45 @@ _TRUE = re.compile(
 _PLAIN_HTTP = re.compile(r"http://(?P<host>[\w-]+(?:\.[\w-]+)+)")
 _SECURE = re.compile(r"https://(?P<host>[\w-]+(?:\.[\w-]+)+)")
 _ALWAYS = re.compile(
-    r"\s*(?:return\s+(?:True|true|nil|null|Ok\(\(\)\)|Ok\(true\))|(?:return\s+)?next\(\)|true|True)\s*;?\s*$"
+    r"^[ \t]*(?:return\s+(?:True|true|nil|null|Ok\(\(\)\)|Ok\(true\))|(?:return\s+)?next\(\)|true|True)[ \t]*;?[ \t\r]*$",
+    re.M,
 )
 _RETURNS = re.compile(r"\s*(?:return|raise|throw|if)\b")
 
 
 def exposures(kept: Kept) -> Iterator[Suspect]:
     for file in kept.files:
-        if not file.is_test:
-            yield from _in_file(file, kept)
+        if not file.is_test and file.added_text:
+            yield from _by_rule(file)
+            yield from _downgraded(file)
+            yield from _always(file)
+            yield from _agreeing(file, kept)
 
 
-def _in_file(file: Reading, kept: Kept) -> Iterator[Suspect]:
-    added = "\n".join(hunk.after.lines[row] for hunk in file.hunks for row in hunk.changed(hunk.after))
-    dialect = file.hunks[0].dialect if file.hunks else None
+def _by_rule(file: Reading) -> Iterator[Suspect]:
+    text = file.added_text
     active = [
-        r for r in RULES if (r.dialects is None or dialect in r.dialects) and any(word in added for word in r.words)
+        (rule, words)
+        for rule in RULES
+        if (rule.dialects is None or file.dialect in rule.dialects)
+        and (words := [word for word in rule.words if word in text])
     ]
-    before = (
-        squeezed(" ".join(hunk.before.raw[row] for hunk in file.hunks for row in hunk.changed(hunk.before)))[:100_000]
-        if active
-        else ""
-    )
-    for hunk in file.hunks:
-        for row in hunk.changed(hunk.after) if active else ():
+    if not active:
+        return
+    words = {word for _, found in active for word in found}
+    before = squeezed(file.removed_text[:100_000])
+    for hunk in file.hunks_that_add(words):
+        for row in hunk.changed_with(hunk.after, words):
             yield from _of_row(file, hunk, row, active, before)
-        yield from _downgraded(file, hunk, added)
-        yield from _opened(file, hunk, kept)
 
 
-def _of_row(file: Reading, hunk: Masked, row: int, active: list[Rule], before: str) -> Iterator[Suspect]:
+def _of_row(
+    file: Reading, hunk: Masked, row: int, active: list[tuple[Rule, list[str]]], before: str
+) -> Iterator[Suspect]:
     after = hunk.after
-    for rule in active:
+    for rule, words in active:
         text = (after.raw if rule.on_raw else after.code)[row][:_CUT]
-        if not any(word in text for word in rule.words):
+        if not any(word in text for word in words):
             continue
         match = rule.pattern.search(text)
         if not match or squeezed(match[0]) in before:
@@ -167,47 +172,45 @@ def _of_row(file: Reading, hunk: Masked, row: int, active: list[Rule], before: s
         return
 
 
-def _downgraded(file: Reading, hunk: Masked, added: str) -> Iterator[Suspect]:
+def _downgraded(file: Reading) -> Iterator[Suspect]:
     """`https://` that became `http://` for the same host."""
-    if "http://" not in added:
+    hosts = {match["host"] for match in _SECURE.finditer(file.removed_text)} if "http://" in file.added_text else ()
+    for hunk in file.hunks_that_add(("http://",)) if hosts else ():
+        for row in hunk.changed_with(hunk.after, ("http://",)):
+            match = _PLAIN_HTTP.search(hunk.after.raw[row][:_CUT])
+            if match and match["host"] in hosts:
+                text = f"An address lost its encryption: {quoted(match[0])}."
+                yield found("authorization", file.path, hunk, row, text, 10)
+
+
+def _always(file: Reading) -> Iterator[Suspect]:
+    """A condition that was made always true or always false."""
+    if file.dialect in ("shell", "settings") or not _TRUE.search(file.added_text):
         return
-    hosts = {
-        match["host"] for row in hunk.changed(hunk.before) for match in _SECURE.finditer(hunk.before.raw[row][:_CUT])
-    }
-    for row in hunk.changed(hunk.after) if hosts else ():
-        match = _PLAIN_HTTP.search(hunk.after.raw[row][:_CUT])
-        if match and match["host"] in hosts:
-            yield found(
-                "authorization", file.path, hunk, row, f"An address lost its encryption: {quoted(match[0])}.", 10
-            )
+    for hunk in file.hunks:
+        for row in hunk.changed(hunk.after) if _TRUE.search(hunk.added_text) else ():
+            if _TRUE.search(hunk.after.code[row][:_CUT]):
+                text = f"The condition is always the same: {quoted(hunk.after.raw[row])}."
+                yield found("leftover", file.path, hunk, row, text)
 
 
-def _opened(file: Reading, hunk: Masked, kept: Kept) -> Iterator[Suspect]:
-    """A condition that was made always true, and a guarding function that now always agrees."""
-    after, changed = hunk.after, kept.of(hunk)
-    for row in hunk.changed(after):
-        code = after.code[row][:_CUT]
-        if (
-            ("rue" in code or "alse" in code or " 1 " in code)
-            and _TRUE.search(code)
-            and hunk.dialect not in ("shell", "settings")
-        ):
-            yield found(
-                "leftover", file.path, hunk, row, f"The condition is always the same: {quoted(after.raw[row])}."
-            )
-        elif ("rue" in code or "n" in code) and _ALWAYS.match(code):
-            run = hunk.runs[after.places[row]]
-            gone = [one for one in hunk.changed(hunk.before) if hunk.runs[hunk.before.places[one]] == run]
-            if len(changed.added_by_run.get(run, ())) > 1 or not any(
-                _RETURNS.match(hunk.before.code[one]) for one in gone
-            ):
-                continue
-            owner = changed.scope(after, row).owner
-            if owner and guards_by_name(owner):
-                yield found(
-                    "authorization",
-                    file.path,
-                    hunk,
-                    row,
-                    f"The check {quoted(owner)} now always agrees: {quoted(after.raw[row])}.",
-                )
+def _agreeing(file: Reading, kept: Kept) -> Iterator[Suspect]:
+    """A guarding function that now always agrees."""
+    if not _ALWAYS.search(file.added_text):
+        return
+    for hunk in file.hunks:
+        for row in hunk.changed(hunk.after) if _ALWAYS.search(hunk.added_text) else ():
+            if _ALWAYS.match(hunk.after.code[row][:_CUT]) and _stands_alone(hunk, kept, row):
+                owner = kept.of(hunk).scope(hunk.after, row).owner
+                if owner and guards_by_name(owner):
+                    text = f"The check {quoted(owner, 40)} now always agrees: {quoted(hunk.after.raw[row])}."
+                    yield found("authorization", file.path, hunk, row, text)
+
+
+def _stands_alone(hunk: Masked, kept: Kept, row: int) -> bool:
+    """Whether an added line took the place of lines that decided something."""
+    run = hunk.runs[hunk.after.places[row]]
+    gone = (one for one in hunk.changed(hunk.before) if hunk.runs[hunk.before.places[one]] == run)
+    return len(kept.of(hunk).added_by_run.get(run, ())) == 1 and any(
+        _RETURNS.match(hunk.before.code[one]) for one in gone
+    )

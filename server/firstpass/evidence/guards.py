@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from firstpass.evidence.authority import Form, guard_on
+from firstpass.evidence.authority import Form, Guard, guard_on, may_guard
 from firstpass.evidence.blocks import body, indent, is_code, squeezed
 from firstpass.evidence.kept import Kept, Scope
 from firstpass.evidence.masking import Masked, Side
@@ -30,10 +30,9 @@ _PLAIN = re.compile(
 )
 _LETTERS = re.compile(r"\bnot\b|\band\b|\bor\b|&&|\|\||[!<>=]=*|\w+")
 _SAME = {"not": "!", "and": "&&", "or": "||", "===": "==", "!==": "!="}
+_NAMES_ONLY = re.compile(r"\b(?:import|export|from|require|__all__|exports)\b|\b(?:def|func|function|fn|fun)\b")
+_ROUTE = re.compile(r"['\"`]/[^'\"`]*")
 _MESSAGE = re.compile(r"\"[^\"]*\"|'[^']*'")
-_ALWAYS = re.compile(
-    r"\s*(?:return\s+(?:True|true|nil|null|Ok\(\(\)\)|Ok\(true\))|(?:return\s+)?next\(\)|true|True)\s*;?\s*$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,16 @@ class Spot:
     hunk: Masked
     side: Side
     row: int
-    form: Form
-    words: frozenset[str]
+    guard: Guard
     scope: Scope
+
+    @property
+    def form(self) -> Form:
+        return self.guard.form
+
+    @property
+    def words(self) -> frozenset[str]:
+        return self.guard.words
 
     @property
     def raw(self) -> str:
@@ -67,7 +73,7 @@ class Spot:
 
 def lost_guards(kept: Kept) -> Iterator[Suspect]:
     lost = list(islice(_spots(kept, "before"), _MOST))
-    if not lost:
+    if not lost:  # nearly always, and then no side is read
         return
     gained = list(islice(_spots(kept, "after"), _MOST))
     lost = [spot for spot in lost if not _is_still_there(spot, kept) and not _went_with_its_code(spot, kept)]
@@ -78,12 +84,30 @@ def lost_guards(kept: Kept) -> Iterator[Suspect]:
 
 def _spots(kept: Kept, which: Literal["before", "after"]) -> Iterator[Spot]:
     for file in kept.files:
-        for hunk in file.hunks if not file.is_test else ():
+        text = file.removed_text if which == "before" else file.added_text
+        if file.is_test or not may_guard(text):
+            continue
+        for hunk in file.hunks:
+            if not may_guard(hunk.removed_text if which == "before" else hunk.added_text):
+                continue
             side = hunk.before if which == "before" else hunk.after
             for row in hunk.changed(side):
-                if is_code(side.code[row]) and (guard := guard_on(hunk.dialect, side.raw[row], side.code[row])):
+                if (guard := guard_on(hunk.dialect, side.raw[row], side.code[row])) and not (
+                    guard.is_listed and not _is_argument(side, row)
+                ):
                     scope = kept.of(hunk).scope(side, row, guard.form == "decorator")
-                    yield Spot(file.path, hunk, side, row, guard.form, guard.words, scope)
+                    yield Spot(file.path, hunk, side, row, guard, scope)
+
+
+def _is_argument(side: Side, row: int) -> bool:
+    """Whether a name alone on its line is one of the arguments of a call that opens above, and no import or export."""
+    for above in range(row - 1, max(-1, row - 30), -1):
+        code = side.code[above].rstrip()
+        if code.endswith(("(", "[")) and indent(side.lines[above]) < indent(side.lines[row]):
+            return not _NAMES_ONLY.search(code)
+        if code.endswith("{") or (is_code(code) and indent(side.lines[above]) < indent(side.lines[row])):
+            return False
+    return False
 
 
 def _is_still_there(spot: Spot, kept: Kept) -> bool:
@@ -148,7 +172,10 @@ def _exactly(spot: Spot) -> str:
 
 
 def _softly(spot: Spot) -> str:
-    """Without what says nothing: who it is asked of, brackets, the words of a message."""
+    """Without what says nothing: who it is asked of, brackets, a message; of a route all but its path and its guards."""
+    if spot.form == "registration" and spot.guard.names:
+        path = _ROUTE.search(spot.raw)
+        return " ".join((*sorted(spot.guard.names), path[0] if path else ""))
     text = _MESSAGE.sub("", spot.raw) if spot.form == "refusal" else spot.raw
     words = _LETTERS.findall(_PLAIN.sub(" ", text))
     return " ".join(_SAME.get(word, word.lower().replace("_", "")) for word in words)
@@ -170,7 +197,11 @@ def _told(lost: Sequence[Spot], gained: Sequence[Spot], kept: Kept) -> Iterator[
     by_run: dict[tuple[int, int], list[Spot]] = {}
     for spot in gained:
         by_run.setdefault((id(spot.hunk), spot.run), []).append(spot)
+    wide = [spot for spot in gained if spot.guard.is_wide]
     for spot in lost:
+        names = set(spot.guard.names)
+        if names and any(names.issubset(other.guard.names) for other in wide):
+            continue
         instead = _instead(spot, by_run.get((id(spot.hunk), spot.run), []))
         if instead is not None:
             yield _suspect(spot, instead.place, _changed(spot, instead), 5)

@@ -1,20 +1,44 @@
 """What a diff still has after the change, to tell a loss from a move. Knows no rule of what matters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from firstpass.evidence.blocks import Defined, definitions, followers, indent, is_code, owners, squeezed, target
-from firstpass.evidence.masking import Masked, Side
+from firstpass.evidence.blocks import (
+    Defined,
+    all_squeezed,
+    definitions,
+    followers,
+    indent,
+    is_code,
+    owners,
+    squeezed,
+    target,
+)
+from firstpass.evidence.masking import Dialect, Masked, Side
 
 
-class Reading(NamedTuple):
+@dataclass(frozen=True)
+class Reading:
     """A file that people wrote: its path on the new side, and its hunks."""
 
     path: str
+    dialect: Dialect
     hunks: Sequence[Masked]
     is_test: bool
+
+    @cached_property
+    def added_text(self) -> str:
+        return "\n".join(hunk.added_text for hunk in self.hunks)
+
+    @cached_property
+    def removed_text(self) -> str:
+        return "\n".join(hunk.removed_text for hunk in self.hunks)
+
+    def hunks_that_add(self, words: Collection[str]) -> Iterator[Masked]:
+        if any(word in self.added_text for word in words):
+            yield from (hunk for hunk in self.hunks if any(word in hunk.added_text for word in words))
 
 
 class Scope(NamedTuple):
@@ -94,28 +118,32 @@ class Kept:
     @cached_property
     def added(self) -> frozenset[str]:
         """The added lines, squeezed."""
-        return frozenset(
-            squeezed(hunk.after.raw[row])
-            for file in self.files
-            for hunk in file.hunks
-            for row in hunk.changed(hunk.after)
-        )
+        return all_squeezed("\n".join(file.added_text for file in self.files))
 
     @cached_property
     def removed(self) -> frozenset[str]:
-        return frozenset(
-            squeezed(hunk.before.raw[row])
-            for file in (*self.files, *self.gone)
-            for hunk in file.hunks
-            for row in hunk.changed(hunk.before)
-        )
+        return all_squeezed("\n".join(file.removed_text for file in (*self.files, *self.gone)))
+
+    def adds(self, side: Side, row: int) -> bool:
+        """Whether an old line stands on an added line, wherever."""
+        return not self.added.isdisjoint(_keys(side, row))
+
+    def is_new(self, hunk: Masked, row: int) -> bool:
+        """Whether an added line stands on no removed line."""
+        return self.removed.isdisjoint(_keys(hunk.after, row))
 
     def stays(self, hunk: Masked, rows: Iterable[int]) -> bool:
         """Whether one of the old side's rows is context, or stands on an added line too."""
         before = hunk.before
-        return any(not hunk.is_changed(before, row) or squeezed(before.raw[row]) in self.added for row in rows)
+        return any(not hunk.is_changed(before, row) or self.adds(before, row) for row in rows)
 
     def code_below_stays(self, hunk: Masked, row: int) -> bool:
         """Whether code that ran only past an old row runs after the change too; so too where the hunk ends before it."""
         below, ended = followers(hunk.before, row)
         return self.stays(hunk, below) if below else not ended
+
+
+def _keys(side: Side, row: int) -> tuple[str, str]:
+    """A line as it is compared: without its comment, where it is no comment alone, and with it."""
+    whole = squeezed(side.lines[row])
+    return squeezed(side.raw[row]) or whole, whole

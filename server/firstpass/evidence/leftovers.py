@@ -94,7 +94,7 @@ RULES: tuple[Rule, ...] = (
 
 _PRINTING_PLACES = re.compile(
     r"(?:^|/)(?:cmd|cli|bin|scripts?|tools?|examples?|samples?|demos?|docs?|docs?_src|bench\w*|playground\w*|templates?|tasks?"
-    r"|hack|ci|build|management/commands|devtools|website|www|site|\.github)/|(?:^|/)(?:main|cli|__main__|setup|manage|noxfile|tasks"
+    r"|hack|ci|build|management/commands|devtools|contrib|stress|support|website|www|site|\.github)/|(?:^|/)(?:main|cli|__main__|setup|manage|noxfile|tasks"
     r"|build|fabfile|conf|console|repl|command\w*|\w*_cli|cli_\w*|release\w*|bump\w*|gulpfile|Gruntfile|rollup\S*|webpack\S*)\.\w+$|\.sh$",
     re.I,
 )
@@ -102,7 +102,13 @@ _BROAD = re.compile(r"\s*except(?:\s*:|\s+\(?\s*(?:[\w.]*\.)?(?:Base)?(?:Excepti
 _CATCHES = re.compile(
     r"\s*\}?\s*(?:catch\b[^{]{0,160}\{|rescue\b[^;]{0,100})\s*$|^\s*if\s+(?:let\s+Err\(_\w*\)\s*=.{1,160}|err\s*!=\s*nil)\s*\{\s*$"
 )
-_NOTHING = re.compile(r"\s*(?:pass|continue|\.\.\.|nil|;|return;?|return\s+nil|)\s*;?\s*$")
+_NOTHING = re.compile(r"\s*(?:pass|continue|\.\.\.|nil|)\s*;?\s*\}?\s*$")
+_HANDLERS = ("except", "catch", "rescue", "err", "Err(")
+_CONDITIONAL = re.compile(r"\s*(?:\}?\s*(?:if|else|elif|except|case|switch|for|catch|default|unless)\b)")
+_RUNS = re.compile(r"__main__|\bfunc main\(|\bfn main\(|\bfun main\(|\bstatic void main\(|^#!", re.M)
+_PRINTING = re.compile(
+    r"\bprint(?:ln|f)?!?\(|\bconsole\.\w+\(|\bfmt\.Print|\bSystem\.out\.|\bputs\s|\bConsole\.Write|__main__|\bmain\("
+)
 _NOTE = re.compile(
     r"\b(?:do\s*not|don'?t|never)\s+(?:merge|commit|push|ship|check\s*in)\b|\bnocommit\b|\bno[-_ ]?merge\b|\bremove\s+(?:this\s+)?before\s+(?:merg|commit|releas|ship|push)",
     re.I,
@@ -112,100 +118,93 @@ _NOTE_WORDS = ("merge", "commit", "ship", "push", "check", "release")
 
 def faults(kept: Kept) -> Iterator[Suspect]:
     for file in kept.files:
-        active = _active(file)
-        for hunk in file.hunks:
-            yield from _by_rule(file, hunk, active, kept)
-            yield from _swallowed(file, hunk, kept)
-            yield from _notes(file, hunk, kept)
-            yield from _commented_out(file, hunk, kept)
+        if file.added_text:
+            yield from _by_rule(file, kept)
+            yield from _swallowed(file, kept)
+            yield from _notes(file, kept)
 
 
 def found(kind: SuspectKind, path: str, hunk: Masked, row: int, text: str, less: int = 0) -> Suspect:
     """A suspect on an added row."""
-    return Suspect(kind, path, hunk.hunk.lines[hunk.after.places[row]].new, None, text, WEIGHTS[kind] - less)
+    line = hunk.hunk.lines[hunk.after.places[row]].new if path else None
+    return Suspect(kind, path, line, None, text, WEIGHTS[kind] - less)
 
 
-def _active(file: Reading) -> list[Rule]:
-    """The rules whose words are somewhere in the file's added lines."""
-    text = "\n".join(hunk.after.lines[row] for hunk in file.hunks for row in hunk.changed(hunk.after))
-    dialect = file.hunks[0].dialect if file.hunks else None
-    prints = not file.is_test and not _PRINTING_PLACES.search(file.path) and not _already_prints(file)
-    return [
-        rule
+def _active(file: Reading) -> list[tuple[Rule, list[str]]]:
+    """The rules whose words are somewhere in the file's added lines, with those words."""
+    text = file.added_text
+    active = [
+        (rule, words)
         for rule in RULES
-        if (rule.dialects is None or dialect in rule.dialects)
+        if (rule.dialects is None or file.dialect in rule.dialects)
         and (not file.is_test or rule.tests)
-        and (prints or rule.says is not _PRINTS)
-        and any(word in text for word in rule.words)
+        and (words := [word for word in rule.words if word in text])
     ]
+    prints = any(rule.says is _PRINTS for rule, _ in active) and not _prints_for_a_living(file)
+    return [(rule, words) for rule, words in active if prints or rule.says is not _PRINTS]
 
 
-_PRINTING = re.compile(
-    r"\bprint(?:ln|f)?!?\(|\bconsole\.\w+\(|\bfmt\.Print|\bSystem\.out\.|\bputs\s|\bConsole\.Write|__main__|\bfunc main\(|\bfn main\("
-)
+def _prints_for_a_living(file: Reading) -> bool:
+    """Whether printing is the file's job: by its place, or since it printed before, or since it can be run."""
+    if _PRINTING_PLACES.search(file.path) or _RUNS.search(file.added_text):
+        return True
+    return any(_PRINTING.search(line[:_CUT]) for hunk in file.hunks for line in hunk.before.code)
 
 
-def _already_prints(file: Reading) -> bool:
-    """Whether the file printed before: then printing may be its job."""
-    return any(
-        "print" in line or "console." in line or "main" in line or "puts " in line or "Console." in line
-        for hunk in file.hunks
-        for line in hunk.before.code
-        if _PRINTING.search(line[:_CUT])
-    )
+def _by_rule(file: Reading, kept: Kept) -> Iterator[Suspect]:
+    active = _active(file)
+    words = {word for _, found in active for word in found}
+    for hunk in file.hunks_that_add(words) if active else ():
+        for row in hunk.changed_with(hunk.after, words):
+            rule = next((rule for rule, _ in active if _applies(rule, hunk, row)), None)
+            if rule and kept.is_new(hunk, row):
+                yield found(rule.kind, file.path, hunk, row, rule.says.format(quoted(hunk.after.raw[row])))
 
 
-def _by_rule(file: Reading, hunk: Masked, active: list[Rule], kept: Kept) -> Iterator[Suspect]:
+def _applies(rule: Rule, hunk: Masked, row: int) -> bool:
     after = hunk.after
-    for row in hunk.changed(after) if active else ():
-        for rule in active:
-            text = (after.raw if rule.on_raw else after.code)[row][:_CUT]
-            if any(word in text for word in rule.words) and rule.pattern.search(text) and _is_new(hunk, row, kept):
-                if rule.kind == "skipped-test" and _depends(hunk, row):
-                    continue
-                if rule.kind == "swallowed" and after.comments[row].strip():
-                    continue
-                yield found(rule.kind, file.path, hunk, row, rule.says.format(quoted(after.raw[row])))
-                break
+    text = (after.raw if rule.on_raw else after.code)[row][:_CUT]
+    if not any(word in text for word in rule.words) or not rule.pattern.search(text):
+        return False
+    if rule.kind == "skipped-test":
+        return not _depends(hunk, row)
+    if rule.kind == "swallowed":
+        return not after.comments[row].strip() and not _swallowed_before(hunk, row)
+    return True
 
 
-def _is_new(hunk: Masked, row: int, kept: Kept) -> bool:
-    return squeezed(hunk.after.raw[row]) not in kept.removed
+def _swallowed_before(hunk: Masked, row: int) -> bool:
+    """Whether the lines that an added one replaces had a broad handler already."""
+    run = hunk.runs[hunk.after.places[row]]
+    gone = (one for one in hunk.changed(hunk.before) if hunk.runs[hunk.before.places[one]] == run)
+    return any(_BROAD.match(hunk.before.code[one][:_CUT]) for one in gone)
 
 
 def _depends(hunk: Masked, row: int) -> bool:
-    """Whether a test is skipped only where a condition holds: a line above opens a block or goes on to this one."""
-    at = indent(hunk.after.lines[row])
-    for above in range(row - 1, max(-1, row - 12), -1):
-        code = hunk.after.code[above]
-        if is_code(code) and indent(hunk.after.lines[above]) < at:
-            return (
-                re.match(r"\s*(?:\}?\s*(?:if|else|elif|except|case|switch|for|catch|default)\b|if\()", code) is not None
-            )
-    return False
+    """Whether a test is skipped only where a condition holds: a block around the line, or an argument below it."""
+    code, lines = hunk.after.code, hunk.after.lines
+    if code[row].rstrip().endswith("(") and row + 1 < len(code):
+        return not code[row + 1].lstrip().startswith(("reason", "''", '""'))
+    at = indent(lines[row])
+    above = next(
+        (one for one in range(row - 1, max(-1, row - 12), -1) if is_code(code[one]) and indent(lines[one]) < at), None
+    )
+    return above is not None and _CONDITIONAL.match(code[above][:_CUT]) is not None
 
 
-def _swallowed(file: Reading, hunk: Masked, kept: Kept) -> Iterator[Suspect]:
+def _swallowed(file: Reading, kept: Kept) -> Iterator[Suspect]:
     """A handler whose block does nothing, and says nothing either."""
-    after = hunk.after
-    for row in range(len(after.code)) if not file.is_test else ():
-        code = after.code[row][:_CUT]
-        if (
-            "except" not in code
-            and "catch" not in code
-            and "rescue" not in code
-            and "err" not in code
-            and "Err(" not in code
-        ):
-            continue
-        broad = _BROAD.match(code) if hunk.dialect == "python" else _CATCHES.match(code)
-        if not broad or not _does_nothing(hunk, row, broad.end()):
-            continue
-        changed = next((one for one in (row, row + 1) if one < len(after.code) and hunk.is_changed(after, one)), None)
-        if changed is not None and _is_new(hunk, changed, kept):
-            inside = next((after.raw[one].strip() for one in body(after, row)), "")
-            shown = f"{after.raw[row].strip()} {inside or '}' if hunk.dialect != 'ruby' else inside}"
-            yield found("swallowed", file.path, hunk, changed, _SWALLOWS.format(quoted(shown)))
+    for hunk in file.hunks_that_add(_HANDLERS) if not file.is_test else ():
+        after = hunk.after
+        for row in hunk.changed_with(after, _HANDLERS):
+            code = after.code[row][:_CUT]
+            handler = _BROAD.match(code) if hunk.dialect == "python" else _CATCHES.match(code)
+            if handler and _does_nothing(hunk, row, handler.end()) and kept.is_new(hunk, row):
+                inside = next((after.raw[one].strip() for one in body(after, row)), "}")
+                shown = (
+                    after.raw[row].strip() if code[handler.end() :].strip() else f"{after.raw[row].strip()} {inside}"
+                )
+                yield found("swallowed", file.path, hunk, row, _SWALLOWS.format(quoted(shown)))
 
 
 def _does_nothing(hunk: Masked, row: int, end: int) -> bool:
@@ -214,75 +213,23 @@ def _does_nothing(hunk: Masked, row: int, end: int) -> bool:
     if rest:
         return _NOTHING.match(rest) is not None
     inside = body(after, row)
-    if not inside:
-        closed = (
-            row + 1 < len(after.code) and after.code[row + 1].strip()[:1] == "}" and not after.comments[row + 1].strip()
-        )
-        return hunk.dialect != "python" and closed
-    quiet = len(inside) == 1 and _NOTHING.match(after.code[inside[0]]) is not None
-    said = hunk.dialect != "python" and any(after.comments[one].strip() for one in range(row, inside[0] + 1))
-    return quiet and not said and not after.code[inside[0]].strip().startswith("return nil")
+    if hunk.dialect == "python":
+        return len(inside) == 1 and _NOTHING.match(after.code[inside[0]]) is not None
+    last = inside[-1] if inside else row
+    if last + 1 >= len(after.code) or any(after.comments[one].strip() for one in range(row, last + 2)):
+        return False
+    closed = after.code[last + 1].strip()[:1] == "}" or after.code[last + 1].strip() == "end"
+    return closed and (not inside or (len(inside) == 1 and _NOTHING.match(after.code[inside[0]]) is not None))
 
 
-def _notes(file: Reading, hunk: Masked, kept: Kept) -> Iterator[Suspect]:
-    """ "Do not merge" and its like, in a comment."""
-    after = hunk.after
-    for row in hunk.changed(after):
-        comment = after.comments[row]
-        if comment.strip() and any(word in comment.lower() for word in _NOTE_WORDS) and _NOTE.search(comment[:_CUT]):
-            if _is_new(hunk, row, kept) or not is_code(after.code[row]):
-                yield found("leftover", file.path, hunk, row, f"A note says that this is not ready: {quoted(comment)}.")
-
-
-_COMMENT_SIGNS = re.compile(r"^\s*(?:#(?![!\[:])|//(?![/!])|--)\s?")
-_PROSE = re.compile(
-    r"^[A-Z][a-z]+ [a-z]+ |\b(?:the|is|are|this|that|we|will|should|because|when|if you|which|e\.g\.|i\.e\.|note|see|example|usage|returns?:)\b [a-z]|\.\s*$|:\s*$",
-    re.I,
-)
-_STATEMENT = re.compile(
-    r"^\s*(?:[\w.$\[\]'\"]{1,60}\s*(?:[+\-*/|&]?=|:=|<-)\s*[^=\s].*[\w)\]}\"';]$"
-    r"|(?:await\s+|return\s+|yield\s+|throw\s+|raise\s+)?[\w.$:!]{1,80}\(.*\)\s*[;{?]?$"
-    r"|(?:return|import|from|const|let|var|val|if|for|while|elif|raise|throw|assert|del|with)\b.*[;:{)\]]$"
-    r"|return\s+[\w.\"'\[\](){}]{1,60};?$|(?:def|class|func|fn|fun|function|public|private)\s+\w.*[:{)]$"
-    r"|\}(?:\s*else\s*\{)?;?$|@[\w.]{2,40}(?:\(.*\))?$)"
-)
-
-
-def _commented_out(file: Reading, hunk: Masked, kept: Kept) -> Iterator[Suspect]:
-    """Added comments that read as code: a removed line itself, or two and more lines in a row."""
-    group: list[int] = []
-    after = hunk.after
-    for row in (*hunk.changed(after), len(after.lines)):
-        text = _commented(hunk, row) if row < len(after.lines) else None
-        if group and (text is None or row != group[-1] + 1):
-            yield from _grouped(file, hunk, group, kept)
-            group = []
-        if text is not None:
-            group.append(row)
-
-
-def _commented(hunk: Masked, row: int) -> str | None:
-    """The text of a line that is a comment alone and no documentation."""
-    side = hunk.after
-    if not side.comments[row].strip() or is_code(side.code[row]):
-        return None
-    sign = _COMMENT_SIGNS.match(side.comments[row].lstrip())
-    return side.comments[row].lstrip()[sign.end() :][:_CUT] if sign else None
-
-
-def _grouped(file: Reading, hunk: Masked, rows: list[int], kept: Kept) -> Iterator[Suspect]:
-    texts = [_commented(hunk, row) or "" for row in rows]
-    said = "Code was commented out: {}."
-    for row, text in zip(rows, texts, strict=True):
-        if len(squeezed(text)) > 5 and squeezed(text) in kept.removed and is_code(text):
-            yield found("commented-out", file.path, hunk, row, said.format(quoted(text)))
-            return
-    code = [row for row, text in zip(rows, texts, strict=True) if _reads_as_code(text)]
-    if len(code) >= 2 and len(code) * 4 >= len(rows) * 3:
-        first = _commented(hunk, code[0]) or ""
-        yield found("commented-out", file.path, hunk, code[0], f"Code was added as a comment: {quoted(first)}.")
-
-
-def _reads_as_code(text: str) -> bool:
-    bare = text.strip()
-    return len(bare) > 1 and not (_PROSE.search(bare) and bare[-1] not in ";{") and _STATEMENT.match(bare) is not None
+def _notes(file: Reading, kept: Kept) -> Iterator[Suspect]:
+    """A comment that says "do not merge", or the like."""
+    lowered = file.added_text.lower()
+    if not any(word in lowered for word in _NOTE_WORDS) or not _NOTE.search(lowered):
+        return
+    for hunk in file.hunks:
+        for row in hunk.changed(hunk.after) if _NOTE.search(hunk.added_text) else ():
+            comment = hunk.after.comments[row]
+            if _NOTE.search(comment[:_CUT]) and kept.is_new(hunk, row):
+                text = f"A note says that this is not ready: {quoted(comment)}."
+                yield found("leftover", file.path, hunk, row, text)

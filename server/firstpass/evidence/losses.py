@@ -15,11 +15,14 @@ from firstpass.evidence.masking import Masked
 from firstpass.evidence.suspicion import WEIGHTS, Suspect, SuspectKind, quoted
 
 _CUT = 400
+_NEAR = 12
+"""Lines of a hunk within which an added check takes the place of a removed one."""
 _IF = re.compile(r"\s*(?:\}\s*)?(?:if|unless|elif|else if|guard)\b")
 _FAILS = re.compile(
     r"(?:^|\s|\{|:)(?:raise\s+\(?\w|throw\s+(?:new\s+)?\w|panic[(!]|bail!\(|return\s+(?:\w+,\s*){0,3}(?:errors?\.\w+|fmt\.Errorf|Err)\("
     r"|return\s+(?:\w+,\s*){0,3}[eE]rr[A-Z]\w*|return\s+.{0,40}\bstatus\(4\d\d\)|abort\(4\d\d)"
 )
+_MESSAGE = re.compile(r"[\"']([^\"'{}%]{12,120})")
 _FAILURE = re.compile(r"(?:raise|throw(?:\s+new)?)\s+(?P<name>[\w.]{3,60})")
 _VALIDATES = re.compile(
     r"\b\w*[sS]chema\w*\.(?:parse|safeParse|parseAsync|validate|validateSync|validateAsync|load)\(|\b(?:[a-z]\w*\.)?validate\w*\("
@@ -39,7 +42,7 @@ _ASSERTS = re.compile(
 )
 _KOTLIN_ASSERTS = re.compile(r"\s*(?:require|check)\s*\(")
 _TEST_ASSERTS = re.compile(
-    r"(?:^|[\s.({!;])(?:assert\w*[\s(!.]|self\.assert\w+\(|expect\w*\(|t\.(?:is|same|equal|not|ok|notOk|match|throws|rejects|deepEqual|strictEqual|true|false"
+    r"(?:^|[\s.({!;])(?:match=|\.to[A-Z]|assert\w*[\s(!.]|self\.assert\w+\(|expect\b|expect\w*\(|t\.(?:is|same|equal|not|ok|notOk|match|throws|rejects|deepEqual|strictEqual|true|false"
     r"|fail|like|Error|Errorf|Fatal|Fatalf|Log)\w*\(|require\.[A-Z]\w*\(|\w+\.(?:should|must)\b|pytest\.raises|with_raises|raises\(|verify\w*\(|check\w*\(|fail\w*\(|chai|should\."
     r"|match\w*\(|mock\w*\.assert|panic!\(|eq\()"
 )
@@ -70,6 +73,7 @@ _HANDLES = re.compile(
     r"\b(?:except|catch|rescue|suppress|recover|runCatching|onFailure|Result|raises|try)\b|\.catch\(|\.or_else|map_err"
 )
 _HARMLESS = re.compile(r"\b(?:ImportError|ModuleNotFoundError|NameError)\b")
+_ERR = re.compile(r"(?<![\w.])[eE]rr\w*\s*!=\s*nil")
 _CALLEE = re.compile(r"(?P<name>[\w.]+)\((?!.*\bfunc\b)")
 _UNWRAPPED = re.compile(r"\.(?:unwrap\(\)|expect\([^()]*\))")
 _QUESTION = re.compile(r"\?(?=[;.,)\s]|$)")
@@ -78,7 +82,7 @@ _CLOSING = re.compile(
     r"|(?:async\s+)?with\s+[\w.]*(?:lock|Lock|mutex|semaphore)\w*\b|[\w.]*(?:lock|mutex|mu|Lock)\.(?:acquire|Lock|RLock|lock|readLock)\(|synchronized\s*\(|lock\s*\()"
 )
 _TIMEOUT = re.compile(
-    r",?\s*\b(?:timeout|timeout_seconds|connect_timeout|read_timeout)\s*[=:]\s*[\w.()]+|\.(?:timeout|with_timeout|setTimeout)\([^()]*\)"
+    r",?\s*\b(?:timeout|timeout_seconds|connect_timeout|read_timeout)\s*[=:]\s*[\w.]+(?:\(\))?|\.(?:timeout|with_timeout|setTimeout)\([^()]*\)"
 )
 
 
@@ -90,15 +94,13 @@ class _Loss(NamedTuple):
 
 def losses(kept: Kept) -> Iterator[Suspect]:
     for file in kept.files:
-        for hunk in file.hunks:
-            finders = (
-                (_deleted_assertions,)
-                if file.is_test
-                else (_checks, _handlers, _unchecked_errors, _unwrapped, _closings, _timeouts)
-            )
-            for find in finders:
-                for loss in find(hunk, kept):
-                    yield _suspect(file, hunk, loss)
+        finders = _IN_TESTS if file.is_test else _IN_CODE
+        finders = [(find, words) for find, words in finders if any(word in file.removed_text for word in words)]
+        for hunk in file.hunks if finders else ():
+            for find, words in finders:
+                if any(word in hunk.removed_text for word in words):
+                    for loss in find(hunk, kept):
+                        yield _suspect(file, hunk, loss)
 
 
 def _suspect(file: Reading, hunk: Masked, loss: _Loss) -> Suspect:
@@ -117,10 +119,10 @@ def _checks(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
     before = hunk.before
     for row in hunk.changed(before):
         code, raw = before.code[row][:_CUT], before.raw[row][:_CUT]
-        if not is_code(code) or squeezed(raw) in kept.added:
+        if not is_code(code):
             continue
         kind, said = _check(hunk, row, code, raw)
-        if kind is None or not _is_lost(hunk, kept, row, kind):
+        if kind is None or kept.adds(before, row) or not _is_lost(hunk, kept, row, kind):
             continue
         yield _Loss(kind, row, f"The {said}{_in(hunk, kept, row)} was removed.")
 
@@ -144,14 +146,23 @@ def _check(hunk: Masked, row: int, code: str, raw: str) -> tuple[SuspectKind | N
 def _failure(hunk: Masked, row: int) -> str | None:
     """What a removed condition leads to, where that fails and is removed too."""
     before = hunk.before
-    for at in (row, *body(before, row)[:3]):
+    inside = body(before, row)[:8]
+    if _ERR.search(before.code[row]) or before.code[row].lstrip().startswith(("}", "el")):
+        return None
+    for at in (row, *inside):
         code = before.code[at][:_CUT]
-        if hunk.is_changed(before, at) and _FAILS.search(code):
-            if re.search(r"\berr\s*!=\s*nil", before.code[row]):
-                return None
+        direct = at == row or indent(before.lines[at]) == indent(before.lines[inside[0]])
+        if direct and hunk.is_changed(before, at) and _FAILS.search(code):
             named = _FAILURE.search(code)
             return f"raises {quoted(named['name'], 40)}" if named else "fails"
     return None
+
+
+def _says_it_elsewhere(hunk: Masked, kept: Kept, row: int) -> bool:
+    """Whether the message of a failure that was removed stands on an added line."""
+    texts = (hunk.before.raw[at][:_CUT] for at in (row, *body(hunk.before, row)[:8]))
+    messages = (message for text in texts for message in _MESSAGE.findall(text))
+    return any(message in file.added_text for message in messages for file in kept.files)
 
 
 def _is_lost(hunk: Masked, kept: Kept, row: int, kind: SuspectKind) -> bool:
@@ -161,8 +172,11 @@ def _is_lost(hunk: Masked, kept: Kept, row: int, kind: SuspectKind) -> bool:
     beside = changed.added_beside(row)
     if len(beside) > 6:
         return False
-    after = hunk.after
-    return not any(_FAILS.search(after.code[at]) or _checks_something(after.code[at], kind) for at in beside)
+    after, place = hunk.after, hunk.before.places[row]
+    near = {at for rows in changed.added_by_run.values() for at in rows if abs(after.places[at] - place) < _NEAR}
+    if any(_FAILS.search(after.code[at]) or _checks_something(after.code[at], kind) for at in near.union(beside)):
+        return False
+    return kind != "validation" or not _says_it_elsewhere(hunk, kept, row)
 
 
 def _checks_something(code: str, kind: SuspectKind) -> bool:
@@ -177,7 +191,7 @@ def _handlers(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
     for row in hunk.changed(before):
         code = before.code[row][:_CUT]
         handler = _EXCEPT.match(code)
-        if not handler or _HARMLESS.search(code) or squeezed(before.raw[row]) in kept.added:
+        if not handler or _HARMLESS.search(code) or kept.adds(before, row):
             continue
         if changed.scope(before, row).owner in changed.gone or not _tried_stays(hunk, kept, row):
             continue
@@ -210,10 +224,10 @@ def _unchecked_errors(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
     before, after, changed = hunk.before, hunk.after, kept.of(hunk)
     for row in hunk.changed(before):
         code = before.code[row][:_CUT]
-        if not re.search(r"\berr\w*\s*!=\s*nil", code):
+        if not _ERR.search(code):
             continue
         call = code if ":=" in code else before.code[row - 1][:_CUT] if row else ""
-        name = _CALLEE.search(call.split("=", 1)[-1])
+        name = _CALLEE.search(call.split("=", 1)[-1]) if "=" in call else None
         beside = [after.code[at] for at in changed.added_beside(row)]
         if not name or any("err" in line for line in beside) or changed.scope(before, row).owner in changed.gone:
             continue
@@ -250,11 +264,7 @@ def _closings(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
     before, after, changed = hunk.before, hunk.after, kept.of(hunk)
     for row in hunk.changed(before):
         code = before.code[row][:_CUT]
-        if (
-            not _CLOSING.match(code)
-            or squeezed(before.raw[row]) in kept.added
-            or changed.scope(before, row).owner in changed.gone
-        ):
+        if not _CLOSING.match(code) or kept.adds(before, row) or changed.scope(before, row).owner in changed.gone:
             continue
         added = [after.code[at] for rows in changed.added_by_run.values() for at in rows]
         if any(
@@ -290,15 +300,34 @@ def _deleted_assertions(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
     before, after, changed = hunk.before, hunk.after, kept.of(hunk)
     lost: dict[str | None, list[int]] = {}
     for row in hunk.changed(before):
-        if _STRICT_ASSERTS.match(before.code[row][:_CUT]) and squeezed(before.raw[row]) not in kept.added:
+        if _STRICT_ASSERTS.match(before.code[row][:_CUT]) and not kept.adds(before, row):
             lost.setdefault(changed.scope(before, row).owner, []).append(row)
     for owner, rows in lost.items():
         if owner in changed.gone:
             continue
-        runs = {hunk.runs[before.places[row]] for row in rows}
-        beside = [after.code[at][:_CUT] for run in runs for at in changed.added_by_run.get(run, [])]
-        if len(beside) > 12 or any(_TEST_ASSERTS.search(line) for line in beside):
+        first, last = before.places[rows[0]] - _NEAR, before.places[rows[-1]] + _NEAR
+        added = (at for found in changed.added_by_run.values() for at in found)
+        beside = [after.code[at][:_CUT] for at in added if first < after.places[at] < last]
+        if len(beside) > _NEAR or any(_TEST_ASSERTS.search(line) for line in beside):
             continue
         count = f"{len(rows)} assertions were" if len(rows) > 1 else "An assertion was"
         of = f" from {quoted(owner, 40)}" if owner else ""
         yield _Loss("deleted-assertion", rows[0], f"{count} deleted{of}: {quoted(before.raw[rows[0]], 56)}.")
+
+
+_IN_TESTS = ((_deleted_assertions, ("assert", "expect", "should", "require", "t.", "Assert")),)
+_IN_CODE = (
+    (
+        _checks,
+        (
+            "assert", "Assert", "raise", "throw", "panic", "bail!", "Err", "err", "abort", "alid", "chema", "require", "Require", "check",
+            "invariant", "recondition", "params.", "ShouldBind", "@Not", "@Size", "@Is", "@M", "@P", "@Email", "@Length", "Length", "[R", "full_clean", "return",
+        ),
+    ),
+    (_handlers, ("except", "catch", "rescue")),
+    (_unchecked_errors, ("err",)),
+    (_unwrapped, ("?",)),
+    (_closings, ("defer", "finally", "ensure", "lock", "Lock", "mutex", "mu.", "semaphore", "synchronized")),
+    (_timeouts, ("imeout",)),
+)  # fmt: skip
+"""Each with the words of which one must stand on a removed line."""

@@ -4,13 +4,13 @@ A hunk may begin inside a comment or a string of many lines: where it does is gu
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import cached_property
 from typing import Literal, NamedTuple
 
-from firstpass.evidence.diff import DiffLine, FileDiff, Hunk
-from firstpass.evidence.languages import guessed
+from firstpass.evidence.diff import DiffLine, FileDiff, Hunk, LineKind
+from firstpass.evidence.languages import LanguageName, guessed
 
 Dialect = Literal[
     "python", "javascript", "go", "rust", "java", "kotlin", "csharp", "ruby", "php", "c", "swift", "scala", "shell",
@@ -30,6 +30,11 @@ _BY_SUFFIX: dict[str, Dialect] = {
     ".yml": "settings", ".yaml": "settings", ".toml": "settings", ".ini": "settings", ".cfg": "settings",
     ".conf": "settings", ".env": "settings", ".properties": "settings", ".tf": "settings", ".tfvars": "settings",
     ".json": "settings", ".json5": "settings", ".jsonc": "settings",
+}  # fmt: skip
+
+_SUFFIXES: dict[LanguageName, str] = {
+    "python": "py", "javascript": "js", "typescript": "ts", "tsx": "tsx", "go": "go", "rust": "rs", "java": "java",
+    "kotlin": "kt",
 }  # fmt: skip
 
 _LONGEST = 2_000
@@ -94,42 +99,65 @@ class Side(NamedTuple):
     comments: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Masked:
-    """A hunk of a file, its two sides read.
-
-    runs: of each place in the hunk, which run of changed lines it is in; 0 for context.
-    """
+    """A hunk of a file; each of its sides is read when it is first asked for."""
 
     hunk: Hunk
     dialect: Dialect
-    before: Side
-    after: Side
-    runs: Sequence[int]
-    nearest: Sequence[int | None]
-    """Of each place, the 1-based number in the new file of what stands there, or of what is nearest."""
+
+    @cached_property
+    def added_text(self) -> str:
+        """The added lines as they are, those that are no data."""
+        return _joined(self.hunk.lines, "added")
+
+    @cached_property
+    def removed_text(self) -> str:
+        return _joined(self.hunk.lines, "removed")
+
+    @cached_property
+    def before(self) -> Side:
+        return _side(self.hunk.lines, "added", self.dialect)
+
+    @cached_property
+    def after(self) -> Side:
+        return _side(self.hunk.lines, "removed", self.dialect)
+
+    @cached_property
+    def runs(self) -> Sequence[int]:
+        """Of each place in the hunk, which run of changed lines it is in; 0 for context."""
+        return _runs(self.hunk.lines)
+
+    @cached_property
+    def nearest(self) -> Sequence[int | None]:
+        """Of each place, the 1-based number in the new file of what stands there, or of what is nearest."""
+        return _nearest(self.hunk.lines)
 
     def changed(self, side: Side) -> Iterator[int]:
         """Rows of a side that the diff changes and that are not blank."""
-        return (row for row, at in enumerate(side.places) if self.runs[at] and side.lines[row].strip())
+        runs, lines = self.runs, side.lines
+        return (row for row, at in enumerate(side.places) if runs[at] and lines[row].strip())
+
+    def changed_with(self, side: Side, words: Iterable[str]) -> Iterator[int]:
+        """Those of the changed rows that hold one of the words."""
+        lines = side.lines
+        return (row for row in self.changed(side) if any(word in lines[row] for word in words))
 
     def is_changed(self, side: Side, row: int) -> bool:
         return self.runs[side.places[row]] != 0
 
 
+def _joined(lines: Sequence[DiffLine], kind: LineKind) -> str:
+    return "\n".join(line.text for line in lines if line.kind == kind and len(line.text) <= _LONGEST)
+
+
 def dialect_of(file: FileDiff) -> Dialect | None:
     """By the suffix, or by the words of a hunk that names no file; None for what is no code."""
     if file.path is not None:
-        path = PurePosixPath(file.path)
-        return _BY_SUFFIX.get(path.suffix.lower()) or ("settings" if path.name.startswith(".env") else None)
+        name = file.path.rpartition("/")[2]
+        return _BY_SUFFIX.get(f".{name.rpartition('.')[2].lower()}") or ("settings" if name[:4] == ".env" else None)
     language = guessed("\n".join(line.text for hunk in file.hunks for line in hunk.lines))
-    return "javascript" if language in ("typescript", "tsx") else language
-
-
-def masked(hunk: Hunk, dialect: Dialect) -> Masked:
-    lines = hunk.lines
-    before, after = _side(lines, "added", dialect), _side(lines, "removed", dialect)
-    return Masked(hunk, dialect, before, after, _runs(lines), _nearest(lines))
+    return _BY_SUFFIX[f".{_SUFFIXES[language]}"] if language else None
 
 
 def _runs(lines: Sequence[DiffLine]) -> list[int]:

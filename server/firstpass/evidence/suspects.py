@@ -1,16 +1,18 @@
-"""What code can find by itself in a diff that a reviewer should look at, the gravest first. Knows no model and no tree."""
+"""What code can find by itself in a diff that a reviewer should look at, gravest first. Knows no model and no tree."""
 
 import re
+from dataclasses import replace
 from itertools import chain, islice
 
 from firstpass.evidence.anywhere import in_any_text
+from firstpass.evidence.commented import commented_out
 from firstpass.evidence.diff import Diff, FileDiff
 from firstpass.evidence.exposures import exposures
 from firstpass.evidence.guards import lost_guards
 from firstpass.evidence.kept import Kept, Reading
 from firstpass.evidence.leftovers import faults
 from firstpass.evidence.losses import losses
-from firstpass.evidence.masking import dialect_of, masked
+from firstpass.evidence.masking import Masked, dialect_of
 from firstpass.evidence.suspicion import Suspect, SuspectKind
 
 __all__ = ["MOST", "Suspect", "SuspectKind", "suspects"]
@@ -25,7 +27,7 @@ _UNREAD = re.compile(
     r"|_pb2(?:_grpc)?\.pyi?$|\.pb\.go$|[._]generated\.|(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum)$"
 )
 _TEST = re.compile(
-    r"(?:^|/)(?:tests?|__tests__|specs?|testing|e2e|testdata|fixtures|\w+Test|t|integration)/|(?:^|/)(?:test_[^/]*|conftest\.py|tests?\.\w+)$"
+    r"(?:^|/)(?:(?:\w+[-_])?tests?(?:[-_][\w-]*)?|funtests?|[\w-]+-testing[\w-]*|__tests__|specs?|testing|e2e|testdata|fixtures|\w+Test|t|integration)/|(?:^|/)(?:test_[^/]*|conftest\.py|tests?\.\w+)$"
     r"|(?:_test|_tests|\.test|\.spec|_spec|\.cy|-test|Tests?|IT|Spec)\.\w+$"
 )
 
@@ -37,8 +39,16 @@ def suspects(parsed: Diff) -> tuple[Suspect, ...]:
         [reading for file in written if not _is_gone(file) and (reading := _reading(file))],
         [reading for file in written if _is_gone(file) and (reading := _reading(file))],
     )
-    parts = (lost_guards(kept), losses(kept), exposures(kept), faults(kept), in_any_text(written, _is_test))
+    parts = (
+        lost_guards(kept),
+        losses(kept),
+        exposures(kept),
+        faults(kept),
+        commented_out(kept),
+        in_any_text(written, _is_test),
+    )
     told = sorted(dict.fromkeys(islice(chain(*parts), _MOST_FOUND)), key=lambda one: -one.weight)
+    told = [one if one.path else replace(one, line=None) for one in told]
     graver = {(one.path, one.line) for one in told if one.kind != "commented-out"}
     return tuple(one for one in told if one.kind != "commented-out" or (one.path, one.line) not in graver)[:MOST]
 
@@ -57,4 +67,4 @@ def _reading(file: FileDiff) -> Reading | None:
     if dialect is None or dialect == "settings":
         return None
     path = file.path or ""
-    return Reading(path, [masked(hunk, dialect) for hunk in file.hunks], _is_test(path))
+    return Reading(path, dialect, [Masked(hunk, dialect) for hunk in file.hunks], _is_test(path))
