@@ -326,13 +326,14 @@ def _is_word(token: str) -> bool:
 def sentences_of(lines: Iterable[str]) -> list[str]:
     """The first sentence of each paragraph of running text, without the signs of comments and of markup."""
     found: list[str] = []
-    paragraph = ""
+    paragraph, in_block = "", False
     for line in (*lines, ""):
         bare = _MARKS.sub("", line).strip()
-        opens = not bare or bool(_ITEM.match(line))
-        if opens and paragraph:
+        starred = in_block and line.lstrip().startswith("*")
+        if paragraph and (not bare or (not starred and _ITEM.match(line))):
             found.append(_first_sentence(paragraph))
             paragraph = ""
+        in_block = (in_block or line.lstrip().startswith("/*")) and "*/" not in line
         paragraph = f"{paragraph} {bare}".strip() if len(paragraph) < MOST_LINE_CHARACTERS else paragraph
     return found
 
