@@ -6,6 +6,7 @@ Knows no model and no tier. What it can not mend it leaves as it is, for the che
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -22,6 +23,10 @@ SHORTEST = 4
 LONG = 8
 """A name of as many characters may have two slips, a shorter one a single slip."""
 
+MOST_STRANGE = 50
+"""Names of one text that are looked at: a text with more is no answer."""
+
+_TOKEN = re.compile(r"[\w$]+")
 _PLACE = r"\s+(?:in|inside|within|from|at)\s+(?:the\s+)?`{{0,3}}{name}(?:\(\))?`{{0,3}}(?=[.,;:!?)]|$)"
 """A phrase that says where, of one name."""
 
@@ -100,10 +105,9 @@ def respelt(text: str, names: frozenset[str], real: frozenset[str] = frozenset()
     real: names that exist and are still unknown here, so they are no misspellings.
     """
     wrong = (name for reference in unknown(text, names) for name in names_in(reference) if name not in names)
-    for name in dict.fromkeys(name for name in wrong if name not in real):
-        if (meant := nearest(name, names)) is not None:
-            text = meant.join(re.split(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text))
-    return text
+    strange = islice(dict.fromkeys(name for name in wrong if name not in real), MOST_STRANGE)
+    meant = {name: near for name in strange if (near := nearest(name, names)) is not None}
+    return _TOKEN.sub(lambda token: meant.get(token[0], token[0]), text) if meant else text
 
 
 def unplaced(text: str, names: frozenset[str]) -> str:
@@ -111,7 +115,7 @@ def unplaced(text: str, names: frozenset[str]) -> str:
 
     A small model likes to say where, and takes the name for it from a hunk's heading.
     """
-    for reference in unknown(text, names):
+    for reference in unknown(text, names)[:MOST_STRANGE]:
         shorter = re.sub(_PLACE.format(name=re.escape(reference)), "", text)
         if len(shorter.split()) >= FEWEST_WORDS:
             text = shorter
