@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from firstpass.contract.wording import listed, symbol_worth
+from firstpass.contract.wording import listed, quoted, signatures, symbol_worth
 from firstpass.evidence.account import Account
 from firstpass.evidence.changes import DependencyChange, MessageChange, SettingChange, SymbolChange
 from firstpass.evidence.facts import FileFacts
@@ -91,19 +91,16 @@ def _inside(file: FileFacts, account: Account) -> Iterator[str]:
     texts = {text for change in file.messages for text in (change.old, change.new) if text}
     own = (phrase for phrase in account.phrases if phrase.path == file.path and phrase.text not in texts)
     if (phrase := next(own, None)) is not None:
-        yield f"says \u201c{_cut(phrase.text)}\u201d"
+        yield f"says {_quoted(phrase.text)}"
     elif file.headings:
-        yield f"under \u201c{_cut(file.headings[0])}\u201d"
+        yield f"under {_quoted(file.headings[0])}"
 
 
 def _symbols(symbols: Sequence[SymbolChange], account: Account) -> Iterator[str]:
     ranked = sorted(symbols, key=lambda symbol: -symbol_worth(symbol, account.terms))
-    signatures = [symbol for symbol in ranked if symbol.verb == "signature"]
-    for symbol in signatures[:2]:
-        if symbol.old_signature and symbol.new_signature:
-            yield f"`{symbol.old_signature}` is now `{symbol.new_signature}`"
-        else:
-            yield f"changes the signature of `{symbol.name}`"
+    for symbol in [symbol for symbol in ranked if symbol.verb == "signature"][:2]:
+        both = signatures(symbol)
+        yield "`{}` is now `{}`".format(*both) if both else f"changes the signature of `{symbol.name}`"
     for verb, word in _SYMBOL_VERBS:
         names = [_named(symbol) for symbol in ranked if symbol.verb == verb]
         if names:
@@ -153,9 +150,13 @@ def _setting(change: SettingChange) -> str:
 def _message(change: MessageChange) -> str:
     noun = {"error": "error", "log": "log line", "text": "text"}[change.kind]
     if change.verb == "changed" and change.old and change.new:
-        return f"the {noun} \u201c{_cut(change.old)}\u201d is now \u201c{_cut(change.new)}\u201d"
+        return f"the {noun} {_quoted(change.old)} is now {_quoted(change.new)}"
     text = change.new if change.verb == "added" else change.old
-    return f"{'new' if change.verb == 'added' else 'gone:'} {noun} \u201c{_cut(text)}\u201d" if text else ""
+    return f"{'new' if change.verb == 'added' else 'gone:'} {noun} {_quoted(text)}" if text else ""
+
+
+def _quoted(text: str) -> str:
+    return quoted(text, MOST_TEXT_WORDS)
 
 
 def _cut(text: str) -> str:

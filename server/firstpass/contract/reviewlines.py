@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from firstpass.contract.wording import listed
+from firstpass.contract.wording import listed, signatures
 from firstpass.evidence.account import Account
 from firstpass.evidence.changes import DependencyChange, SymbolChange
 
@@ -38,8 +38,8 @@ def _signatures(account: Account) -> Iterator[str]:
 def _what(symbol: SymbolChange) -> str:
     if symbol.verb == "renamed":
         return f"`{symbol.old_name}` is now called `{symbol.name}`"
-    if symbol.old_signature and symbol.new_signature:
-        return f"The signature of `{symbol.name}` changed from `{symbol.old_signature}` to `{symbol.new_signature}`"
+    if both := signatures(symbol):
+        return "The signature of `{}` changed from `{}` to `{}`".format(symbol.name, *both)
     return f"The signature of `{symbol.name}` changed"
 
 

@@ -19,6 +19,11 @@ MOST_NAMES = 3
 MOST_TERMS = 4
 """Of one kind in one sentence: more is a list, and no sentence."""
 
+_NO_MARKS = str.maketrans({"\u201c": "'", "\u201d": "'", "`": None})
+
+MOST_SIGNATURE = 120
+"""Characters; facts cut what is longer than 200."""
+
 MOST_QUOTED = 10
 FEWEST_NEW = 2
 """Words of a quotation, at most, and of them new ones, at least."""
@@ -138,11 +143,8 @@ def _about_dependencies(changes: Sequence[DependencyChange]) -> str:
 def _quoted(account: Account, sentence: _Sentence) -> str:
     """The most telling sentence that the change adds in its comments, messages or documentation, if that says more."""
     for phrase in account.phrases:
-        text = " ".join(phrase.text.split()).replace("\u201c", "'").replace("\u201d", "'")
-        if len(text.split()) > MOST_QUOTED:
-            text = " ".join(text.split()[:MOST_QUOTED]) + " ..."
         if len(phrase.words - sentence.said) >= FEWEST_NEW:
-            return f": \u201c{text}\u201d"
+            return f": {quoted(phrase.text, MOST_QUOTED)}"
     return ""
 
 
@@ -158,6 +160,20 @@ def _trail(account: Account, sentence: _Sentence, code: str) -> Iterator[str]:
             shown.pop()
         if shown:
             yield f", {participle} {listed(shown, MOST_TERMS)}"
+
+
+def signatures(symbol: SymbolChange) -> tuple[str, str] | None:
+    """The old and the new one, where both are known and short enough to compare at a glance."""
+    both = symbol.old_signature, symbol.new_signature
+    if both[0] is None or both[1] is None or max(map(len, (both[0], both[1]))) > MOST_SIGNATURE:
+        return None
+    return both[0], both[1]
+
+
+def quoted(text: str, most_words: int) -> str:
+    """A text in quotation marks, cut after so many words; its own marks go, lest they pair with others."""
+    words = text.translate(_NO_MARKS).split()
+    return f"\u201c{' '.join(words[:most_words])}{' ...' if len(words) > most_words else ''}\u201d"
 
 
 def listed(items: Sequence[str], most: int) -> str:

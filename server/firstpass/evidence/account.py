@@ -1,12 +1,13 @@
 """What code can say of a diff by itself: facts, what it is about, what a reviewer should see. Knows no answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from firstpass.evidence import facts_of, read_diff
-from firstpass.evidence.facts import Facts
+from firstpass.evidence.facts import Facts, FileFacts
 from firstpass.evidence.frequencies import Both, Frequencies, general
+from firstpass.evidence.identifiers import identifiers, names_in_text
 from firstpass.evidence.salience import Phrase, Term, salient
 from firstpass.evidence.suspects import Suspect, suspects
 
@@ -34,7 +35,22 @@ def account_of(diff: str, own: Frequencies | None = None) -> Account:
 
     own: how common words are in the diff's repository, where there is an index of it.
     """
-    parsed, facts = read_diff(diff), facts_of(diff)
+    parsed = read_diff(diff)
+    facts = _shown(facts_of(diff), identifiers(parsed.files))
     rarity = general() if own is None else Both(own, general())
     terms, phrases = salient(parsed, facts, rarity)
     return Account(facts, terms, phrases, suspects(parsed))
+
+
+def _shown(facts: Facts, names: frozenset[str]) -> Facts:
+    """Without what only a hunk's heading names: the change is often elsewhere."""
+    return replace(facts, files=tuple(_shown_file(file, names) for file in facts.files))
+
+
+def _shown_file(file: FileFacts, names: frozenset[str]) -> FileFacts:
+    return replace(
+        file,
+        symbols=tuple(symbol for symbol in file.symbols if symbol.name in names),
+        settings=tuple(setting for setting in file.settings if names.issuperset(names_in_text(setting.key))),
+        tests_changed=tuple(name for name in file.tests_changed if names.issuperset(names_in_text(name))),
+    )
