@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Literal, cast
@@ -87,6 +87,7 @@ class Grammar:
     errors: tree_sitter.Query
 
 
+@lru_cache(maxsize=4096)
 def language_of(path: str | None) -> LanguageName | None:
     """By the suffix of the path; None for a file that no grammar here reads."""
     return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower()) if path else None
