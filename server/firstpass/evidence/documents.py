@@ -21,7 +21,8 @@ def headings(file: FileDiff) -> tuple[str, ...]:
 
 
 def _headings(heading: str, lines: Sequence[DiffLine]) -> Iterator[str]:
-    above = _marked(heading)
+    ruled = bool(lines) and _RULE.match(lines[0].text)
+    above = _marked(heading) or (heading.strip() if ruled else None) or None
     for row, line in enumerate(lines):
         if line.kind != "removed" and (text := _heading(lines, row)):
             above = text

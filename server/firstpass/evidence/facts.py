@@ -86,17 +86,19 @@ def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
     files = parsed.files
     kinds = [kind_of(file) for file in files]
     symbols = placed(_symbols(file, kind, allowance) for file, kind in zip(files, kinds, strict=True))
-    slow = ("Some hunks took too long to parse; what they changed was not read.",) if allowance.spent else ()
+    read = [_file(*each, allowance) for each in zip(files, kinds, symbols, strict=True)]
+    asked = [change for file, kind in zip(files, kinds, strict=True) for change in _asked(file, kind, allowance)]
+    slow = ("Some hunks took too long to read; what they changed is not told.",) if allowance.spent else ()
     kept.seconds = allowance.left
     return Facts(
-        files=tuple(_file(*each) for each in zip(files, kinds, symbols, strict=True)),
-        dependencies=tuple(change for file, kind in zip(files, kinds, strict=True) for change in _asked(file, kind)),
+        files=tuple(read),
+        dependencies=tuple(asked),
         notes=(*parsed.notes, *filter(None, map(why_unread, files, kinds)), *slow),
     )
 
 
-def _asked(file: FileDiff, kind: FileKind) -> tuple[DependencyChange, ...]:
-    return () if kind in UNREAD_KINDS else dependencies(file)
+def _asked(file: FileDiff, kind: FileKind, allowance: Allowance) -> tuple[DependencyChange, ...]:
+    return () if kind in UNREAD_KINDS or allowance.spent else dependencies(file)
 
 
 def _symbols(file: FileDiff, kind: FileKind, allowance: Allowance) -> tuple[Changed, ...]:
@@ -112,7 +114,7 @@ def _exports(file: FileDiff) -> bool:
     return typed or any(line.text.startswith(("export ", "import ")) for line in _lines(file))
 
 
-def _file(file: FileDiff, kind: FileKind, symbols: tuple[SymbolChange, ...]) -> FileFacts:
+def _file(file: FileDiff, kind: FileKind, symbols: tuple[SymbolChange, ...], allowance: Allowance) -> FileFacts:
     facts = FileFacts(
         path=file.path or "",
         kind=kind,
@@ -122,7 +124,7 @@ def _file(file: FileDiff, kind: FileKind, symbols: tuple[SymbolChange, ...]) -> 
         removed_lines=_count(file, "removed"),
         symbols=symbols,
     )
-    return facts if kind in UNREAD_KINDS else _with_words(file, facts)
+    return facts if kind in UNREAD_KINDS or allowance.spent else _with_words(file, facts)
 
 
 def _with_words(file: FileDiff, facts: FileFacts) -> FileFacts:

@@ -78,7 +78,7 @@ _GO = re.compile(
 _GO_OWN = re.compile(r"\s*(?P<name>go|toolchain)\s+(?P<version>[\w.]+)\s*$")
 _GO_REPLACE = re.compile(r"\s*(?:replace\s+)?(?P<name>[\w./~-]+)(?:\s+v\S+)?\s+=>\s+(?P<version>\S+(?:\s+v\S+)?)")
 _GRADLE = re.compile(
-    r"(?P<how>\w{0,60})\s*\(?\s*(?:platform\s*\(\s*|kotlin\s*\(\s*)?[\"'](?P<name>[\w.-]+:[\w.-]+)(?::"
+    r"(?<!\w)(?P<how>\w{0,60})\s{0,4}\(?\s{0,4}(?:platform\(\s{0,4}|kotlin\(\s{0,4})?[\"'](?P<name>[\w.-]+:[\w.-]+)(?::"
     r"(?P<version>[\w.$\{\}+\[\](),-]+))?(?:@\w+)?[\"']"
 )
 _GRADLE_PLUGIN = re.compile(
@@ -104,11 +104,11 @@ _USES = re.compile(
     r"[\"']?\s*(?:#\s*(?P<tag>v?\d[\w.]*))?"
 )
 _FROM = re.compile(
-    r"\s*FROM\s+(?:--\S+\s+)*(?P<name>[\w./-]+(?::\d+/[\w./-]+)?)(?:[:@](?P<version>[\w.:$\{\}-]+))?", re.I
+    r"^\s*FROM\s+(?:--\S+\s+)*(?P<name>[\w./-]+(?::\d+/[\w./-]+)?)(?:[:@](?P<version>[\w.:$\{\}-]+))?", re.I
 )
 _IMAGE = re.compile(r"\s*(?:-\s+)?image:\s*[\"']?(?P<name>[\w./-]+)(?::(?P<version>[\w.-]+))?[\"']?\s*$")
 _HOOK = re.compile(r"\s*(?:-\s+)?(?P<key>repo|rev):\s*[\"']?(?P<value>[^\s\"']+)")
-_CONDA = re.compile(r"\s*-\s+(?P<name>[\w.-]+)\s*(?P<version>[=<>!~]{1,2}\s*[\w.*,<>= -]+)?\s*$")
+_CONDA = re.compile(r"^\s*-\s+(?P<name>[\w.-]+)\s*(?P<version>[=<>!~]{1,2}\s*[\w.*,<>= -]+)?\s*$")
 _MIX = re.compile(r"\{\s*:(?P<name>\w+)\s*,\s*[\"'](?P<version>[^\"']+)[\"']")
 _SBT = re.compile(r"\"(?P<group>[\w.-]+)\"\s*%%?%?\s*\"(?P<name>[\w.-]+)\"\s*%\s*\"?(?P<version>[\w.+-]+)\"?")
 _SWIFT = re.compile(r"\.package\(.{0,40}?url:\s*\"[^\"]*?(?P<name>[\w.-]+?)(?:\.git)?\"\s*,\s*(?P<version>[^)]{1,80})")

@@ -21,7 +21,7 @@ _TEST_NAMES: dict[str, re.Pattern[str]] = {
     "ruby": re.compile(r"test_"),
 }
 _TEST_MARKS = re.compile(
-    r"[@\[]\W*(?:[\w.:]+(?:\.|::))?(?:test|rstest|ParameterizedTest|Fact|Theory|TestMethod|bench)\b", re.I
+    r"#?[@\[]\W*(?:[\w.:]+(?:\.|::))?(?:test|rstest|ParameterizedTest|Fact|Theory|TestMethod|bench)\b", re.I
 )
 
 

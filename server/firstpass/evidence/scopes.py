@@ -164,7 +164,7 @@ def _scope(name: tree_sitter.Node, lines: Sequence[str], offset: int) -> Scope |
     row, decorators = _decorated(lines, start, name_row)
     body, column = _signature_end(node, name, name_row, offset)
     body = min(body, last)
-    text = (name.text or b"").decode("utf-8", "replace").strip("#'\"")
+    text = (name.text or b"").decode("utf-8", "replace").strip("#'\"`")
     kind, holder = _kind(node), _holder(node, name, lines[name_row], offset)
     return Scope(
         kind="method" if holder and kind == "function" else kind,

@@ -12,7 +12,7 @@ _TITLE = re.compile(
     r"\s*(?:await\s+)?(?:(?P<block>describe|context|suite|feature)|(?:it|test|specify|scenario|fit|xit"
     r"|bench|tap\.test|t\.test|QUnit\.test))"
     r"(?:\.\w+(?:\([^()]{0,80}\))?)*\s*\(?\s*(?P<quote>[\"'`])(?P<title>.*?)(?<!\\)(?P=quote)"
-    r"|.{0,80}?\bt\.Run\(\s*\"(?P<run>[^\"]+)\"|\s*(?P<back>fun)\s+`(?P<named>[^`]+)`|\s*TEST(?:_F|_P)?\("
+    r"|.{0,80}?\bt\.Run\(\s*\"(?P<run>[^\"]+)\"|\s*(?:@\w{1,60}(?:\([^()]{0,80}\))?\s+){0,4}fun\s+`(?P<named>[^`]+)`|\s*TEST(?:_F|_P)?\("
     r"(?P<first>\w+),\s*(?P<second>\w+)"
 )
 

@@ -20,6 +20,8 @@ from firstpass.evidence.words import defined_in, indentation
 _MOST_BODY_LINES = 200
 _BLOCK_OF_VALUES = re.compile(r"(?:const|var)\s*\(")
 _SIDES: tuple[LineKind, LineKind] = ("removed", "added")
+_SAYS = re.compile(r"\w")
+_FIELD_WORD = re.compile(r"\s+(?:public|private|protected|internal|static|readonly|final|lateinit|override)\b")
 _OPENERS = frozenset("([{")
 _INSIDE = re.compile(r"#(?!\[)|//|/\*|\*|\{|\w+:\s*$|<")
 _SIGNATURE_ENDS = re.compile(r"\)\s*(?:->.*|:\s*\S.*)?\s*[:{]\s*$|\)\s*(?:[\w*<>\[\]., ()]*|throws\b.*)\{\s*$")
@@ -142,13 +144,14 @@ def _in_piece(
         if language and reading is None:
             return
         scopes = scopes_in(language, texts, reading)
-    telling = frozenset(row for row in wanted if texts[row].strip())
+    telling = frozenset(row for row in wanted if _SAYS.search(texts[row]))
     inside = heading.rows(piece)
     scopes = [under for scope in scopes if not (under := _under(scope, heading, inside)).local]
     owners = _owners(scopes, len(piece))
     scopes += _values(language, texts, telling, scopes, owners, heading, inside)
     for at, scope in enumerate(scopes):
-        rows = [row for row in range(scope.first, scope.last + 1) if owners[row] == at and row in telling]
+        rows = [row for row in range(scope.first, scope.last + 1) if owners[row] == at and row in wanted]
+        rows = [row for row in rows if row in telling or scope.row <= row <= scope.body]
         if rows:
             yield _touch(scope, piece, rows, side)
     rows = [row for row in range(inside) if owners[row] is None and row in telling]
@@ -199,7 +202,7 @@ def _values(
             continue
         indent = indentation(text)
         outer = scopes[owner] if owner is not None else heading.scope if row < inside else None
-        place = _place(language, outer, row, indent, owner is None)
+        place = _place(language, outer, row, text, owner is None)
         value = value_in(language, text, place) if place else None
         if block and owner is None and indent == 4:
             value = value_in("go", f"const {text.strip()}", "top")
@@ -212,13 +215,14 @@ def _values(
     return found
 
 
-def _place(language: LanguageName | None, outer: Scope | None, row: int, indent: int, headed: bool) -> Place | None:
+def _place(language: LanguageName | None, outer: Scope | None, row: int, text: str, headed: bool) -> Place | None:
     """What a line stands in directly, as far as that is certain."""
+    indent = indentation(text)
     if outer is None:
         return "top" if indent == 0 else None
     if not outer.is_holder or (not headed and row <= outer.body) or (headed and indent > 4) or indent <= outer.indent:
         return None
-    if headed and language not in ("python", "go") and outer.kind == "class" and indent > 4:
+    if headed and language != "python" and outer.kind == "class" and not _FIELD_WORD.match(text):
         return None
     return "class" if outer.kind == "class" else "type"
 
