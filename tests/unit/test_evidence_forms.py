@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,25 @@ def test_no_text_makes_it_raise(pieces: list[str]) -> None:
     for text in ("".join(pieces), "\n".join(pieces)):
         diff = parse_diff(text)
         assert diff.text.count("\n") <= text.count("\n") + text.count("\r")
+
+
+HOSTILE = [
+    "diff --git a/x b/x\n", "--- a\n+++ a\n", "@@ -1 +1 @@\n", "@@ -1,999999999 +1,999999999 @@\n", "\x1b[", "\x1b]",
+    "\x1b[1m@@ -1,999999999 +1,999999999 @@\x1b[m\n\x1b[31ma\x1b[m\n", "| diff --git a/x b/x\n| index 1..2\n", "> ",
+    "@@ -1 +1 @@\n[-a-]\n", "[-", "@@@ -1 -1 +1 @@@\n++\n", "***************\n*** 1,999999 ****\n", "1a1\n> x\n",
+    "Index: x\n======\n", "Binary files a and ", "Submodule a ", "diff --git ", "@@ -1 ", "diff -r -a ", "\\", '"', "+",
+    "[1m", "a\n", "-", " ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+@pytest.mark.parametrize(
+    "before", ["", "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,9 +1,9 @@\n ", "\x1b[1mdiff --git "]
+)
+def test_the_time_that_reading_takes_grows_no_faster_than_the_text(before: str, piece: str) -> None:
+    started = time.thread_time()
+    parse_diff(before + piece * (60_000 // len(piece)))
+    assert time.thread_time() - started < 2.0
 
 
 @settings(max_examples=100, derandomize=True)

@@ -181,7 +181,8 @@ def _word_by_word(lines: list[str], styled: list[str], begin: int, end: int, ran
         after = _until(lines, begin, most, lambda line: _HEADER.match(line) is not None)
         shown = lines[begin:after]
         if styled and not wordwise.has_marks(shown):
-            shown = list(takewhile(lambda line: not _HEADER.match(line), map(wordwise.remarked, styled[begin:most])))
+            remarked = (wordwise.remarked(styled[at]) for at in range(begin, min(most, len(styled))))
+            shown = list(takewhile(lambda line: not _HEADER.match(line), remarked))
             after = begin + len(shown)
             lines[begin:after] = shown
         pairs = list(wordwise.marked(shown)) if wordwise.has_marks(shown) else []

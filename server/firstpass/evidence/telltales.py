@@ -60,10 +60,8 @@ class Around:
         self._ed = self._ed or _ED_COMMAND.fullmatch(line) is not None
 
     def add(self, line: str) -> None:
-        if line in self.unread or len(self.unread) < _MOST_NAMED:
-            self.unread[shortened(line.strip())] += 1
-        else:
-            self.unread[""] += 1
+        shown = shortened(line.strip())
+        self.unread[shown if shown in self.unread or len(self.unread) < _MOST_NAMED else ""] += 1
 
     def notes(self, *, files: bool) -> list[str]:
         """files: whether the diff has any."""
