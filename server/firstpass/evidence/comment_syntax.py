@@ -106,8 +106,9 @@ _UNKNOWN = Syntax(
 )  # fmt: skip
 
 _FAMILIES: tuple[tuple[str, Syntax], ...] = (
-    ("c h cc cpp cxx c++ hh hpp hxx ipp inl cu cuh ino glsl hlsl frag vert comp metal proto thrift y cl d sv svh"
+    ("c h cc cpp cxx c++ hh hpp hxx ipp inl cu cuh ino glsl hlsl frag vert comp metal proto thrift y cl sv svh"
      " idl", _C),
+    ("d di", _C._replace(blocks=(_STARS, Block(r"/\+", r"\+/", nests=True)), quotes=(RAW_BACKTICK, DOUBLE, CHARACTER))),
     ("m mm", _C._replace(line=(_SLASHES, rf"{_APART}%"))),
     ("cs csx", _C._replace(quotes=(TRIPLE, VERBATIM, DOUBLE, CHARACTER))),
     ("java", _JAVA),

@@ -17,7 +17,9 @@ _MOST_BEFORE = 80
 _MOST_INDENT = 80
 _TAGS = ("tag", "named", "plain")
 _PREFIX = re.compile(r"(?<!\w)[bBfFrRuU]{1,2}$")
-_TAGGED = re.compile(r"(?<![\w.])(?:css|gql|graphql|html|keyframes|md|raw|sql|svg|xml|styled[\w.()]{0,40}|return)$")
+_TAGGED = re.compile(
+    r"(?<![\w.@])(?:css|gql|graphql|html|keyframes|md|raw|sql|svg|xml|@\w{1,40}|styled[\w.()]{0,40}|return)$"
+)
 
 
 class Span(NamedTuple):

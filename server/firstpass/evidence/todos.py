@@ -37,6 +37,7 @@ _ABOUT_MARKERS = re.compile(
     rf"{_ALSO_A_MARKER.pattern}|(?:lists|items|comments|markers?|apps?|application|entries|is an?|means)\b"
     r"|(?:list|item|file)(?=\s*$|\s*[.:,;)]|\s+(?:of|for|is|in|app|from|to|with|and)\b)"
 )
+_CLOSING_TAG = re.compile(r"(?<! ) ?</\w{1,40}>$")
 _ITEM = re.compile(
     r"[\s>]{0,40}(?:(?:[-*+\u2022]|\d{1,3}[.)]|#{1,6})\s{1,8}){0,3}(?:\[ \]\s{1,8})?(?P<bold>[*_]{1,3})?"
     rf"(?:{MARKERS})(?:\([^()\n]{{0,80}}\)|\[[^\[\]\n]{{0,80}}\])?(?P=bold)?\s?(?::(?P=bold)?(?=\W)|\uff1a(?P=bold)?)\s*"
@@ -94,7 +95,8 @@ def _speaks_of_markers(comment: str, marker: re.Match[str]) -> bool:
 
 
 def _asked(text: str) -> str | None:
-    text = " ".join(text.partition("?>")[0].split()).rstrip("* ")
+    """Without what may close a comment or an element after it on the line."""
+    text = _CLOSING_TAG.sub("", " ".join(text.partition("?>")[0].split()).rstrip("* "))
     return text if re.search(r"\w", text) else None
 
 
