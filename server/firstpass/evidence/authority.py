@@ -60,12 +60,12 @@ _PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     (_words("compare"), _words("digest")),
     (_words("constant"), _words("compare")),
     (_words("timing"), _words("safe")),
-    (_words("rate"), _words("limit limited limiter limits")),
     (_words("throttle throttler"), _words("guard classes check request requests limit")),
     (_words("permission authentication throttle"), _words("classes denied")),
     (_words("login permission auth access"), _words("mixin middleware guard filter interceptor")),
     (_words("user"), _words("passes")),
-    (_words("safe"), _words("path url redirect join")),
+    (_words("is check ensure assert"), _words("safe")),
+    (_words("safe"), _words("join")),
     (_words("within inside relative"), _words("directory root base")),
     (_words("path"), _words("traversal")),
 )
@@ -82,8 +82,10 @@ _DECORATING = _words(
 )
 _OPPOSITE = _words("exempt public anonymous skip disable optional unprotected without")
 _COMPARED = _words("role roles owner scope scopes permissions privileges tenant acl")
-_MIDDLE = _words("auth authn authz guard protect protected passport jwt acl csrf csurf helmet limiter throttle admin"
-    " authentication authorization")
+_MIDDLE = _words(
+    "auth authn authz guard protect protected passport jwt acl csrf csurf helmet limiter throttle admin"
+    " authentication authorization"
+)
 _ALL = (
     _STRONG.union(*(nouns for _, nouns in _PAIRS))
     | _DECORATING
@@ -143,7 +145,8 @@ _OWNED = re.compile(
 _ASKED = re.compile(
     r"\bhmac\.(?:Equal|verify|compare\w*)|\bjwt\.(?:verify|decode|Parse\w*)|\b\w*[eE]nforcer?\.(?:[eE]nforce|Authorize)\w*\("
     r"|(?<![\w.])can(?:not)?\?|\bpassport\.authenticate\b|\b(?:abort|throw)_(?:if|unless)\(|\bGate::\w+|\bPundit\b"
-    r"|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b|\b[gG]etUser\w*OrThrow\("
+    r"|\b\w*[lL]imiter?\w*\.(?:[aA]llow|[cC]heck|[cC]onsume|try_acquire|tryAcquire)\w*\("
+    r"|\b(?:check|enforce)\w*[rR]ate_?[lL]imit\w*\(|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b|\b[gG]etUser\w*OrThrow\("
 )
 _COMPARES = re.compile(
     r"[!=]==?(?!=|\s*(?:null|None|nil|undefined)\b)|\b(?:not\s+in|includes\w*|[cC]ontains\w*|has|indexOf|equals\w*|include\?)\b"
@@ -253,7 +256,11 @@ def _listed(code: str) -> Guard | None:
     """A name alone on its line: an argument, or a statement of Ruby. What list it stands in the line does not say."""
     found = _BARE.match(code)
     name = found["name"] if found else ""
-    if not found or parts(name) & _STATES or not (guards_by_name(name) or (found["with"] is None and parts(name) <= _MIDDLE)):
+    if (
+        not found
+        or parts(name) & _STATES
+        or not (guards_by_name(name) or (found["with"] is None and parts(name) <= _MIDDLE))
+    ):
         return None
     return Guard("registration", parts(name) & _ALL, (name,), is_listed=found["with"] is None)
 

@@ -19,7 +19,7 @@ _ECMASCRIPT = re.compile(
     r"(?:<[^()]{0,60}>)?\([^;]{0,200}\{\s*$)"
 )
 _C_LIKE = re.compile(
-    r"(?:(?:public|private|protected|internal|static|final|abstract|override|virtual|async|sealed|open|suspend|inline"
+    r"(?:@\w+(?:\([^)]{0,80}\))?\s+){0,4}(?:(?:public|private|protected|internal|static|final|abstract|override|virtual|async|sealed|open|suspend|inline"
     r"|default|synchronized|partial|export)\s+){0,6}(?:(?:class|interface|enum|record|struct|object|namespace)\s+"
     r"(?P<a>\w+)|(?!(?:return|else|new|throw|await|case|goto|if|for|while|switch|catch|using|lock)\b)"
     r"[\w<>\[\],.?:*&]+\s[\s*&]{0,4}(?P<b>[\w:~]+)\s*\([^;=]{0,200}$)"
@@ -33,7 +33,7 @@ _PATTERNS: dict[Dialect, re.Pattern[str]] = {
         r"(?:fn|struct|enum|trait|mod|union)\s+(?P<a>\w+)|impl\b[^{]{0,80}?(?P<b>\w+)\s*\{"
     ),
     "kotlin": re.compile(
-        r"(?:\w+\s+){0,5}?(?:fun\s+(?:<[^>]{0,40}>\s*)?(?:[\w<>?]+\.)?(?P<a>\w+|`[^`]{0,80})"
+        r"(?:@?\w+(?:\([^)]{0,80}\))?\s+){0,5}?(?:fun\s+(?:<[^>]{0,40}>\s*)?(?:[\w<>?]+\.)?(?P<a>\w+|`[^`]{0,80})"
         r"|(?:class|object|interface)\s+(?P<b>\w+))"
     ),
     "java": _C_LIKE,

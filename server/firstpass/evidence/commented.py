@@ -28,6 +28,7 @@ _STATEMENT = re.compile(
 )
 
 
+_MARKS = frozenset("(=;{[")
 _LEAST = 6
 """Characters of a lone line, without blanks."""
 
@@ -84,9 +85,14 @@ def _had_comments(hunk: Masked, row: int) -> bool:
 
 def _was_code(text: str, kept: Kept) -> bool:
     bare = squeezed(text)
-    return len(bare) >= _LEAST and not bare.isalnum() and is_code(text) and bare in kept.removed
+    return len(bare) >= _LEAST and not _MARKS.isdisjoint(bare) and not _reads_as_prose(text) and bare in kept.removed
+
+
+def _reads_as_prose(text: str) -> bool:
+    bare = text.strip()
+    return bare[-1:] not in (";", "{", ")") and _PROSE.search(bare) is not None
 
 
 def _reads_as_code(text: str) -> bool:
     bare = text.strip()
-    return len(bare) > 1 and not (_PROSE.search(bare) and bare[-1] not in ";{") and _STATEMENT.match(bare) is not None
+    return len(bare) > 1 and not _reads_as_prose(bare) and _STATEMENT.match(bare) is not None

@@ -14,6 +14,8 @@ from firstpass.evidence.masking import Dialect, Masked
 from firstpass.evidence.suspicion import Suspect, quoted
 
 _CUT = 400
+_SHOWS = re.compile(r"(?:^|/)(?:examples?|samples?|demos?|docs?|playground|website|bench\w*)/", re.I)
+"""Where code only shows something: what it does with its own text harms nobody."""
 _FALSE = r"(?:False|false|FALSE|0|no|off)\b"
 _UNVERIFIED = "The verification of the other side is switched off: {}."
 _OPENED = "A protection is switched off: {}."
@@ -92,7 +94,7 @@ RULES: tuple[Rule, ...] = (
         "injection", _MARKUP,
         ("nnerHTML", "outerHTML", "dangerously", "v-html", "document.write", "insertAdjacentHTML", "mark_safe", "safe", "Html.Raw", "template.HTML", "bypassSecurity", "@html", "raw("),
         re.compile(
-            r"\.(?:inner|outer)HTML\s*\+?=(?!=)(?!\s*(?:''|\"\"|``)\s*;?\s*$)|\bdangerouslySetInnerHTML\b|\bv-html=|\bdocument\.write(?:ln)?\(|\.insertAdjacentHTML\("
+            r"\.(?:inner|outer)HTML\s*\+?=(?!=)(?!\s*(?:'[^'<]*'|\"[^\"<]*\"|`[^`$<]*`)\s*;?\s*$)|\bdangerouslySetInnerHTML\b|\bv-html=|\bdocument\.write(?:ln)?\(|\.insertAdjacentHTML\("
             r"|\bmark_safe\((?!\s*['\"][^'\"]*['\"]\s*\))|\{\{[^}]{0,80}\|\s*safe\b|\.html_safe\b|\bHtml\.Raw\(|\btemplate\.HTML\((?!\s*\")|\bbypassSecurityTrust\w+\(|\{@html\b"
         ), on_raw=True,
     ),
@@ -138,10 +140,12 @@ def exposures(kept: Kept) -> Iterator[Suspect]:
 
 def _by_rule(file: Reading) -> Iterator[Suspect]:
     text = file.added_text
+    shows = _SHOWS.search(file.path) is not None
     active = [
         (rule, words)
         for rule in RULES
-        if (rule.dialects is None or file.dialect in rule.dialects)
+        if not (shows and rule.kind == "injection")
+        and (rule.dialects is None or file.dialect in rule.dialects)
         and (words := [word for word in rule.words if word in text])
     ]
     if not active:

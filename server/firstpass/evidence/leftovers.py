@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
     Rule("debugging", _PRINTS, ("puts ", "p ", "pp "), re.compile(r"^\s*(?:puts|pp|p)\s+\w"), _only("ruby")),
     Rule(
         "skipped-test", _SKIPS, ("skip", "xfail", "Skip"),
-        re.compile(r"^\s*@(?:pytest\.mark\.(?:skip|xfail)\b(?!if)|(?:unittest\.)?(?:skip|expectedFailure)\b(?!If|Unless))|^\s*pytestmark\s*=.*\bskip\b(?!if)"),
+        re.compile(r"^\s*@(?:pytest\.mark\.(?:skip|xfail)\b(?!if|\.)|(?:unittest\.)?(?:skip|expectedFailure)\b(?!If|Unless|\.))|^\s*pytestmark\s*=.*\bskip\b(?!if)"),
         _only("python"), tests=True,
     ),
     Rule("skipped-test", _SKIPS, ("skip",), re.compile(r"^(?:\s{0,8})(?:pytest\.skip\(|self\.skipTest\()"), _only("python"), tests=True),
@@ -103,6 +103,11 @@ _CATCHES = re.compile(
     r"\s*\}?\s*(?:catch\b[^{]{0,160}\{|rescue\b[^;]{0,100})\s*$|^\s*if\s+(?:let\s+Err\(_\w*\)\s*=.{1,160}|err\s*!=\s*nil)\s*\{\s*$"
 )
 _NOTHING = re.compile(r"\s*(?:pass|continue|\.\.\.|nil|)\s*;?\s*\}?\s*$")
+_MEANT = re.compile(
+    r"(?!.*\b(?:Exception|Throwable|Error)\s+\w|.*:\s*(?:Exception|Throwable)\b)"
+    r".*\bcatch\b.*\b(?:ignore|ignored|expected|unused)\b"
+)
+"""A narrow class of error, and a name that says that it is not looked at."""
 _HANDLERS = ("except", "catch", "rescue", "err", "Err(")
 _CONDITIONAL = re.compile(r"\s*(?:\}?\s*(?:if|else|elif|except|case|switch|for|catch|default|unless)\b)")
 _RUNS = re.compile(r"__main__|\bfunc main\(|\bfn main\(|\bfun main\(|\bstatic void main\(|^#!", re.M)
@@ -169,7 +174,7 @@ def _applies(rule: Rule, hunk: Masked, row: int) -> bool:
     if rule.kind == "skipped-test":
         return not _depends(hunk, row)
     if rule.kind == "swallowed":
-        return not after.comments[row].strip() and not _swallowed_before(hunk, row)
+        return not _MEANT.match(text) and not after.comments[row].strip() and not _swallowed_before(hunk, row)
     return True
 
 
@@ -199,7 +204,12 @@ def _swallowed(file: Reading, kept: Kept) -> Iterator[Suspect]:
         for row in hunk.changed_with(after, _HANDLERS):
             code = after.code[row][:_CUT]
             handler = _BROAD.match(code) if hunk.dialect == "python" else _CATCHES.match(code)
-            if handler and _does_nothing(hunk, row, handler.end()) and kept.is_new(hunk, row):
+            if (
+                handler
+                and not _MEANT.match(code)
+                and _does_nothing(hunk, row, handler.end())
+                and kept.is_new(hunk, row)
+            ):
                 inside = next((after.raw[one].strip() for one in body(after, row)), "}")
                 shown = (
                     after.raw[row].strip() if code[handler.end() :].strip() else f"{after.raw[row].strip()} {inside}"

@@ -66,15 +66,18 @@ _CHECKING = frozenset(
         "guard",
         "expect",
         "invariant",
+        "safe",
     )
 )
 _EXCEPT = re.compile(r"\s*\}?\s*(?:except\b|catch\b|rescue\b)(?P<what>[^:{]{0,120})")
 _HANDLES = re.compile(
-    r"\b(?:except|catch|rescue|suppress|recover|runCatching|onFailure|Result|raises|try)\b|\.catch\(|\.or_else|map_err"
+    r"\b(?:with|finally|except|catch|rescue|suppress|recover|runCatching|onFailure|Result|raises|try)\b|\.catch\(|\.or_else|map_err"
 )
-_HARMLESS = re.compile(r"\b(?:ImportError|ModuleNotFoundError|NameError)\b")
+_HARMLESS = re.compile(
+    r"\b(?:ImportError|ModuleNotFoundError|NameError|ClassNotFoundException|NoSuchMethodException)\b"
+)
 _ERR = re.compile(r"(?<![\w.])[eE]rr\w*\s*!=\s*nil")
-_CALLEE = re.compile(r"(?P<name>[\w.]+)\((?!.*\bfunc\b)")
+_CALLEE = re.compile(r"(?P<name>\w[\w.]*(?<=\w))\((?!.*\bfunc\b)")
 _UNWRAPPED = re.compile(r"\.(?:unwrap\(\)|expect\([^()]*\))")
 _QUESTION = re.compile(r"\?(?=[;.,)\s]|$)")
 _CLOSING = re.compile(
@@ -214,7 +217,7 @@ def _tried_stays(hunk: Masked, kept: Kept, row: int) -> bool:
         if indent(before.lines[at]) <= edge:
             break
         tried.append(at)
-    return bool(tried) and kept.stays(hunk, [at for at in tried if len(before.code[at].strip()) > 5])
+    return bool(tried) and kept.stays(hunk, [at for at in tried if "(" in before.code[at]])
 
 
 def _unchecked_errors(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
@@ -234,12 +237,16 @@ def _unchecked_errors(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         around = beside or [
             after.code[at] for at in range(len(after.code)) if abs(after.places[at] - before.places[row]) < 4
         ]
-        if any(f"{name['name']}(" in line and "err" not in line.split(name["name"])[0] for line in around):
+        if any(f"{name['name']}(" in line and _drops_error(line.split(name["name"])[0]) for line in around):
             yield _Loss(
                 "error-handling",
                 row,
                 f"The error of {quoted(name['name'], 48)}{_in(hunk, kept, row)} is no longer looked at.",
             )
+
+
+def _drops_error(before_call: str) -> bool:
+    return "err" not in before_call and "return" not in before_call
 
 
 def _unwrapped(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
