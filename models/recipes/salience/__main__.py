@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
-from firstpass.evidence import parse_diff
-from firstpass.evidence.facts import read_facts
+from firstpass.evidence import read_diff
+from firstpass.evidence.account import shown_facts
 from firstpass.evidence.frequencies import TABLES, Frequencies
 from firstpass.evidence.salience import FEATURES, features, placed
 from firstpass.evidence.vocabulary import tokens_in, words_of
@@ -44,8 +44,8 @@ class Commit:
 def read(path: Path) -> Iterator[Commit]:
     for row in tqdm(read_commits(path), unit="commit", disable=None):
         if row["repo"] not in HELD_OUT:
-            parsed = parse_diff(row["diff"])
-            words = placed(parsed, read_facts(parsed))
+            parsed = read_diff(row["diff"])
+            words = placed(parsed, shown_facts(row["diff"]))
             subject = frozenset(word for token in tokens_in(row["subject"]) for word in words_of(token))
             yield Commit(row["repo"], words.places, words.files, len(parsed.files), subject)
 

@@ -35,15 +35,15 @@ def account_of(diff: str, own: Frequencies | None = None) -> Account:
 
     own: how common words are in the diff's repository, where there is an index of it.
     """
-    parsed = read_diff(diff)
-    facts = _shown(facts_of(diff), identifiers(parsed.files))
+    parsed, facts = read_diff(diff), shown_facts(diff)
     rarity = general() if own is None else Both(own, general())
     terms, phrases = salient(parsed, facts, rarity)
     return Account(facts, terms, phrases, suspects(parsed))
 
 
-def _shown(facts: Facts, names: frozenset[str]) -> Facts:
+def shown_facts(diff: str) -> Facts:
     """Without what only a hunk's heading names: the change is often elsewhere."""
+    facts, names = facts_of(diff), identifiers(read_diff(diff).files)
     return replace(facts, files=tuple(_shown_file(file, names) for file in facts.files))
 
 

@@ -123,7 +123,7 @@ _FAMILIES: tuple[tuple[str, Syntax], ...] = (
      Syntax((_SLASHES, r"#(?!\[)"), (_STARS, _MARKUP), (HEREDOC, DOUBLE_LINES, SINGLE_LINES), True)),
     ("css", Syntax((), (_STARS,), (DOUBLE, SINGLE), starred=True)),
     ("scss less sass styl pcss", Syntax((_SLASHES,), (_STARS,), (DOUBLE, SINGLE), starred=True)),
-    ("py pyi pyx pxd pyw bzl bazel star gd build sconstruct sconscript wscript", _TRIPLED),
+    ("py pyi ipynb pyx pxd pyw bzl bazel star gd build sconstruct sconscript wscript", _TRIPLED),
     ("rb rake gemspec podspec cr ru gemfile rakefile vagrantfile podfile fastfile brewfile", _RUBY),
     ("pl pm t raku", Syntax((r"(?<![$\w])#",), (Block(r"^=(?!cut\b)[a-z]\w*", r"^=cut\b"),), _RUBY.quotes[:-1])),
     ("sh bash zsh ksh fish bats envrc bashrc zshrc profile", _SHELL),
@@ -165,7 +165,7 @@ _FAMILIES: tuple[tuple[str, Syntax], ...] = (
     ("rst rest", _DOCUMENT._replace(line=(r"^[ \t]*\.\.(?= )",))),
     ("adoc asciidoc asc", _DOCUMENT._replace(line=("^//",))),
     ("org", _DOCUMENT._replace(line=(r"^\*+(?= )", r"^[ \t]*#(?= )"))),
-    ("json jsonc json5 ipynb webmanifest geojson avsc code-workspace", _JSON),
+    ("json jsonc json5 webmanifest geojson avsc code-workspace", _JSON),
     ("csv tsv snap diff patch log pem crt key ics eml map", Syntax()),
 )  # fmt: skip
 _BY_NAME = {name: syntax for names, syntax in _FAMILIES for name in names.split()}
