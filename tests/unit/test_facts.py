@@ -150,6 +150,12 @@ def test_what_others_can_use_is_public(path: str, public: str, hidden: str) -> N
     assert (seen, not_seen) == ([True], [False])
 
 
+def test_a_decorator_s_arguments_are_kept() -> None:
+    old = "def test_it(x):\n    assert x\n"
+    change = symbols(old, f"@mark.parametrize('x', (1, (2, 3)))\n{old}", "a.py")["test_it"]
+    assert change.decorators_added == ("@mark.parametrize('x', (1, (2, 3)))",)
+
+
 def test_a_function_inside_a_function_is_a_part_of_it() -> None:
     old = "def outer():\n    def inner():\n        return 1\n    return inner\n"
     assert said(symbols(old, old.replace("return 1", "return 2"), "a.py")) == {"outer": "changed function"}
@@ -268,8 +274,8 @@ def test_a_minified_file_is_named_and_not_read() -> None:
 
 PIECES = some.sampled_from(
     ["def f(x):", "class A {", "fun g() =", "}", ")", "(", '"""', "@x", "\n", "\n+", "\n-", "\n ", "import", "raise X(",
-     "'", "@@ -1,3 +1,4 @@ def f(", "from a import (", '"', "`", "[a]", "a = ", "a: ", "- uses: a/b@v1", "require", "\t",
-     "\ud800", "\x00", "#", "```", "====", "<version>1</version>"]
+     "'", "@@ -1,3 +1,4 @@ def f(", "from a import (", '"', "`", "[a]", "a = ", "a: ", "- uses: a/b@v1", "require",
+     "\t", "\ud800", "\x00", "#", "```", "====", "<version>1</version>"]
 )  # fmt: skip
 PATHS = [
     "a.py", "a.ts", "a.go", "a.rs", "A.java", "a.kt", "a.zig", "package.json", "pom.xml", "pyproject.toml", "a.yml",

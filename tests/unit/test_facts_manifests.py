@@ -78,11 +78,9 @@ MANIFESTS = [
 
 
 @pytest.mark.parametrize(("path", "text", "name", "version"), MANIFESTS)
-def test_a_dependency_that_is_asked_for_in_another_version_is_told(
-    path: str, text: str, name: str, old: str, new: str
-) -> None:
+def test_a_dependency_in_another_version_is_told(path: str, text: str, name: str, version: str) -> None:
     after = text.replace("0.27", "0.28")
-    assert asked(text, after, path) == {(name, old, new)}
+    assert asked(text, after, path) == {(name, version, version.replace("0.27", "0.28"))}
     assert asked("\n", text, path) >= {(name, None, version)}
     assert asked(text, "\n", path) >= {(name, version, None)}
 
