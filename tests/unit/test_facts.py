@@ -150,6 +150,12 @@ def test_what_others_can_use_is_public(path: str, public: str, hidden: str) -> N
     assert (seen, not_seen) == ([True], [False])
 
 
+def test_a_decorator_s_arguments_are_kept() -> None:
+    old = "def test_it(x):\n    assert x\n"
+    change = symbols(old, f"@mark.parametrize('x', (1, (2, 3)))\n{old}", "a.py")["test_it"]
+    assert change.decorators_added == ("@mark.parametrize('x', (1, (2, 3)))",)
+
+
 def test_a_function_inside_a_function_is_a_part_of_it() -> None:
     old = "def outer():\n    def inner():\n        return 1\n    return inner\n"
     assert said(symbols(old, old.replace("return 1", "return 2"), "a.py")) == {"outer": "changed function"}
@@ -244,11 +250,15 @@ def test_documentation_is_told_by_heading_and_text() -> None:
             "CREATE TABLE users (id int);\nALTER TABLE users ADD COLUMN age int;\n",
             ("create table users", "alter table users", "add column users.age"),
         ),
-        ("db/migrate/1.rb", "class A\n  def change\n    add_column :users, :age, :integer\n", ("add column users.age",)),
+        ("db/migrate/1.rb", "class A\n  def change\n    add_column :users, :age, :text\n", ("add column users.age",)),
         ("alembic/versions/1.py", "def upgrade():\n    op.drop_column('users', 'age')\n", ("drop column users.age",)),
-        ("app/migrations/0002_a.py", "x = [migrations.AddField(\n  model_name='user',\n  name='age',\n)]\n", ("add field user.age",)),
+        (
+            "app/migrations/0002_a.py",
+            "x = [migrations.AddField(\n  model_name='user',\n  name='age',\n)]\n",
+            ("add field user.age",),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_migration_says_what_it_does(path: str, text: str, operations: tuple[str, ...]) -> None:
     file = file_of("\n", text, path)
     assert (file.kind, file.operations) == ("migration", operations)
@@ -263,13 +273,13 @@ def test_a_minified_file_is_named_and_not_read() -> None:
 
 
 PIECES = some.sampled_from(
-    ["def f(x):", "class A {", "fun g() =", "}", ")", "(", '"""', "@x", "\n", "\n+", "\n-", "\n ", "import", "raise X(", "'",
-     "@@ -1,3 +1,4 @@ def f(", "from a import (", '"', "`", "[a]", "a = ", "a: ", "- uses: a/b@v1", "require", "\t", "\ud800",
-     "\x00", "#", "```", "====", "<version>1</version>"]
+    ["def f(x):", "class A {", "fun g() =", "}", ")", "(", '"""', "@x", "\n", "\n+", "\n-", "\n ", "import", "raise X(",
+     "'", "@@ -1,3 +1,4 @@ def f(", "from a import (", '"', "`", "[a]", "a = ", "a: ", "- uses: a/b@v1", "require",
+     "\t", "\ud800", "\x00", "#", "```", "====", "<version>1</version>"]
 )  # fmt: skip
 PATHS = [
-    "a.py", "a.ts", "a.go", "a.rs", "A.java", "a.kt", "a.zig", "package.json", "pom.xml", "pyproject.toml", "a.yml", "a.md",
-    "m/migrations/1.sql", "a.test.js", "Dockerfile", None,
+    "a.py", "a.ts", "a.go", "a.rs", "A.java", "a.kt", "a.zig", "package.json", "pom.xml", "pyproject.toml", "a.yml",
+    "a.md", "m/migrations/1.sql", "a.test.js", "Dockerfile", None,
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ _SPACE = re.compile(r"\s+")
 _SIGNATURE_END = re.compile(r"\s*(?:=>|[{:=;,(]|->)?\s*$")
 _DECORATOR = re.compile(r"\s*(?:@\w|#!?\[|\[\w[^=]*\]\s*$)")
 _CLOSES = re.compile(r"[)\]}]+[;,]?\s*$")
-_ATTRIBUTE_ONLY = re.compile(r"\s*(?:@[\w.]+(?:\([^()]*\))?|#!?\[[^\]]*\])\s*")
+_ATTRIBUTE_ONLY = re.compile(r"\s*(?:@[\w.]+(?:\([^()]*\)|(?![\w.(]))|#!?\[[^\]]*\])\s*")
 
 
 @dataclass(frozen=True, slots=True)
