@@ -16,10 +16,11 @@ from firstpass.evidence.diff import Diff, DiffLine, FileDiff, LineKind
 from firstpass.evidence.documents import headings, texts
 from firstpass.evidence.imports import imports
 from firstpass.evidence.kinds import UNREAD_KINDS, FileKind, kind_of, why_unread
-from firstpass.evidence.languages import language_of
+from firstpass.evidence.languages import LanguageName, is_code, language_of
 from firstpass.evidence.manifests import dependencies
 from firstpass.evidence.messages import messages
 from firstpass.evidence.migrations import operations
+from firstpass.evidence.readable import Readable, readable
 from firstpass.evidence.reading import Allowance, Kept
 from firstpass.evidence.symbols import Changed, changed_symbols, placed
 from firstpass.evidence.tests_named import Tests
@@ -83,9 +84,10 @@ def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
     """Never raises; bounded in time and size. kept: what others who read the same text left."""
     kept = kept or Kept(_MOST_SECONDS)
     allowance = Allowance(kept.seconds, kept)
-    files = parsed.files
-    kinds = [kind_of(file) for file in files]
-    symbols = placed(_symbols(file, kind, allowance) for file, kind in zip(files, kinds, strict=True))
+    shown = [readable(file) for file in parsed.files]
+    files = [one.opened for one in shown]
+    kinds = [kind_of(file) for file in parsed.files]
+    symbols = placed(_symbols(*each, allowance) for each in zip(files, kinds, map(_language, shown), strict=True))
     read = [_file(*each, allowance) for each in zip(files, kinds, symbols, strict=True)]
     asked = [change for file, kind in zip(files, kinds, strict=True) for change in _asked(file, kind, allowance)]
     slow = ("Some hunks took too long to read; what they changed is not told.",) if allowance.spent else ()
@@ -101,10 +103,18 @@ def _asked(file: FileDiff, kind: FileKind, allowance: Allowance) -> tuple[Depend
     return () if kind in UNREAD_KINDS or allowance.spent else dependencies(file)
 
 
-def _symbols(file: FileDiff, kind: FileKind, allowance: Allowance) -> tuple[Changed, ...]:
+def _language(file: Readable) -> LanguageName | None:
+    """Of a file's lines as they are opened; None where they are not all code, which is then read by words."""
+    if file.language is None or is_code(file.language):
+        return file.language
+    return file.host if file.language == "notebook" else None
+
+
+def _symbols(
+    file: FileDiff, kind: FileKind, language: LanguageName | None, allowance: Allowance
+) -> tuple[Changed, ...]:
     if kind not in _WITH_SYMBOLS:
         return ()
-    language = language_of(file.path)
     return changed_symbols(language, file, _exports(file), allowance)
 
 
