@@ -34,7 +34,7 @@ _LEAST = 6
 
 
 def commented_out(kept: Kept) -> Iterator[Suspect]:
-    for file in kept.files:
+    for file in kept.files if "#" in kept.added_text or "//" in kept.added_text else ():
         for hunk in file.hunks_that_add(("#", "//")):
             texts = [match["text"][:_CUT] for match in _COMMENT.finditer(hunk.added_text)]
             if any(_reads_as_code(text) or _was_code(text, kept) for text in texts):

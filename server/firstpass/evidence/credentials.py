@@ -22,6 +22,10 @@ _KEY = re.compile(
     r"|\brk_live_\w{16,}|\bya29\.[\w-]{20,}|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}|\bASIA[0-9A-Z]{16}\b"
     r"|\bAccountKey=[A-Za-z0-9+/=]{40,}"
 )
+_KEY_WORDS = (
+    "PRIVATE KEY", "AKIA", "ASIA", "gh", "glpat-", "xox", "sk-", "sk_", "AIza", "eyJ", "npm_", "pypi-", "SG.", "hf_", "rk_live", "ya29.",
+    "hooks.slack", "AccountKey",
+)  # fmt: skip
 _NAMED = re.compile(
     r"(?i:(?<![a-z])(?:passw(?:or)?d|passwd|pwd|secret|token|api_?key|access_?key|private_?key|auth_?key|encryption_?key"
     r"|signing_?key|client_?secret|secret_?key|credential|passphrase))(?:_?[A-Za-z]{0,12})?['\"\]]{0,2}\s{0,9}"
@@ -63,7 +67,8 @@ def credential(line: str, is_setting: bool = False) -> Credential | None:
 
     is_setting: the line is of a file of keys and values, which need no quotes.
     """
-    if (key := _KEY.search(line)) and not _is_fake(key[0]):
+    key = _KEY.search(line) if any(word in line for word in _KEY_WORDS) else None
+    if key and not _is_fake(key[0]):
         return Credential(
             "a private key" if "PRIVATE KEY" in key[0] else f"a key that begins with `{key[0][:4]}`", key[0], True
         )

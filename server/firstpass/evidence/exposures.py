@@ -4,12 +4,12 @@ Knows lines and words, no grammar. What stood in the same file before is not tol
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from firstpass.evidence.authority import guards_by_name
 from firstpass.evidence.blocks import defined, squeezed
 from firstpass.evidence.kept import Kept, Reading
-from firstpass.evidence.leftovers import Rule, found
+from firstpass.evidence.leftovers import Rule, found, may_apply
 from firstpass.evidence.masking import Dialect, Masked
 from firstpass.evidence.suspicion import Suspect, quoted
 
@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
             r"|\bAllowOrigins\s*[:=]\s*\[\]string\{\s*\"\*\"|\bAllowedOrigins\s*[:=]\s*\[\]string\{\s*\"\*\"|\ballowedOrigins\(\s*\"\*\"|CorsLayer::permissive\("
         ), on_raw=True,
     ),
-    Rule("injection", _RUN, ("eval(", "exec(", "new Function("), re.compile(r"(?<![\w.$>:])(?:eval|exec)\((?!\s*\))|\bnew\s+Function\("), _only("python", "javascript", "php", "ruby")),
+    Rule("injection", _RUN, ("eval(", "exec(", "new Function("), re.compile(r"(?<![\w.$>:])(?:eval|exec)\((?!\s*(?:\)|''\)|\"\"\)|``\)))|\bnew\s+Function\("), _only("python", "javascript", "php", "ruby")),
     Rule("injection", _RUN, ("shell", "os.system", "os.popen"), re.compile(r"\bshell\s*=\s*True\b|\bos\.(?:system|popen)\("), _only("python")),
     Rule(
         "injection", _RUN, ("exec", "spawn", "system", "Command("),
@@ -126,47 +126,55 @@ _ALWAYS = re.compile(
     r"^[ \t]*(?:return\s+(?:True|true|nil|null|Ok\(\(\)\)|Ok\(true\))|(?:return\s+)?next\(\)|true|True)[ \t]*;?[ \t\r]*$",
     re.M,
 )
+_CONSTANTS = (
+    "|| true",
+    "or True",
+    "true ||",
+    "True or",
+    "false &&",
+    "False and",
+    "&& false",
+    "and False",
+    "1 ||",
+    "0 &&",
+)
+_AGREES = ("return True", "return true", "return nil", "return null", "next()", "Ok(())", "Ok(true)", "true", "True")
 _RETURNS = re.compile(r"\s*(?:return|raise|throw|if)\b")
 
 
 def exposures(kept: Kept) -> Iterator[Suspect]:
-    for file in kept.files:
+    text = kept.added_text
+    active = [(rule, words) for rule in RULES if (words := [word for word in rule.words if word in text])]
+    finders = [find for find, words in _FINDERS if any(word in text for word in words)]
+    for file in kept.files if active or finders else ():
         if not file.is_test and file.added_text:
-            yield from _by_rule(file)
-            yield from _downgraded(file)
-            yield from _always(file)
-            yield from _agreeing(file, kept)
+            yield from _by_rule(file, active)
+            for find in finders:
+                yield from find(file, kept)
 
 
-def _by_rule(file: Reading) -> Iterator[Suspect]:
-    text = file.added_text
+def _by_rule(file: Reading, active: Sequence[tuple[Rule, list[str]]]) -> Iterator[Suspect]:
     shows = _SHOWS.search(file.path) is not None
-    active = [
-        (rule, words)
-        for rule in RULES
-        if not (shows and rule.kind == "injection")
-        and (rule.dialects is None or file.dialect in rule.dialects)
-        and (words := [word for word in rule.words if word in text])
+    mine = [
+        rule_and_words
+        for rule_and_words in active
+        if (rule_and_words[0].dialects is None or file.dialect in rule_and_words[0].dialects)
+        and not (shows and (rule_and_words[0].kind == "injection" or rule_and_words[0].says is _OPENED))
     ]
-    if not active:
-        return
-    words = {word for _, found in active for word in found}
-    before = squeezed(file.removed_text[:100_000])
-    for hunk in file.hunks_that_add(words):
-        for row in hunk.changed_with(hunk.after, words):
-            yield from _of_row(file, hunk, row, active, before)
+    words = {word for _, found in mine for word in found}
+    for hunk in file.hunks if words else ():
+        for row in hunk.added_rows(words, lambda line: any(may_apply(rule, words, line) for rule, words in mine)):
+            yield from _of_row(file, hunk, row, mine)
 
 
-def _of_row(
-    file: Reading, hunk: Masked, row: int, active: list[tuple[Rule, list[str]]], before: str
-) -> Iterator[Suspect]:
+def _of_row(file: Reading, hunk: Masked, row: int, active: Sequence[tuple[Rule, list[str]]]) -> Iterator[Suspect]:
     after = hunk.after
     for rule, words in active:
         text = (after.raw if rule.on_raw else after.code)[row][:_CUT]
         if not any(word in text for word in words):
             continue
         match = rule.pattern.search(text)
-        if not match or squeezed(match[0]) in before:
+        if not match or squeezed(match[0]) in file.removed_squeezed:
             continue
         if rule.says is _QUERY and not _BUILT.search(text):
             continue
@@ -176,23 +184,21 @@ def _of_row(
         return
 
 
-def _downgraded(file: Reading) -> Iterator[Suspect]:
+def _downgraded(file: Reading, kept: Kept) -> Iterator[Suspect]:
     """`https://` that became `http://` for the same host."""
     hosts = {match["host"] for match in _SECURE.finditer(file.removed_text)} if "http://" in file.added_text else ()
     for hunk in file.hunks_that_add(("http://",)) if hosts else ():
-        for row in hunk.changed_with(hunk.after, ("http://",)):
+        for row in hunk.added_rows(("http://",), lambda line: _PLAIN_HTTP.search(line[:_CUT])):
             match = _PLAIN_HTTP.search(hunk.after.raw[row][:_CUT])
             if match and match["host"] in hosts:
                 text = f"An address lost its encryption: {quoted(match[0])}."
                 yield found("authorization", file.path, hunk, row, text, 10)
 
 
-def _always(file: Reading) -> Iterator[Suspect]:
+def _always(file: Reading, kept: Kept) -> Iterator[Suspect]:
     """A condition that was made always true or always false."""
-    if file.dialect in ("shell", "settings") or not _TRUE.search(file.added_text):
-        return
-    for hunk in file.hunks:
-        for row in hunk.changed(hunk.after) if _TRUE.search(hunk.added_text) else ():
+    for hunk in file.hunks_that_add(_CONSTANTS) if file.dialect != "shell" else ():
+        for row in hunk.added_rows(_CONSTANTS, lambda line: _TRUE.search(line[:_CUT])):
             if _TRUE.search(hunk.after.code[row][:_CUT]):
                 text = f"The condition is always the same: {quoted(hunk.after.raw[row])}."
                 yield found("leftover", file.path, hunk, row, text)
@@ -200,10 +206,8 @@ def _always(file: Reading) -> Iterator[Suspect]:
 
 def _agreeing(file: Reading, kept: Kept) -> Iterator[Suspect]:
     """A guarding function that now always agrees."""
-    if not _ALWAYS.search(file.added_text):
-        return
-    for hunk in file.hunks:
-        for row in hunk.changed(hunk.after) if _ALWAYS.search(hunk.added_text) else ():
+    for hunk in file.hunks_that_add(_AGREES) if file.removed_text else ():
+        for row in hunk.added_rows(_AGREES, lambda line: _ALWAYS.match(line[:_CUT])):
             if _ALWAYS.match(hunk.after.code[row][:_CUT]) and _stands_alone(hunk, kept, row):
                 owner = kept.of(hunk).scope(hunk.after, row).owner
                 if owner and guards_by_name(owner):
@@ -218,3 +222,11 @@ def _stands_alone(hunk: Masked, kept: Kept, row: int) -> bool:
     return len(kept.of(hunk).added_by_run.get(run, ())) == 1 and any(
         _RETURNS.match(hunk.before.code[one]) for one in gone
     )
+
+
+_FINDERS: tuple[tuple[Callable[[Reading, Kept], Iterator[Suspect]], tuple[str, ...]], ...] = (
+    (_downgraded, ("http://",)),
+    (_always, _CONSTANTS),
+    (_agreeing, _AGREES),
+)
+"""Each with the words of which one must stand on an added line."""

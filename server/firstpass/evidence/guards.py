@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from firstpass.evidence.authority import Form, Guard, guard_on, may_guard
+from firstpass.evidence.authority import Form, Guard, guard_on, hints_in
 from firstpass.evidence.blocks import body, indent, is_code, squeezed
 from firstpass.evidence.kept import Kept, Scope
 from firstpass.evidence.masking import Masked, Side
@@ -31,6 +31,7 @@ _PLAIN = re.compile(
 _LETTERS = re.compile(r"\bnot\b|\band\b|\bor\b|&&|\|\||[!<>=]=*|\w+")
 _SAME = {"not": "!", "and": "&&", "or": "||", "===": "==", "!==": "!="}
 _NAMES_ONLY = re.compile(r"\b(?:import|export|from|require|__all__|exports)\b|\b(?:def|func|function|fn|fun)\b")
+_WHOLE = re.compile(r"(?:if|elif|unless|while|guard).{0,400}[:{]$")
 _ROUTE = re.compile(r"['\"`]/[^'\"`]*")
 _MESSAGE = re.compile(r"\"[^\"]*\"|'[^']*'")
 
@@ -76,25 +77,26 @@ def lost_guards(kept: Kept) -> Iterator[Suspect]:
     if not lost:  # nearly always, and then no side is read
         return
     gained = list(islice(_spots(kept, "after"), _MOST))
-    lost = [spot for spot in lost if not _is_still_there(spot, kept) and not _went_with_its_code(spot, kept)]
+    lost = [
+        spot
+        for spot in lost
+        if not _is_still_there(spot, kept) and not _is_rewrapped(spot, kept) and not _went_with_its_code(spot, kept)
+    ]
     for same in (_exactly, _softly):
         lost, gained = _unmoved(lost, gained, same, kept)
     yield from _told(_heads(lost), gained, kept)
 
 
 def _spots(kept: Kept, which: Literal["before", "after"]) -> Iterator[Spot]:
-    for file in kept.files:
-        text = file.removed_text if which == "before" else file.added_text
-        if file.is_test or not may_guard(text):
-            continue
-        for hunk in file.hunks:
-            if not may_guard(hunk.removed_text if which == "before" else hunk.added_text):
-                continue
-            side = hunk.before if which == "before" else hunk.after
-            for row in hunk.changed(side):
-                if (guard := guard_on(hunk.dialect, side.raw[row], side.code[row])) and not (
-                    guard.is_listed and not _is_argument(side, row)
-                ):
+    old = which == "before"
+    hints = hints_in(kept.removed_text if old else kept.added_text)
+    for file in kept.files if hints else ():
+        for hunk in file.hunks if not file.is_test else ():
+            side_rows = hunk.removed_rows if old else hunk.added_rows
+            for row in side_rows(hints, lambda line, dialect=file.dialect: guard_on(dialect, line, line)):
+                side = hunk.before if old else hunk.after
+                guard = guard_on(hunk.dialect, side.raw[row], side.code[row])
+                if guard and not (guard.is_listed and not _is_argument(side, row)):
                     scope = kept.of(hunk).scope(side, row, guard.form == "decorator")
                     yield Spot(file.path, hunk, side, row, guard, scope)
 
@@ -155,6 +157,19 @@ def _unmoved(
             waiting[same(spot)].remove(fit)
     left = {id(spot) for spots in waiting.values() for spot in spots}
     return rest, [spot for spot in gained if id(spot) in left]
+
+
+def _is_rewrapped(spot: Spot, kept: Kept) -> bool:
+    """Whether the run of changed lines says the same on other lines, or has the whole condition inside others."""
+    before, after = spot.side, spot.hunk.after
+    new = "".join(after.raw[row] for row in kept.of(spot.hunk).added_beside(spot.row))
+    if not new:
+        return False
+    old = "".join(
+        before.raw[row] for row in spot.hunk.changed(before) if spot.hunk.runs[before.places[row]] == spot.run
+    )
+    new, line = squeezed(new).replace("\\", ""), spot.key
+    return squeezed(old).replace("\\", "") == new or (_WHOLE.match(line) is not None and line in new)
 
 
 def _may_be_it(spot: Spot, other: Spot, kept: Kept) -> bool:

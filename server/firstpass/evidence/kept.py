@@ -19,6 +19,10 @@ from firstpass.evidence.blocks import (
 from firstpass.evidence.masking import Dialect, Masked, Side
 
 
+_MOST = 200_000
+"""Characters in which what is added is looked for as removed."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """A file that people wrote: its path on the new side, and its hunks."""
@@ -36,9 +40,12 @@ class Reading:
     def removed_text(self) -> str:
         return "\n".join(hunk.removed_text for hunk in self.hunks)
 
+    @cached_property
+    def removed_squeezed(self) -> str:
+        return squeezed(self.removed_text[:_MOST])
+
     def hunks_that_add(self, words: Collection[str]) -> Iterator[Masked]:
-        if any(word in self.added_text for word in words):
-            yield from (hunk for hunk in self.hunks if any(word in hunk.added_text for word in words))
+        return (hunk for hunk in self.hunks if any(word in hunk.added_text for word in words))
 
 
 class Scope(NamedTuple):
@@ -116,9 +123,18 @@ class Kept:
         return found
 
     @cached_property
+    def added_text(self) -> str:
+        """All added lines, to ask first whether a word is anywhere."""
+        return "\n".join(file.added_text for file in self.files)
+
+    @cached_property
+    def removed_text(self) -> str:
+        return "\n".join(file.removed_text for file in self.files)
+
+    @cached_property
     def added(self) -> frozenset[str]:
         """The added lines, squeezed."""
-        return all_squeezed("\n".join(file.added_text for file in self.files))
+        return all_squeezed(self.added_text)
 
     @cached_property
     def removed(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ A hunk may begin inside a comment or a string of many lines: where it does is gu
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -138,10 +138,17 @@ class Masked:
         runs, lines = self.runs, side.lines
         return (row for row, at in enumerate(side.places) if runs[at] and lines[row].strip())
 
-    def changed_with(self, side: Side, words: Iterable[str]) -> Iterator[int]:
-        """Those of the changed rows that hold one of the words."""
-        lines = side.lines
-        return (row for row in self.changed(side) if any(word in lines[row] for word in words))
+    def added_rows(self, words: Collection[str], may: Callable[[str], object]) -> Iterator[int]:
+        """Rows of `after` that hold a word and of which `may` says yes as they stand; no side is read for none."""
+        lines = {line for line in lines_with(self.added_text, words) if may(line)}
+        return self._rows(self.after, lines) if lines else iter(())
+
+    def removed_rows(self, words: Collection[str], may: Callable[[str], object]) -> Iterator[int]:
+        lines = {line for line in lines_with(self.removed_text, words) if may(line)}
+        return self._rows(self.before, lines) if lines else iter(())
+
+    def _rows(self, side: Side, lines: Collection[str]) -> Iterator[int]:
+        return (row for row in self.changed(side) if side.lines[row] in lines)
 
     def is_changed(self, side: Side, row: int) -> bool:
         return self.runs[side.places[row]] != 0
@@ -149,6 +156,19 @@ class Masked:
 
 def _joined(lines: Sequence[DiffLine], kind: LineKind) -> str:
     return "\n".join(line.text for line in lines if line.kind == kind and len(line.text) <= _LONGEST)
+
+
+def lines_with(text: str, words: Collection[str]) -> set[str]:
+    """The lines of a text that hold one of the words: a search in C, far quicker than to ask each line."""
+    found: set[str] = set()
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            end = text.find("\n", at)
+            end = len(text) if end < 0 else end
+            found.add(text[text.rfind("\n", 0, at) + 1 : end])
+            at = text.find(word, end)
+    return found
 
 
 def dialect_of(file: FileDiff) -> Dialect | None:
