@@ -14,8 +14,6 @@ from firstpass.evidence.masking import Dialect, Masked
 from firstpass.evidence.suspicion import Suspect, quoted
 
 _CUT = 400
-_SHOWS = re.compile(r"(?:^|/)(?:examples?|samples?|demos?|docs?|playground|website|bench\w*)/", re.I)
-"""Where code only shows something: what it does with its own text harms nobody."""
 _FALSE = r"(?:False|false|FALSE|0|no|off)\b"
 _UNVERIFIED = "The verification of the other side is switched off: {}."
 _OPENED = "A protection is switched off: {}."
@@ -154,12 +152,11 @@ def exposures(kept: Kept) -> Iterator[Suspect]:
 
 
 def _by_rule(file: Reading, active: Sequence[tuple[Rule, list[str]]]) -> Iterator[Suspect]:
-    shows = _SHOWS.search(file.path) is not None
     mine = [
         rule_and_words
         for rule_and_words in active
         if (rule_and_words[0].dialects is None or file.dialect in rule_and_words[0].dialects)
-        and not (shows and (rule_and_words[0].kind == "injection" or rule_and_words[0].says is _OPENED))
+        and not (file.only_shows and (rule_and_words[0].kind == "injection" or rule_and_words[0].says is _OPENED))
     ]
     words = {word for _, found in mine for word in found}
     for hunk in file.hunks if words else ():

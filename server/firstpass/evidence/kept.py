@@ -1,5 +1,6 @@
 """What a diff still has after the change, to tell a loss from a move. Knows no rule of what matters."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from firstpass.evidence.blocks import (
 from firstpass.evidence.masking import Dialect, Masked, Side
 
 
+_SHOWS = re.compile(r"(?:^|/)(?:examples?|samples?|demos?|docs?|playground|website|bench\w*)/", re.I)
 _MOST = 200_000
 """Characters in which what is added is looked for as removed."""
 
@@ -39,6 +41,11 @@ class Reading:
     @cached_property
     def removed_text(self) -> str:
         return "\n".join(hunk.removed_text for hunk in self.hunks)
+
+    @cached_property
+    def only_shows(self) -> bool:
+        """Whether its code only shows something: what that does with its own text harms nobody."""
+        return _SHOWS.search(self.path) is not None
 
     @cached_property
     def removed_squeezed(self) -> str:

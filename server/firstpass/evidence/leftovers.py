@@ -49,7 +49,7 @@ RULES: tuple[Rule, ...] = (
         ), tests=True,
     ),
     Rule("debugging", _PRINTS, ("var_dump", "print_r", "dd("), re.compile(r"^\s*(?:var_dump|dd|dump|print_r)\("), _only("php")),
-    Rule("debugging", _PRINTS, ("console.",), re.compile(r"(?<![\w.])console\.(?:log|debug|dir|trace|table)\("), _only("javascript")),
+    Rule("debugging", _PRINTS, ("console.",), re.compile(r"(?<![\w.])console\.(?:log|dir|trace|table)\("), _only("javascript")),
     Rule("debugging", _PRINTS, ("dbg!",), re.compile(r"\bdbg!\("), _only("rust"), tests=True),
     Rule("debugging", _PRINTS, ("print",), re.compile(r"^\s*(?:e?print(?:ln)?!\()"), _only("rust")),
     Rule("debugging", _PRINTS, ("print(",), re.compile(r"^\s*print\((?!.*\bfile\s*=)"), _only("python", "swift")),
@@ -133,7 +133,7 @@ def faults(kept: Kept) -> Iterator[Suspect]:
     for file in kept.files:
         if file.added_text:
             yield from _by_rule(file, active, kept)
-            yield from _swallowed(file, kept) if handles and not file.is_test else ()
+            yield from _swallowed(file, kept) if handles and not (file.is_test or file.only_shows) else ()
             yield from _notes(file, kept) if notes else ()
 
 

@@ -5,7 +5,7 @@ too, and nothing of its kind was added in its place: a rewritten function is the
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from firstpass.evidence.authority import guard_on, parts
@@ -69,6 +69,7 @@ _CHECKING = frozenset(
         "safe",
     )
 )
+_LITERAL = re.compile(r"([\"'`])[^\"'`]{2,80}\1")
 _EXCEPT = re.compile(r"\s*\}?\s*(?:except\b|catch\b|rescue\b)(?P<what>[^:{]{0,120})")
 _HANDLES = re.compile(
     r"\b(?:with|finally|except|catch|rescue|suppress|recover|runCatching|onFailure|Result|raises|try)\b|\.catch\(|\.or_else|map_err"
@@ -293,6 +294,8 @@ def _closings(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         ):
             continue
         inside = [at for at in body(before, row) if len(before.code[at].strip()) > 5]
+        if "finally" in code and not _tried_stays(hunk, kept, row):
+            continue
         if not _locked_stays(hunk, kept, row):
             continue
         if kept.stays(hunk, inside) or (
@@ -336,13 +339,22 @@ def _deleted_assertions(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         if owner in changed.gone:
             continue
         first, last = before.places[rows[0]] - _NEAR, before.places[rows[-1]] + _NEAR
-        added = (at for found in changed.added_by_run.values() for at in found)
-        beside = [after.code[at][:_CUT] for at in added if first < after.places[at] < last]
+        all_added = (at for found in changed.added_by_run.values() for at in found)
+        near = [at for at in all_added if first < after.places[at] < last]
+        beside, added = [after.code[at][:_CUT] for at in near], "\n".join(after.raw[at] for at in near)
+        if _is_restated([before.raw[row][:_CUT] for row in rows], added):
+            continue
         if len(beside) > _NEAR or any(_TEST_ASSERTS.search(line) for line in beside):
             continue
         count = f"{len(rows)} assertions were" if len(rows) > 1 else "An assertion was"
         of = f" from {quoted(owner, 40)}" if owner else ""
         yield _Loss("deleted-assertion", rows[0], f"{count} deleted{of}: {quoted(before.raw[rows[0]], 56)}.")
+
+
+def _is_restated(assertions: Sequence[str], added: str) -> bool:
+    """Whether each assertion's first literal stands on an added line near it: a helper says it now."""
+    literals = [_LITERAL.search(text) for text in assertions]
+    return all(literal is not None and literal[0] in added for literal in literals)
 
 
 def _may_check(line: str) -> bool:
