@@ -11,9 +11,9 @@ from firstpass.evidence.suspicion import WEIGHTS, Suspect, SuspectKind, quoted
 _CUT = 2_000
 _CONFLICT = re.compile(r"(?:<{7}|>{7})(?: .*)?$")
 _HINTS = (
-    "passw", "pwd", "passphrase", "secret", "token", "key", "credential", "://", "bearer", "basic ", "eyj", "ghp_", "gho_", "ghu_",
-    "ghs_", "ghr_", "github_pat", "glpat", "xox", "sk-", "sk_", "akia", "asia", "aiza", "npm_", "pypi-", "sg.", "hf_", "ya29", "rk_live",
-    "hooks.slack", "<<<<<<<", ">>>>>>>",
+    "passw", "pwd", "passphrase", "secret", "token", "key", "credential", "://", "bearer", "basic ", "eyj", "ghp_",
+    "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "glpat", "xox", "sk-", "sk_", "akia", "asia", "aiza", "npm_",
+    "pypi-", "sg.", "hf_", "ya29", "rk_live", "hooks.slack", "<<<<<<<", ">>>>>>>",
 )  # fmt: skip
 """One of them stands in each line that is told, in whatever case."""
 _CAMEL = {"ghp_": "ghp_", "akia": "AKIA", "asia": "ASIA", "aiza": "AIza", "eyj": "eyJ"}

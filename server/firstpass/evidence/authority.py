@@ -21,7 +21,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 _STRONG = _words(
-    "authenticate authenticates authenticated authenticating authorize authorizes authorized authorise authorises authorised"
+    "authenticate authenticates authenticated authenticating authorize authorizes authorized authorise authorises"
+    " authorised"
     " unauthorized unauthorised ratelimit ratelimiter preauthorize postauthorize rolesallowed superuser"
     " antiforgery"
 )
@@ -29,25 +30,29 @@ _PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     (
         _words("is was are isnt require required requires ensure only must"),
         _words(
-            "admin admins administrator staff owner authed allowed permitted moderator anonymous member logged privileged"
+            "admin admins administrator staff owner authed allowed permitted moderator anonymous member logged"
+            " privileged"
             " trusted login loggedin"
         ),
     ),
     (
         _words("has have with any all lacks missing needs requires required require ensure"),
         _words(
-            "permission permissions perm perms role roles access authority authorities privilege privileges scope scopes"
+            "permission permissions perm perms role roles access authority authorities privilege privileges scope"
+            " scopes"
             " capability grant rights ability abilities"
         ),
     ),
     (
         _words(
-            "check checks require required requires ensure ensures enforce enforces assert verify verified verifies validate"
+            "check checks require required requires ensure ensures enforce enforces assert verify verified verifies"
+            " validate"
             " validated validates must protect protected restrict demand guard"
             " forbid"
         ),
         _words(
-            "auth authn authz authentication authorization permission permissions perm perms access role roles admin staff"
+            "auth authn authz authentication authorization permission permissions perm perms access role roles"
+            " admin staff"
             " owner ownership login token tokens jwt signature signatures hmac privilege privileges scope scopes acl"
             " forgery csrf xsrf membership captcha mfa otp credentials password origin digest certificate apikey bearer"
         ),
@@ -73,7 +78,8 @@ _STATES = _words("is was are not isnt has have any all lacks missing can cannot 
 """Names that begin with one of these ask; they guard only where something depends on the answer."""
 
 _MAKES = _words(
-    "parse parses decode encode get gets set create make build new load store reset clear generate refresh update delete revoke"
+    "parse parses decode encode get gets set create make build new load store reset clear generate refresh update"
+    " delete revoke"
     " format render log print fetch init setup"
 )
 _DECORATING = _words(
@@ -95,12 +101,15 @@ _ALL = (
 )
 
 _CONDITION = re.compile(
-    r"\s*(?:!|not\b)\s*[\w(]|[}\s]*(?:if|elif|elsif|else\s+if|unless|while|guard|return|assert|switch|when|case|match|yield)\b"
+    r"\s*(?:!|not\b)\s*[\w(]|[}\s]*(?:if|elif|elsif|else\s+if|unless|while|guard|return|assert|switch|when|case"
+    r"|match|yield)\b"
     r"|.{0,200}(?:&&|\|\||\?\s|\band\b|\bor\b|\bif\b|\bunless\b)"
 )
 _DECLARES = re.compile(
-    r"\s*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|override|pub(?:\(\w+\))?|open"
-    r"|suspend|virtual|declare)\s+){0,5}(?:def|class|func|fn|fun|function\*?|interface|struct|enum|trait|type|module)\s+"
+    r"\s*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|override|pub(?:\(\w+\))?"
+    r"|open"
+    r"|suspend|virtual|declare)\s+){0,5}(?:def|class|func|fn|fun|function\*?|interface|struct|enum|trait|type"
+    r"|module)\s+"
     r"(?:\([^)]{0,80}\)\s*)?(?:self\.)?[\w$.]+[?!]?"
 )
 _IMPORTS = re.compile(
@@ -109,7 +118,8 @@ _IMPORTS = re.compile(
 )
 _DECORATOR = re.compile(r"\s*(?:@(?P<a>[\w.]+)|#\[(?P<b>[\w:\\]+)|\[(?P<c>[A-Z]\w+)(?=[\](,]))(?P<rest>.*)")
 _REGISTERS = re.compile(
-    r"\b(?:use|Use(?![a-z])\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?|withMiddleware|layer"
+    r"\b(?:use|Use(?![a-z])\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?"
+    r"|withMiddleware|layer"
     r"|route_layer|wrap|wrap_fn|addHook|preHandler|onRequest|preValidation|beforeHandler|beforeEnter|beforeEach"
     r"|Depends|Security|addFilter\w*|addInterceptors?|guards?|canActivate|useGlobalGuards|authorize(?:Http)?Requests"
     r"|intercept|With|MIDDLEWARE|Group|authenticate)\b\s*(?:[(:=\[{]|\s:)"
@@ -135,7 +145,8 @@ _REFUSES = re.compile(
     r"|FORBIDDEN|UNAUTHORI[SZ]ED|forbidden\b|unauthori[sz]ed\b|(?<![\w.])40[13](?![\w.]))"
 )
 _ONE = (
-    r"(?:\b(?:req|request|ctx|context|session|g|self\.request)\.(?:user|currentUser|session|auth)\b|\b(?:self\.)?current_?[uU]ser\b"
+    r"(?:\b(?:req|request|ctx|context|session|g|self\.request)\.(?:user|currentUser|session|auth)\b"
+    r"|\b(?:self\.)?current_?[uU]ser\b"
     r"|\bCurrentUser\b)"
 )
 _WHO = re.compile(
@@ -148,31 +159,38 @@ _OWNED = re.compile(
     rf"{_OWNER}(?:\(\))?\s*[!=]==?(?!=|\s*(?:null|None|nil|undefined|\"\"|''))|[!=]==?\s*[\w.]{{0,80}}{_OWNER}", re.I
 )
 _ASKED = re.compile(
-    r"\bhmac\.(?:Equal|verify|compare\w*)|\bjwt\.(?:verify|decode|Parse\w*)|\b\w*[eE]nforcer?\.(?:[eE]nforce|Authorize)\w*\("
+    r"\bhmac\.(?:Equal|verify|compare\w*)|\bjwt\.(?:verify|decode|Parse\w*)|\b\w*[eE]nforcer?\.(?:[eE]nforce"
+    r"|Authorize)\w*\("
     r"|(?<![\w.])can(?:not)?\?|\bpassport\.authenticate\b|\b(?:abort|throw)_(?:if|unless)\(|\bGate::\w+|\bPundit\b"
     r"|\b\w*[lL]imiter?\w*\.(?:[aA]llow|[cC]heck|[cC]onsume|try_acquire|tryAcquire)\w*\("
-    r"|\b(?:check|enforce)\w*[rR]ate_?[lL]imit\w*\(|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b|\b[gG]etUser\w*OrThrow\("
+    r"|\b(?:check|enforce)\w*[rR]ate_?[lL]imit\w*\(|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b"
+    r"|\b[gG]etUser\w*OrThrow\("
 )
 _COMPARES = re.compile(
-    r"[!=]==?(?!=|\s*(?:null|None|nil|undefined)\b)|\b(?:not\s+in|includes\w*|[cC]ontains\w*|has|indexOf|equals\w*|include\?)\b"
+    r"[!=]==?(?!=|\s*(?:null|None|nil|undefined)\b)|\b(?:not\s+in|includes\w*|[cC]ontains\w*|has|indexOf|equals\w*"
+    r"|include\?)\b"
     r"|(?<!for)\s\w[\w.\])]{1,60}\s+in\s+[\[({]"
 )
 _TRAVERSAL = re.compile(
     r"(?:['\"]\.\.['\"/]|\.\./).{0,80}(?:\bin\b|includes|contains|Contains|startsWith|strstr)"
-    r"|(?:\bin\b|includes|contains|Contains|startsWith|HasPrefix|startswith|indexOf|include\?)\W{0,20}\(?['\"]\.\./?['\"]"
+    r"|(?:\bin\b|includes|contains|Contains|startsWith|HasPrefix|startswith|indexOf"
+    r"|include\?)\W{0,20}\(?['\"]\.\./?['\"]"
     r"|['\"]\.\./?['\"]\s+(?:not\s+)?in\b|\bis_relative_to\("
-    r"|(?=.{0,300}(?i:path|dir|file|real|abs|resolv|norm|folder)).{0,200}\b(?:startswith|startsWith|HasPrefix|start_with\?)\(.{0,60}"
-    r"\b\w*(?:[rR]oot|[bB]ase|safe|allowed|upload|UPLOAD|ROOT|BASE)(?:s?_?(?:[dD]ir|DIR|[pP]ath|PATH|[dD]irectory|[fF]older))?\b(?!\()"
+    r"|(?=.{0,300}(?i:path|dir|file|real|abs|resolv|norm|folder)).{0,200}\b(?:startswith|startsWith|HasPrefix"
+    r"|start_with\?)\(.{0,60}"
+    r"\b\w*(?:[rR]oot|[bB]ase|safe|allowed|upload|UPLOAD|ROOT|BASE)(?:s?_?(?:[dD]ir|DIR|[pP]ath|PATH|[dD]irectory"
+    r"|[fF]older))?\b(?!\()"
 )
 
 
 _HINTS = (
-    "auth", "permi", "admin", "staff", "owner", "superuser", "login", "logged", "csrf", "csurf", "xsrf", "forgery", "token", "jwt",
-    "role", "scope", "access", "acl", "digest", "hmac", "signat", "denied", "forbidden", "401", "403", "allow", "limit", "throttl",
-    "guard", "protect", "tenant", "passport", "helmet", "privil", "can", "verif", "secur", "moderator", "member", "current",
-    "..", "root", "base", "user", "captcha", "mfa", "otp", "credential", "bearer", "enforce", "timing", "constant", "path",
-    "rights", "ability", "abilities", "capability", "account", "session", "identity", "origin", "certificate", "apikey", "password",
-    "trusted", "anonymous", "safe", "middleware", "gate::", "pundit", "creator", "author", "suspicious", "badsignature",
+    "auth", "permi", "admin", "staff", "owner", "superuser", "login", "logged", "csrf", "csurf", "xsrf", "forgery",
+    "token", "jwt", "role", "scope", "access", "acl", "digest", "hmac", "signat", "denied", "forbidden", "401",
+    "403", "allow", "limit", "throttl", "guard", "protect", "tenant", "passport", "helmet", "privil", "can",
+    "verif", "secur", "moderator", "member", "current", "..", "root", "base", "user", "captcha", "mfa", "otp",
+    "credential", "bearer", "enforce", "timing", "constant", "path", "rights", "ability", "abilities", "capability",
+    "account", "session", "identity", "origin", "certificate", "apikey", "password", "trusted", "anonymous", "safe",
+    "middleware", "gate::", "pundit", "creator", "author", "suspicious", "badsignature",
 )  # fmt: skip
 """One of them stands in each line that guards, in whatever case."""
 
@@ -258,7 +276,7 @@ def _within(rest: str) -> str:
 
 
 def _registration(raw: str, code: str) -> Guard | None:
-    """`app.use(auth)`, `before_action :authenticate`, `router.post("/x", requireAuth, save)`, `Depends(current_user)`."""
+    """`app.use(auth)`, `before_action :authenticate`, `router.post("/x", requireAuth, save)`, `Depends(get_user)`."""
     place = _REGISTERS.search(code) or (_ROUTES.search(raw) if "(" in raw else None)
     if not place or place[0].lstrip().startswith("authenticate"):
         return None
@@ -289,7 +307,7 @@ def _in_the_middle(name: str, register: str) -> bool:
     if found & _OPPOSITE:
         return False
     if "Depends" in register or "Security" in register:
-        return "current" in found and "user" in found or bool(found & {"auth", "token", "jwt", "oauth"})
+        return ("current" in found and "user" in found) or bool(found & {"auth", "token", "jwt", "oauth"})
     return bool(found & _MIDDLE) and (
         len(found) == 1 or bool(found & {"middleware", "guard", "filter", "handler", "layer", "use", "protection"})
     )

@@ -16,7 +16,8 @@ from firstpass.evidence.suspicion import Suspect, quoted
 _CUT = 400
 _COMMENT = re.compile(r"^[ \t]*(?:#(?![!\[:])|//(?![/!]))[ \t]?(?P<text>.*)$", re.M)
 _PROSE = re.compile(
-    r"^[A-Z][a-z]+ [a-z]+ |\b(?:the|is|are|this|that|we|will|should|because|when|if you|which|e\.g\.|i\.e\.|note|see|example|usage|returns?:)\b [a-z]|\.\s*$|:\s*$",
+    r"^[A-Z][a-z]+ [a-z]+ |\b(?:the|is|are|this|that|we|will|should|because|when|if you|which|e\.g\.|i\.e\.|note|see"
+    r"|example|usage|returns?:)\b [a-z]|\.\s*$|:\s*$",
     re.I,
 )
 _STATEMENT = re.compile(

@@ -6,15 +6,16 @@ does not show which of these it was, it is said.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Literal
 
 from firstpass.evidence.authority import Form, Guard, guard_on, hints_in
 from firstpass.evidence.blocks import body, indent, is_code, squeezed
 from firstpass.evidence.kept import Kept, Scope
-from firstpass.evidence.masking import Masked, Side
+from firstpass.evidence.masking import Dialect, Masked, Side
 from firstpass.evidence.suspicion import MOST_CHARACTERS, WEIGHTS, Suspect, quoted
 
 _MOST = 400
@@ -93,12 +94,17 @@ def _spots(kept: Kept, which: Literal["before", "after"]) -> Iterator[Spot]:
     for file in kept.files if hints else ():
         for hunk in file.hunks if not file.is_test else ():
             side_rows = hunk.removed_rows if old else hunk.added_rows
-            for row in side_rows(hints, lambda line, dialect=file.dialect: guard_on(dialect, line, line)):
+            for row in side_rows(hints, partial(_guards, file.dialect)):
                 side = hunk.before if old else hunk.after
                 guard = guard_on(hunk.dialect, side.raw[row], side.code[row])
                 if guard and not (guard.is_listed and not _is_argument(side, row)):
                     scope = kept.of(hunk).scope(side, row, guard.form == "decorator")
                     yield Spot(file.path, hunk, side, row, guard, scope)
+
+
+def _guards(dialect: Dialect, line: str) -> bool:
+    """A first look at a line as it stands."""
+    return guard_on(dialect, line, line) is not None
 
 
 def _is_argument(side: Side, row: int) -> bool:
@@ -187,7 +193,7 @@ def _exactly(spot: Spot) -> str:
 
 
 def _softly(spot: Spot) -> str:
-    """Without what says nothing: who it is asked of, brackets, a message; of a route all but its path and its guards."""
+    """Without what says nothing: who is asked, brackets, a message; of a route only its path and its guards."""
     if spot.form == "registration" and spot.guard.names:
         path = _ROUTE.search(spot.raw)
         return " ".join((*sorted(spot.guard.names), path[0] if path else ""))
@@ -201,11 +207,16 @@ def _heads(lost: Sequence[Spot]) -> list[Spot]:
     kept: list[Spot] = []
     for spot in lost:
         last = kept[-1] if kept else None
-        if last and last.hunk is spot.hunk and last.run == spot.run and 0 < spot.row - last.row <= 3:
-            if spot.form == "refusal" and last.form in ("condition", "call") and indent(spot.raw) > indent(last.raw):
-                continue
-        kept.append(spot)
+        if last is None or not _is_refusal_of(spot, last):
+            kept.append(spot)
     return kept
+
+
+def _is_refusal_of(spot: Spot, last: Spot) -> bool:
+    """Whether a guard is what the condition just above it leads to."""
+    if last.hunk is not spot.hunk or last.run != spot.run or not 0 < spot.row - last.row <= 3:
+        return False
+    return spot.form == "refusal" and last.form in ("condition", "call") and indent(spot.raw) > indent(last.raw)
 
 
 def _told(lost: Sequence[Spot], gained: Sequence[Spot], kept: Kept) -> Iterator[Suspect]:

@@ -19,7 +19,6 @@ from firstpass.evidence.blocks import (
 )
 from firstpass.evidence.masking import Dialect, Masked, Side
 
-
 _SHOWS = re.compile(r"(?:^|/)(?:examples?|samples?|demos?|docs?|playground|website|bench\w*)/", re.I)
 _MOST = 200_000
 """Characters in which what is added is looked for as removed."""
@@ -161,7 +160,7 @@ class Kept:
         return any(not hunk.is_changed(before, row) or self.adds(before, row) for row in rows)
 
     def code_below_stays(self, hunk: Masked, row: int) -> bool:
-        """Whether code that ran only past an old row runs after the change too; so too where the hunk ends before it."""
+        """Whether code that ran only past an old row still runs; taken as so where the hunk ends before any."""
         below, ended = followers(hunk.before, row)
         return self.stays(hunk, below) if below else not ended
 

@@ -20,7 +20,7 @@ _NEAR = 12
 _IF = re.compile(r"\s*(?:\}\s*)?(?:if|unless|elif|else if|guard)\b")
 _FAILS = re.compile(
     r"(?:^|\s|\{|:)(?:raise\s+\(?\w|throw\s+(?:new\s+)?\w|panic[(!]|bail!\(|return\s+(?:\w+,\s*){0,3}(?:errors?\.\w+|fmt\.Errorf|Err)\("
-    r"|return\s+(?:\w+,\s*){0,3}[eE]rr[A-Z]\w*|return\s+.{0,40}\bstatus\(4\d\d\)|abort\(4\d\d)"
+    r"|return\s+(?:\w+,\s*){0,3}[eE]rr[A-Z]\w*|return\s+.{0,40}\bstatus\(4\d\d\)|abort\(4\d\d|\breject\()"
 )
 _MESSAGE = re.compile(r"[\"']([^\"'{}%]{12,120})")
 _FAILURE = re.compile(r"(?:raise|throw(?:\s+new)?)\s+(?P<name>[\w.]{3,60})")
@@ -44,7 +44,7 @@ _KOTLIN_ASSERTS = re.compile(r"\s*(?:require|check)\s*\(")
 _TEST_ASSERTS = re.compile(
     r"(?:^|[\s.({!;])(?:match=|\.to[A-Z]|assert\w*[\s(!.]|self\.assert\w+\(|expect\b|expect\w*\(|t\.(?:is|same|equal|not|ok|notOk|match|throws|rejects|deepEqual|strictEqual|true|false"
     r"|fail|like|Error|Errorf|Fatal|Fatalf|Log)\w*\(|require\.[A-Z]\w*\(|\w+\.(?:should|must)\b|pytest\.raises|with_raises|raises\(|verify\w*\(|check\w*\(|fail\w*\(|chai|should\."
-    r"|match\w*\(|mock\w*\.assert|panic!\(|eq\(|fail\b)"
+    r"|match\w*\(|mock\w*\.assert|panic!\(|eq\(|fail\b|\b\w*(?i:check|verify|assert|expect|compare|match|validate|ensure)\w*\(|\b(?:test|until|wait)[A-Z_]\w*\()"
 )
 _STRICT_ASSERTS = re.compile(
     r"\s*(?:await\s+)?(?:assert\b|assert\w*[(!.]|self\.assert\w+\(|expect\(|t\.(?:is|same|equal|ok|notOk|deepEqual|strictEqual|throws|rejects)\("
@@ -103,7 +103,7 @@ def losses(kept: Kept) -> Iterator[Suspect]:
         (find, present, gate) for find, words, gate in _IN_TESTS if (present := [w for w in words if w in text])
     ]
     for file in kept.files:
-        for hunk in file.hunks if in_code or in_tests else ():
+        for hunk in file.hunks if (in_code or in_tests) and not file.only_shows else ():
             for find, words, gate in (in_tests if file.is_test else in_code) if hunk.removed_text else ():
                 if any(gate(line[:_CUT]) for line in lines_with(hunk.removed_text, words)):
                     for loss in find(hunk, kept):
@@ -369,8 +369,9 @@ _IN_CODE: tuple[_Finder, ...] = (
     (
         _checks,
         (
-            "assert", "Assert", "raise", "throw", "panic", "bail!", "Err", "rrorf", "errors.", "abort", "alid", "chema", "equire", "check",
-            "invariant", "recondition", "params.", "ShouldBind", "@Not", "@Size", "@Is", "@M", "@P", "@Email", "Length", "[R", "full_clean", "status(4",
+            "assert", "Assert", "raise", "throw", "panic", "bail!", "Err", "rrorf", "errors.", "abort", "alid",
+            "chema", "equire", "check", "invariant", "recondition", "params.", "ShouldBind", "@Not", "@Size",
+            "@Is", "@M", "@P", "@Email", "Length", "[R", "full_clean", "status(4",
         ),
         _may_check,
     ),

@@ -81,6 +81,9 @@ _LEXERS: dict[Dialect, tuple[re.Pattern[str], re.Pattern[str]]] = {
 """One for each dialect, and one for a hunk with an odd number of backticks: there none goes past its line."""
 
 _STARRED = re.compile(r"[ \t]*\*(?:[ \t/*]|$)")
+_QUOTES = re.compile(r"[\"'`]")
+_CLOSES = re.compile(r"\*/[ \t\r]*(?:$|\{)", re.M)
+"""The end of a comment that began above: of a pattern or a glob that is written in code more follows."""
 _FENCES = ('"""', "'''")
 _WORDY = re.compile(r"\w")
 
@@ -252,7 +255,10 @@ def _inside(text: str, dialect: Dialect) -> int:
     close = text.find("*/")
     if close < 0:
         return 0 if not _STARRED.match(text) or "/*" in text else _starred_end(text)
-    return close + 2 if "/*" not in text[:close] else 0
+    if "/*" in text[:close]:
+        return 0
+    before = text[text.rfind("\n", 0, close) + 1 : close]
+    return close + 2 if not _QUOTES.search(before) and _CLOSES.match(text, close) else 0
 
 
 def _starred_end(text: str) -> int:
