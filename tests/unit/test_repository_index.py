@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from firstpass.errors import BadIndex
-from firstpass.evidence.repository import Changes, Repositories, RepositoryIndex
 from firstpass.evidence.credentials import holds_secret
+from firstpass.evidence.repository import Changes, Repositories, RepositoryIndex
 from firstpass.evidence.sources import sources, why_not
 
 FILES = {

@@ -21,35 +21,40 @@ def _words(text: str) -> frozenset[str]:
 
 
 _STRONG = _words(
-    "authenticate authenticates authenticated authenticating authorize authorizes authorized authorise authorises authorised"
-    " unauthorized unauthorised permitted ratelimit ratelimiter preauthorize postauthorize rolesallowed superuser csrf xsrf"
+    "authenticate authenticates authenticated authenticating authorize authorizes authorized authorise authorises"
+    " authorised"
+    " unauthorized unauthorised ratelimit ratelimiter preauthorize postauthorize rolesallowed superuser"
     " antiforgery"
 )
 _PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     (
-        _words("is was are not isnt require required requires ensure only must"),
+        _words("is was are isnt require required requires ensure only must"),
         _words(
-            "admin admins administrator staff owner authed allowed permitted moderator anonymous member logged privileged"
+            "admin admins administrator staff owner authed allowed permitted moderator anonymous member logged"
+            " privileged"
             " trusted login loggedin"
         ),
     ),
     (
         _words("has have with any all lacks missing needs requires required require ensure"),
         _words(
-            "permission permissions perm perms role roles access authority authorities privilege privileges scope scopes"
+            "permission permissions perm perms role roles access authority authorities privilege privileges scope"
+            " scopes"
             " capability grant rights ability abilities"
         ),
     ),
     (
         _words(
-            "check checks require required requires ensure ensures enforce enforces assert verify verified verifies validate"
+            "check checks require required requires ensure ensures enforce enforces assert verify verified verifies"
+            " validate"
             " validated validates must protect protected restrict demand guard"
             " forbid"
         ),
         _words(
-            "auth authn authz authentication authorization permission permissions perm perms access role roles admin staff"
+            "auth authn authz authentication authorization permission permissions perm perms access role roles"
+            " admin staff"
             " owner ownership login token tokens jwt signature signatures hmac privilege privileges scope scopes acl"
-            " forgery membership captcha mfa otp credentials password origin digest certificate apikey bearer"
+            " forgery csrf xsrf membership captcha mfa otp credentials password origin digest certificate apikey bearer"
         ),
     ),
     (
@@ -73,14 +78,15 @@ _STATES = _words("is was are not isnt has have any all lacks missing can cannot 
 """Names that begin with one of these ask; they guard only where something depends on the answer."""
 
 _MAKES = _words(
-    "parse parses decode encode get gets set create make build new load store reset clear generate refresh update delete revoke"
+    "parse parses decode encode get gets set create make build new load store reset clear generate refresh update"
+    " delete revoke"
     " format render log print fetch init setup"
 )
 _DECORATING = _words(
     "login permission permissions authenticated authorize authorized authorise secured roles csrf throttle ratelimit"
     " limiter auth jwt protected denyall guards"
 )
-_OPPOSITE = _words("exempt public anonymous skip disable optional unprotected without")
+_OPPOSITE = _words("exempt public anonymous skip disable optional unprotected without redirect url uri link callback")
 _COMPARED = _words("role roles owner scope scopes permissions privileges tenant acl")
 _MIDDLE = _words(
     "auth authn authz guard protect protected passport jwt acl csrf csurf helmet limiter throttle admin"
@@ -95,12 +101,15 @@ _ALL = (
 )
 
 _CONDITION = re.compile(
-    r"[}\s]*(?:if|elif|elsif|else\s+if|unless|while|guard|return|assert|switch|when|case|match|yield)\b"
+    r"\s*(?:!|not\b)\s*[\w(]|[}\s]*(?:if|elif|elsif|else\s+if|unless|while|guard|return|assert|switch|when|case"
+    r"|match|yield)\b"
     r"|.{0,200}(?:&&|\|\||\?\s|\band\b|\bor\b|\bif\b|\bunless\b)"
 )
 _DECLARES = re.compile(
-    r"\s*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|override|pub(?:\(\w+\))?|open"
-    r"|suspend|virtual|declare)\s+){0,5}(?:def|class|func|fn|fun|function\*?|interface|struct|enum|trait|type|module)\s+"
+    r"\s*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|override|pub(?:\(\w+\))?"
+    r"|open"
+    r"|suspend|virtual|declare)\s+){0,5}(?:def|class|func|fn|fun|function\*?|interface|struct|enum|trait|type"
+    r"|module)\s+"
     r"(?:\([^)]{0,80}\)\s*)?(?:self\.)?[\w$.]+[?!]?"
 )
 _IMPORTS = re.compile(
@@ -109,7 +118,8 @@ _IMPORTS = re.compile(
 )
 _DECORATOR = re.compile(r"\s*(?:@(?P<a>[\w.]+)|#\[(?P<b>[\w:\\]+)|\[(?P<c>[A-Z]\w+)(?=[\](,]))(?P<rest>.*)")
 _REGISTERS = re.compile(
-    r"\b(?:use|Use(?![a-z])\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?|withMiddleware|layer"
+    r"\b(?:use|Use(?![a-z])\w*|(?:prepend_|append_)?before_(?:action|filter)|before_request|middlewares?"
+    r"|withMiddleware|layer"
     r"|route_layer|wrap|wrap_fn|addHook|preHandler|onRequest|preValidation|beforeHandler|beforeEnter|beforeEach"
     r"|Depends|Security|addFilter\w*|addInterceptors?|guards?|canActivate|useGlobalGuards|authorize(?:Http)?Requests"
     r"|intercept|With|MIDDLEWARE|Group|authenticate)\b\s*(?:[(:=\[{]|\s:)"
@@ -134,48 +144,65 @@ _REFUSES = re.compile(
     r"|InvalidSignature|BadSignature|SuspiciousOperation|SecurityError|SecurityException|SuspiciousFile|PermissionError"
     r"|FORBIDDEN|UNAUTHORI[SZ]ED|forbidden\b|unauthori[sz]ed\b|(?<![\w.])40[13](?![\w.]))"
 )
-_WHO = re.compile(
+_ONE = (
     r"(?:\b(?:req|request|ctx|context|session|g|self\.request)\.(?:user|currentUser|session|auth)\b"
-    r"|\bcurrent_?[uU]ser\b|\bCurrentUser\b)"
+    r"|\b(?:self\.)?current_?[uU]ser\b"
+    r"|\bCurrentUser\b)"
 )
+_WHO = re.compile(
+    rf"[}}\s]*(?:else\s+)?(?:if|elif|unless|guard)\s*\(?\s*(?:!|not\s+)*{_ONE}(?:\.\w+|\?)*\s*\)?\s*[:{{]?\s*$"
+    rf"|.{{0,200}}?(?:(?:!|\bnot\s+|\bunless\s+)\(?{_ONE}|{_ONE}[\w.]*\s*[!=]=|[!=]==?\s*{_ONE})"
+)
+"""Who asks, asked for alone, denied or compared."""
 _OWNER = r"\.(?:user|owner|author|creator|created_?by|tenant|organi[sz]ation|account)(?:_?id|\.id)?\b"
 _OWNED = re.compile(
     rf"{_OWNER}(?:\(\))?\s*[!=]==?(?!=|\s*(?:null|None|nil|undefined|\"\"|''))|[!=]==?\s*[\w.]{{0,80}}{_OWNER}", re.I
 )
 _ASKED = re.compile(
-    r"\bhmac\.(?:Equal|verify|compare\w*)|\bjwt\.(?:verify|decode|Parse\w*)|\b\w*[eE]nforcer?\.(?:[eE]nforce|Authorize)\w*\("
+    r"\bhmac\.(?:Equal|verify|compare\w*)|\bjwt\.(?:verify|decode|Parse\w*)|\b\w*[eE]nforcer?\.(?:[eE]nforce"
+    r"|Authorize)\w*\("
     r"|(?<![\w.])can(?:not)?\?|\bpassport\.authenticate\b|\b(?:abort|throw)_(?:if|unless)\(|\bGate::\w+|\bPundit\b"
     r"|\b\w*[lL]imiter?\w*\.(?:[aA]llow|[cC]heck|[cC]onsume|try_acquire|tryAcquire)\w*\("
-    r"|\b(?:check|enforce)\w*[rR]ate_?[lL]imit\w*\(|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b|\b[gG]etUser\w*OrThrow\("
+    r"|\b(?:check|enforce)\w*[rR]ate_?[lL]imit\w*\(|\bcrypto\.verify\b|\bverify_jwt\w*|\bVerifySignature\b"
+    r"|\b[gG]etUser\w*OrThrow\("
 )
 _COMPARES = re.compile(
-    r"[!=]==?(?!=|\s*(?:null|None|nil|undefined)\b)|\b(?:not\s+in|includes\w*|[cC]ontains\w*|has|indexOf|equals\w*|include\?)\b"
+    r"[!=]==?(?!=|\s*(?:null|None|nil|undefined)\b)|\b(?:not\s+in|includes\w*|[cC]ontains\w*|has|indexOf|equals\w*"
+    r"|include\?)\b"
     r"|(?<!for)\s\w[\w.\])]{1,60}\s+in\s+[\[({]"
 )
 _TRAVERSAL = re.compile(
     r"(?:['\"]\.\.['\"/]|\.\./).{0,80}(?:\bin\b|includes|contains|Contains|startsWith|strstr)"
-    r"|(?:\bin\b|includes|contains|Contains|startsWith|HasPrefix|startswith|indexOf|include\?)\W{0,20}\(?['\"]\.\./?['\"]"
+    r"|(?:\bin\b|includes|contains|Contains|startsWith|HasPrefix|startswith|indexOf"
+    r"|include\?)\W{0,20}\(?['\"]\.\./?['\"]"
     r"|['\"]\.\./?['\"]\s+(?:not\s+)?in\b|\bis_relative_to\("
-    r"|(?=.{0,300}(?i:path|dir|file|real|abs|resolv|norm|folder)).{0,200}\b(?:startswith|startsWith|HasPrefix|start_with\?)\(.{0,60}"
-    r"\b\w*(?:[rR]oot|[bB]ase|safe|allowed|upload|UPLOAD|ROOT|BASE)(?:s?_?(?:[dD]ir|DIR|[pP]ath|PATH|[dD]irectory|[fF]older))?\b"
+    r"|(?=.{0,300}(?i:path|dir|file|real|abs|resolv|norm|folder)).{0,200}\b(?:startswith|startsWith|HasPrefix"
+    r"|start_with\?)\(.{0,60}"
+    r"\b\w*(?:[rR]oot|[bB]ase|safe|allowed|upload|UPLOAD|ROOT|BASE)(?:s?_?(?:[dD]ir|DIR|[pP]ath|PATH|[dD]irectory"
+    r"|[fF]older))?\b(?!\()"
 )
 
 
 _HINTS = (
-    "auth", "permi", "admin", "staff", "owner", "superuser", "login", "logged", "csrf", "csurf", "xsrf", "forgery", "token", "jwt",
-    "role", "scope", "access", "acl", "digest", "hmac", "signat", "denied", "forbidden", "401", "403", "allow", "limit", "throttl",
-    "guard", "protect", "tenant", "passport", "helmet", "privil", "can", "verif", "secur", "moderator", "member", "current",
-    "..", "root", "base", "user", "captcha", "mfa", "otp", "credential", "bearer", "enforce", "timingsafe", "constanttime", "path",
-    "rights", "ability", "abilities", "capability", "account", "session", "identity", "origin", "certificate", "apikey", "password",
-    "trusted", "anonymous", "safe", "middleware", "gate::", "pundit", "creator", "author", "suspicious", "badsignature",
+    "auth", "permi", "admin", "staff", "owner", "superuser", "login", "logged", "csrf", "csurf", "xsrf", "forgery",
+    "token", "jwt", "role", "scope", "access", "acl", "digest", "hmac", "signat", "denied", "forbidden", "401",
+    "403", "allow", "limit", "throttl", "guard", "protect", "tenant", "passport", "helmet", "privil", "can",
+    "verif", "secur", "moderator", "member", "current", "..", "root", "base", "user", "captcha", "mfa", "otp",
+    "credential", "bearer", "enforce", "timing", "constant", "path", "rights", "ability", "abilities", "capability",
+    "account", "session", "identity", "origin", "certificate", "apikey", "password", "trusted", "anonymous", "safe",
+    "middleware", "gate::", "pundit", "creator", "author", "suspicious", "badsignature",
 )  # fmt: skip
 """One of them stands in each line that guards, in whatever case."""
 
 
-def may_guard(text: str) -> bool:
-    """A quick no for most texts."""
+def hints_in(text: str) -> list[str]:
+    """Which of the words that a guard may have stand in a text, in the three ways that names are written."""
     lowered = text.lower()
-    return any(hint in lowered for hint in _HINTS)
+    hints = [hint for hint in _HINTS if hint in lowered]
+    return [form for hint in hints for form in {hint, hint.capitalize(), hint.upper()} if form in text]
+
+
+_TRAVERSING = ("..", "artsWith", "artswith", "HasPrefix", "start_with", "is_relative_to")
 
 
 class Guard(NamedTuple):
@@ -221,7 +248,10 @@ def guard_on(dialect: Dialect, raw: str, code: str) -> Guard | None:
 
 
 def _traversal(raw: str, code: str) -> Guard | None:
-    if _CONDITION.match(code) and _TRAVERSAL.search(raw):
+    if not any(word in raw for word in _TRAVERSING):
+        return None
+    asks = _CONDITION.match(code) or code.rstrip().endswith((":", "{", "\\", ")"))
+    if asks and _TRAVERSAL.search(raw):
         return Guard("condition", frozenset(("path", "traversal")))
     return None
 
@@ -234,14 +264,19 @@ def _decorator(raw: str, words: frozenset[str]) -> Guard | None:
     last = parts(re.split(r"[.:\\]+", name)[-1])
     if parts(name) & _OPPOSITE or last & {"setter", "getter", "route", "register", "deleter"}:
         return None
-    given = [one for one in _NAME.findall(found["rest"]) if guards_by_name(one)]
+    given = [one for one in _NAME.findall(_within(found["rest"])) if guards_by_name(one)]
     if last & _DECORATING or "limiter" in parts(name) or guards_by_name(name.split(".")[-1]) or given:
         return Guard("decorator", words & _ALL)
     return None
 
 
+def _within(rest: str) -> str:
+    """The arguments of a decorator, without what it stands before on the same line."""
+    return rest.rpartition(")")[0] if rest.lstrip().startswith("(") else ""
+
+
 def _registration(raw: str, code: str) -> Guard | None:
-    """`app.use(auth)`, `before_action :authenticate`, `router.post("/x", requireAuth, save)`, `Depends(current_user)`."""
+    """`app.use(auth)`, `before_action :authenticate`, `router.post("/x", requireAuth, save)`, `Depends(get_user)`."""
     place = _REGISTERS.search(code) or (_ROUTES.search(raw) if "(" in raw else None)
     if not place or place[0].lstrip().startswith("authenticate"):
         return None
@@ -274,7 +309,7 @@ def _in_the_middle(name: str, register: str) -> bool:
     if "Depends" in register or "Security" in register:
         return ("current" in found and "user" in found) or bool(found & {"auth", "token", "jwt", "oauth"})
     return bool(found & _MIDDLE) and (
-        len(found) == 1 or bool(found & {"middleware", "guard", "filter", "handler", "layer", "use"})
+        len(found) == 1 or bool(found & {"middleware", "guard", "filter", "handler", "layer", "use", "protection"})
     )
 
 
@@ -288,7 +323,7 @@ def _used(code: str) -> Guard | None:
     found = [match[0] for match in names if (guards_by_name(match[0]) if defined else _says(code, match, asks))]
     if not found and not defined:
         found = [
-            match[0] for match in (_ASKED.search(code), asks and (_WHO.search(code) or _OWNED.search(code))) if match
+            match[0] for match in (_ASKED.search(code), asks and (_WHO.match(code) or _OWNED.search(code))) if match
         ]
     if not found:
         return None

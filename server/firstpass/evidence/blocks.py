@@ -11,7 +11,8 @@ _CUT = 400
 
 _ECMASCRIPT = re.compile(
     r"(?:export\s+)?(?:default\s+)?(?:async\s+)?(?:function\*?\s+(?P<a>[\w$]+)|(?:abstract\s+)?class\s+(?P<b>[\w$]+)"
-    r"|(?:const|let|var)\s+(?P<c>[\w$]+)\b[^=]{0,80}=\s*(?:async\s*)?(?:function\b|\([^()]{0,200}\)[^=]{0,60}=>|[\w$]+\s*=>)"
+    r"|(?:const|let|var)\s+(?P<c>[\w$]+)\b[^=]{0,80}=\s*(?:async\s*)?(?:function\b|\([^()]{0,200}\)[^=]{0,60}=>"
+    r"|[\w$]+\s*=>)"
     r"|(?:[\w$]+\.){1,4}(?P<d>[\w$]+)\s*=\s*(?:async\s*)?(?:function\b|\([^()]{0,200}\)\s*=>)"
     r"|(?:it|test|describe|context|specify)(?:\.\w+)*\s*\(\s*(?P<e>['\"`][^'\"`]{0,120})"
     r"|(?:(?:public|private|protected|static|async|get|set|override|readonly)\s+){0,4}"
@@ -19,7 +20,8 @@ _ECMASCRIPT = re.compile(
     r"(?:<[^()]{0,60}>)?\([^;]{0,200}\{\s*$)"
 )
 _C_LIKE = re.compile(
-    r"(?:@\w+(?:\([^)]{0,80}\))?\s+){0,4}(?:(?:public|private|protected|internal|static|final|abstract|override|virtual|async|sealed|open|suspend|inline"
+    r"(?:@\w+(?:\([^)]{0,80}\))?\s+){0,4}(?:(?:public|private|protected|internal|static|final|abstract|override"
+    r"|virtual|async|sealed|open|suspend|inline"
     r"|default|synchronized|partial|export)\s+){0,6}(?:(?:class|interface|enum|record|struct|object|namespace)\s+"
     r"(?P<a>\w+)|(?!(?:return|else|new|throw|await|case|goto|if|for|while|switch|catch|using|lock)\b)"
     r"[\w<>\[\],.?:*&]+\s[\s*&]{0,4}(?P<b>[\w:~]+)\s*\([^;=]{0,200}$)"
@@ -40,10 +42,12 @@ _PATTERNS: dict[Dialect, re.Pattern[str]] = {
     "csharp": _C_LIKE,
     "c": _C_LIKE,
     "ruby": re.compile(
-        r"def\s+(?:self\.)?(?P<a>\w+[?!]?)|(?:class|module)\s+(?P<b>[\w:]+)|(?:it|describe|context|test)\s+(?P<c>['\"][^'\"]{0,80})"
+        r"def\s+(?:self\.)?(?P<a>\w+[?!]?)|(?:class|module)\s+(?P<b>[\w:]+)|(?:it|describe|context"
+        r"|test)\s+(?P<c>['\"][^'\"]{0,80})"
     ),
     "php": re.compile(
-        r"(?:(?:public|private|protected|static|final|abstract)\s+){0,4}(?:function\s+&?(?P<a>\w+)|(?:class|trait)\s+(?P<b>\w+))"
+        r"(?:(?:public|private|protected|static|final|abstract)\s+){0,4}(?:function\s+&?(?P<a>\w+)|(?:class"
+        r"|trait)\s+(?P<b>\w+))"
     ),
     "swift": re.compile(
         r"(?:@?\w+\s+){0,5}?(?:func\s+(?P<a>\w+)|(?:class|struct|enum|extension|protocol)\s+(?P<b>\w+))"

@@ -16,7 +16,8 @@ from firstpass.evidence.suspicion import Suspect, quoted
 _CUT = 400
 _COMMENT = re.compile(r"^[ \t]*(?:#(?![!\[:])|//(?![/!]))[ \t]?(?P<text>.*)$", re.M)
 _PROSE = re.compile(
-    r"^[A-Z][a-z]+ [a-z]+ |\b(?:the|is|are|this|that|we|will|should|because|when|if you|which|e\.g\.|i\.e\.|note|see|example|usage|returns?:)\b [a-z]|\.\s*$|:\s*$",
+    r"^[A-Z][a-z]+ [a-z]+ |\b(?:the|is|are|this|that|we|will|should|because|when|if you|which|e\.g\.|i\.e\.|note|see"
+    r"|example|usage|returns?:)\b [a-z]|\.\s*$|:\s*$",
     re.I,
 )
 _STATEMENT = re.compile(
@@ -34,7 +35,7 @@ _LEAST = 6
 
 
 def commented_out(kept: Kept) -> Iterator[Suspect]:
-    for file in kept.files:
+    for file in kept.files if "#" in kept.added_text or "//" in kept.added_text else ():
         for hunk in file.hunks_that_add(("#", "//")):
             texts = [match["text"][:_CUT] for match in _COMMENT.finditer(hunk.added_text)]
             if any(_reads_as_code(text) or _was_code(text, kept) for text in texts):

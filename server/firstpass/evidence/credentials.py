@@ -18,14 +18,21 @@ _SECRET = re.compile(
 """Key formats as their issuers document them, and what is assigned to a name that says so, its type between or not."""
 
 _KEY = re.compile(
-    rf"{_FORMATS}|\bnpm_[A-Za-z0-9]{{30,}}|\bpypi-AgE[\w-]{{20,}}|\bSG\.[\w-]{{16,}}\.[\w-]{{16,}}|\bhf_[A-Za-z0-9]{{30,}}"
+    rf"{_FORMATS}|\bnpm_[A-Za-z0-9]{{30,}}|\bpypi-AgE[\w-]{{20,}}|\bSG\.[\w-]{{16,}}\.[\w-]{{16,}}"
+    rf"|\bhf_[A-Za-z0-9]{{30,}}"
     r"|\brk_live_\w{16,}|\bya29\.[\w-]{20,}|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}|\bASIA[0-9A-Z]{16}\b"
     r"|\bAccountKey=[A-Za-z0-9+/=]{40,}"
 )
+_KEY_WORDS = (
+    "PRIVATE KEY", "AKIA", "ASIA", "gh", "glpat-", "xox", "sk-", "sk_", "AIza", "eyJ", "npm_", "pypi-", "SG.",
+    "hf_", "rk_live", "ya29.", "hooks.slack", "AccountKey",
+)  # fmt: skip
 _NAMED = re.compile(
-    r"(?i:(?<![a-z])(?:passw(?:or)?d|passwd|pwd|secret|token|api_?key|access_?key|private_?key|auth_?key|encryption_?key"
+    r"(?i:(?<![a-z])(?:passw(?:or)?d|passwd|pwd|secret|token|api_?key|access_?key|private_?key|auth_?key"
+    r"|encryption_?key"
     r"|signing_?key|client_?secret|secret_?key|credential|passphrase))(?:_?[A-Za-z]{0,12})?['\"\]]{0,2}\s{0,9}"
-    r"(?::\s{0,9}[\w.\[\]<>|? ]{1,60})?(?::|:?=|=>)\s{0,9}(?:[rbu]|String::from\()?(?P<quote>['\"])(?P<value>[^'\"\s]{6,200})(?P=quote)"
+    r"(?::\s{0,9}[\w.\[\]<>|? ]{1,60})?(?::|:?=|=>)\s{0,9}(?:[rbu]"
+    r"|String::from\()?(?P<quote>['\"])(?P<value>[^'\"\s]{6,200})(?P=quote)"
 )
 _SETTING = re.compile(
     r"^\s*(?:export\s+|-\s+)?['\"]?[\w.-]{0,40}(?i:passw(?:or)?d|secret|token|api_?key|access_?key|private_?key)"
@@ -34,9 +41,12 @@ _SETTING = re.compile(
 _IN_ADDRESS = re.compile(r"\b[a-z][a-z+]{1,15}://[\w.-]{1,60}:(?P<value>[^@/\s'\"{}$<>:]{3,80})@[\w.-]+")
 _BEARER = re.compile(r"['\"](?:Bearer|Basic)\s+(?P<value>[A-Za-z0-9+/=_.-]{16,})['\"]")
 _PLACEHOLDER = re.compile(
-    r"change.?me|your|example|xxx|placeholder|dummy|fake|sample|insert|replace|todo|redacted|\.\.\.|\*\*\*|<|>|\$\{|\$\(|\{\{"
-    r"|\{\w*\}|%\(|%s|^\$|^@|^env|process\.env|getenv|environ|secrets\.|vault:|^test|^foo|^bar|^none$|^null$|^true$|^false$"
-    r"|1234567|abcdef|deadbeef|s3cr3t|^secret|^passw|^pass$|^token|user.?name|hunter2|^(?:my|some|the|invalid|wrong|bad|old|new)[-_]?",
+    r"change.?me|your|example|xxx|placeholder|dummy|fake|sample|insert|replace|todo|redacted|\.\.\.|\*\*\*|<|>|\$\{"
+    r"|\$\(|\{\{"
+    r"|\{\w*\}|%\(|%s|^\$|^@|^env|process\.env|getenv|environ|secrets\.|vault:|^test|^foo|^bar|^none$|^null$|^true$"
+    r"|^false$"
+    r"|1234567|abcdef|deadbeef|s3cr3t|^secret|^passw|^pass$|^token|user.?name|hunter2|^(?:my|some|the|invalid|wrong"
+    r"|bad|old|new)[-_]?",
     re.I,
 )
 _OF_WORDS = re.compile(
@@ -63,7 +73,8 @@ def credential(line: str, is_setting: bool = False) -> Credential | None:
 
     is_setting: the line is of a file of keys and values, which need no quotes.
     """
-    if (key := _KEY.search(line)) and not _is_fake(key[0]):
+    key = _KEY.search(line) if any(word in line for word in _KEY_WORDS) else None
+    if key and not _is_fake(key[0]):
         return Credential(
             "a private key" if "PRIVATE KEY" in key[0] else f"a key that begins with `{key[0][:4]}`", key[0], True
         )

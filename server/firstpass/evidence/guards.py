@@ -8,13 +8,14 @@ does not show which of these it was, it is said.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Literal
 
-from firstpass.evidence.authority import Form, Guard, guard_on, may_guard
+from firstpass.evidence.authority import Form, Guard, guard_on, hints_in
 from firstpass.evidence.blocks import body, indent, is_code, squeezed
 from firstpass.evidence.kept import Kept, Scope
-from firstpass.evidence.masking import Masked, Side
+from firstpass.evidence.masking import Dialect, Masked, Side
 from firstpass.evidence.suspicion import MOST_CHARACTERS, WEIGHTS, Suspect, quoted
 
 _MOST = 400
@@ -31,6 +32,7 @@ _PLAIN = re.compile(
 _LETTERS = re.compile(r"\bnot\b|\band\b|\bor\b|&&|\|\||[!<>=]=*|\w+")
 _SAME = {"not": "!", "and": "&&", "or": "||", "===": "==", "!==": "!="}
 _NAMES_ONLY = re.compile(r"\b(?:import|export|from|require|__all__|exports)\b|\b(?:def|func|function|fn|fun)\b")
+_WHOLE = re.compile(r"(?:if|elif|unless|while|guard).{0,400}[:{]$")
 _ROUTE = re.compile(r"['\"`]/[^'\"`]*")
 _MESSAGE = re.compile(r"\"[^\"]*\"|'[^']*'")
 
@@ -76,27 +78,33 @@ def lost_guards(kept: Kept) -> Iterator[Suspect]:
     if not lost:  # nearly always, and then no side is read
         return
     gained = list(islice(_spots(kept, "after"), _MOST))
-    lost = [spot for spot in lost if not _is_still_there(spot, kept) and not _went_with_its_code(spot, kept)]
+    lost = [
+        spot
+        for spot in lost
+        if not _is_still_there(spot, kept) and not _is_rewrapped(spot, kept) and not _went_with_its_code(spot, kept)
+    ]
     for same in (_exactly, _softly):
         lost, gained = _unmoved(lost, gained, same, kept)
     yield from _told(_heads(lost), gained, kept)
 
 
 def _spots(kept: Kept, which: Literal["before", "after"]) -> Iterator[Spot]:
-    for file in kept.files:
-        text = file.removed_text if which == "before" else file.added_text
-        if file.is_test or not may_guard(text):
-            continue
-        for hunk in file.hunks:
-            if not may_guard(hunk.removed_text if which == "before" else hunk.added_text):
-                continue
-            side = hunk.before if which == "before" else hunk.after
-            for row in hunk.changed(side):
-                if (guard := guard_on(hunk.dialect, side.raw[row], side.code[row])) and not (
-                    guard.is_listed and not _is_argument(side, row)
-                ):
+    old = which == "before"
+    hints = hints_in(kept.removed_text if old else kept.added_text)
+    for file in kept.files if hints else ():
+        for hunk in file.hunks if not file.is_test else ():
+            side_rows = hunk.removed_rows if old else hunk.added_rows
+            for row in side_rows(hints, partial(_guards, file.dialect)):
+                side = hunk.before if old else hunk.after
+                guard = guard_on(hunk.dialect, side.raw[row], side.code[row])
+                if guard and not (guard.is_listed and not _is_argument(side, row)):
                     scope = kept.of(hunk).scope(side, row, guard.form == "decorator")
                     yield Spot(file.path, hunk, side, row, guard, scope)
+
+
+def _guards(dialect: Dialect, line: str) -> bool:
+    """A first look at a line as it stands."""
+    return guard_on(dialect, line, line) is not None
 
 
 def _is_argument(side: Side, row: int) -> bool:
@@ -157,6 +165,19 @@ def _unmoved(
     return rest, [spot for spot in gained if id(spot) in left]
 
 
+def _is_rewrapped(spot: Spot, kept: Kept) -> bool:
+    """Whether the run of changed lines says the same on other lines, or has the whole condition inside others."""
+    before, after = spot.side, spot.hunk.after
+    new = "".join(after.raw[row] for row in kept.of(spot.hunk).added_beside(spot.row))
+    if not new:
+        return False
+    old = "".join(
+        before.raw[row] for row in spot.hunk.changed(before) if spot.hunk.runs[before.places[row]] == spot.run
+    )
+    new, line = squeezed(new).replace("\\", ""), spot.key
+    return squeezed(old).replace("\\", "") == new or (_WHOLE.match(line) is not None and line in new)
+
+
 def _may_be_it(spot: Spot, other: Spot, kept: Kept) -> bool:
     """Not where the decorated function stays, and the other decorator is another function's."""
     if spot.form != "decorator" or other.form != "decorator" or spot.scope.target is None:
@@ -172,7 +193,7 @@ def _exactly(spot: Spot) -> str:
 
 
 def _softly(spot: Spot) -> str:
-    """Without what says nothing: who it is asked of, brackets, a message; of a route all but its path and its guards."""
+    """Without what says nothing: who is asked, brackets, a message; of a route only its path and its guards."""
     if spot.form == "registration" and spot.guard.names:
         path = _ROUTE.search(spot.raw)
         return " ".join((*sorted(spot.guard.names), path[0] if path else ""))
@@ -186,11 +207,16 @@ def _heads(lost: Sequence[Spot]) -> list[Spot]:
     kept: list[Spot] = []
     for spot in lost:
         last = kept[-1] if kept else None
-        if last and last.hunk is spot.hunk and last.run == spot.run and 0 < spot.row - last.row <= 3:
-            if spot.form == "refusal" and last.form in ("condition", "call") and indent(spot.raw) > indent(last.raw):
-                continue
-        kept.append(spot)
+        if last is None or not _is_refusal_of(spot, last):
+            kept.append(spot)
     return kept
+
+
+def _is_refusal_of(spot: Spot, last: Spot) -> bool:
+    """Whether a guard is what the condition just above it leads to."""
+    if last.hunk is not spot.hunk or last.run != spot.run or not 0 < spot.row - last.row <= 3:
+        return False
+    return spot.form == "refusal" and last.form in ("condition", "call") and indent(spot.raw) > indent(last.raw)
 
 
 def _told(lost: Sequence[Spot], gained: Sequence[Spot], kept: Kept) -> Iterator[Suspect]:

@@ -1,5 +1,6 @@
 """What a diff still has after the change, to tell a loss from a move. Knows no rule of what matters."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,10 @@ from firstpass.evidence.blocks import (
     target,
 )
 from firstpass.evidence.masking import Dialect, Masked, Side
+
+_SHOWS = re.compile(r"(?:^|/)(?:examples?|samples?|demos?|docs?|playground|website|bench\w*)/", re.I)
+_MOST = 200_000
+"""Characters in which what is added is looked for as removed."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,17 @@ class Reading:
     def removed_text(self) -> str:
         return "\n".join(hunk.removed_text for hunk in self.hunks)
 
+    @cached_property
+    def only_shows(self) -> bool:
+        """Whether its code only shows something: what that does with its own text harms nobody."""
+        return _SHOWS.search(self.path) is not None
+
+    @cached_property
+    def removed_squeezed(self) -> str:
+        return squeezed(self.removed_text[:_MOST])
+
     def hunks_that_add(self, words: Collection[str]) -> Iterator[Masked]:
-        if any(word in self.added_text for word in words):
-            yield from (hunk for hunk in self.hunks if any(word in hunk.added_text for word in words))
+        return (hunk for hunk in self.hunks if any(word in hunk.added_text for word in words))
 
 
 class Scope(NamedTuple):
@@ -116,9 +129,18 @@ class Kept:
         return found
 
     @cached_property
+    def added_text(self) -> str:
+        """All added lines, to ask first whether a word is anywhere."""
+        return "\n".join(file.added_text for file in self.files)
+
+    @cached_property
+    def removed_text(self) -> str:
+        return "\n".join(file.removed_text for file in self.files)
+
+    @cached_property
     def added(self) -> frozenset[str]:
         """The added lines, squeezed."""
-        return all_squeezed("\n".join(file.added_text for file in self.files))
+        return all_squeezed(self.added_text)
 
     @cached_property
     def removed(self) -> frozenset[str]:
@@ -138,7 +160,7 @@ class Kept:
         return any(not hunk.is_changed(before, row) or self.adds(before, row) for row in rows)
 
     def code_below_stays(self, hunk: Masked, row: int) -> bool:
-        """Whether code that ran only past an old row runs after the change too; so too where the hunk ends before it."""
+        """Whether code that ran only past an old row still runs; taken as so where the hunk ends before any."""
         below, ended = followers(hunk.before, row)
         return self.stays(hunk, below) if below else not ended
 

@@ -4,93 +4,16 @@ Knows lines and their indentation, no grammar. Not told is what moved, and what 
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
-from firstpass.evidence.blocks import body, indent, is_code, squeezed
+from firstpass.evidence.blocks import body, indent, is_code
+from firstpass.evidence.fault_rules import FAULTS, PRINTS, SWALLOWS, Rule
 from firstpass.evidence.kept import Kept, Reading
-from firstpass.evidence.masking import Dialect, Masked
+from firstpass.evidence.masking import Masked, lines_with
 from firstpass.evidence.suspicion import WEIGHTS, Suspect, SuspectKind, quoted
 
 _CUT = 400
 
-
-class Rule(NamedTuple):
-    """An added line that is told.
-
-    words: one of them must stand in it. on_raw: the pattern sees what is in strings. tests: told in tests too.
-    """
-
-    kind: SuspectKind
-    says: str
-    words: tuple[str, ...]
-    pattern: re.Pattern[str]
-    dialects: frozenset[Dialect] | None = None
-    on_raw: bool = False
-    tests: bool = False
-
-
-def _only(*names: Dialect) -> frozenset[Dialect]:
-    return frozenset(names)
-
-
-_PRINTS = "Printing for debugging was left in: {}."
-_STOPS = "A breakpoint was left in: {}."
-_SKIPS = "A test is skipped: {}."
-_ALONE = "Only one test is left to run: {}."
-_SWALLOWS = "The error is swallowed: {}."
-
-RULES: tuple[Rule, ...] = (
-    Rule(
-        "debugging", _STOPS, ("breakpoint", "set_trace", "debugger", "binding.", "byebug", "pdb", "dd(", "var_dump", "dbg!"),
-        re.compile(
-            r"^\s*(?:breakpoint\(\)|(?:import\s+)?(?:i?pdb|pudb|ipdb)(?:\s*;.*|\.set_trace\(.*)?$|debugger\s*;?\s*$"
-            r"|binding\.(?:pry|irb)\b|byebug\s*$)|\b(?:i?pdb|pudb)\.set_trace\("
-        ), tests=True,
-    ),
-    Rule("debugging", _PRINTS, ("var_dump", "print_r", "dd("), re.compile(r"^\s*(?:var_dump|dd|dump|print_r)\("), _only("php")),
-    Rule("debugging", _PRINTS, ("console.",), re.compile(r"(?<![\w.])console\.(?:log|debug|dir|trace|table)\("), _only("javascript")),
-    Rule("debugging", _PRINTS, ("dbg!",), re.compile(r"\bdbg!\("), _only("rust"), tests=True),
-    Rule("debugging", _PRINTS, ("print",), re.compile(r"^\s*(?:e?print(?:ln)?!\()"), _only("rust")),
-    Rule("debugging", _PRINTS, ("print(",), re.compile(r"^\s*print\((?!.*\bfile\s*=)"), _only("python", "swift")),
-    Rule("debugging", _PRINTS, ("fmt.Print", "spew.", "println("), re.compile(r"^\s*(?:fmt\.Print(?:ln|f)?|println|spew\.Dump)\("), _only("go")),
-    Rule(
-        "debugging", _PRINTS, ("System.", "printStackTrace", "println("),
-        re.compile(r"\bSystem\.(?:out|err)\.print|\.printStackTrace\(\)|^\s*println\("), _only("java", "kotlin", "scala"),
-    ),
-    Rule("debugging", _PRINTS, ("Console.Write",), re.compile(r"\bConsole\.Write(?:Line)?\("), _only("csharp")),
-    Rule("debugging", _PRINTS, ("puts ", "p ", "pp "), re.compile(r"^\s*(?:puts|pp|p)\s+\w"), _only("ruby")),
-    Rule(
-        "skipped-test", _SKIPS, ("skip", "xfail", "Skip"),
-        re.compile(r"^\s*@(?:pytest\.mark\.(?:skip|xfail)\b(?!if|\.)|(?:unittest\.)?(?:skip|expectedFailure)\b(?!If|Unless|\.))|^\s*pytestmark\s*=.*\bskip\b(?!if)"),
-        _only("python"), tests=True,
-    ),
-    Rule("skipped-test", _SKIPS, ("skip",), re.compile(r"^(?:\s{0,8})(?:pytest\.skip\(|self\.skipTest\()"), _only("python"), tests=True),
-    Rule(
-        "skipped-test", _SKIPS, ("skip", "xit", "xdescribe", "xtest", "todo"),
-        re.compile(r"^\s*(?:(?:await\s+)?(?:it|test|describe|suite|context|t)\.(?:skip|fixme)\b(?!If)\s*[.(]|x(?:it|describe|test|context)\()|\{\s*skip:\s*(?:true|['\"])"),
-        _only("javascript"), tests=True,
-    ),
-    Rule("skipped-test", _ALONE, (".only", "fit(", "fdescribe("), re.compile(r"^\s*(?:(?:it|test|describe|suite|context)\.only\b|f(?:it|describe)\()"), _only("javascript"), tests=True),
-    Rule("skipped-test", _SKIPS, ("Skip",), re.compile(r"^\s*[tb]\.Skip(?:f|Now)?\("), _only("go"), tests=True),
-    Rule("skipped-test", _SKIPS, ("ignore",), re.compile(r"^\s*#\[ignore\b"), _only("rust"), tests=True),
-    Rule(
-        "skipped-test", _SKIPS, ("Disabled", "Ignore", "Skip", "enabled"),
-        re.compile(r"^\s*@(?:Disabled|Ignore)\b(?!If|On|For)|^\s*\[(?:Ignore|Fact\(Skip|Test,\s*Ignore)|\benabled\s*=\s*false\b.*@?Test|@Test\(\s*enabled\s*=\s*false"),
-        _only("java", "kotlin", "csharp", "scala"), on_raw=True, tests=True,
-    ),
-    Rule("skipped-test", _SKIPS, ("skip", "xit", "pending", "markTest"), re.compile(r"^\s*(?:xit|xdescribe|xcontext|pending|skip)\b(?!\s*=)|markTestSkipped\("), _only("ruby", "php"), tests=True),
-    Rule(
-        "swallowed", _SWALLOWS, ("catch",),
-        re.compile(r"\bcatch\s*(?:\([^)]{0,120}\)|\w{0,40})\s*\{\s*\}|\.catch\(\s*(?:(?:async\s*)?\(?\w{0,40}\)?\s*=>\s*(?:\{\s*\}|null|undefined|void 0)|noop|function\s*\(\w{0,40}\)\s*\{\s*\})\s*\)"),
-        tests=False,
-    ),
-    Rule("swallowed", _SWALLOWS, ("err",), re.compile(r"^\s*_\s*=\s*(?:err|error|e)\s*$|\berr\s*!=\s*nil\s*\{\s*\}"), _only("go")),
-    Rule("swallowed", _SWALLOWS, ("rescue", "suppress"), re.compile(r"\brescue\s+nil\b|\brescue\s*(?:=>\s*\w+)?\s*;\s*(?:nil\s*)?end|\bsuppress\(\s*(?:Base)?Exception\s*\)"), _only("ruby", "python")),
-    Rule("swallowed", _SWALLOWS, ("Err(_)",), re.compile(r"\bErr\(_\w*\)\s*=>\s*(?:\{\s*\}|\(\))"), _only("rust")),
-    Rule("swallowed", _SWALLOWS, ("|| true", "||:"), re.compile(r"^\s*set \+e\b"), _only("shell")),
-    Rule("swallowed", _SWALLOWS, ("On Error", "error_reporting", "@"), re.compile(r"\berror_reporting\(\s*0\s*\)"), _only("php")),
-)  # fmt: skip
 
 _PRINTING_PLACES = re.compile(
     r"(?:^|/)(?:cmd|cli|bin|scripts?|tools?|examples?|samples?|demos?|docs?|docs?_src|bench\w*|playground\w*|templates?|tasks?"
@@ -108,6 +31,9 @@ _MEANT = re.compile(
     r".*\bcatch\b.*\b(?:ignore|ignored|expected|unused)\b"
 )
 """A narrow class of error, and a name that says that it is not looked at."""
+_INLINE = ("mod test", "#[test]", "#[cfg(test)]", "assert")
+"""Of the tests that stand in the file that they test."""
+_QUIET = frozenset(("pass", "cont", "...", "nil", "}", "});", "})", "end", "#", "};"))
 _HANDLERS = ("except", "catch", "rescue", "err", "Err(")
 _CONDITIONAL = re.compile(r"\s*(?:\}?\s*(?:if|else|elif|except|case|switch|for|catch|default|unless)\b)")
 _RUNS = re.compile(r"__main__|\bfunc main\(|\bfn main\(|\bfun main\(|\bstatic void main\(|^#!", re.M)
@@ -115,18 +41,26 @@ _PRINTING = re.compile(
     r"\bprint(?:ln|f)?!?\(|\bconsole\.\w+\(|\bfmt\.Print|\bSystem\.out\.|\bputs\s|\bConsole\.Write|__main__|\bmain\("
 )
 _NOTE = re.compile(
-    r"\b(?:do\s*not|don'?t|never)\s+(?:merge|commit|push|ship|check\s*in)\b|\bnocommit\b|\bno[-_ ]?merge\b|\bremove\s+(?:this\s+)?before\s+(?:merg|commit|releas|ship|push)",
+    r"\b(?:do\s*not|don'?t|never)\s+(?:merge|commit|push|ship|check\s*in)\b|\bnocommit\b|\bno[-_ ]?merge\b"
+    r"|\bremove\s+(?:this\s+)?before\s+(?:merg|commit|releas|ship|push)",
     re.I,
 )
 _NOTE_WORDS = ("merge", "commit", "ship", "push", "check", "release")
 
 
+_Active = tuple[Rule, list[str]]
+
+
 def faults(kept: Kept) -> Iterator[Suspect]:
+    text = kept.added_text
+    active = [(rule, words) for rule in FAULTS if (words := [word for word in rule.words if word in text])]
+    handles = any(word in text for word in _HANDLERS)
+    notes = _notes_in(text)
     for file in kept.files:
         if file.added_text:
-            yield from _by_rule(file, kept)
-            yield from _swallowed(file, kept)
-            yield from _notes(file, kept)
+            yield from _by_rule(file, active, kept)
+            yield from _swallowed(file, kept) if handles and not (file.is_test or file.only_shows) else ()
+            yield from _notes(file, kept) if notes else ()
 
 
 def found(kind: SuspectKind, path: str, hunk: Masked, row: int, text: str, less: int = 0) -> Suspect:
@@ -135,18 +69,18 @@ def found(kind: SuspectKind, path: str, hunk: Masked, row: int, text: str, less:
     return Suspect(kind, path, line, None, text, WEIGHTS[kind] - less)
 
 
-def _active(file: Reading) -> list[tuple[Rule, list[str]]]:
-    """The rules whose words are somewhere in the file's added lines, with those words."""
+def _active(file: Reading, active: Iterable[_Active]) -> list[_Active]:
+    """Those of the rules whose words were added that are for this file."""
     text = file.added_text
-    active = [
+    mine = [
         (rule, words)
-        for rule in RULES
+        for rule, words in active
         if (rule.dialects is None or file.dialect in rule.dialects)
         and (not file.is_test or rule.tests)
-        and (words := [word for word in rule.words if word in text])
+        and any(word in text for word in words)
     ]
-    prints = any(rule.says is _PRINTS for rule, _ in active) and not _prints_for_a_living(file)
-    return [(rule, words) for rule, words in active if prints or rule.says is not _PRINTS]
+    prints = any(rule.says is PRINTS for rule, _ in mine) and not _prints_for_a_living(file)
+    return [(rule, words) for rule, words in mine if prints or rule.says is not PRINTS]
 
 
 def _prints_for_a_living(file: Reading) -> bool:
@@ -156,12 +90,12 @@ def _prints_for_a_living(file: Reading) -> bool:
     return any(_PRINTING.search(line[:_CUT]) for hunk in file.hunks for line in hunk.before.code)
 
 
-def _by_rule(file: Reading, kept: Kept) -> Iterator[Suspect]:
-    active = _active(file)
-    words = {word for _, found in active for word in found}
-    for hunk in file.hunks_that_add(words) if active else ():
-        for row in hunk.changed_with(hunk.after, words):
-            rule = next((rule for rule, _ in active if _applies(rule, hunk, row)), None)
+def _by_rule(file: Reading, active: Iterable[_Active], kept: Kept) -> Iterator[Suspect]:
+    mine = _active(file, active)
+    words = {word for _, found in mine for word in found}
+    for hunk in file.hunks if words else ():
+        for row in hunk.added_rows(words, lambda line: any(may_apply(rule, words, line) for rule, words in mine)):
+            rule = next((rule for rule, _ in mine if _applies(rule, hunk, row)), None)
             if rule and kept.is_new(hunk, row):
                 yield found(rule.kind, file.path, hunk, row, rule.says.format(quoted(hunk.after.raw[row])))
 
@@ -171,6 +105,8 @@ def _applies(rule: Rule, hunk: Masked, row: int) -> bool:
     text = (after.raw if rule.on_raw else after.code)[row][:_CUT]
     if not any(word in text for word in rule.words) or not rule.pattern.search(text):
         return False
+    if rule.says is PRINTS and hunk.dialect == "rust":
+        return not any(word in text for word in _INLINE for text in (hunk.hunk.heading, *after.code))
     if rule.kind == "skipped-test":
         return not _depends(hunk, row)
     if rule.kind == "swallowed":
@@ -199,22 +135,29 @@ def _depends(hunk: Masked, row: int) -> bool:
 
 def _swallowed(file: Reading, kept: Kept) -> Iterator[Suspect]:
     """A handler whose block does nothing, and says nothing either."""
-    for hunk in file.hunks_that_add(_HANDLERS) if not file.is_test else ():
-        after = hunk.after
-        for row in hunk.changed_with(after, _HANDLERS):
-            code = after.code[row][:_CUT]
-            handler = _BROAD.match(code) if hunk.dialect == "python" else _CATCHES.match(code)
-            if (
-                handler
-                and not _MEANT.match(code)
-                and _does_nothing(hunk, row, handler.end())
-                and kept.is_new(hunk, row)
-            ):
-                inside = next((after.raw[one].strip() for one in body(after, row)), "}")
-                shown = (
-                    after.raw[row].strip() if code[handler.end() :].strip() else f"{after.raw[row].strip()} {inside}"
-                )
-                yield found("swallowed", file.path, hunk, row, _SWALLOWS.format(quoted(shown)))
+    handles = _BROAD if file.dialect == "python" else _CATCHES
+    for hunk in file.hunks:
+        for row in hunk.added_rows(_HANDLERS, lambda line: handles.match(line[:_CUT])) if _may_swallow(hunk) else ():
+            code, raw = hunk.after.code[row][:_CUT], hunk.after.raw[row].strip()
+            handler = handles.match(code)
+            if not handler or _MEANT.match(code) or not _does_nothing(hunk, row, handler.end()):
+                continue
+            inside = next((hunk.after.raw[one].strip() for one in body(hunk.after, row)), "}")
+            shown = raw if code[handler.end() :].strip() else f"{raw} {inside}"
+            if kept.is_new(hunk, row):
+                yield found("swallowed", file.path, hunk, row, SWALLOWS.format(quoted(shown)))
+
+
+def _may_swallow(hunk: Masked) -> bool:
+    """Whether a line with a word of a handler is followed by one that does nothing, as they stand."""
+    if not any(word in hunk.added_text for word in _HANDLERS):
+        return False
+    new = [line.text for line in hunk.hunk.lines if line.kind != "removed"]
+    return any(
+        (following.lstrip()[:4].rstrip() in _QUIET or above.rstrip()[-4:] in ("pass", "inue"))
+        and any(word in above for word in _HANDLERS)
+        for above, following in zip(new, (*new[1:], ""), strict=True)
+    )
 
 
 def _does_nothing(hunk: Masked, row: int, end: int) -> bool:
@@ -232,13 +175,19 @@ def _does_nothing(hunk: Masked, row: int, end: int) -> bool:
     return closed and (not inside or (len(inside) == 1 and _NOTHING.match(after.code[inside[0]]) is not None))
 
 
+def may_apply(rule: Rule, words: Iterable[str], line: str) -> bool:
+    """A quick look at a line as it stands, before its strings and comments are told apart."""
+    return any(word in line for word in words) and rule.pattern.search(line[:_CUT]) is not None
+
+
+def _notes_in(text: str) -> bool:
+    return any(_NOTE.search(line[:_CUT]) for line in lines_with(text.lower(), _NOTE_WORDS))
+
+
 def _notes(file: Reading, kept: Kept) -> Iterator[Suspect]:
     """A comment that says "do not merge", or the like."""
-    lowered = file.added_text.lower()
-    if not any(word in lowered for word in _NOTE_WORDS) or not _NOTE.search(lowered):
-        return
     for hunk in file.hunks:
-        for row in hunk.changed(hunk.after) if _NOTE.search(hunk.added_text) else ():
+        for row in hunk.changed(hunk.after) if _notes_in(hunk.added_text) else ():
             comment = hunk.after.comments[row]
             if _NOTE.search(comment[:_CUT]) and kept.is_new(hunk, row):
                 text = f"A note says that this is not ready: {quoted(comment)}."

@@ -5,13 +5,13 @@ too, and nothing of its kind was added in its place: a rewritten function is the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from firstpass.evidence.authority import guard_on, parts
 from firstpass.evidence.blocks import body, indent, is_code, squeezed
 from firstpass.evidence.kept import Kept, Reading
-from firstpass.evidence.masking import Masked
+from firstpass.evidence.masking import Masked, lines_with
 from firstpass.evidence.suspicion import WEIGHTS, Suspect, SuspectKind, quoted
 
 _CUT = 400
@@ -20,7 +20,7 @@ _NEAR = 12
 _IF = re.compile(r"\s*(?:\}\s*)?(?:if|unless|elif|else if|guard)\b")
 _FAILS = re.compile(
     r"(?:^|\s|\{|:)(?:raise\s+\(?\w|throw\s+(?:new\s+)?\w|panic[(!]|bail!\(|return\s+(?:\w+,\s*){0,3}(?:errors?\.\w+|fmt\.Errorf|Err)\("
-    r"|return\s+(?:\w+,\s*){0,3}[eE]rr[A-Z]\w*|return\s+.{0,40}\bstatus\(4\d\d\)|abort\(4\d\d)"
+    r"|return\s+(?:\w+,\s*){0,3}[eE]rr[A-Z]\w*|return\s+.{0,40}\bstatus\(4\d\d\)|abort\(4\d\d|\breject\()"
 )
 _MESSAGE = re.compile(r"[\"']([^\"'{}%]{12,120})")
 _FAILURE = re.compile(r"(?:raise|throw(?:\s+new)?)\s+(?P<name>[\w.]{3,60})")
@@ -44,7 +44,7 @@ _KOTLIN_ASSERTS = re.compile(r"\s*(?:require|check)\s*\(")
 _TEST_ASSERTS = re.compile(
     r"(?:^|[\s.({!;])(?:match=|\.to[A-Z]|assert\w*[\s(!.]|self\.assert\w+\(|expect\b|expect\w*\(|t\.(?:is|same|equal|not|ok|notOk|match|throws|rejects|deepEqual|strictEqual|true|false"
     r"|fail|like|Error|Errorf|Fatal|Fatalf|Log)\w*\(|require\.[A-Z]\w*\(|\w+\.(?:should|must)\b|pytest\.raises|with_raises|raises\(|verify\w*\(|check\w*\(|fail\w*\(|chai|should\."
-    r"|match\w*\(|mock\w*\.assert|panic!\(|eq\()"
+    r"|match\w*\(|mock\w*\.assert|panic!\(|eq\(|fail\b|\b\w*(?i:check|verify|assert|expect|compare|match|validate|ensure)\w*\(|\b(?:test|until|wait)[A-Z_]\w*\()"
 )
 _STRICT_ASSERTS = re.compile(
     r"\s*(?:await\s+)?(?:assert\b|assert\w*[(!.]|self\.assert\w+\(|expect\(|t\.(?:is|same|equal|ok|notOk|deepEqual|strictEqual|throws|rejects)\("
@@ -69,6 +69,7 @@ _CHECKING = frozenset(
         "safe",
     )
 )
+_LITERAL = re.compile(r"([\"'`])[^\"'`]{2,80}\1")
 _EXCEPT = re.compile(r"\s*\}?\s*(?:except\b|catch\b|rescue\b)(?P<what>[^:{]{0,120})")
 _HANDLES = re.compile(
     r"\b(?:with|finally|except|catch|rescue|suppress|recover|runCatching|onFailure|Result|raises|try)\b|\.catch\(|\.or_else|map_err"
@@ -96,12 +97,15 @@ class _Loss(NamedTuple):
 
 
 def losses(kept: Kept) -> Iterator[Suspect]:
+    text = kept.removed_text
+    in_code = [(find, present, gate) for find, words, gate in _IN_CODE if (present := [w for w in words if w in text])]
+    in_tests = [
+        (find, present, gate) for find, words, gate in _IN_TESTS if (present := [w for w in words if w in text])
+    ]
     for file in kept.files:
-        finders = _IN_TESTS if file.is_test else _IN_CODE
-        finders = [(find, words) for find, words in finders if any(word in file.removed_text for word in words)]
-        for hunk in file.hunks if finders else ():
-            for find, words in finders:
-                if any(word in hunk.removed_text for word in words):
+        for hunk in file.hunks if (in_code or in_tests) and not file.only_shows else ():
+            for find, words, gate in (in_tests if file.is_test else in_code) if hunk.removed_text else ():
+                if any(gate(line[:_CUT]) for line in lines_with(hunk.removed_text, words)):
                     for loss in find(hunk, kept):
                         yield _suspect(file, hunk, loss)
 
@@ -198,12 +202,22 @@ def _handlers(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
             continue
         if changed.scope(before, row).owner in changed.gone or not _tried_stays(hunk, kept, row):
             continue
+        if _raises_again(hunk, kept, row):
+            continue
         if not any(_HANDLES.search(hunk.after.code[at]) for rows in changed.added_by_run.values() for at in rows):
             yield _Loss(
                 "error-handling",
                 row,
                 f"The handler {quoted(before.raw[row].lstrip(' }'))}{_in(hunk, kept, row)} was removed.",
             )
+
+
+def _raises_again(hunk: Masked, kept: Kept, row: int) -> bool:
+    """Whether the handler only raised, and an added line of the run fails too."""
+    inside = body(hunk.before, row)
+    beside = kept.of(hunk).added_beside(row)
+    fails = bool(inside) and _FAILS.search(hunk.before.code[inside[0]][:_CUT]) is not None
+    return fails and any(_FAILS.search(hunk.after.code[at][:_CUT]) for at in beside)
 
 
 def _tried_stays(hunk: Masked, kept: Kept, row: int) -> bool:
@@ -280,12 +294,24 @@ def _closings(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         ):
             continue
         inside = [at for at in body(before, row) if len(before.code[at].strip()) > 5]
+        if "finally" in code and not _tried_stays(hunk, kept, row):
+            continue
+        if not _locked_stays(hunk, kept, row):
+            continue
         if kept.stays(hunk, inside) or (
             not inside and len(changed.added_beside(row)) < 4 and kept.code_below_stays(hunk, row)
         ):
             yield _Loss(
                 "error-handling", row, f"{quoted(before.raw[row].lstrip(' }'))}{_in(hunk, kept, row)} was removed."
             )
+
+
+def _locked_stays(hunk: Masked, kept: Kept, row: int) -> bool:
+    """Whether code between a lock and its unlocking stays; so too where the hunk shows no unlocking on a line."""
+    before = hunk.before
+    below = range(row + 1, min(len(before.code), row + 60))
+    end = next((at for at in below if "nlock" in before.code[at] and "defer" not in before.code[at]), None)
+    return end is None or kept.stays(hunk, [at for at in range(row + 1, end) if is_code(before.code[at])])
 
 
 def _timeouts(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
@@ -313,8 +339,11 @@ def _deleted_assertions(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         if owner in changed.gone:
             continue
         first, last = before.places[rows[0]] - _NEAR, before.places[rows[-1]] + _NEAR
-        added = (at for found in changed.added_by_run.values() for at in found)
-        beside = [after.code[at][:_CUT] for at in added if first < after.places[at] < last]
+        all_added = (at for found in changed.added_by_run.values() for at in found)
+        near = [at for at in all_added if first < after.places[at] < last]
+        beside, added = [after.code[at][:_CUT] for at in near], "\n".join(after.raw[at] for at in near)
+        if _is_restated([before.raw[row][:_CUT] for row in rows], added):
+            continue
         if len(beside) > _NEAR or any(_TEST_ASSERTS.search(line) for line in beside):
             continue
         count = f"{len(rows)} assertions were" if len(rows) > 1 else "An assertion was"
@@ -322,19 +351,38 @@ def _deleted_assertions(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         yield _Loss("deleted-assertion", rows[0], f"{count} deleted{of}: {quoted(before.raw[rows[0]], 56)}.")
 
 
-_IN_TESTS = ((_deleted_assertions, ("assert", "expect", "should", "require", "t.", "Assert")),)
-_IN_CODE = (
+def _is_restated(assertions: Sequence[str], added: str) -> bool:
+    """Whether each assertion's first literal stands on an added line near it: a helper says it now."""
+    literals = [_LITERAL.search(text) for text in assertions]
+    return all(literal is not None and literal[0] in added for literal in literals)
+
+
+def _may_check(line: str) -> bool:
+    return any(pattern.search(line) for pattern in (_ASSERTS, _CONSTRAINT, _VALIDATES, _FAILS, _KOTLIN_ASSERTS))
+
+
+_Finder = tuple[Callable[[Masked, Kept], Iterator[_Loss]], tuple[str, ...], Callable[[str], object]]
+_IN_TESTS: tuple[_Finder, ...] = (
+    (_deleted_assertions, ("assert", "expect", "should", "require", "t.", "Assert"), _STRICT_ASSERTS.match),
+)
+_IN_CODE: tuple[_Finder, ...] = (
     (
         _checks,
         (
-            "assert", "Assert", "raise", "throw", "panic", "bail!", "Err", "err", "abort", "alid", "chema", "require", "Require", "check",
-            "invariant", "recondition", "params.", "ShouldBind", "@Not", "@Size", "@Is", "@M", "@P", "@Email", "@Length", "Length", "[R", "full_clean", "return",
+            "assert", "Assert", "raise", "throw", "panic", "bail!", "Err", "rrorf", "errors.", "abort", "alid",
+            "chema", "equire", "check", "invariant", "recondition", "params.", "ShouldBind", "@Not", "@Size",
+            "@Is", "@M", "@P", "@Email", "Length", "[R", "full_clean", "status(4",
         ),
+        _may_check,
     ),
-    (_handlers, ("except", "catch", "rescue")),
-    (_unchecked_errors, ("err",)),
-    (_unwrapped, ("?",)),
-    (_closings, ("defer", "finally", "ensure", "lock", "Lock", "mutex", "mu.", "semaphore", "synchronized")),
-    (_timeouts, ("imeout",)),
+    (_handlers, ("except", "catch", "rescue"), _EXCEPT.match),
+    (_unchecked_errors, ("err",), _ERR.search),
+    (_unwrapped, ("?",), _QUESTION.search),
+    (
+        _closings,
+        ("defer", "finally", "ensure", "lock", "Lock", "mutex", "mu.", "semaphore", "synchronized"),
+        _CLOSING.match,
+    ),
+    (_timeouts, ("imeout",), _TIMEOUT.search),
 )  # fmt: skip
-"""Each with the words of which one must stand on a removed line."""
+"""Each with the words of which one must stand on a removed line, and what that line must look like."""

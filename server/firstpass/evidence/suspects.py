@@ -27,7 +27,7 @@ _UNREAD = re.compile(
     r"|_pb2(?:_grpc)?\.pyi?$|\.pb\.go$|[._]generated\.|(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum)$"
 )
 _TEST = re.compile(
-    r"(?:^|/)(?:(?:\w+[-_])?tests?(?:[-_][\w-]*)?|funtests?|[\w-]+-testing[\w-]*|__tests__|specs?|testing|e2e|testdata|fixtures|\w+Test|t|integration)/|(?:^|/)(?:test_[^/]*|conftest\.py|tests?\.\w+)$"
+    r"(?:^|/)(?:(?:\w+[-_])?tests?(?:[-_][\w-]*)?|funtests?|testsuite|[\w-]+-testing[\w-]*|__tests__|specs?|testing|e2e|testdata|fixtures|\w+Test|t|integration)/|(?:^|/)(?:test_[^/]*|conftest\.py|tests?\.\w+)$"
     r"|(?:_test|_tests|\.test|\.spec|_spec|\.cy|-test|Tests?|IT|Spec)\.\w+$"
 )
 
