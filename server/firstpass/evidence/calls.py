@@ -106,7 +106,7 @@ def _calls_in_piece(
     perhaps = doubtful(language, grammar(language), reading.tree, reading.offset, shown)
     for node in _call_names(grammar(language), reading.tree):
         name = called(node)
-        reserved = name in _RESERVED[language] and node.type not in _MEMBERS
+        reserved = node.type not in _MEMBERS and _text(node) in _RESERVED[language]
         if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
             yield Call(name, sure=(node.start_point[0], node.start_point[1]) not in perhaps)
     if not reading.clean:
@@ -115,10 +115,14 @@ def _calls_in_piece(
 
 
 def called(node: tree_sitter.Node) -> str:
-    """The name in a node, bare: JavaScript's private `#open` is `open`."""
-    return (node.text or b"").decode("utf-8", "replace").removeprefix("#")
+    """The name in a node, bare: JavaScript's private `#open` is `open`, and so are quoted ones of Kotlin and Rust."""
+    return _text(node).removeprefix("r#").strip("#`")
+
+
+def _text(node: tree_sitter.Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
 
 
 def _call_names(grammar: Grammar, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
-    captures = tree_sitter.QueryCursor(grammar.calls).captures(tree.root_node)
-    return sorted((node for nodes in captures.values() for node in nodes), key=lambda node: node.start_byte)
+    nodes = tree_sitter.QueryCursor(grammar.calls).captures(tree.root_node).get("call", [])
+    return sorted(nodes, key=lambda node: node.start_byte)

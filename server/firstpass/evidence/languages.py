@@ -53,21 +53,57 @@ _GRAMMARS: dict[LanguageName, tuple[str, str]] = {
 _ECMASCRIPT = """
 (call_expression function: [(identifier) @call
   (member_expression property: [(property_identifier) (private_property_identifier)] @call)])
-(new_expression constructor: [(identifier) @call (member_expression property: (property_identifier) @call)])
+(new_expression constructor: [(identifier) @call (member_expression property: (_) @call)])
 """
 
 _TYPESCRIPT = f"""
 {_ECMASCRIPT}
-(call_expression function: (await_expression [(identifier) @call (member_expression property: (_) @call)]))
+(call_expression function: (non_null_expression [(identifier) @call (member_expression property: (_) @call)]))
+(call_expression function: (await_expression [(identifier) @call (member_expression property: (_) @call)
+  (non_null_expression [(identifier) @call (member_expression property: (_) @call)])]))
+(binary_expression left: (binary_expression
+  left: [(identifier) @call (member_expression property: (_) @call)] operator: "<")
+  operator: ">" right: (template_string))
 """
-"""With type arguments, `await open<T>()` is read as the call of an awaited name."""
+"""With type arguments, `await open<T>()` is read as the call of an awaited name, and a template as `tag < T > x`."""
+
+_GO_CALLEE = "[(identifier) @call (selector_expression field: (field_identifier) @call)]"
+_GO_TYPE = (
+    r"^\\[?(?:[*]|\\[\\]|(?:map|chan|func|struct|interface)\\b|[A-Z]|(?:u?int(?:8|16|32|64|ptr)?|float(?:32|64)"
+    r"|complex(?:64|128)|string|bool|byte|rune|error|any)\\b)"
+)
+_GO_EXPORTED = r'(#match? @call "^[A-Z]") (#not-match? @_of "^\\[?[0-9\"`]")'
+_GO_OWN = f'(#match? @call "^[^A-Z]") (#match? @_of "{_GO_TYPE}")'
+_GO = f"""
+(call_expression function: {_GO_CALLEE} !type_arguments)
+((call_expression function: (index_expression operand: {_GO_CALLEE} index: (_) @_of)) {_GO_EXPORTED})
+((call_expression function: (index_expression operand: (identifier) @call index: (_) @_of)) {_GO_OWN})
+((call_expression function: {_GO_CALLEE} type_arguments: (_) @_of) {_GO_EXPORTED})
+((call_expression function: (identifier) @call type_arguments: (_) @_of) {_GO_OWN})
+((type_conversion_expression type: (generic_type
+  type: [(type_identifier) @call (qualified_type name: (_) @call)] type_arguments: (_) @_of)) {_GO_EXPORTED})
+((type_conversion_expression type: (generic_type type: (type_identifier) @call type_arguments: (_) @_of)) {_GO_OWN})
+"""
+"""`f[T](x)` may also call an element, `handlers[at](x)`: what is exported counts, and what has a type in its brackets,
+unless it is a member's name: methods have no type parameters."""
+
+_KOTLIN_CALLEE = """[(identifier) @call (navigation_expression (identifier) @call .)
+  (unary_expression [(identifier) @call (navigation_expression (identifier) @call .)])
+  (_ right: [(identifier) @call (navigation_expression (identifier) @call .)
+    (_ right: [(identifier) @call (navigation_expression (identifier) @call .)])])
+  (infix_expression [(identifier) @call (navigation_expression (identifier) @call .)] .)]"""
+"""Prefixes bind too tightly in the grammar: `!open(x)` is read as the call of `!open`."""
 
 _CALLS: dict[LanguageName, str] = {
-    "python": "(call function: [(identifier) @call (attribute attribute: (identifier) @call)])",
+    "python": """
+(call function: [(identifier) @call (attribute attribute: (identifier) @call)])
+((call function: (subscript value: [(identifier) @call (attribute attribute: (identifier) @call)] subscript: (_) @_of))
+  (#match? @call "^_*[A-Z]\\\\w*[a-z]") (#not-match? @_of "^[-0-9\\"']"))
+""",
     "javascript": _ECMASCRIPT,
     "typescript": _TYPESCRIPT,
     "tsx": _TYPESCRIPT,
-    "go": "(call_expression function: [(identifier) @call (selector_expression field: (field_identifier) @call)])",
+    "go": _GO,
     "rust": """
 (call_expression function: [(identifier) @call (field_expression field: (field_identifier) @call)
   (scoped_identifier name: (identifier) @call)
@@ -77,15 +113,23 @@ _CALLS: dict[LanguageName, str] = {
 """,
     "java": """
 (method_invocation name: (identifier) @call)
-(object_creation_expression type: [(type_identifier) @call (generic_type . (type_identifier) @call)
-  (scoped_type_identifier (type_identifier) @call .)])
+(object_creation_expression type: [(type_identifier) @call (scoped_type_identifier (type_identifier) @call .)
+  (generic_type . [(type_identifier) @call (scoped_type_identifier (type_identifier) @call .)])])
 """,
-    "kotlin": """
-(call_expression . [(identifier) @call (navigation_expression (identifier) @call .)])
+    "kotlin": f"""
+(call_expression . {_KOTLIN_CALLEE})
+((binary_expression
+  left: (binary_expression left: {_KOTLIN_CALLEE} operator: "<" right: [(identifier) (navigation_expression)])
+  operator: ">" right: (_) @_rest) (#match? @_rest "^[({{]"))
 (delegation_specifier (constructor_invocation (user_type (identifier) @call .)))
+(delegation_specifier (constructor_invocation (user_type (identifier) @call . (type_arguments) .)))
 """,
     **{name: language.calls for name, language in ADDED.items()},
 }
+"""The names of calls are captured as `call`; other captures are for conditions.
+
+Kotlin's grammar reads `list<Int>(x)` with one argument as two comparisons.
+"""
 
 
 _TELLTALES: tuple[tuple[LanguageName, re.Pattern[str]], ...] = (
