@@ -108,10 +108,9 @@ def test_code_s_sentence_says_what_where_and_quotes_why() -> None:
 @pytest.mark.parametrize(
     ("diff", "words"),
     [
-        (changed("pyproject.toml", " [project]", " dependencies = [", '-    "httpx>=0.27",', '+    "httpx>=0.28",', " ]"),
-         ("httpx", "0.27", "0.28", "pyproject.toml")),
+        (changed("requirements.txt", "-httpx==0.27", "+httpx==0.28"), ("httpx", "0.27", "0.28", "requirements.txt")),
         (SIGNATURE, ("signature", "total", "shop/cart.py")),
-        ("diff --git a/old.py b/new.py\nsimilarity index 100%\nrename from old.py\nrename to new.py\n", ("old.py", "new.py")),
+        ("diff --git a/old.py b/new.py\nrename from old.py\nrename to new.py\n", ("old.py", "new.py")),
         (changed("docs/guide.md", "+Cookies are refused over plain HTTP since then."), ("docs/guide.md", "refused")),
         ("", ()),
         ("no diff at all", ()),
