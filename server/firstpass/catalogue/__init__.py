@@ -54,7 +54,7 @@ class Model:
 
     sha256: hex digests of its files by name; empty for a directory without a card.
     sizes: bytes of its files, known of a pulled model.
-    contract: the one contract, `name@version`, whose prompt the model was trained on; None for one that was not.
+    contract, least_told: as the card says.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Model:
     sizes: Mapping[str, int] = field(default_factory=dict)
     vllm_flags: tuple[str, ...] = ()
     contract: str | None = None
+    least_told: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ def _open(directory: Path, card: Card | None) -> Model:
         sizes={name: held.bytes for name, held in files.items()},
         vllm_flags=card.vllm_flags if card else (),
         contract=card.contract if card else None,
+        least_told=card.least_told if card else None,
     )
 
 

@@ -14,6 +14,7 @@ from firstpass.contract.references import names_in, unknown
 from firstpass.contract.wording import MOST_WORDS
 from firstpass.contract.wrapping import unwrapped
 from firstpass.contract.written import (
+    LEAST_TOLD,
     SUBJECT_CHARACTERS,
     VERDICTS,
     Writer,
@@ -38,7 +39,8 @@ NO_ACCOUNT = Account()
 class Case:
     """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats.
 
-    account: of nothing, where code writes no section. code: by section, what code writes there.
+    account: of nothing, where code writes no section. code: by section, what code writes there. least_told: the share
+    of the telling terms that a sentence must say.
     """
 
     form: Form
@@ -49,6 +51,7 @@ class Case:
     logprob_floor: float | None = None
     account: Account = NO_ACCOUNT
     code: Mapping[str, Writer] = field(default_factory=dict)
+    least_told: float = LEAST_TOLD
 
     def written(self, *writers: Writer) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:
         """(name, writer, items) of the sections that one of these writes."""
@@ -188,7 +191,7 @@ def salient(case: Case) -> Iterator[Finding]:
     for section, writer, items in case.written("summary", "subject"):
         if items and items == by_code(writer, case.account):
             yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
-        elif items and not says_enough(" ".join(items), case.account):
+        elif items and not says_enough(" ".join(items), case.account, case.least_told):
             terms = ", ".join(term.text for term in case.account.terms[:4])
             message = f"{section} does not say what the change is about: {_short(terms)}"
             yield Finding("salient", "fail", message, section, value=told(" ".join(items), case.account))

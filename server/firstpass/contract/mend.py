@@ -13,7 +13,7 @@ from rapidfuzz.distance import OSA
 
 from firstpass.contract.form import Answer, Form, Section, one_line, place_of, written_paths
 from firstpass.contract.references import names_in, unknown
-from firstpass.contract.written import Writer, by_code, fitting
+from firstpass.contract.written import LEAST_TOLD, Writer, by_code, fitting
 from firstpass.evidence import Evidence
 from firstpass.evidence.account import Account
 
@@ -39,10 +39,14 @@ FEWEST_WORDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Code as the author of sections. sections: by name, what it writes there."""
+    """Code as the author of sections. sections: by name, what it writes there.
+
+    least_told: the share of the telling terms that a model's sentence must say to stay.
+    """
 
     sections: Mapping[str, Writer]
     account: Account
+    least_told: float = LEAST_TOLD
 
 
 def mended(
@@ -68,7 +72,7 @@ def _with_code(parts: dict[str, tuple[str, ...]], code: Author, names: frozenset
     """A body that code writes goes with a subject that code writes: a model's own stays as it is."""
     written = dict(parts)
     for section, writer in code.sections.items():
-        written[section] = fitting(writer, parts[section], code.account, names)
+        written[section] = fitting(writer, parts[section], code.account, names, code.least_told)
     replaced = any(written[name] != parts[name] for name, writer in code.sections.items() if writer == "subject")
     for section, writer in code.sections.items():
         if writer == "body" and replaced:

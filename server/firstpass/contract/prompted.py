@@ -18,7 +18,7 @@ from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.reviewlines import changed_names, review_lines
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
-from firstpass.contract.written import by_code
+from firstpass.contract.written import LEAST_TOLD, by_code
 from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.account import Account, account_of
@@ -58,13 +58,16 @@ class PromptedContract:
         files: Files,
         repository: Callable[[str], RepositoryIndex] = no_repository,
         drafted: Files | None = None,
+        least_told: float = LEAST_TOLD,
     ) -> None:
         """repository: the index of that name. Raises: NotFound.
 
-        drafted: the version in whose words the draft tier is asked, if that is another.
+        drafted: the version in whose words the draft tier is asked, if that is another. least_told: the share of the
+        telling terms that a sentence must say, from 0 to 1.
         """
         self.files = files
         self._drafted = drafted or files
+        self._least_told = least_told
         self._repository = repository
 
     @property
@@ -148,7 +151,9 @@ class PromptedContract:
         evidence = self._evidence_for(ask, answer)
         spec = self.files.spec
         account = self._account(ask)
-        case = Case(form, answer, reply, evidence, self.files.schema, spec.logprob_floor, account, spec.code)
+        case = Case(
+            form, answer, reply, evidence, self.files.schema, spec.logprob_floor, account, spec.code, self._least_told
+        )
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
@@ -176,7 +181,8 @@ class PromptedContract:
         return replace(account, users=index.users(changed_names(account), but=paths))
 
     def _author(self, ask: Ask) -> Author | None:
-        return Author(self.files.spec.code, self._account(ask)) if self.files.spec.code else None
+        spec = self.files.spec
+        return Author(spec.code, self._account(ask), self._least_told) if spec.code else None
 
     def _scoring(self, exchange: Exchange) -> Ask:
         """The question that the draft answers, with the draft as its answer: how likely is it, token by token?"""

@@ -41,9 +41,9 @@ def told(text: str, account: Account) -> float:
     return sum(weight for word, weight in weights.items() if word in said) / whole if whole else 1.0
 
 
-def says_enough(text: str, account: Account) -> bool:
-    """Whether a sentence says what the diff is about: a changed file's whole path counts as well as telling terms."""
-    return told(text, account) >= LEAST_TOLD
+def says_enough(text: str, account: Account, least: float = LEAST_TOLD) -> bool:
+    """Whether a sentence says what the diff is about. least: share of the telling terms."""
+    return told(text, account) >= least
 
 
 def by_code(writer: Writer, account: Account) -> tuple[str, ...]:
@@ -51,14 +51,17 @@ def by_code(writer: Writer, account: Account) -> tuple[str, ...]:
     return _WRITERS[writer](account)
 
 
-def fitting(writer: Writer, items: Sequence[str], account: Account, names: frozenset[str]) -> tuple[str, ...]:
+def fitting(
+    writer: Writer, items: Sequence[str], account: Account, names: frozenset[str], least_told: float
+) -> tuple[str, ...]:
     """A section's items after code has put right what it can: the model's own where they are good enough.
 
-    names: all that prose may use.
+    names: all that prose may use. least_told: as `says_enough` has it.
     """
     match writer:
         case "summary" | "subject":
-            return tuple(items) if _is_good_sentence(writer, items, account, names) else by_code(writer, account)
+            good = _is_good_sentence(writer, items, names) and says_enough(" ".join(items), account, least_told)
+            return tuple(items) if good else by_code(writer, account)
         case "verdict":
             return tuple(items) if verdict_fits(" ".join(items), account) else by_code(writer, account)
         case "body":
@@ -91,10 +94,10 @@ def verdict_fits(text: str, account: Account) -> bool:
     return verdict is not None and not (verdict == "approve" and any(map(_is_grave, account.suspects)))
 
 
-def _is_good_sentence(writer: Writer, items: Sequence[str], account: Account, names: frozenset[str]) -> bool:
+def _is_good_sentence(writer: Writer, items: Sequence[str], names: frozenset[str]) -> bool:
     text = " ".join(items)
     short = len(text) <= SUBJECT_CHARACTERS if writer == "subject" else len(text.split()) <= MOST_WORDS
-    return bool(text) and short and not unknown(text, names) and says_enough(text, account)
+    return bool(text) and short and not unknown(text, names)
 
 
 def _is_grave(suspect: Suspect) -> bool:

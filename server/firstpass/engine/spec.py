@@ -34,7 +34,7 @@ class EngineSpec:
     context_tokens: longest prompt plus answer; None leaves it to the model's config.
     threads: None for as many as this process may run on.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
-    contract: the one contract whose prompt the model was trained on.
+    contract, least_told: as the model's card says.
     """
 
     name: str
@@ -48,6 +48,7 @@ class EngineSpec:
     start_deadline_seconds: float = 300.0
     url: str | None = None
     contract: str | None = None
+    least_told: float | None = None
 
 
 class Engine(Protocol):
