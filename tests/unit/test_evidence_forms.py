@@ -64,7 +64,7 @@ def test_a_line_that_is_too_long_to_read_is_noted_with_its_file() -> None:
 @pytest.mark.parametrize("name", ["review-mnemonic", "review-path-space"])
 def test_a_finding_of_a_review_stays_whatever_its_path_is(name: str) -> None:
     given_case = json.loads((CASES / f"{name}.json").read_text())
-    contract = shipped(given_case["contract"])
+    contract = shipped(f"{given_case['contract']}@1")
     ask = Ask("a", 0.0, "chat", "firstpass", "cascade", (Message("user", given_case["diff"]),))
     reply = Reply(given_case["answer"], "m", "stop", None, 0.1)
     assert [finding for finding in contract.check(ask, reply) if finding.severity == "fail"] == []

@@ -43,7 +43,9 @@ def labelled(tmp_path: Path) -> Path:
 
 
 def calibrated(url: str, labelled: Path, out: Path, *options: str) -> Any:
-    return firstpass("calibrate", str(labelled), "--url", url, "--out", str(out), "--commits", "1000", *options)
+    contract = () if "--contract" in options else ("--contract", "pr-summary@3")
+    given = ("--url", url, "--out", str(out), "--commits", "1000", *contract)
+    return firstpass("calibrate", str(labelled), *given, *options)
 
 
 @pytest.fixture

@@ -58,6 +58,9 @@ _MARKS = re.compile(
 _ITEM = re.compile(r"\s*(?://+|#+|\*)?\s*(?:[-*+]|\d{1,3}[.)])\s|\s*(?:@\w|:\w+:)")
 _ENDS = re.compile(r"[.!?](?=\s)|\s--\s|;\s")
 _NO_PROSE = re.compile(rf"[{{}};=<>|\\]|https?:|^[@:]\w|\b(?:{MARKERS})\b|[Cc]opyright|[Ll]icen[cs]e")
+_ADDRESS = re.compile(r"\b[a-z]{2,12}://[^\s\"'<>)\]]+")
+"""Its host and path say nothing of a change."""
+
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`([^`\n]*)`")
 
 Where = Literal[
@@ -262,6 +265,7 @@ class _Lines:
 
     def take(self, added: bool, text: str) -> None:
         self.characters += len(text) + 1
+        text = _ADDRESS.sub(" ", text) if "://" in text else text
         (self.removed if not added else self.commented if _COMMENT.match(text) else self.added).append(text)
 
 
