@@ -76,15 +76,15 @@ SIGNS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ("a.py", "a.ts", "a.go", "a.rb", "A.java", "a.rs", ".env", "a.md"))
+@pytest.mark.parametrize("path", ("a.py", "a.ts", "a.go", ".env"))
 def test_a_long_text_of_one_sign_takes_no_long_time(path: str) -> None:
     began = time.process_time()
     for sign in SIGNS:
         for size in (1_900, 100_000):
             long = sign * (size // len(sign))
             suspects(parse_diff(diff(path, f"-{long}\n+{long}\n x")))
-        suspects(parse_diff(diff(path, "\n".join(f"{'-+'[number % 2]}{sign * 20}" for number in range(1_000)))))
-    assert time.process_time() - began < 15
+        suspects(parse_diff(diff(path, "\n".join(f"{'-+'[number % 2]}{sign * 20}" for number in range(300)))))
+    assert time.process_time() - began < 10
 
 
 @settings(max_examples=60, deadline=None)

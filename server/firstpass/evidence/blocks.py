@@ -1,6 +1,7 @@
 """What a line of a hunk stands in, and what follows it there, by indentation and words. Knows no grammar."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from firstpass.evidence.masking import Dialect, Side
 
 _CUT = 400
 """Characters of a line that patterns see."""
+_MOST_ABOVE = 400
+"""Definitions above a line that may be what it stands in."""
+_MOST_DECORATORS = 16
 
 _ECMASCRIPT = re.compile(
     r"(?:export\s+)?(?:default\s+)?(?:async\s+)?(?:function\*?\s+(?P<a>[\w$]+)|(?:abstract\s+)?class\s+(?P<b>[\w$]+)"
@@ -67,9 +71,9 @@ class Defined(NamedTuple):
 
 
 def indent(line: str) -> int:
-    """A tab counts as one more than a blank, which is enough to compare lines of one file."""
-    bare = line.lstrip()
-    return sum(4 if letter == "\t" else 1 for letter in line[: min(len(line) - len(bare), _CUT)])
+    """In blanks; a tab counts as four, which is enough to compare lines of one file."""
+    before = line[: len(line) - len(line.lstrip())]
+    return len(before) + 3 * before.count("\t")
 
 
 def defined(dialect: Dialect, line: str) -> str | None:
@@ -88,19 +92,27 @@ def definitions(dialect: Dialect, side: Side, heading: str) -> list[Defined]:
 
 def owners(found: Sequence[Defined], row: int, at_indent: int) -> Iterator[Defined]:
     """What a line stands in, innermost first."""
+    last = bisect_left(found, row, key=_row)
     inner = at_indent
-    for one in reversed(found):
-        if one.row < row and (one.indent < inner or one.row < 0):
+    for at in range(last - 1, max(-1, last - _MOST_ABOVE), -1):
+        one = found[at]
+        if one.indent < inner or one.row < 0:
             yield one
             inner = one.indent
+        if inner == 0 and found[0].row >= 0:
+            return
 
 
 def target(found: Sequence[Defined], row: int, at_indent: int) -> Defined | None:
     """What a decorator above it decorates."""
-    for one in found:
-        if one.row >= row:
-            return one if one.row - row < 16 and one.indent == at_indent else None
-    return None
+    at = bisect_left(found, row, key=_row)
+    if at == len(found) or found[at].row - row >= _MOST_DECORATORS:
+        return None
+    return found[at] if found[at].indent == at_indent else None
+
+
+def _row(one: Defined) -> int:
+    return one.row
 
 
 def body(side: Side, row: int) -> list[int]:

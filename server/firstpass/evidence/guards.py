@@ -167,15 +167,8 @@ def _unmoved(
 
 def _is_rewrapped(spot: Spot, kept: Kept) -> bool:
     """Whether the run of changed lines says the same on other lines, or has the whole condition inside others."""
-    before, after = spot.side, spot.hunk.after
-    new = "".join(after.raw[row] for row in kept.of(spot.hunk).added_beside(spot.row))
-    if not new:
-        return False
-    old = "".join(
-        before.raw[row] for row in spot.hunk.changed(before) if spot.hunk.runs[before.places[row]] == spot.run
-    )
-    new, line = squeezed(new).replace("\\", ""), spot.key
-    return squeezed(old).replace("\\", "") == new or (_WHOLE.match(line) is not None and line in new)
+    before, after = kept.of(spot.hunk).said_by_run[spot.run]
+    return bool(after) and (before == after or (_WHOLE.match(spot.key) is not None and spot.key in after))
 
 
 def _may_be_it(spot: Spot, other: Spot, kept: Kept) -> bool:

@@ -1,6 +1,7 @@
 """What a diff still has after the change, to tell a loss from a move. Knows no rule of what matters."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,6 +67,7 @@ class Changed:
     """A hunk, and what is asked of it more than once."""
 
     hunk: Masked
+    _forms: dict[re.Pattern[str], bool] = field(default_factory=dict)
 
     @cached_property
     def before(self) -> Sequence[Defined]:
@@ -101,6 +103,39 @@ class Changed:
             if is_code(hunk.after.code[row]):
                 rows.setdefault(hunk.runs[hunk.after.places[row]], []).append(row)
         return rows
+
+    @cached_property
+    def _added_places(self) -> list[tuple[int, int]]:
+        """(place, row) of the added rows of code, in order."""
+        places = self.hunk.after.places
+        return [(places[row], row) for rows in self.added_by_run.values() for row in rows]
+
+    def added_near(self, first: int, last: int) -> list[int]:
+        """The added rows of code between two places in the hunk."""
+        low, high = bisect_left(self._added_places, (first, 0)), bisect_left(self._added_places, (last + 1, 0))
+        return [row for _, row in self._added_places[low:high]]
+
+    def rows_near(self, place: int, span: int) -> range:
+        """Rows of the new side within so many places."""
+        places = self.hunk.after.places
+        return range(bisect_left(places, place - span + 1), bisect_left(places, place + span))
+
+    def adds_any(self, pattern: re.Pattern[str]) -> bool:
+        """Whether an added line of the hunk has code of that form; each pattern is looked for once."""
+        if pattern not in self._forms:
+            code = self.hunk.after.code
+            self._forms[pattern] = any(pattern.search(code[row]) for _, row in self._added_places)
+        return self._forms[pattern]
+
+    @cached_property
+    def said_by_run(self) -> dict[int, tuple[str, str]]:
+        """What each run of changed lines says without comments, squeezed, (before, after)."""
+        hunk, texts = self.hunk, dict[int, tuple[list[str], list[str]]]()
+        for which, side in enumerate((hunk.before, hunk.after)):
+            for row in hunk.changed(side):
+                texts.setdefault(hunk.runs[side.places[row]], ([], []))[which].append(side.raw[row])
+        said = {run: tuple(squeezed("".join(lines)).replace("\\", "") for lines in both) for run, both in texts.items()}
+        return {run: (before, after) for run, (before, after) in said.items()}
 
     def added_beside(self, row: int) -> list[int]:
         """The added rows of the run that a removed row is in."""

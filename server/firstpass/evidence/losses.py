@@ -85,6 +85,7 @@ _CLOSING = re.compile(
     r"\s*(?:defer\s+[\w.]+(?:Close|Unlock|RUnlock|Done|Cancel|cancel|Release|Rollback|Stop)\w*\(|finally\b|\}\s*finally\b|ensure\s*$"
     r"|(?:async\s+)?with\s+[\w.]*(?:lock|Lock|mutex|semaphore)\w*\b|[\w.]*(?:lock|mutex|mu|Lock)\.(?:acquire|Lock|RLock|lock|readLock)\(|synchronized\s*\(|lock\s*\()"
 )
+_CLOSES = re.compile(r"(?i)lock|mutex|close|cancel|finally|defer|with\b|stop|atomic|synchronized|ensure\b|release")
 _TIMEOUT = re.compile(
     r",?\s*\b(?:timeout|timeout_seconds|connect_timeout|read_timeout)\s*[=:]\s*[\w.]+(?:\(\))?|\.(?:timeout|with_timeout|setTimeout)\([^()]*\)"
 )
@@ -180,8 +181,8 @@ def _is_lost(hunk: Masked, kept: Kept, row: int, kind: SuspectKind) -> bool:
     if len(beside) > 6:
         return False
     after, place = hunk.after, hunk.before.places[row]
-    near = {at for rows in changed.added_by_run.values() for at in rows if abs(after.places[at] - place) < _NEAR}
-    if any(_FAILS.search(after.code[at]) or _checks_something(after.code[at], kind) for at in near.union(beside)):
+    near = {*changed.added_near(place - _NEAR, place + _NEAR), *beside}
+    if any(_FAILS.search(after.code[at]) or _checks_something(after.code[at], kind) for at in near):
         return False
     return kind != "validation" or not _says_it_elsewhere(hunk, kept, row)
 
@@ -204,7 +205,7 @@ def _handlers(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
             continue
         if _raises_again(hunk, kept, row):
             continue
-        if not any(_HANDLES.search(hunk.after.code[at]) for rows in changed.added_by_run.values() for at in rows):
+        if not changed.adds_any(_HANDLES):
             yield _Loss(
                 "error-handling",
                 row,
@@ -245,12 +246,10 @@ def _unchecked_errors(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
             continue
         call = code if ":=" in code else before.code[row - 1][:_CUT] if row else ""
         name = _CALLEE.search(call.split("=", 1)[-1]) if "=" in call else None
-        beside = [after.code[at] for at in changed.added_beside(row)]
+        beside = [after.code[at] for at in changed.added_beside(row)[:_NEAR]]
         if not name or any("err" in line for line in beside) or changed.scope(before, row).owner in changed.gone:
             continue
-        around = beside or [
-            after.code[at] for at in range(len(after.code)) if abs(after.places[at] - before.places[row]) < 4
-        ]
+        around = beside or [after.code[at] for at in changed.rows_near(before.places[row], 4)]
         if any(f"{name['name']}(" in line and _drops_error(line.split(name["name"])[0]) for line in around):
             yield _Loss(
                 "error-handling",
@@ -282,16 +281,12 @@ def _unwrapped(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
 
 def _closings(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
     """Locks, `finally` and `defer` whose code stays."""
-    before, after, changed = hunk.before, hunk.after, kept.of(hunk)
+    before, changed = hunk.before, kept.of(hunk)
     for row in hunk.changed(before):
         code = before.code[row][:_CUT]
         if not _CLOSING.match(code) or kept.adds(before, row) or changed.scope(before, row).owner in changed.gone:
             continue
-        added = [after.code[at] for rows in changed.added_by_run.values() for at in rows]
-        if any(
-            _CLOSING.match(line) or re.search(r"(?i)lock|mutex|close|cancel|finally|defer|with\b|stop|atomic", line)
-            for line in added
-        ):
+        if changed.adds_any(_CLOSES):
             continue
         inside = [at for at in body(before, row) if len(before.code[at].strip()) > 5]
         if "finally" in code and not _tried_stays(hunk, kept, row):
@@ -339,8 +334,7 @@ def _deleted_assertions(hunk: Masked, kept: Kept) -> Iterator[_Loss]:
         if owner in changed.gone:
             continue
         first, last = before.places[rows[0]] - _NEAR, before.places[rows[-1]] + _NEAR
-        all_added = (at for found in changed.added_by_run.values() for at in found)
-        near = [at for at in all_added if first < after.places[at] < last]
+        near = changed.added_near(first, last)
         beside, added = [after.code[at][:_CUT] for at in near], "\n".join(after.raw[at] for at in near)
         if _is_restated([before.raw[row][:_CUT] for row in rows], added):
             continue
