@@ -1,10 +1,10 @@
-"""How far three readers of the same changes agree: front ends, syntax trees of whole files, and `gather` of the diff alone.
+"""How far three readers of the same changes agree: front ends, syntax trees of whole files, `gather` of the diff alone.
 
     python agree.py CACHE [--differences LANGUAGE]
 
-Reads what label.py wrote. Precision and recall count names; *exact* is the share of changes where the two sets are equal;
-the intervals are of 1,000 draws of whole repositories, 95% of them inside. `--differences` shows each name that front
-ends and `gather` do not agree about, with the lines of the diff that hold it; never for a held-out repository.
+Reads what label.py wrote. Precision and recall count names; *exact* is the share of changes where the two sets are
+equal; an interval holds 95% of 1,000 draws of whole repositories. `--differences` shows each name that front ends and
+`gather` do not agree about, with the lines of the diff that hold it; never for a held-out repository.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from firstpass.bench.history import Unlabelled, _Labels
 from firstpass.evidence import gather, parse_diff
@@ -58,9 +59,6 @@ class Score:
         return f"{self.changes:,} | {precision:.1%} | {recall:.1%} | {self.exact / max(1, self.changes):.1%}"
 
 
-type_of_pair = tuple[frozenset[str] | None, frozenset[str] | None]
-
-
 def read(cache: Path) -> Iterator[Change]:
     for name, held_out in (("held-out", True), ("others", False)):
         for line in (cache / f"{name}.places.jsonl").read_text().split("\n"):
@@ -68,17 +66,14 @@ def read(cache: Path) -> Iterator[Change]:
                 yield _change(json.loads(line), held_out)
 
 
-def _change(row: dict[str, object], held_out: bool) -> Change:
-    repository, language, diff, required, places = (
-        row[name] for name in ("repo", "language", "diff", "required", "places")
-    )
-    assert isinstance(repository, str) and isinstance(language, str) and isinstance(diff, str)
-    assert isinstance(required, list) and isinstance(places, list)
-    trees = _by_trees(diff, places)
-    return Change(repository, language, diff, held_out, frozenset(required), trees, frozenset(gather(diff).calls))
+def _change(row: dict[str, Any], held_out: bool) -> Change:
+    trees = _by_trees(row["diff"], row["places"])
+    said = frozenset(gather(row["diff"]).calls)
+    return Change(row["repo"], row["language"], row["diff"], held_out, frozenset(row["required"]), trees, said)
 
 
 def _by_trees(diff: str, places: Sequence[tuple[str | None, str | None]]) -> frozenset[str] | None:
+    """As bench/history.py labels a commit, whose rules these are."""
     labels = _Labels()
     try:
         for file, (before, after) in zip(parse_diff(diff).files, places, strict=True):
@@ -135,15 +130,22 @@ def grouped(changes: Sequence[Change]) -> dict[str, list[Change]]:
     return {name: some for name, some in groups.items() if some}
 
 
-def differences(changes: Sequence[Change], language: str) -> None:
+def differences(changes: Sequence[Change], language: str) -> Iterator[str]:
+    """A paragraph for each name: what `gather` did, what the trees of whole files did, the first lines that hold it."""
     for change in changes:
         if change.language == language and not change.held_out:
             for name in sorted(change.front_ends ^ change.diff_alone):
-                missed = "missed" if name in change.front_ends else "not a call"
-                in_trees = "?" if change.trees is None else "trees too" if (name in change.trees) != (name in change.front_ends) else "trees right"
-                lines = [line for line in change.diff.split("\n") if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)]
-                print(f"\n{change.repository}: {name}: {missed}, {in_trees}")
-                print("\n".join(f"    {line[:160]}" for line in lines[:4]))
+                fault = "missed" if name in change.front_ends else "not new, or no call"
+                holds = re.compile(rf"(?<![\w$]){re.escape(name)}(?![\w$])")
+                lines = [line[:160] for line in change.diff.split("\n") if holds.search(line)]
+                head = f"{change.repository}: {name}: {fault}; {_trees_on(name, change)}"
+                yield "\n    ".join((head, *lines[:4]))
+
+
+def _trees_on(name: str, change: Change) -> str:
+    if change.trees is None:
+        return "trees have an error there"
+    return "trees are right" if (name in change.trees) == (name in change.front_ends) else "trees are wrong too"
 
 
 def main() -> None:
@@ -153,7 +155,7 @@ def main() -> None:
     asked = parser.parse_args()
     changes = list(read(asked.cache))
     if asked.differences:
-        differences(changes, asked.differences)
+        print("\n\n".join(differences(changes, asked.differences)))
         return
     groups = grouped(changes)
     table("gather, judged by the front ends", changes, "diff_alone", "front_ends", groups)

@@ -33,9 +33,9 @@ class Package:
 
 
 def packages() -> tuple[Package, ...]:
-    read = tomllib.loads(PACKAGES.read_text())["package"]
     return tuple(
-        Package(**{**entry, "versions": tuple(entry["versions"]), "under": tuple(entry.get("under", ()))}) for entry in read
+        Package(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()})
+        for entry in tomllib.loads(PACKAGES.read_text())["package"]
     )
 
 
@@ -61,8 +61,8 @@ def _from_pypi(name: str, version: str, folder: Path) -> Path:
     """pip keeps what it unpacked; whether it can then build the package, which it tries, does not matter."""
     environment = {**os.environ, "TMPDIR": str(folder)}
     command = (sys.executable, "-m", "pip", "download", "--no-clean", "--no-deps", "--no-binary=:all:")
-    options = ("--no-build-isolation", "--disable-pip-version-check", f"--dest={folder / 'built'}", f"{name}=={version}")
-    asked = subprocess.run((*command, *options), env=environment, capture_output=True)
+    place = ("--no-build-isolation", "--disable-pip-version-check", f"--dest={folder / 'built'}")
+    asked = subprocess.run((*command, *place, f"{name}=={version}"), env=environment, capture_output=True)
     unpacked = [path for path in folder.glob("pip-download-*/*") if path.is_dir()]
     if not unpacked:
         asked.check_returncode()

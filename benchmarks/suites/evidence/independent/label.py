@@ -2,11 +2,12 @@
 
     python label.py CACHE
 
-Fetches what CACHE lacks, runs the labellers that labellers/prepare built into CACHE/tools, and writes CACHE/held-out.jsonl
-and CACHE/others.jsonl, which `firstpass eval` reads, and beside each the same with its places (`*.places.jsonl`).
+Fetches what CACHE lacks, runs the labellers that labellers/prepare built into CACHE/tools, and writes
+CACHE/held-out.jsonl and CACHE/others.jsonl, which `firstpass eval` reads, and for agree.py the same with the places of
+the files (`*.places.jsonl`).
 
-A call is newly introduced where its name stands on an added line and on no removed line of the change. What the language
-itself provides is left out, as `calls.PROVIDED` has it: that is the definition, not a reading.
+A call is newly introduced where its name stands on an added line and on no removed line of the change. What the
+language itself provides is left out, as `calls.PROVIDED` has it: that is the definition, not a reading.
 """
 
 import json
@@ -22,11 +23,11 @@ from changes import Change, Piece, changes
 from fetch import Package, packages, steps
 
 from firstpass.evidence.calls import PROVIDED
-from firstpass.evidence.languages import LanguageName
 
 MOST_CHANGES = {True: 200, False: 90}
 """Of one package in one language, held out or not, so that none outweighs the others."""
 
+_PROVIDED: dict[str, frozenset[str]] = {**PROVIDED}
 _MARKS = ("TODO", "FIXME", "XXX", "HACK")
 _LABELLERS = Path(__file__).with_name("labellers")
 
@@ -147,7 +148,7 @@ def _labelled(
     added: dict[str, None] = {}
     removed: dict[str, None] = {}
     for piece, (old, new) in zip(change.pieces, places, strict=True):
-        provided = PROVIDED[provider(piece.language)]
+        provided = _PROVIDED[piece.language]
         removed |= dict.fromkeys(call for call in front_ends.of(old).on(piece.removed) if call not in provided)
         added |= dict.fromkeys(call for call in front_ends.of(new).on(piece.added) if call not in provided)
     required = [call for call in added if call not in removed]
@@ -155,25 +156,20 @@ def _labelled(
     return Labelled(repository, name, change.diff, required, list(removed), change.pieces[0].language, shown)
 
 
-def provider(language: str) -> LanguageName:
-    return next(name for name in PROVIDED if name == language)
-
-
 def main() -> None:
     cache = Path(sys.argv[1]).resolve()
     front_ends = FrontEnds(cache / "tools")
-    counts: Counter[tuple[str, str]] = Counter()
     left_out: Counter[str] = Counter()
     for held_out, name in ((True, "held-out"), (False, "others")):
         with (cache / f"{name}.jsonl").open("w") as lines, (cache / f"{name}.places.jsonl").open("w") as places:
             for package in packages():
-                if package.held_out != held_out:
-                    continue
-                for change in labelled(package, cache, front_ends, left_out):
-                    lines.write(json.dumps(change.line) + "\n")
-                    places.write(json.dumps(asdict(change)) + "\n")
-                    counts[package.repository, change.language] += 1
-                print(package.repository, {lang: n for (repo, lang), n in counts.items() if repo == package.repository}, flush=True)
+                if package.held_out == held_out:
+                    counts: Counter[str] = Counter()
+                    for change in labelled(package, cache, front_ends, left_out):
+                        lines.write(json.dumps(change.line) + "\n")
+                        places.write(json.dumps(asdict(change)) + "\n")
+                        counts[change.language] += 1
+                    print(f"{package.repository}, {package.name}: {dict(counts)}", flush=True)
     for reason, count in sorted(left_out.items()):
         print(f"left out, {count} times: {reason}")
 
