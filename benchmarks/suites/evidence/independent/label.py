@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from changes import Change, Piece, changes
+from changes import LANGUAGES, Change, Piece, changes
 from fetch import Package, packages, steps
 
 from firstpass.evidence.calls import PROVIDED
@@ -83,8 +83,13 @@ class FrontEnds:
     tools: Path
     _known: dict[Path, Labels] = field(default_factory=dict)
 
-    def learn(self, language: str, files: Iterable[Path]) -> None:
+    def learn(self, files: Iterable[Path]) -> None:
+        """Each file by its own suffix: a rename may go from one language to another."""
         new = sorted(set(files) - self._known.keys())
+        for language in sorted({language_of(file) for file in new}):
+            self._learn(language, [file for file in new if language_of(file) == language])
+
+    def _learn(self, language: str, new: list[Path]) -> None:
         asked = "".join(json.dumps({"path": str(file), "text": text_of(file)}) + "\n" for file in new)
         command = commands(self.tools)[language]
         said = subprocess.run(command, input=asked.encode(), stdout=subprocess.PIPE, check=True).stdout
@@ -95,6 +100,15 @@ class FrontEnds:
 
     def of(self, file: Path | None) -> Labels:
         return self._known[file] if file else Labels()
+
+    def called(self, file: Path | None, numbers: Iterable[int]) -> Iterator[str]:
+        """What lines call and their language does not provide, in order, repeats included."""
+        if file is not None:
+            yield from (name for name in self.of(file).on(numbers) if name not in _PROVIDED[language_of(file)])
+
+
+def language_of(file: Path) -> str:
+    return LANGUAGES[file.suffix]
 
 
 def text_of(file: Path) -> str:
@@ -117,7 +131,7 @@ def labelled(package: Package, cache: Path, front_ends: FrontEnds, left_out: Cou
         most = MOST_CHANGES[package.held_out]
         some = some[: 2 * most]
         places = {name: [_place(piece, older, newer) for piece in change.pieces] for name, change, older, newer in some}
-        front_ends.learn(language, [file for pairs in places.values() for pair in pairs for file in pair if file])
+        front_ends.learn([file for pairs in places.values() for pair in pairs for file in pair if file])
         kept = 0
         for name, change, _, _ in some:
             if kept == most:
@@ -148,9 +162,8 @@ def _labelled(
     added: dict[str, None] = {}
     removed: dict[str, None] = {}
     for piece, (old, new) in zip(change.pieces, places, strict=True):
-        provided = _PROVIDED[piece.language]
-        removed |= dict.fromkeys(call for call in front_ends.of(old).on(piece.removed) if call not in provided)
-        added |= dict.fromkeys(call for call in front_ends.of(new).on(piece.added) if call not in provided)
+        removed |= dict.fromkeys(front_ends.called(old, piece.removed))
+        added |= dict.fromkeys(front_ends.called(new, piece.added))
     required = [call for call in added if call not in removed]
     shown = [(str(old) if old else None, str(new) if new else None) for old, new in places]
     return Labelled(repository, name, change.diff, required, list(removed), change.pieces[0].language, shown)
