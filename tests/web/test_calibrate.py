@@ -93,7 +93,18 @@ def test_a_gate_may_come_from_labels_in_the_record(front: Front, tmp_path: Path)
     body = {"model": "firstpass", "firstpass": {"contract": "pr-summary@3"}}
     said = body | {"messages": [{"role": "user", "content": DIFF}]}
     here = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
-    wanted = ("calibrate", "--labels", "--risk", "0.2", "--confidence", "0.9", "--out", str(tmp_path / "gate.json"))
+    wanted = (
+        "calibrate",
+        "--labels",
+        "--contract",
+        "pr-summary@3",
+        "--risk",
+        "0.2",
+        "--confidence",
+        "0.9",
+        "--out",
+        str(tmp_path / "gate.json"),
+    )
     with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
 
         def labelled(asked: dict[str, Any], *verdicts: str) -> None:
