@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import tree_sitter
 
-from firstpass.evidence.fragments import Frame
+from firstpass.evidence.fragments import stands_alone
 from firstpass.evidence.framing import frames
-from firstpass.evidence.languages import LanguageName, grammar
+from firstpass.evidence.languages import FIRST, LanguageName, grammar
+from firstpass.evidence.skeleton import Frame
 
 PIECE_CHARACTERS = 16_384
 """What is parsed at once, at most."""
@@ -70,21 +71,31 @@ class Allowance:
             return None
 
 
-def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance) -> Reading | None:
+def read(
+    language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance, heading: str = ""
+) -> Reading | None:
     """The tree of one piece, in the frame that leaves the fewest errors; None when the allowance is spent.
 
-    text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at.
+    text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at. heading: of the hunk.
     """
-    best = _framed(language, text, Frame(), wanted, allowance)
-    if best is None or best.clean:
-        return best
-    for frame in frames(language, text):
+    best: Reading | None = None
+    for tried, frame in enumerate(_frames(language, text, heading)):
         reading = _framed(language, text, frame, wanted, allowance)
-        if reading and reading.errors < best.errors:
+        if reading and (best is None or reading.errors < best.errors):
             best = reading
-        if best.clean:
+        if reading is None or not reading.errors or (best and best.clean and (tried or language not in FIRST)):
             break
     return best
+
+
+def _frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
+    """The bare text first where it may stand alone: most do, and need no look at their brackets."""
+    alone = language not in FIRST or stands_alone(text, heading)
+    if alone:
+        yield Frame()
+    for frame in frames(language, text, heading):
+        if not alone or frame != Frame():
+            yield frame
 
 
 def captured(
