@@ -174,8 +174,8 @@ def _calls(file: Readable, both: Sides | None, kind: LineKind, allowance: Allowa
     if code is not None and (found := calls_in_file(language, file.file, code, kind, allowance)) is not None:
         yield from found
         return
-    for lines in file.sides(kind):
-        yield from calls_in(language, lines, kind, allowance)
+    for side in file.sides(kind):
+        yield from calls_in(language, side.lines, kind, allowance, side.heading)
 
 
 def _perhaps(added: Sequence[tuple[Call, ...]], removed: Sequence[tuple[Call, ...]]) -> frozenset[str]:

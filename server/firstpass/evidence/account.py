@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from firstpass.evidence import facts_of, read_diff
+from firstpass.evidence.changes import SymbolChange
 from firstpass.evidence.facts import Facts, FileFacts
 from firstpass.evidence.frequencies import Both, Frequencies, general
 from firstpass.evidence.identifiers import identifiers, names_in_text
@@ -50,7 +51,15 @@ def shown_facts(diff: str) -> Facts:
 def _shown_file(file: FileFacts, names: frozenset[str]) -> FileFacts:
     return replace(
         file,
-        symbols=tuple(symbol for symbol in file.symbols if symbol.name in names),
+        symbols=tuple(_shown_symbol(symbol, names) for symbol in file.symbols if symbol.name in names),
         settings=tuple(setting for setting in file.settings if names.issuperset(names_in_text(setting.key))),
         tests_changed=tuple(name for name in file.tests_changed if names.issuperset(names_in_text(name))),
     )
+
+
+def _shown_symbol(symbol: SymbolChange, names: frozenset[str]) -> SymbolChange:
+    """Without signatures that the lines do not show whole."""
+    both = (symbol.old_signature or "", symbol.new_signature or "")
+    if all(names.issuperset(names_in_text(signature)) for signature in both):
+        return symbol
+    return replace(symbol, old_signature=None, new_signature=None)

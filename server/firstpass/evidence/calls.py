@@ -70,16 +70,16 @@ class Call(NamedTuple):
 
 
 def calls_in(
-    language: LanguageName, lines: tuple[DiffLine, ...], kind: LineKind, allowance: Allowance
+    language: LanguageName, lines: tuple[DiffLine, ...], kind: LineKind, allowance: Allowance, heading: str = ""
 ) -> Iterator[Call]:
     """The calls on the lines of one kind, repeats included: a piece's sure ones in order, then its others.
 
-    lines: one side of a hunk, so context and `kind`. A call counts where its name stands.
+    lines: one side of a hunk, so context and `kind`. heading: the hunk's. A call counts where its name stands.
     """
-    for piece in pieces(lines):
-        wanted = frozenset(at for at, line in enumerate(piece) if line.kind == kind)
-        if wanted and (language in ADDED or any(_MAY_CALL.search(piece[at].text) for at in wanted)):
-            yield from _calls_in_piece(language, piece, wanted, allowance)
+    for at, piece in enumerate(pieces(lines)):
+        wanted = frozenset(row for row, line in enumerate(piece) if line.kind == kind)
+        if wanted and (language in ADDED or any(_MAY_CALL.search(piece[row].text) for row in wanted)):
+            yield from _calls_in_piece(language, piece, wanted, allowance, "" if at else heading)
 
 
 def pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
@@ -97,9 +97,9 @@ def pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
 
 
 def _calls_in_piece(
-    language: LanguageName, lines: list[DiffLine], wanted: frozenset[int], allowance: Allowance
+    language: LanguageName, lines: list[DiffLine], wanted: frozenset[int], allowance: Allowance, heading: str
 ) -> Iterator[Call]:
-    reading = read(language, "\n".join(line.text for line in lines), wanted, allowance)
+    reading = read(language, "\n".join(line.text for line in lines), wanted, allowance, heading)
     if reading is None:
         return
     shown = [line.text for line in lines]

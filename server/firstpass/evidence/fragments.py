@@ -5,156 +5,155 @@ it that open and close what the hunk leaves hanging; the caller keeps the frame 
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
+from firstpass.evidence.indented import python_frames
 from firstpass.evidence.languages import LanguageName
+from firstpass.evidence.shapes import SHAPES, Shape
+from firstpass.evidence.skeleton import CLOSERS, TAG_CLOSERS, Frame, Skeleton, skeleton
 
+_MOST = 9
+"""Frames that are tried."""
 
-class Frame(NamedTuple):
-    """Lines to put before and after a fragment."""
+_LOOKED_AT = 3_000
+"""Characters of a segment by which its kind is told."""
 
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-
-
-_DEEPEST = 24
-"""Levels of nesting that a frame restores; deeper code is read as it stands."""
-
-_ECMASCRIPT_BLOCKS = (("{",), ("class X {", "f() {", "{"), ("x = {",), ("x = {", "f() {", "{"))
-_BLOCKS: dict[LanguageName, tuple[tuple[str, ...], ...]] = {
-    "javascript": _ECMASCRIPT_BLOCKS,
-    "typescript": _ECMASCRIPT_BLOCKS,
-    "tsx": _ECMASCRIPT_BLOCKS,
-    "go": (("func f() {", "{"), ("var x = T{", "{"), ("type T struct {",)),
-    "rust": (("fn f() {", "{"), ("impl X {", "fn f() {", "{"), ("struct X {",)),
-    "java": (("class X {", "void f() {", "{"), ("class X {", "class Y {", "void f() {", "{"), ("{",)),
-    "kotlin": (
-        ("class X {", "fun f() {", "if (x) {"),
-        ("fun f() {", "if (x) {"),
-        ("class X {", "class Y {", "fun f() {", "if (x) {"),
-    ),
-}
-"""What may open a block, outermost first; the last one repeats."""
-
-_PARAMETERS: dict[LanguageName, str] = {
-    "javascript": "function f(", "typescript": "function f(", "tsx": "function f(",
-    "go": "func f(", "rust": "fn f(", "java": "void f(", "kotlin": "fun f(",
-}  # fmt: skip
-"""What may open a list of parameters."""
-
-_OPENERS = {")": "(", "]": "[", "}": "{"}
-_CLOSERS = {opener: closer for closer, opener in _OPENERS.items()}
-_TOKEN = re.compile(
-    r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"\"\".*?(?:\"\"\"|\Z)|\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.){1,80}'"
-    r"|(?<!\\)`(?:[^`\\]|\\.)*+`|[()\[\]{}]",
-    re.DOTALL,
+_AROUND = re.compile(r"\b(?:interface|enum|struct|trait)\b|^(?:const|var|import) *\(")
+_APART = re.compile(
+    r"\A[ \t\n]*+\*(?:[ \t\n/]|\Z)|^[ \t]*+(?:init[ \t]*+\{|constructor[ \t]*+\(|(?:private )?[gs]et\()", re.MULTILINE
 )
-_TRIPLE = re.compile(r"\"\"\"|'''")
+"""What a grammar may take for calls although it is a comment's prose, or a part of a Kotlin class."""
+
+_TAGS = {"/>": "attributes", ">": "attributes", "</": "children"}
+_IN_COMMENT = re.compile(r"[ \t\n]*+\*(?:[ \t\n/]|\Z)")
+_BEGINS_INSIDE = re.compile(r"\s*+(?:\??\.(?!\.\.)|&&|\|\||\?[?:]?[ ]|:[ ]|\+[ ])")
+_ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)[ \t\n]*+\Z")
+_ENDS_HEADLESS = re.compile(r"\)[^\n;{}]*+\s*+\Z")
+_ACCESSOR = re.compile(r"\s*+(?:(?:private|internal|protected)[ ])?[gs]et(?:\(|\n|$)")
+_BODILESS = frozenset(("interface", "enum", "struct", "group", "import", "trait"))
+"""Kinds in which `name()` is no call; a block's statements look the same."""
 
 
-def frames(language: LanguageName, text: str) -> Iterator[Frame]:
-    """Frames worth trying when the bare text does not parse, likeliest first; at most nine."""
-    return _python_frames(text) if language == "python" else _brace_frames(language, text)
+def stands_alone(text: str, heading: str) -> bool:
+    """Whether a text may be read without a frame: no bracket is left over, and nothing says what is around it."""
+    balanced = all(text.count(opener) == text.count(closer) for opener, closer in CLOSERS.items())
+    return balanced and not _AROUND.search(heading) and not _APART.search(text)
 
 
-def _python_frames(text: str) -> Iterator[Frame]:
-    """Blocks for every indentation that the text falls back to; a docstring or brackets that began or end outside."""
-    lines = text.split("\n")
-    ladder = _ladder(lines)
-    if ladder:
-        yield Frame(ladder)
-    marks = [(at, mark) for at, line in enumerate(lines) for mark in _TRIPLE.findall(line)]
-    if marks:
-        at, mark = marks[0]
-        argument = "x = f(" if f"{mark})" in lines[at] else ""
-        opened = (*_ladder(lines[at:]), _indent(lines[at]) + argument + mark)
-        yield Frame(opened)
-        yield Frame(ladder, (marks[-1][1],))
-        yield Frame(opened, (marks[-1][1],))
-    hanging = _hanging(text)
-    if hanging.closers or hanging.openers:
-        outer = _ladder(lines[text.count("\n", 0, hanging.closers[-1][1]) :]) if hanging.closers else ladder
-        yield Frame((*outer, *_opened_python(hanging, outer)), hanging.after)
+def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Frame]:
+    """Frames worth trying, likeliest first, at most ten; an empty one among them.
+
+    heading: of the hunk, the last line before it that git takes for one which opens something.
+    """
+    of_language = python_frames(text) if language == "python" else _brace_frames(language, text, heading)
+    return islice(dict.fromkeys(of_language), _MOST)
 
 
-def _opened_python(hanging: "_Hanging", outer: tuple[str, ...]) -> Iterator[str]:
-    """What the unmatched closers close, on one line, a level inside the blocks before it."""
-    if hanging.closers:
-        indent = f"{_indent(outer[-1])} " if outer else ""
-        yield indent + "".join("f(" if closer == ")" else _OPENERS[closer] for closer, _ in reversed(hanging.closers))
-
-
-def _indent(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())]
-
-
-def _ladder(lines: list[str]) -> tuple[str, ...]:
-    """`if x:` at each indentation below the first line's that a later line returns to, outermost first."""
-    rungs: list[str] = []
-    for line in lines:
-        bare = line.lstrip()
-        if bare and bare[0] not in "#)]}" and (not rungs or len(line) - len(bare) < len(rungs[-1])):
-            rungs.append(_indent(line))
-    return tuple(f"{indent}if x:" for indent in reversed(rungs[1:][-_DEEPEST:]))
-
-
-def _brace_frames(language: LanguageName, text: str) -> Iterator[Frame]:
-    """Every kind of block that unmatched closers may close; the text may be cut in a comment, chain or template."""
+def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
+    """The likeliest kind of block for each closer that the text has too many, and for what is around it; then others."""
     comment = text.find("*/") + 2
     inside = comment > 1 and "/*" not in text[:comment]
-    hanging = _hanging(text[comment:] if inside else text)
-    after = ("*/", *hanging.after) if text.rfind("/*") > text.rfind("*/") else hanging.after
-    first = ("/*",) if inside else ("x",) if text.lstrip().startswith((".", "?.")) else ()
-    for levels in _BLOCKS[language]:
-        yield Frame((*_opened(levels, hanging, "f("), *first), after)
-        if any(closer == ")" for closer, _ in hanging.closers):
-            yield Frame((*_opened(levels, hanging, _PARAMETERS[language]), *first), after)
+    if not inside and _IN_COMMENT.match(text):
+        yield Frame(("/*",), ("*/",))
+    bones = skeleton(language, text[comment:] if inside else text)
+    after = ("*/", *bones.missing) if text.rfind("/*") > text.rfind("*/") else bones.missing
+    first = ("/*",) if inside else _begun(language, text)
+    shape = SHAPES[language]
+    for at, kinds in enumerate(_choices(shape, bones, heading)):
+        before, left = _around(shape, bones, kinds)
+        frame = Frame((*before, *first), (*after, *left))
+        if _ENDS_INSIDE.search(text):
+            yield frame._replace(after=("x", *frame.after))
+        yield frame
+        if not at and _ENDS_HEADLESS.search(text):
+            yield frame._replace(after=("{}", *frame.after))
+    yield Frame((), after)
     if text.count("`") % 2:
         yield Frame(("`",), after)
         yield Frame((), ("`",))
 
 
-def _opened(levels: tuple[str, ...], hanging: "_Hanging", parenthesis: str) -> Iterator[str]:
-    """An opener for each closer that the text has too many, the outermost, so last, first."""
-    depth = 0
-    for closer, _ in reversed(hanging.closers):
-        if closer == "}":
-            yield levels[min(depth, len(levels) - 1)]
-            depth += 1
-        else:
-            yield parenthesis if closer == ")" else "["
-    if not hanging.closers:
-        yield from levels[:1]
+def _begun(language: LanguageName, text: str) -> tuple[str, ...]:
+    """What a text goes on from that begins inside of an expression or a property."""
+    if language == "kotlin" and _ACCESSOR.match(text):
+        return ("val x: Int",)
+    return ("x",) if _BEGINS_INSIDE.match(text) else ()
 
 
-class _Hanging(NamedTuple):
-    """The closers without an opener, with where they stand, and the closers for what was not closed."""
+def _choices(shape: Shape, bones: Skeleton, heading: str) -> Iterator[list[str]]:
+    """Kinds for all segments, in their order: the likeliest ones, then others for the outermost, for all, for none."""
+    ranked = [_kinds(shape, bones, at, heading) for at in range(len(bones.segments))]
+    likeliest = [kinds[0] for kinds in ranked]
+    yield likeliest
+    for kind in ranked[-1][1:]:
+        yield [*likeliest[:-1], kind]
+    for rank in (1, 2):
+        yield [kinds[min(rank, len(kinds) - 1)] for kinds in ranked]
+    yield [kinds[-1] for kinds in ranked]
 
-    closers: list[tuple[str, int]]
-    openers: list[str]
 
-    @property
-    def after(self) -> tuple[str, ...]:
-        return tuple(_CLOSERS[opener] for opener in reversed(self.openers))
+def _kinds(shape: Shape, bones: Skeleton, at: int, heading: str) -> list[str]:
+    """What one segment may be, likeliest first."""
+    segment = bones.segments[at]
+    inner = segment.text[:_LOOKED_AT]
+    if segment.closer in _TAGS:
+        return [_TAGS[segment.closer]]
+    if segment.closer == "]":
+        return ["array"]
+    following = bones.segments[at + 1].text.split("\n", 1)[0][:200] if segment.closer else ""
+    if segment.closer == ")":
+        found = [kind for kind, holds, then in shape.brackets if then.match(following) and holds.search(inner)]
+        return [*dict.fromkeys(found), "args"]
+    signalled = [kind for kind, holds in shape.signals if holds.search(inner)]
+    if not segment.closer:
+        return _outermost(shape, signalled, inner, heading if "}" not in bones.closers else "")
+    return _before_brace(shape, signalled, following)
 
 
-def _hanging(text: str) -> _Hanging:
-    """Strings and comments are left out, in a way that is right for most languages and for most lines."""
-    closers: list[tuple[str, int]] = []
-    openers: list[str] = []
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token in _CLOSERS:
-            openers.append(token)
-        elif token in _OPENERS and openers:
-            openers.pop()
-        elif token in _OPENERS:
-            closers.append((token, match.start()))
-    return _Hanging(closers[-_DEEPEST:], openers[-_DEEPEST:])
+def _before_brace(shape: Shape, signalled: list[str], following: str) -> list[str]:
+    """Of a segment that `}` ends: what follows may say what it was."""
+    for kind, then, instead_of in shape.follows:
+        if then.match(following):
+            return [*dict.fromkeys(kind if one in instead_of else one for one in (*signalled, "block")), "block"]
+    return [*dict.fromkeys(signalled), "block"]
+
+
+def _outermost(shape: Shape, signalled: list[str], inner: str, heading: str) -> list[str]:
+    """Of the last segment. The heading's kind comes first where only that tells its parts from statements."""
+    hinted = next((kind for kind, names in shape.headings if names.search(heading)), None)
+    if hinted is None or not _is_shallow(inner):
+        return [*dict.fromkeys((*signalled, "block"))]
+    first = [hinted] if hinted in _BODILESS else []
+    return [*dict.fromkeys((*first, *signalled, "block", hinted))]
+
+
+def _is_shallow(inner: str) -> bool:
+    """Whether the least indented line is one level deep, so right inside of what the heading opens."""
+    depths = [len(line.expandtabs(4)) - len(line.lstrip()) for line in inner.split("\n") if line.strip()]
+    return bool(depths) and 0 < min(depths) <= 4
+
+
+def _around(shape: Shape, bones: Skeleton, kinds: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(An opener for each closer, the outermost first, after that of what is around all; the closer of the last)"""
+    lines, left = [], []
+    around = kinds[-1]
+    if around != "block":
+        lines.append(shape.opener(around, ""))
+        left.append(_closer(lines[0]))
+    for segment, kind in zip(reversed(bones.segments[:-1]), reversed(kinds[:-1]), strict=True):
+        if segment.closer == "}" and around in _TAGS.values():
+            kind = "container"
+        lines.append(shape.opener(kind, around))
+        around = kind
+    return lines, left
+
+
+def _closer(opener: str) -> str:
+    return CLOSERS.get(opener[-1]) or TAG_CLOSERS["<>" if opener.endswith(">") else "<"]
 
 
 def unmatched(text: str) -> tuple[list[str], tuple[str, ...]]:
     """(The closers that the text has too many, in its order, those that it has too few, in the order they come)"""
-    hanging = _hanging(text)
-    return [closer for closer, _ in hanging.closers], hanging.after
+    bones = skeleton(None, text)
+    return bones.closers, bones.missing

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from firstpass.evidence import fragments
-from firstpass.evidence.fragments import Frame, unmatched
+from firstpass.evidence.fragments import unmatched
 from firstpass.evidence.grammars import Language, described
 from firstpass.evidence.grammars.language import Words
 from firstpass.evidence.languages import LanguageName
+from firstpass.evidence.skeleton import Frame
 
 _MOST, _MOST_OF_LONG, _LONG = 32, 9, 4_000
 """Frames that are tried, of a long text fewer; characters."""
@@ -20,12 +21,13 @@ _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _CONTINUED = re.compile(r"^[ \t]*\}[ \t]*(?P<word>[a-z]+)\b", re.M)
 
 
-def frames(language: LanguageName, text: str) -> Iterator[Frame]:
-    """Frames worth trying when the bare text does not parse, likeliest first."""
+def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Frame]:
+    """Frames worth trying, likeliest first. heading: of the hunk."""
     description = described(language)
     if description is None:
-        yield from fragments.frames(language, text)
+        yield from fragments.frames(language, text, heading)
         return
+    yield Frame()
     most = _MOST_OF_LONG if len(text) > _LONG else _MOST
     yield from islice(dict.fromkeys(_frames(description, text)), most)
 

@@ -5,6 +5,7 @@ Most files are code as they stand. Of a component or a notebook only parts are, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from firstpass.evidence.diff import DiffLine, FileDiff, LineKind
 from firstpass.evidence.grammars.cells import cell_texts, other_kernel
@@ -24,6 +25,13 @@ from firstpass.evidence.whole import Sides
 _KINDS: tuple[LineKind, ...] = ("added", "removed")
 
 
+class Side(NamedTuple):
+    """Lines of a hunk before or after the change, and the hunk's heading."""
+
+    lines: tuple[DiffLine, ...]
+    heading: str
+
+
 @dataclass(frozen=True, slots=True)
 class Readable:
     """A changed file.
@@ -40,12 +48,12 @@ class Readable:
         """The language that its code is in."""
         return host(self.language) if self.language else None
 
-    def sides(self, kind: LineKind) -> list[tuple[DiffLine, ...]]:
+    def sides(self, kind: LineKind) -> list[Side]:
         """Of each hunk the side with the lines of a kind, as code; a hunk of which that can't be told is left out."""
-        lines = [hunk.after if kind == "added" else hunk.before for hunk in self.file.hunks]
+        sides = [Side(hunk.after if kind == "added" else hunk.before, hunk.heading) for hunk in self.file.hunks]
         if self.language is None or is_code(self.language):
-            return lines if self.language else []
-        return [code for side in lines if (code := _as_code(self.language, side)) is not None]
+            return sides if self.language else []
+        return [Side(code, "") for side in sides if (code := _as_code(self.language, side.lines)) is not None]
 
     def whole(self, both: Sides) -> Sides | None:
         """The whole file before and after as code, line by line."""

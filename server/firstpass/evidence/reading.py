@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import tree_sitter
 
-from firstpass.evidence.fragments import Frame
+from firstpass.evidence.fragments import stands_alone
 from firstpass.evidence.framing import frames
-from firstpass.evidence.languages import LanguageName, grammar
+from firstpass.evidence.languages import FIRST, LanguageName, grammar
+from firstpass.evidence.skeleton import Frame
 
 PIECE_CHARACTERS = 16_384
 """What is parsed at once, at most."""
@@ -40,14 +41,14 @@ class Reading(NamedTuple):
 class Kept:
     """What several that look at the same text share: its trees, and the time that is left to read it.
 
-    readings: by language, piece and wanted lines. characters: of the kept pieces together.
+    readings: by language, piece, wanted lines and heading. characters: of the kept pieces together.
     """
 
     seconds: float
-    readings: dict[tuple[LanguageName, str, frozenset[int]], Reading] = field(default_factory=dict)
+    readings: dict[tuple[LanguageName, str, frozenset[int], str], Reading] = field(default_factory=dict)
     characters: int = 0
 
-    def keep(self, key: tuple[LanguageName, str, frozenset[int]], reading: Reading) -> None:
+    def keep(self, key: tuple[LanguageName, str, frozenset[int], str], reading: Reading) -> None:
         if self.characters + len(key[1]) <= _MOST_KEPT_CHARACTERS:
             self.readings[key] = reading
             self.characters += len(key[1])
@@ -96,32 +97,44 @@ class Allowance:
             return None
 
 
-def read(language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance) -> Reading | None:
+def read(
+    language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance, heading: str = ""
+) -> Reading | None:
     """The tree of one piece, in the frame that leaves the fewest errors; None when the allowance is spent.
 
-    text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at.
+    text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at. heading: of the hunk.
     """
     kept = allowance.kept
-    key = (language, text, wanted)
+    key = (language, text, wanted, heading)
     if kept and key in kept.readings:
         return None if allowance.spent else kept.readings[key]
-    best = _best(language, text, wanted, allowance)
+    best = _best(language, text, wanted, allowance, heading)
     if kept and best:
         kept.keep(key, best)
     return best
 
 
-def _best(language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance) -> Reading | None:
-    best = _framed(language, text, Frame(), wanted, allowance)
-    if best is None or best.clean:
-        return best
-    for frame in frames(language, text):
+def _best(
+    language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance, heading: str
+) -> Reading | None:
+    best: Reading | None = None
+    for tried, frame in enumerate(_frames(language, text, heading)):
         reading = _framed(language, text, frame, wanted, allowance)
-        if reading and reading.errors < best.errors:
+        if reading and (best is None or reading.errors < best.errors):
             best = reading
-        if best.clean:
+        if reading is None or not reading.errors or (best and best.clean and (tried or language not in FIRST)):
             break
     return best
+
+
+def _frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
+    """The bare text first where it may stand alone: most do, and need no look at their brackets."""
+    alone = language not in FIRST or stands_alone(text, heading)
+    if alone:
+        yield Frame()
+    for frame in frames(language, text, heading):
+        if not alone or frame != Frame():
+            yield frame
 
 
 def captured(

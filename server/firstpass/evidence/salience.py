@@ -53,7 +53,7 @@ RARITY_POWER = 0.7
 
 _COMMENT = re.compile(r"\s*(?://|#(?![!\[]|include|define|if|el|end|pragma)|/\*|\*|<!--|--\s|;)")
 _MARKS = re.compile(
-    r"^\s*(?:(?://+[!/]?|#+|/?\*+!?|<!--|--|;+|[-*+>]|\d{1,3}[.)])\s*)+|\s*(?:\*/|-->|#\})\s*$|[`*_]{2,}|^\s*=+$"
+    r"^\s*(?:(?://+[!/]?|#+|/?\*+!?|<!--|--|;+|[-*+>]|\d{1,3}[.)])\s*)+|\s*(?:\*/|-->|#\})\s*$|[`*]{2,}|^\s*=+$"
 )
 _ITEM = re.compile(r"\s*(?://+|#+|\*)?\s*(?:[-*+]|\d{1,3}[.)])\s|\s*(?:@\w|:\w+:)")
 _ENDS = re.compile(r"[.!?](?=\s)|\s--\s|;\s")
@@ -319,8 +319,17 @@ def _is_running_text(text: str) -> bool:
     """Words, and no code, markup, address or TODO: that is said elsewhere."""
     tokens = text.split()
     return (
-        len(tokens) >= FEWEST_WORDS and not _NO_PROSE.search(text) and sum(map(_is_word, tokens)) * 3 >= len(tokens) * 2
+        len(tokens) >= FEWEST_WORDS
+        and not _NO_PROSE.search(text)
+        and not any(map(_is_marked, tokens))
+        and sum(map(_is_word, tokens)) * 3 >= len(tokens) * 2
     )
+
+
+def _is_marked(token: str) -> bool:
+    """Whether emphasis of markup touches it, which would pass for a part of a name."""
+    bare = token.strip(".,:;!?()'\"`")
+    return bare.startswith("__") != bare.endswith("__")
 
 
 def _is_word(token: str) -> bool:

@@ -65,10 +65,10 @@ def _on_side(
     language: LanguageName | None, hunk: Hunk, scope: Scope | None, side: LineKind, allowance: Allowance
 ) -> Iterator[Touch]:
     heading = _Heading(language, hunk, scope)
-    for piece in pieces(hunk.after if side == "added" else hunk.before):
+    for at, piece in enumerate(pieces(hunk.after if side == "added" else hunk.before)):
         wanted = frozenset(row for row, line in enumerate(piece) if line.kind == side)
         if any(piece[row].text.strip() for row in wanted):
-            yield from _in_piece(language, piece, wanted, heading, side, allowance)
+            yield from _in_piece(language, piece, wanted, heading, side, allowance, "" if at else hunk.heading)
         heading = heading.after(piece)
 
 
@@ -135,12 +135,14 @@ def _in_piece(
     heading: _Heading,
     side: LineKind,
     allowance: Allowance,
+    above: str,
 ) -> Iterator[Touch]:
+    """above: the text of the hunk's heading, where the piece is the first."""
     texts = [line.text for line in piece]
     text = "\n".join(texts)
     scopes: list[Scope] = []
     if may_define(language, text):
-        reading = read(language, text, wanted, allowance) if language else None
+        reading = read(language, text, wanted, allowance, above) if language else None
         if language and reading is None:
             return
         scopes = scopes_in(language, texts, reading)

@@ -1,0 +1,151 @@
+"""A hunk's text without what stands in brackets, strings and comments. Knows no tree and no diff, and no language well.
+
+A hunk closes brackets that it does not open. These cut it into segments, each one level further out than the one
+before; what stands at a segment's own level says what kind of block it is: `case x:` a switch, `Get() error` an
+interface.
+"""
+
+import re
+from typing import NamedTuple
+
+from firstpass.evidence.languages import LanguageName
+
+DEEPEST = 24
+"""Levels of nesting that a frame restores; deeper code is read as it stands."""
+
+OPENERS = {")": "(", "]": "[", "}": "{"}
+CLOSERS = {opener: closer for closer, opener in OPENERS.items()}
+TAG_CLOSERS = {"<": "/>", "<>": "</a>"}
+"""`<` stands for a tag whose attributes go on, `<>` for an element whose end is to come."""
+
+_COMMENT = r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)"
+_STRING = r"\"(?:[^\"\\\n]|\\.)*+\"?"
+_TRIPLE = r"\"\"\"(?:[^\"]|\"(?!\"\"))*+(?:\"\"\"|\Z)"
+_TEMPLATE = r"(?<!\\)`(?:[^`\\]|\\.)*+`"
+_REGEX = r"(?<=[=(,:!&|?])[ ]?/(?![*/ ])(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,60}+\]){1,100}+/"
+_BRACKET = r"[()\[\]{}]"
+_TAG = r"(?<![\w$)\].])<(?=[A-Za-z_>])|</|/>|(?<![=-])>"
+_HAS_TAGS = re.compile(r"</|/>|^[ \t]*+>[ \t]*+$", re.MULTILINE)
+_TOKENS: dict[str, re.Pattern[str]] = {
+    "ecmascript": re.compile(
+        "|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _REGEX, _BRACKET)), re.S
+    ),
+    "jsx": re.compile(
+        "|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _TAG, _REGEX, _BRACKET)), re.S
+    ),
+    "go": re.compile("|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){1,10}'", r"`[^`]*+`", _BRACKET)), re.S),
+    "rust": re.compile(
+        "|".join((_COMMENT, r"r#\"(?:[^\"]|\"(?!#))*+(?:\"#|\Z)", _STRING, r"'(?:[^'\\\n]|\\[^\n']{1,9})'", _BRACKET)),
+        re.S,
+    ),
+    "others": re.compile("|".join((_COMMENT, _TRIPLE, _STRING, r"'(?:[^'\\\n]|\\.){1,80}'", _BRACKET)), re.S),
+}
+_BY_LANGUAGE: dict[LanguageName, str] = {
+    "javascript": "ecmascript", "typescript": "ecmascript", "tsx": "ecmascript", "go": "go", "rust": "rust",
+}  # fmt: skip
+
+
+class Frame(NamedTuple):
+    """Lines to put before and after a fragment."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class Segment(NamedTuple):
+    """What stands at one level, with empty brackets and strings; the closer that ends it, "" at the text's end.
+
+    at: where the closer stands. Of a tag the closer is `/>`, `>` or `</`.
+    """
+
+    text: str
+    closer: str
+    at: int
+
+
+class Skeleton(NamedTuple):
+    """Segments from the innermost, where the text begins, outwards; the brackets that are open at its end."""
+
+    segments: tuple[Segment, ...]
+    openers: tuple[str, ...]
+
+    @property
+    def closers(self) -> list[str]:
+        return [segment.closer for segment in self.segments[:-1]]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The closers for what is open, in the order in which they come."""
+        return tuple(CLOSERS.get(opener) or TAG_CLOSERS[opener] for opener in reversed(self.openers))
+
+
+def skeleton(language: LanguageName | None, text: str) -> Skeleton:
+    """Strings and comments are left out in a way that is right for most lines. Time is linear in the text.
+
+    language: None for any other one.
+    """
+    tokens = _BY_LANGUAGE.get(language, "others") if language else "others"
+    if language in ("javascript", "tsx") and _HAS_TAGS.search(text):
+        tokens = "jsx"
+    bones = _Bones(text)
+    for match in _TOKENS[tokens].finditer(text):
+        bones.take(match[0], match.start(), match.end())
+    return bones.done()
+
+
+class _Bones:
+    """A skeleton that grows token by token."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._segments: list[Segment] = []
+        self._parts: list[str] = []
+        self._openers: list[str] = []
+        self._end = 0
+
+    def take(self, token: str, begin: int, end: int) -> None:
+        if not self._openers:
+            self._parts.append(self._text[self._end : begin])
+        self._end = end
+        if token in CLOSERS or token == "<":
+            self._show(token)
+            self._openers.append(token)
+        elif token in OPENERS:
+            while self._openers and self._openers[-1] in TAG_CLOSERS:
+                self._openers.pop()
+            self._close(token, begin)
+        elif token in ("</", "/>", ">"):
+            self._take_tag(token, begin)
+        else:
+            self._show("" if token[:2] in ("//", "/*") else '""')
+
+    def done(self) -> Skeleton:
+        if not self._openers:
+            self._parts.append(self._text[self._end :])
+        self._segments.append(Segment("".join(self._parts), "", len(self._text)))
+        return Skeleton(tuple(self._segments[-DEEPEST - 1 :]), tuple(self._openers[-DEEPEST:]))
+
+    def _show(self, shown: str) -> None:
+        if not self._openers:
+            self._parts.append(shown)
+
+    def _close(self, token: str, at: int) -> None:
+        if self._openers:
+            self._openers.pop()
+            self._show(token)
+        else:
+            self._segments.append(Segment("".join(self._parts), token, at))
+            self._parts = []
+
+    def _take_tag(self, token: str, at: int) -> None:
+        """What ends a tag or an element; a `>` that ends no tag is an operator, unless it has its line to itself."""
+        top = self._openers[-1] if self._openers else None
+        if token == ">" and top == "<":
+            self._openers[-1] = "<>"
+        elif token == ">" and top is None and not self._text[self._text.rfind("\n", 0, at) + 1 : at].strip():
+            self._close(token, at)
+            self._openers.append("<>")
+        elif (token == "/>" and top in ("<", None)) or (token == "</" and top in ("<>", None)):
+            self._close(token, at)
+        elif top is None:
+            self._show(token)
