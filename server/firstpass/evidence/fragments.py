@@ -27,6 +27,9 @@ _APART = re.compile(
 
 _TAGS = {"/>": "attributes", ">": "attributes", "</": "children"}
 _IN_COMMENT = re.compile(r"[ \t\n]*+\*(?:[ \t\n/]|\Z)")
+_STARRED = re.compile(r"[ \t]*+\*")
+_WITH_TEMPLATES = frozenset(("javascript", "typescript", "tsx", "go"))
+_TEMPLATE_END = re.compile(r"^[ \t]*+(?:[^`(=,:?+\n]*[^`(=,:?+\n\w \t])?`(?=[),;.\]}]|[ \t]*$)", re.MULTILINE)
 _BEGINS_INSIDE = re.compile(r"\s*+(?:\??\.(?!\.\.)|&&|\|\||\?[?:]?[ ]|:[ ]|\+[ ])")
 _ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)[ \t\n]*+\Z")
 _ENDS_HEADLESS = re.compile(r"\)[^\n;{}]*+\s*+\Z")
@@ -52,13 +55,15 @@ def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Fra
 
 def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
     """The likeliest kind of block for each closer that the text has too many, and for what is around it; then others."""
-    comment = text.find("*/") + 2
-    inside = comment > 1 and "/*" not in text[:comment]
-    if not inside and _IN_COMMENT.match(text):
+    if _IN_COMMENT.match(text) and "*/" not in text:
         yield Frame(("/*",), ("*/",))
-    bones = skeleton(language, text[comment:] if inside else text)
-    after = ("*/", *bones.missing) if text.rfind("/*") > text.rfind("*/") else bones.missing
-    first = ("/*",) if inside else _begun(language, text)
+    opened, code = _inside(language, text)
+    bones = skeleton(language, text[code:])
+    if bones.comment and not code:
+        opened, code = "/*", bones.comment
+        bones = skeleton(language, text[code:])
+    after = (bones.open, *bones.missing) if bones.open else bones.missing
+    first = (opened,) if opened else _begun(language, text)
     shape = SHAPES[language]
     for at, kinds in enumerate(_choices(shape, bones, heading)):
         before, left = _around(shape, bones, kinds)
@@ -69,9 +74,16 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
         if not at and _ENDS_HEADLESS.search(text):
             yield frame._replace(after=("{}", *frame.after))
     yield Frame((), after)
-    if text.count("`") % 2:
-        yield Frame(("`",), after)
-        yield Frame((), ("`",))
+
+
+def _inside(language: LanguageName, text: str) -> tuple[str, int]:
+    """(What a text begins inside of, a comment or a template, as its opener or "", and where that ends)"""
+    end = text.find("*/") + 2
+    if end > 1 and "/*" not in text[:end] and _STARRED.match(text, text.rfind("\n", 0, end) + 1):
+        return "/*", end
+    if language in _WITH_TEMPLATES and (quote := _TEMPLATE_END.search(text)) and "`" not in text[: quote.end() - 1]:
+        return "`", quote.end()
+    return "", 0
 
 
 def _begun(language: LanguageName, text: str) -> tuple[str, ...]:

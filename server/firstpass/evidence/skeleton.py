@@ -21,9 +21,9 @@ TAG_CLOSERS = {"<": "/>", "<>": "</a>"}
 _COMMENT = r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)"
 _STRING = r"\"(?:[^\"\\\n]|\\.)*+\"?"
 _TRIPLE = r"\"\"\"(?:[^\"]|\"(?!\"\"))*+(?:\"\"\"|\Z)"
-_TEMPLATE = r"(?<!\\)`(?:[^`\\]|\\.)*+`"
+_TEMPLATE = r"(?<!\\)`(?:[^`\\]|\\.)*+(?:`|\Z)"
 _REGEX = r"(?<=[=(,:!&|?])[ ]?/(?![*/ ])(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,60}+\]){1,100}+/"
-_BRACKET = r"[()\[\]{}]"
+_BRACKET = r"\*/|[()\[\]{}]"
 _TAG = r"(?<![\w$)\].])<(?=[A-Za-z_>])|</|/>|(?<![=-])>"
 _HAS_TAGS = re.compile(r"</|/>|^[ \t]*+>[ \t]*+$", re.MULTILINE)
 _TOKENS: dict[str, re.Pattern[str]] = {
@@ -64,10 +64,16 @@ class Segment(NamedTuple):
 
 
 class Skeleton(NamedTuple):
-    """Segments from the innermost, where the text begins, outwards; the brackets that are open at its end."""
+    """Segments from the innermost, where the text begins, outwards; the brackets that are open at its end.
+
+    comment: where a comment ends that began before the text, or 0. open: what is to be put behind a comment or a
+    template that goes on at the text's end, or "".
+    """
 
     segments: tuple[Segment, ...]
     openers: tuple[str, ...]
+    comment: int
+    open: str
 
     @property
     def closers(self) -> list[str]:
@@ -102,6 +108,8 @@ class _Bones:
         self._parts: list[str] = []
         self._openers: list[str] = []
         self._end = 0
+        self._comment = 0
+        self._open = ""
 
     def take(self, token: str, begin: int, end: int) -> None:
         if not self._openers:
@@ -116,14 +124,17 @@ class _Bones:
             self._close(token, begin)
         elif token in ("</", "/>", ">"):
             self._take_tag(token, begin)
+        elif token == "*/":
+            self._comment = self._comment or end
         else:
             self._show("" if token[:2] in ("//", "/*") else '""')
+            self._open = _left_open(token)
 
     def done(self) -> Skeleton:
         if not self._openers:
             self._parts.append(self._text[self._end :])
         self._segments.append(Segment("".join(self._parts), "", len(self._text)))
-        return Skeleton(tuple(self._segments[-DEEPEST - 1 :]), tuple(self._openers[-DEEPEST:]))
+        return Skeleton(tuple(self._segments[-DEEPEST - 1 :]), tuple(self._openers[-DEEPEST:]), self._comment, self._open)
 
     def _show(self, shown: str) -> None:
         if not self._openers:
@@ -149,3 +160,10 @@ class _Bones:
             self._close(token, at)
         elif top is None:
             self._show(token)
+
+
+def _left_open(token: str) -> str:
+    """The end that a comment or a template lacks; only the text's last token can lack it."""
+    if token.startswith("/*"):
+        return "" if token.endswith("*/") and len(token) > 3 else "*/"
+    return "`" if token[0] == "`" and (len(token) == 1 or not token.endswith("`")) else ""
