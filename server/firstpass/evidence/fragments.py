@@ -54,7 +54,7 @@ def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Fra
 
 
 def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
-    """The likeliest kind of block for each closer that the text has too many, and for what is around it; then others."""
+    """The likeliest kind of block for each closer that the text has too many, and for what is around it, first."""
     if _IN_COMMENT.match(text) and "*/" not in text:
         yield Frame(("/*",), ("*/",))
     opened, code = _inside(language, text)

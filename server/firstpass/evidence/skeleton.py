@@ -134,7 +134,9 @@ class _Bones:
         if not self._openers:
             self._parts.append(self._text[self._end :])
         self._segments.append(Segment("".join(self._parts), "", len(self._text)))
-        return Skeleton(tuple(self._segments[-DEEPEST - 1 :]), tuple(self._openers[-DEEPEST:]), self._comment, self._open)
+        return Skeleton(
+            tuple(self._segments[-DEEPEST - 1 :]), tuple(self._openers[-DEEPEST:]), self._comment, self._open
+        )
 
     def _show(self, shown: str) -> None:
         if not self._openers:
