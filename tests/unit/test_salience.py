@@ -1,14 +1,17 @@
 """What a diff is about: terms and sentences, the most telling first."""
 
+import json
+import math
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstpass.evidence.account import Account, account_of
-from firstpass.evidence.frequencies import Both, Frequencies, general
-from firstpass.evidence.salience import MOST_TERMS, sentences_of
+from firstpass.evidence import read_diff
+from firstpass.evidence.account import Account, account_of, shown_facts
+from firstpass.evidence.frequencies import TABLES, Both, Frequencies, general
+from firstpass.evidence.salience import MOST_TERMS, RARITY_POWER, features, placed, sentences_of, weighed
 from firstpass.evidence.vocabulary import words_of
 
 DIFF = """diff --git a/shop/cookies.py b/shop/cookies.py
@@ -139,6 +142,17 @@ def test_the_package_s_table_has_words_and_counts_alone() -> None:
     assert table.documents > 5_000 and all(
         word == word.lower() and 0 < count <= table.documents for word, count in table.counts.items()
     )
+
+
+def test_a_word_s_weight_is_what_its_features_say() -> None:
+    fitted = json.loads((TABLES / "salience.json").read_text())
+    parsed, facts = read_diff(DIFF), shown_facts(DIFF)
+    words = placed(parsed, facts)
+    for word, weight in weighed(words.places, words.files, 1, general()):
+        values = features(word, words.places[word], words.files[word], 1, general())
+        logit = fitted["intercept"] + sum(map(float.__mul__, fitted["coefficients"], map(float, values)))
+        rare = max(0.1, general().rarity(word)) ** RARITY_POWER
+        assert weight == pytest.approx(rare / (1 + math.exp(-logit))), word
 
 
 def test_lock_files_and_generated_ones_say_nothing_but_their_name() -> None:

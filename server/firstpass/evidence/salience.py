@@ -76,6 +76,11 @@ FEATURES = (
 )  # fmt: skip
 
 
+_CAPPED = frozenset(("base", "directory"))
+SHORT = 3
+"""Letters of a word that is more often than not an abbreviation."""
+
+
 class Rarity(Protocol):
     def rarity(self, word: str) -> float: ...
 
@@ -169,26 +174,37 @@ def features(word: str, places: Mapping[str, int], files: int, all_files: int, r
         rare,
         rare * rare / 10,
         float(get("touched", 0) > 0),
-        float(len(word) <= 3),
+        float(len(word) <= SHORT),
     )
 
 
 def weighed(
     places: Mapping[str, Mapping[str, int]], files: Mapping[str, int], all_files: int, rarity: Rarity
 ) -> Iterator[tuple[str, float]]:
-    """Each word with its weight."""
-    coefficients, intercept = _fitted()
+    """Each word with its weight: what `features` says, term by term, since most of a word's are zero."""
+    of, intercept = _fitted()
     for word, where in places.items():
-        values = features(word, where, files.get(word, 0), all_files, rarity)
-        logit = intercept + sum(map(float.__mul__, coefficients, map(float, values)))
-        yield word, max(0.1, rarity.rarity(word)) ** RARITY_POWER / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+        rare = rarity.rarity(word)
+        added = "added" in where or "tested" in where or "commented" in where
+        logit = intercept + of["rarity"] * rare + of["rarity_squared"] * rare * rare / 10
+        logit += of["spread"] * files.get(word, 0) / max(1, all_files)
+        for place, times in where.items():
+            logit += of[place] * (min(times, 2) if place in _CAPPED else math.log1p(times))
+        if added != ("removed" in where):
+            logit += of["only_added" if added else "only_removed"]
+        if "touched" in where:
+            logit += of["is_touched"]
+        if len(word) <= SHORT:
+            logit += of["is_short"]
+        yield word, max(0.1, rare) ** RARITY_POWER / (1 + math.exp(-max(-60.0, min(60.0, logit))))
 
 
 @cache
-def _fitted() -> tuple[tuple[float, ...], float]:
+def _fitted() -> tuple[Mapping[str, float], float]:
+    """(coefficients by feature, intercept)"""
     fitted = json.loads((TABLES / "salience.json").read_text(encoding="utf-8"))
     assert tuple(fitted["features"]) == FEATURES, "the weights are of another version"
-    return tuple(map(float, fitted["coefficients"])), float(fitted["intercept"])
+    return dict(zip(FEATURES, map(float, fitted["coefficients"]), strict=True)), float(fitted["intercept"])
 
 
 def placed(parsed: Diff, facts: Facts) -> Words:
