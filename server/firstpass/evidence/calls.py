@@ -15,7 +15,7 @@ import tree_sitter
 from firstpass.evidence.diff import DiffLine, LineKind
 from firstpass.evidence.doubts import doubtful
 from firstpass.evidence.grammars import ADDED
-from firstpass.evidence.languages import Grammar, LanguageName, grammar
+from firstpass.evidence.languages import FIRST, Grammar, LanguageName, grammar
 from firstpass.evidence.reading import PIECE_CHARACTERS, Allowance, read
 
 LONGEST_LINE = 2_000
@@ -108,7 +108,8 @@ def _calls_in_piece(
         name = called(node)
         reserved = node.type not in _MEMBERS and _text(node) in _RESERVED[language]
         if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
-            yield Call(name, sure=(node.start_point[0], node.start_point[1]) not in perhaps)
+            at = (node.start_point[0], node.start_point[1])
+            yield Call(name, sure=at not in perhaps and not (language in FIRST and reading.breaks(at[0])))
     if not reading.clean:
         names = (name for at in sorted(wanted) for name in _BEFORE_BRACKET.findall(lines[at].text))
         yield from (Call(name, sure=False) for name in names if name not in PROVIDED[language])

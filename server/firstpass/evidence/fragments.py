@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from firstpass.evidence.indented import python_frames
+from firstpass.evidence.indented import is_apart, python_frames
 from firstpass.evidence.languages import LanguageName
 from firstpass.evidence.shapes import SHAPES, Shape
 from firstpass.evidence.skeleton import CLOSERS, TAG_CLOSERS, Frame, Skeleton, skeleton
@@ -30,6 +30,7 @@ _IN_COMMENT = re.compile(r"[ \t\n]*+\*(?:[ \t\n/]|\Z)")
 _STARRED = re.compile(r"[ \t]*+\*")
 _WITH_TEMPLATES = frozenset(("javascript", "typescript", "tsx", "go"))
 _TEMPLATE_END = re.compile(r"^[ \t]*+(?:[^`(=,:?+\n]*[^`(=,:?+\n\w \t])?`(?=[),;.\]}]|[ \t]*$)", re.MULTILINE)
+_MORE_TO_COME = ("(", "=", "+", "?", ":", "&", "|", "=>")
 _BEGINS_INSIDE = re.compile(r"\s*+(?:\??\.(?!\.\.)|&&|\|\||\?[?:]?[ ]|:[ ]|\+[ ])")
 _ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)[ \t\n]*+\Z")
 _ENDS_HEADLESS = re.compile(r"\)[^\n;{}]*+\s*+\Z")
@@ -38,9 +39,11 @@ _BODILESS = frozenset(("interface", "enum", "struct", "group", "import", "trait"
 """Kinds in which `name()` is no call; a block's statements look the same."""
 
 
-def stands_alone(text: str, heading: str) -> bool:
+def stands_alone(language: LanguageName, text: str, heading: str) -> bool:
     """Whether a text may be read without a frame: no bracket is left over, and nothing says what is around it."""
     balanced = all(text.count(opener) == text.count(closer) for opener, closer in CLOSERS.items())
+    if language == "python":
+        return balanced and not is_apart(text)
     return balanced and not _AROUND.search(heading) and not _APART.search(text)
 
 
@@ -67,8 +70,10 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
     shape = SHAPES[language]
     for at, kinds in enumerate(_choices(shape, bones, heading)):
         before, left = _around(shape, bones, kinds)
+        if not at:
+            before = _headed(bones, before, text[code:], heading)
         frame = Frame((*before, *first), (*after, *left))
-        if _ENDS_INSIDE.search(text):
+        if _ENDS_INSIDE.search(text) or (language == "java" and text.rstrip().endswith(",")):
             yield frame._replace(after=("x", *frame.after))
         yield frame
         if not at and _ENDS_HEADLESS.search(text):
@@ -81,8 +86,11 @@ def _inside(language: LanguageName, text: str) -> tuple[str, int]:
     end = text.find("*/") + 2
     if end > 1 and "/*" not in text[:end] and _STARRED.match(text, text.rfind("\n", 0, end) + 1):
         return "/*", end
-    if language in _WITH_TEMPLATES and (quote := _TEMPLATE_END.search(text)) and "`" not in text[: quote.end() - 1]:
-        return "`", quote.end()
+    if language in _WITH_TEMPLATES and (quote := _TEMPLATE_END.search(text)):
+        quotes = text.count("`", 0, quote.end() - 1)
+        ended = not quotes or (quotes % 2 == 0 and "${" in text[: quote.end()])
+        if ended and not text[: quote.start()].rstrip().endswith(_MORE_TO_COME):
+            return "`", quote.end()
     return "", 0
 
 
@@ -159,6 +167,19 @@ def _around(shape: Shape, bones: Skeleton, kinds: Sequence[str]) -> tuple[list[s
         lines.append(shape.opener(kind, around))
         around = kind
     return lines, left
+
+
+def _headed(bones: Skeleton, before: list[str], text: str, heading: str) -> list[str]:
+    """The heading in place of what the last closers close, where they stand at a line's begin and are the heading's."""
+    openers = skeleton(None, heading).openers
+    count = len(openers)
+    if not 0 < count <= len(bones.closers) or len(before) != len(bones.closers):
+        return before
+    segments = bones.segments[-1 - count : -1]
+    closers = tuple(segment.closer for segment in reversed(segments))
+    own = closers == tuple(CLOSERS.get(opener) for opener in openers)
+    begins_line = text[: segments[0].at].endswith("\n") or not segments[0].at
+    return [heading, *before[count:]] if own and begins_line else before
 
 
 def _closer(opener: str) -> str:

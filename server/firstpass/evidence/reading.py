@@ -25,16 +25,26 @@ _MOST_KEPT_CHARACTERS = 200_000
 """Of one text. A tree is some twenty times as large as what it was made of."""
 
 
+_ENDS = frozenset((b"", b")", b"]", b"}", b",", b"/", b"#"))
+"""What a line ends in, or goes on with behind an end that was left out."""
+
+
 class Reading(NamedTuple):
     """A tree of a framed piece.
 
     offset: lines before the piece. errors: bytes that did not parse. clean: none of them on a wanted line.
+    broken: the lines of the piece with such bytes; what only lacks its end is not among them.
     """
 
     tree: tree_sitter.Tree
     offset: int
     errors: int
     clean: bool
+    broken: tuple[range, ...] = ()
+
+    def breaks(self, row: int) -> bool:
+        """Whether the tree may be wrong on a row of its own."""
+        return any(row - self.offset in rows for rows in self.broken)
 
 
 @dataclass(slots=True)
@@ -129,7 +139,7 @@ def _best(
 
 def _frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
     """The bare text first where it may stand alone: most do, and need no look at their brackets."""
-    alone = language not in FIRST or stands_alone(text, heading)
+    alone = language not in FIRST or stands_alone(language, text, heading)
     if alone:
         yield Frame()
     for frame in frames(language, text, heading):
@@ -168,15 +178,28 @@ def _framed(
 ) -> Reading | None:
     if allowance.spent:
         return None
-    framed = "\n".join((*frame.before, text, *frame.after, ""))
-    tree = allowance.parse(language, framed.encode("utf-8", "replace"))
-    return _judged(language, tree, len(frame.before), wanted) if tree else None
+    framed = "\n".join((*frame.before, text, *frame.after, "")).encode("utf-8", "replace")
+    tree = allowance.parse(language, framed)
+    return _judged(language, tree, framed, len(frame.before), wanted) if tree else None
 
 
-def _judged(language: LanguageName, tree: tree_sitter.Tree, offset: int, wanted: frozenset[int]) -> Reading:
+def _judged(
+    language: LanguageName, tree: tree_sitter.Tree, text: bytes, offset: int, wanted: frozenset[int]
+) -> Reading:
     if not tree.root_node.has_error:
         return Reading(tree, offset, 0, True)
     nodes = tree_sitter.QueryCursor(grammar(language).errors).captures(tree.root_node).get("error", [])
-    spans = [(node.start_point[0] - offset, node.end_point[0] - offset) for node in nodes]
-    clean = not any(first <= line <= last for first, last in set(spans) for line in wanted)
-    return Reading(tree, offset, 1 + sum(node.end_byte - node.start_byte for node in nodes), clean)
+    spans = {(node.start_point[0] - offset, node.end_point[0] - offset) for node in nodes}
+    clean = not any(first <= line <= last for first, last in spans for line in wanted)
+    broken = {
+        (node.start_point[0] - offset, node.end_point[0] - offset)
+        for node in nodes
+        if not _only_lacks_its_end(node, text)
+    }
+    ranges = tuple(range(first, last + 1) for first, last in broken)
+    return Reading(tree, offset, 1 + sum(node.end_byte - node.start_byte for node in nodes), clean, ranges)
+
+
+def _only_lacks_its_end(node: tree_sitter.Node, text: bytes) -> bool:
+    """Whether a token is missing at the end of a line, and not, as `;` in `name() {`, before more of it."""
+    return node.is_missing and text[node.end_byte : node.end_byte + 200].split(b"\n", 1)[0].strip()[:1] in _ENDS

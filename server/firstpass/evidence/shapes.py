@@ -275,6 +275,7 @@ _KOTLIN = Shape(
         ),
         ("params", _line(r"(?:(?:vararg|crossinline|noinline)[ \t]++)?\w++[ \t]*+:[^:]"), _first(r"(?:[:={]|$)")),
         ("condition", _LOGIC, _first(r"\{")),
+        ("primary", _ANY, _first(r"(?::[ \t]*+[A-Z]|\{)")),
     ),
     headings=(
         ("enum", re.compile(r"\benum class\b")),

@@ -18,10 +18,16 @@ CLOSERS = {opener: closer for closer, opener in OPENERS.items()}
 TAG_CLOSERS = {"<": "/>", "<>": "</a>"}
 """`<` stands for a tag whose attributes go on, `<>` for an element whose end is to come."""
 
+_IN_TEMPLATE = "${"
+_TRY = "try {"
+_ALL_CLOSERS = {**CLOSERS, **TAG_CLOSERS, _IN_TEMPLATE: "}`", _TRY: "} finally {}"}
+_WITH_FINALLY = frozenset(("javascript", "typescript", "tsx", "java", "kotlin"))
+
 _COMMENT = r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)"
 _STRING = r"\"(?:[^\"\\\n]|\\.)*+\"?"
 _TRIPLE = r"\"\"\"(?:[^\"]|\"(?!\"\"))*+(?:\"\"\"|\Z)"
-_TEMPLATE = r"(?<!\\)`(?:[^`\\]|\\.)*+(?:`|\Z)"
+_CHUNK = r"(?:[^`\\$]|\\.|\$(?!\{))*+(?:`|\$\{|\\?\Z)"
+_TEMPLATE = rf"(?<!\\)`{_CHUNK}"
 _REGEX = r"(?<=[=(,:!&|?])[ ]?/(?![*/ ])(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,60}+\]){1,100}+/"
 _BRACKET = r"\*/|[()\[\]{}]"
 _TAG = r"(?<![\w$)\].])<(?=[A-Za-z_>])|</|/>|(?<![=-])>"
@@ -33,15 +39,21 @@ _TOKENS: dict[str, re.Pattern[str]] = {
     "jsx": re.compile(
         "|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _TAG, _REGEX, _BRACKET)), re.S
     ),
-    "go": re.compile("|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){1,10}'", r"`[^`]*+`", _BRACKET)), re.S),
+    "go": re.compile("|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){1,10}'", r"`[^`]*+(?:`|\Z)", _BRACKET)), re.S),
     "rust": re.compile(
         "|".join((_COMMENT, r"r#\"(?:[^\"]|\"(?!#))*+(?:\"#|\Z)", _STRING, r"'(?:[^'\\\n]|\\[^\n']{1,9})'", _BRACKET)),
         re.S,
     ),
+    "python": re.compile(
+        "|".join((r"#[^\n]*", _TRIPLE, _TRIPLE.replace('\\"', "'"), _STRING, r"'(?:[^'\\\n]|\\.)*+'?", _BRACKET[4:])),
+        re.S,
+    ),
     "others": re.compile("|".join((_COMMENT, _TRIPLE, _STRING, r"'(?:[^'\\\n]|\\.){1,80}'", _BRACKET)), re.S),
 }
+_MORE_TEMPLATE = re.compile(_CHUNK, re.S)
 _BY_LANGUAGE: dict[LanguageName, str] = {
     "javascript": "ecmascript", "typescript": "ecmascript", "tsx": "ecmascript", "go": "go", "rust": "rust",
+    "python": "python",
 }  # fmt: skip
 
 
@@ -82,7 +94,7 @@ class Skeleton(NamedTuple):
     @property
     def missing(self) -> tuple[str, ...]:
         """The closers for what is open, in the order in which they come."""
-        return tuple(CLOSERS.get(opener) or TAG_CLOSERS[opener] for opener in reversed(self.openers))
+        return tuple(_ALL_CLOSERS[opener] for opener in reversed(self.openers))
 
 
 def skeleton(language: LanguageName | None, text: str) -> Skeleton:
@@ -93,17 +105,20 @@ def skeleton(language: LanguageName | None, text: str) -> Skeleton:
     tokens = _BY_LANGUAGE.get(language, "others") if language else "others"
     if language in ("javascript", "tsx") and _HAS_TAGS.search(text):
         tokens = "jsx"
-    bones = _Bones(text)
-    for match in _TOKENS[tokens].finditer(text):
-        bones.take(match[0], match.start(), match.end())
+    bones = _Bones(text, language in _WITH_FINALLY)
+    pattern = _TOKENS[tokens]
+    match = pattern.search(text)
+    while match:
+        match = pattern.search(text, bones.take(match[0], match.start(), match.end()))
     return bones.done()
 
 
 class _Bones:
     """A skeleton that grows token by token."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, with_finally: bool) -> None:
         self._text = text
+        self._with_finally = with_finally
         self._segments: list[Segment] = []
         self._parts: list[str] = []
         self._openers: list[str] = []
@@ -111,14 +126,20 @@ class _Bones:
         self._comment = 0
         self._open = ""
 
-    def take(self, token: str, begin: int, end: int) -> None:
+    def take(self, token: str, begin: int, end: int) -> int:
+        """Returns: where to look for the next token."""
         if not self._openers:
             self._parts.append(self._text[self._end : begin])
         self._end = end
         if token in CLOSERS or token == "<":
             self._show(token)
-            self._openers.append(token)
+            tries = (
+                self._with_finally and token == "{" and self._text[max(0, begin - 5) : begin].rstrip().endswith("try")
+            )
+            self._openers.append(_TRY if tries else token)
         elif token in OPENERS:
+            if token == "}" and self._openers and self._openers[-1] == _IN_TEMPLATE:
+                return self._go_on(end)
             while self._openers and self._openers[-1] in TAG_CLOSERS:
                 self._openers.pop()
             self._close(token, begin)
@@ -127,8 +148,23 @@ class _Bones:
         elif token == "*/":
             self._comment = self._comment or end
         else:
-            self._show("" if token[:2] in ("//", "/*") else '""')
-            self._open = _left_open(token)
+            self._show("" if token[:2] in ("//", "/*") or token[0] == "#" else '""')
+            self._take_text(token)
+        return self._end
+
+    def _go_on(self, begin: int) -> int:
+        """The template behind a `${...}` in it."""
+        self._openers.pop()
+        more = _MORE_TEMPLATE.match(self._text, begin)
+        assert more, "it matches an empty text"
+        self._take_text(f"`{more[0]}")
+        self._end = more.end()
+        return self._end
+
+    def _take_text(self, token: str) -> None:
+        self._open = _left_open(token)
+        if token[0] == "`" and token.endswith(_IN_TEMPLATE) and not self._open:
+            self._openers.append(_IN_TEMPLATE)
 
     def done(self) -> Skeleton:
         if not self._openers:
@@ -166,6 +202,8 @@ class _Bones:
 
 def _left_open(token: str) -> str:
     """The end that a comment or a template lacks; only the text's last token can lack it."""
+    if token[:3] in ('"""', "'''"):
+        return "" if len(token) > 5 and token.endswith(token[:3]) else token[:3]
     if token.startswith("/*"):
         return "" if token.endswith("*/") and len(token) > 3 else "*/"
-    return "`" if token[0] == "`" and (len(token) == 1 or not token.endswith("`")) else ""
+    return "`" if token[0] == "`" and (len(token) == 1 or not token.endswith(("`", _IN_TEMPLATE))) else ""
