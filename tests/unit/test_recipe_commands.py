@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def recipe(*arguments: object) -> str:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "models/recipes", ROOT / "server")))}
     command = [sys.executable, "-m", "diff_reader", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
