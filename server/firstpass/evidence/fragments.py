@@ -10,7 +10,7 @@ from itertools import islice
 
 from firstpass.evidence.indented import is_apart, python_frames
 from firstpass.evidence.languages import LanguageName
-from firstpass.evidence.shapes import SHAPES, Shape
+from firstpass.evidence.shapes import CASES, SHAPES, Shape
 from firstpass.evidence.skeleton import CLOSERS, TAG_CLOSERS, Frame, Skeleton, skeleton
 
 _MOST = 9
@@ -26,13 +26,20 @@ _APART = re.compile(
 """What a grammar may take for calls although it is a comment's prose, or a part of a Kotlin class."""
 
 _TAGS = {"/>": "attributes", ">": "attributes", "</": "children"}
+_PLAIN = {**_TAGS, "]": "array", "}`": "template"}
+_ELEMENT = re.compile(r"^[ \t]*+(?:\{\}?|\[\]?|\"\"),?[ \t]*+$", re.MULTILINE)
+_COMMA = re.compile(r",[ \t]*+$", re.MULTILINE)
+_ANGLE = re.compile(r"(?P<begin>\w<[ \t]*+$)|^[ \t]*+(?P<end>>)(?=[ \t]*+(?:[;(,)=|]|$))", re.MULTILINE)
+_BOUNDS = re.compile(r"(?:[ \t]*+[^\n{;=]*+,?\n){1,8}?[ \t]*+\{[ \t]*+\n")
+_LABEL = re.compile(r"\s*+(?:case\b|default\b|//|/\*)")
 _IN_COMMENT = re.compile(r"[ \t\n]*+\*(?:[ \t\n/]|\Z)")
 _STARRED = re.compile(r"[ \t]*+\*")
 _WITH_TEMPLATES = frozenset(("javascript", "typescript", "tsx", "go"))
 _TEMPLATE_END = re.compile(r"^[ \t]*+(?:[^`(=,:?+\n]*[^`(=,:?+\n\w \t])?`(?=[),;.\]}]|[ \t]*$)", re.MULTILINE)
-_MORE_TO_COME = ("(", "=", "+", "?", ":", "&", "|", "=>")
+_MORE_TO_COME = ("(", "=", "+", "&", "|", "=>")
 _BEGINS_INSIDE = re.compile(r"\s*+(?:\??\.(?!\.\.)|&&|\|\||\?[?:]?[ ]|:[ ]|\+[ ])")
 _ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)[ \t\n]*+\Z")
+_ENDS_IN_LOGIC = re.compile(r"(?:&&|\|\|)\s*+\Z")
 _ENDS_HEADLESS = re.compile(r"\)[^\n;{}]*+\s*+\Z")
 _ACCESSOR = re.compile(r"\s*+(?:(?:private|internal|protected)[ ])?[gs]et(?:\(|\n|$)")
 _BODILESS = frozenset(("interface", "enum", "struct", "group", "import", "trait"))
@@ -67,15 +74,21 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
         bones = skeleton(language, text[code:])
     after = (bones.open, *bones.missing) if bones.open else bones.missing
     first = (opened,) if opened else _begun(language, text)
+    if language in ("typescript", "tsx"):
+        angle, end = _angles(text)
+        first, after = (*angle, *first), (*end, *after)
     shape = SHAPES[language]
     for at, kinds in enumerate(_choices(shape, bones, heading)):
         before, left = _around(shape, bones, kinds)
         if not at:
             before = _headed(bones, before, text[code:], heading)
-        frame = Frame((*before, *first), (*after, *left))
+        labelled = ("default:" if language == "go" else "case 1:",) if _lacks_label(kinds[0], text) else ()
+        frame = Frame((*before, *labelled, *first), (*after, *left))
         if _ENDS_INSIDE.search(text) or (language == "java" and text.rstrip().endswith(",")):
             yield frame._replace(after=("x", *frame.after))
         yield frame
+        if frame.after and _ENDS_IN_LOGIC.search(text):
+            yield frame._replace(after=("x {}", *frame.after))
         if not at and _ENDS_HEADLESS.search(text):
             yield frame._replace(after=("{}", *frame.after))
     yield Frame((), after)
@@ -88,7 +101,7 @@ def _inside(language: LanguageName, text: str) -> tuple[str, int]:
         return "/*", end
     if language in _WITH_TEMPLATES and (quote := _TEMPLATE_END.search(text)):
         quotes = text.count("`", 0, quote.end() - 1)
-        ended = not quotes or (quotes % 2 == 0 and "${" in text[: quote.end()])
+        ended = not quotes or (quotes % 2 == 0 and "${" in text[: quote.end()] and quote[0].strip() == "`")
         if ended and not text[: quote.start()].rstrip().endswith(_MORE_TO_COME):
             return "`", quote.end()
     return "", 0
@@ -98,7 +111,23 @@ def _begun(language: LanguageName, text: str) -> tuple[str, ...]:
     """What a text goes on from that begins inside of an expression or a property."""
     if language == "kotlin" and _ACCESSOR.match(text):
         return ("val x: Int",)
+    if language == "rust" and (bounds := _BOUNDS.match(text)) and ":" in bounds[0] and "(" not in bounds[0]:
+        return ("fn f() where X: Y",) if text.lstrip().startswith("+") else ("fn f() where",)
     return ("x",) if _BEGINS_INSIDE.match(text) else ()
+
+
+def _lacks_label(kind: str, text: str) -> bool:
+    """Whether a text begins in a case whose label it does not show."""
+    return kind in CASES and kind != "match" and not _LABEL.match(text)
+
+
+def _angles(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(What opens a list of type arguments that the text ends, what ends one that it opens)"""
+    depth, least = 0, 0
+    for angle in _ANGLE.finditer(text):
+        depth += 1 if angle["begin"] else -1
+        least = min(least, depth)
+    return ("type X = Y<",) * (least < 0), (">()",) * (depth - least > 0)
 
 
 def _choices(shape: Shape, bones: Skeleton, heading: str) -> Iterator[list[str]]:
@@ -117,11 +146,9 @@ def _kinds(shape: Shape, bones: Skeleton, at: int, heading: str) -> list[str]:
     """What one segment may be, likeliest first."""
     segment = bones.segments[at]
     inner = segment.text[:_LOOKED_AT]
-    if segment.closer in _TAGS:
-        return [_TAGS[segment.closer]]
-    if segment.closer == "]":
-        return ["array"]
-    following = bones.segments[at + 1].text.split("\n", 1)[0][:200] if segment.closer else ""
+    if segment.closer in _PLAIN:
+        return [_PLAIN[segment.closer]]
+    following = bones.segments[at + 1].text[:200] if segment.closer else ""
     if segment.closer == ")":
         found = [kind for kind, holds, then in shape.brackets if then.match(following) and holds.search(inner)]
         return [*dict.fromkeys(found), "args"]
@@ -141,6 +168,10 @@ def _before_brace(shape: Shape, signalled: list[str], following: str) -> list[st
 
 def _outermost(shape: Shape, signalled: list[str], inner: str, heading: str) -> list[str]:
     """Of the last segment. The heading's kind comes first where only that tells its parts from statements."""
+    if _ELEMENT.search(inner):
+        signalled = ["args", *signalled]
+    elif _COMMA.search(inner):
+        signalled = [*signalled, "args"]
     hinted = next((kind for kind, names in shape.headings if names.search(heading)), None)
     if hinted is None or not _is_shallow(inner):
         return [*dict.fromkeys((*signalled, "block"))]

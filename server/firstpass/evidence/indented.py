@@ -48,8 +48,9 @@ def python_frames(text: str) -> Iterator[Frame]:
     if marks:
         other = _Inside("", 0) if begun.mark else _Inside(marks[0], marks.end())
         yield from _frames(text, other)
-    yield Frame(("f(",), (")",))
-    yield Frame(("x = {",), ("}",))
+    missing = skeleton("python", text).missing
+    yield Frame(("f(",), (*missing, ")"))
+    yield Frame(("x = {",), (*missing, "}"))
 
 
 def _is_doctest(text: str) -> bool:

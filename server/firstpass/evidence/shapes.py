@@ -6,7 +6,7 @@ opened by a line that depends on what is around it: a block is `{` in a block, `
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from firstpass.evidence.languages import LanguageName
 
@@ -30,7 +30,7 @@ class Shape:
     openers: Openers
     follows: Follows
     prefix: str = "case 1: "
-    expressions: frozenset[str] = field(default=frozenset(("args", "array", "params", "arrow", "container")))
+    expressions: frozenset[str] = frozenset(("args", "array", "params", "arrow", "container", "template"))
 
     def opener(self, kind: str, around: str) -> str:
         """The line that opens a block of a kind in one of another kind."""
@@ -38,8 +38,11 @@ class Shape:
         place = "expression" if around in self.expressions else around
         if place in places:
             return places[place]
-        return (self.prefix if place in ("switch", "select", "match") else "") + places[""]
+        return (self.prefix if place in CASES else "") + places[""]
 
+
+CASES = frozenset(("switch", "select", "types", "match"))
+"""Kinds in which statements stand behind the label of a case."""
 
 _ANY = re.compile("")
 _LINE = r"^[ \t]*+"
@@ -64,8 +67,8 @@ _COMMA_AT_END = re.compile(r",[ \t]*$", re.MULTILINE)
 
 _BLOCK = frozenset(("block",))
 _GOES_ON: Follows = (
-    ("if", _first(r"else\b"), _BLOCK),
-    ("try", _first(r"(?:catch|finally)\b"), _BLOCK),
+    ("if", re.compile(r"\s*+else\b"), _BLOCK),
+    ("try", re.compile(r"\s*+(?:catch|finally)\b"), _BLOCK),
     ("do", _first(r"while[ \t]*+\("), _BLOCK),
 )
 
@@ -119,6 +122,7 @@ _ECMASCRIPT = Shape(
         "children": {"": "x = <a>", "expression": "<a>", "object": "x: <a>", "children": "<a>"},
         "container": {"": "{", "attributes": "a={"},
         "import": {"": "import {"},
+        "template": {"": "x = `${", "expression": "`${", "object": "x: `${"},
         "condition": {"": "if ("},
     },
 )
@@ -170,6 +174,7 @@ _GO = Shape(
         "import": {"": "import ("},
         "condition": {"": "if f("},
     },
+    prefix="default: ",
     expressions=frozenset(("args", "array")),
 )  # fmt: skip
 
@@ -273,7 +278,7 @@ _KOTLIN = Shape(
             _line(r"(?:@\w++(?:\(\))?[ \t]++)*+(?:(?:private|internal|override|public|protected)[ \t]++)*+va[lr]\b"),
             _ANY,
         ),
-        ("params", _line(r"(?:(?:vararg|crossinline|noinline)[ \t]++)?\w++[ \t]*+:[^:]"), _first(r"(?:[:={]|$)")),
+        ("params", _line(r"(?:(?:vararg|crossinline|noinline)[ \t]++)?\w++[ \t]*+:[^:]"), _first(r"(?:[:={]|\n|\Z)")),
         ("condition", _LOGIC, _first(r"\{")),
         ("primary", _ANY, _first(r"(?::[ \t]*+[A-Z]|\{)")),
     ),
