@@ -11,7 +11,7 @@ from itertools import islice
 from firstpass.evidence.indented import is_apart, python_frames
 from firstpass.evidence.languages import LanguageName
 from firstpass.evidence.shapes import CASES, SHAPES, Shape
-from firstpass.evidence.skeleton import CLOSERS, TAG_CLOSERS, Frame, Skeleton, skeleton
+from firstpass.evidence.skeleton import CLOSERS, OPENERS, TAG_CLOSERS, Frame, Skeleton, skeleton
 
 _MOST = 9
 """Frames that are tried."""
@@ -19,7 +19,9 @@ _MOST = 9
 _LOOKED_AT = 3_000
 """Characters of a segment by which its kind is told."""
 
-_AROUND = re.compile(r"\b(?:interface|enum|struct|trait)\b|^(?:const|var|import) *\(")
+_MACRO = re.compile(r"\w[\w:]*+![ ]?(?:\w++[ ]?)?[({\[]")
+_OUTERMOST = re.compile(r"^[^\s#/]", re.MULTILINE)
+_AROUND = re.compile(r"^\w[\w:]*![ ]?(?:\w+[ ]?)?[({\[]|\b(?:interface|enum|struct|trait)\b|^(?:const|var|import) *\(")
 _APART = re.compile(
     r"\A[ \t\n]*+\*(?:[ \t\n/]|\Z)|^[ \t]*+(?:init[ \t]*+\{|constructor[ \t]*+\(|(?:private )?[gs]et\()", re.MULTILINE
 )
@@ -78,6 +80,8 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
         angle, end = _angles(text)
         first, after = (*angle, *first), (*end, *after)
     shape = SHAPES[language]
+    if language == "rust" and _MACRO.match(heading) and not _OUTERMOST.search(text):
+        yield _in_macro(bones, heading)
     for at, kinds in enumerate(_choices(shape, bones, heading)):
         before, left = _around(shape, bones, kinds)
         if not at:
@@ -92,6 +96,12 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
         if not at and _ENDS_HEADLESS.search(text):
             yield frame._replace(after=("{}", *frame.after))
     yield Frame((), after)
+
+
+def _in_macro(bones: Skeleton, heading: str) -> Frame:
+    """In a macro's arguments, which are no syntax yet, only brackets matter."""
+    openers = (OPENERS[closer] for closer in reversed(bones.closers))
+    return Frame((heading, *openers), (*bones.missing, *skeleton("rust", heading).missing))
 
 
 def _inside(language: LanguageName, text: str) -> tuple[str, int]:

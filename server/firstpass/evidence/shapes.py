@@ -89,7 +89,7 @@ _ECMASCRIPT = Shape(
         ("object", re.compile(_LINE + _ES_METHOD + r"\},", re.MULTILINE)),
         ("object", _line(r"(?:[\w$]++|\"\"|\[\])[ \t]*+:(?![^\n]*;[ \t]*+$)[^\n]*,[ \t]*+$")),
         ("class", re.compile(_LINE + _ES_METHOD, re.MULTILINE)),
-        ("interface", _line(r"(?:readonly[ \t]++)?(?:[\w$]++|\[\])\??(?:<[^\n()]{0,80}>)?(?:\(\))?:[ \t][^\n=?]++$")),
+        ("interface", _line(r"(?:readonly[ \t]++)?(?:[\w$]++|\[\])\??(?:<[^\n()]{0,80}>)?(?:\(\))?:[ \t](?:[^\n=?]|=>)++$")),
         ("object", _COMMA_AT_END),
     ),
     brackets=(
