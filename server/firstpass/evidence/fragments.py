@@ -23,7 +23,9 @@ _MACRO = re.compile(r"\w[\w:]*+![ ]?(?:\w++[ ]?)?[({\[]")
 _OUTERMOST = re.compile(r"^[^\s#/]", re.MULTILINE)
 _AROUND = re.compile(r"^\w[\w:]*![ ]?(?:\w+[ ]?)?[({\[]|\b(?:interface|enum|struct|trait)\b|^(?:const|var|import) *\(")
 _APART = re.compile(
-    r"\A[ \t\n]*+\*(?:[ \t\n/]|\Z)|^[ \t]*+(?:init[ \t]*+\{|constructor[ \t]*+\(|(?:private )?[gs]et\()", re.MULTILINE
+    r"\A[ \t\n]*+\*(?:[ \t\n/]|\Z)|^[ \t]*+(?:init[ \t]*+\{|constructor[ \t]*+\(|(?:private )?[gs]et\()"
+    r"|^[ \t]*+[A-Z][A-Z0-9_]*+\([^\n]*\)[ \t]*+[,;][ \t]*+$",
+    re.MULTILINE,
 )
 """What a grammar may take for calls although it is a comment's prose, or a part of a Kotlin class."""
 
@@ -36,8 +38,10 @@ _BOUNDS = re.compile(r"(?:[ \t]*+[^\n{;=]*+,?\n){1,8}?[ \t]*+\{[ \t]*+\n")
 _LABEL = re.compile(r"\s*+(?:case\b|default\b|//|/\*)")
 _IN_COMMENT = re.compile(r"[ \t\n]*+\*(?:[ \t\n/]|\Z)")
 _STARRED = re.compile(r"[ \t]*+\*")
+_WITH_DECORATORS = frozenset(("javascript", "typescript", "tsx", "java", "kotlin"))
 _WITH_TEMPLATES = frozenset(("javascript", "typescript", "tsx", "go"))
 _TEMPLATE_END = re.compile(r"^[ \t]*+(?:[^`(=,:?+\n]*[^`(=,:?+\n\w \t])?`(?=[),;.\]}]|[ \t]*$)", re.MULTILINE)
+_TRIPLE_END = re.compile(r"^[ \t]*+\"\"\"(?=[),;.\s]|\Z)", re.MULTILINE)
 _MORE_TO_COME = ("(", "=", "+", "&", "|", "=>")
 _BEGINS_INSIDE = re.compile(r"\s*+(?:\??\.(?!\.\.)|&&|\|\||\?[?:]?[ ]|:[ ]|\+[ ])")
 _ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)[ \t\n]*+\Z")
@@ -87,12 +91,14 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
         if not at:
             before = _headed(bones, before, text[code:], heading)
         labelled = ("default:" if language == "go" else "case 1:",) if _lacks_label(kinds[0], text) else ()
-        frame = Frame((*before, *labelled, *first), (*after, *left))
+        frame = Frame((*before, *labelled, *first), (*after, *_decorated(language, bones, kinds[-1]), *left))
         if _ENDS_INSIDE.search(text) or (language == "java" and text.rstrip().endswith(",")):
             yield frame._replace(after=("x", *frame.after))
         yield frame
         if frame.after and _ENDS_IN_LOGIC.search(text):
             yield frame._replace(after=("x {}", *frame.after))
+        if language == "rust" and kinds[-1] == "block" and text.rstrip()[-1:] not in (";", ",", "{"):
+            yield frame._replace(after=(*frame.after, ";"))
         if not at and _ENDS_HEADLESS.search(text):
             yield frame._replace(after=("{}", *frame.after))
     yield Frame((), after)
@@ -109,6 +115,8 @@ def _inside(language: LanguageName, text: str) -> tuple[str, int]:
     end = text.find("*/") + 2
     if end > 1 and "/*" not in text[:end] and _STARRED.match(text, text.rfind("\n", 0, end) + 1):
         return "/*", end
+    if language in ("java", "kotlin") and (quote := _TRIPLE_END.search(text)):
+        return ("", 0) if '"""' in text[: quote.end() - 3] else ('"""', quote.end())
     if language in _WITH_TEMPLATES and (quote := _TEMPLATE_END.search(text)):
         quotes = text.count("`", 0, quote.end() - 1)
         ended = not quotes or (quotes % 2 == 0 and "${" in text[: quote.end()] and quote[0].strip() == "`")
@@ -124,6 +132,14 @@ def _begun(language: LanguageName, text: str) -> tuple[str, ...]:
     if language == "rust" and (bounds := _BOUNDS.match(text)) and ":" in bounds[0] and "(" not in bounds[0]:
         return ("fn f() where X: Y",) if text.lstrip().startswith("+") else ("fn f() where",)
     return ("x",) if _BEGINS_INSIDE.match(text) else ()
+
+
+def _decorated(language: LanguageName, bones: Skeleton, kind: str) -> tuple[str, ...]:
+    """What a decorator or an annotation at the text's end belongs to."""
+    last = bones.segments[-1].text.rstrip().rsplit("\n", 1)[-1]
+    if not last.lstrip().startswith("@") or language not in _WITH_DECORATORS:
+        return ()
+    return ("x() {}",) if kind == "class" and language not in ("java", "kotlin") else ("class X {}",)
 
 
 def _lacks_label(kind: str, text: str) -> bool:
@@ -143,6 +159,12 @@ def _angles(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _choices(shape: Shape, bones: Skeleton, heading: str) -> Iterator[list[str]]:
     """Kinds for all segments, in their order: the likeliest ones, then others for the outermost, for all, for none."""
     ranked = [_kinds(shape, bones, at, heading) for at in range(len(bones.segments))]
+    if (
+        bones.closers
+        and shape.delegates
+        and any(shape.delegates.search(segment.text) for segment in bones.segments[:2])
+    ):
+        ranked[-1] = [*dict.fromkeys(("class", *ranked[-1]))]
     likeliest = [kinds[0] for kinds in ranked]
     yield likeliest
     for kind in ranked[-1][1:]:
@@ -164,6 +186,7 @@ def _kinds(shape: Shape, bones: Skeleton, at: int, heading: str) -> list[str]:
         return [*dict.fromkeys(found), "args"]
     signalled = [kind for kind, holds in shape.signals if holds.search(inner)]
     if not segment.closer:
+        inner = inner.partition("\n")[2] if at else inner
         return _outermost(shape, signalled, inner, heading if "}" not in bones.closers else "")
     return _before_brace(shape, signalled, following)
 

@@ -21,7 +21,7 @@ class Shape:
 
     brackets: (kind, pattern of what stands in it, pattern of what follows it), in the order asked, for `)`.
     headings: (kind, pattern of the line that opened it). follows: (kind, pattern of what follows its `}`, instead of which
-    kinds). prefix: what comes before a statement in a switch. expressions: the kinds whose parts are expressions.
+    kinds). delegates: what only a constructor has. prefix: what comes before a statement in a switch. expressions: the kinds whose parts are expressions.
     """
 
     signals: tuple[tuple[str, re.Pattern[str]], ...]
@@ -29,6 +29,7 @@ class Shape:
     headings: tuple[tuple[str, re.Pattern[str]], ...]
     openers: Openers
     follows: Follows
+    delegates: re.Pattern[str] | None = None
     prefix: str = "case 1: "
     expressions: frozenset[str] = frozenset(("args", "array", "params", "arrow", "container", "template"))
 
@@ -65,6 +66,9 @@ _CONTROL = (
 _LOGIC = re.compile(r"^[ \t]*+(?:&&|\|\|)|(?:&&|\|\|)[ \t]*+$", re.MULTILINE)
 _COMMA_AT_END = re.compile(r",[ \t]*$", re.MULTILINE)
 
+_CONSTANT = _line(
+    r"(?:@\w++(?:\(\))?\s)*+(?:[A-Z]\w*+(?:\(\))?[ \t]*+(?:\{\})?[ \t]*+[,;]|[A-Z][A-Z0-9_]++\(\)[ \t]*+\{)[ \t]*+$"
+)
 _BLOCK = frozenset(("block",))
 _GOES_ON: Follows = (
     ("if", re.compile(r"\s*+else\b"), _BLOCK),
@@ -89,7 +93,10 @@ _ECMASCRIPT = Shape(
         ("object", re.compile(_LINE + _ES_METHOD + r"\},", re.MULTILINE)),
         ("object", _line(r"(?:[\w$]++|\"\"|\[\])[ \t]*+:(?![^\n]*;[ \t]*+$)[^\n]*,[ \t]*+$")),
         ("class", re.compile(_LINE + _ES_METHOD, re.MULTILINE)),
-        ("interface", _line(r"(?:readonly[ \t]++)?(?:[\w$]++|\[\])\??(?:<[^\n()]{0,80}>)?(?:\(\))?:[ \t](?:[^\n=?]|=>)++$")),
+        (
+            "interface",
+            _line(r"(?:readonly[ \t]++)?(?:[\w$]++|\[\])\??(?:<[^\n()]{0,80}>)?(?:\(\))?:[ \t](?:[^\n=?]|=>)++$"),
+        ),
         ("object", _COMMA_AT_END),
     ),
     brackets=(
@@ -224,7 +231,7 @@ _JAVA_MODIFIER = r"(?:public|private|protected|abstract|native|static|@Override|
 _JAVA = Shape(
     signals=(
         ("switch", _CASE),
-        ("enum", _line(r"(?:@\w++(?:\(\))?\s)*+[A-Z]\w*+(?:\(\))?[ \t]*+(?:\{\})?[ \t]*+[,;][ \t]*+$")),
+        ("enum", _CONSTANT),
         ("class", _line(_JAVA_MODIFIER)),
         ("class", _line(_JAVA_METHOD)),
         ("array", _COMMA_AT_END),
@@ -240,7 +247,7 @@ _JAVA = Shape(
     ),
     follows=(*_GOES_ON, ("anonymous", _first(";"), frozenset(("class",)))),
     openers={
-        "block": {"": "{", "expression": "() -> {", "class": "void f() {"},
+        "block": {"": "{", "expression": "() -> {", "class": "X() {"},
         "if": {"": "if (x) {"},
         "try": {"": "try {"},
         "do": {"": "do {"},
@@ -251,10 +258,11 @@ _JAVA = Shape(
         "array": {"": "int[] x = {", "expression": "new int[] {", "array": "{"},
         "args": {"": "f(", "class": "@A(", "enum": "A("},
         "value": {"": "int x = f("},
-        "params": {"": "void f(", "expression": "("},
+        "params": {"": "void f(", "class": "X(", "expression": "("},
         "arrow": {"": "X x = (", "expression": "("},
         "condition": {"": "if ("},
     },
+    delegates=_line(r"(?:this|super)\("),
 )
 
 _KOTLIN_WORD = (
@@ -264,7 +272,7 @@ _KOTLIN = Shape(
     signals=(
         ("when", _line(r"(?:is\b|in\b|!is\b|else[ \t]*+->)")),
         ("when", _line(r"(?!(?:val|var|fun|typealias|@|private|internal|override|lateinit)\b)[^\n:]*->")),
-        ("enum", _line(r"(?:@\w++(?:\(\))?\s)*+[A-Z]\w*+(?:\(\))?[ \t]*+(?:\{\})?[ \t]*+[,;][ \t]*+$")),
+        ("enum", _CONSTANT),
         (
             "class",
             _line(rf"(?:@\w++(?:\(\))?[ \t]++)*+(?:{_KOTLIN_WORD}[ \t]++[\w@]|init[ \t]*+\{{|constructor[ \t]*+\()"),
