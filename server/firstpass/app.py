@@ -88,7 +88,8 @@ class Server:
             score_floor=_score_floor(settings.verifier),
         )
         repositories = Repositories(settings.repositories_dir)
-        self._parts = Parts(self._policy, self._tiers(), self.shelf.contracts(repositories.find), time.monotonic)
+        contracts = self.shelf.contracts(repositories.find, taught=spec.contract, least_told=spec.least_told)
+        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
         models = self._models()
         aliases = read_aliases(settings.aliases, models)
@@ -339,6 +340,8 @@ def engine_spec(settings: Settings) -> EngineSpec:
         data_dir=settings.server.data_dir,
         extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
         start_deadline_seconds=wanted.start_deadline_seconds,
+        contract=model.contract,
+        least_told=model.least_told,
     )
 
 

@@ -44,6 +44,10 @@ class ToolChoice:
     name: str | None = None
 
 
+NO_ARGUMENTS = "{}"
+"""What a tool is called with where nothing is said of it: some servers write "" or null, and most clients parse it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """arguments: JSON as the model wrote it, which may be no JSON at all."""
@@ -51,6 +55,11 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+    @property
+    def given(self) -> str:
+        """The arguments as they are written for others: never empty."""
+        return self.arguments if self.arguments.strip() else NO_ARGUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +152,27 @@ class TokenLogprob:
     """A generated token and its natural-log probability.
 
     top: the likeliest tokens at its place with theirs, likeliest first, if they were asked for; not in the record.
+    octets: its bytes, which need not be whole characters; None where its tier said none. top_octets: those of `top`.
     """
 
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+    octets: tuple[int, ...] | None = None
+    top_octets: tuple[tuple[int, ...] | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
     """What one event of a streamed reply adds to one of its choices, from 0.
 
+    refusal: words in which the model refuses, where its dialect keeps them apart from its text.
     redacted: a whole thought that only its maker can read.
     """
 
     choice: int = 0
     text: str = ""
+    refusal: str = ""
     reasoning: str = ""
     signature: str | None = None
     redacted: str | None = None

@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from firstpass.bench import page, report
-from firstpass.bench.cases import Case, case_of, read_labelled
+from firstpass.bench.cases import Case, case_of, read_labelled, with_rivals
 from firstpass.bench.figures import Price, figures_of
 from firstpass.bench.history import History
 from firstpass.bench.report import Run
@@ -242,7 +242,7 @@ def cases_of(
     if not cases:
         why = "; ".join(f"{count}: {reason}" for reason, count in left_out.items()) or "they hold none"
         raise BadLabels(f"no change to ask about in {', '.join(map(str, sources))} ({why})")
-    return cases, left_out
+    return with_rivals(cases, seed), left_out
 
 
 def _names(sources: Sequence[Path]) -> list[str]:

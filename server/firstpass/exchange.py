@@ -20,6 +20,7 @@ Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
 TierName = Literal["draft", "verifier"]
 Kind = Literal["chat", "completion", "embedding"]
 CallerDialect = Literal["openai", "anthropic", "responses", "infer"]
+LimitName = Literal["max_tokens", "max_completion_tokens"]
 Watch = Literal["mended", "rewritten"]
 """What is tried on a faulty draft before a verifier is asked: code mends it; its model writes a sentence again, too."""
 
@@ -63,6 +64,7 @@ class Ask:
     wishes: fields of the sampling that a contract set for itself. A tier that has none of them does without; what the
     caller set is an error there.
     forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.
+    limit_name: what the caller called `sampling.max_tokens`, of the two names that the OpenAI API has for it.
     """
 
     id: str
@@ -93,6 +95,7 @@ class Ask:
     """The exchange that this one goes on with."""
     forwarded: dict[str, str] = field(default_factory=dict)
     terms: Terms | None = None
+    limit_name: LimitName = "max_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Reply:
 
     raw: its wire body in its dialect, None for a reply that came in pieces; kept only until the answer is rendered.
     others: the texts of the choices past the first. stop_sequence: the one of the asked ones that ended it.
+    refusal: words in which the model refused, where its dialect keeps them apart from its text.
     """
 
     text: str
@@ -126,6 +130,7 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: Reasoning | None = None
     stop_sequence: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tests.scenes import USAGE, Scene, Stage, last_said
 COUNTED = (USAGE["prompt_tokens"], USAGE["completion_tokens"])
 """The Anthropic double counts as many: 7 read, 3 and 1 of a cache, 13 written."""
 
-STEERED = {"x-firstpass-contract": "pr-summary"}
+STEERED = {"x-firstpass-contract": "pr-summary@3"}
 FAULTS = {
     "busy": (429, "slow down"),
     "broken": (500, "planned"),

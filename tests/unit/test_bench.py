@@ -18,7 +18,7 @@ from firstpass.contract import shipped
 from firstpass.errors import BadLabels
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS
 
-FORM = shipped("pr-summary").files.form
+FORM = shipped("pr-summary@3").files.form
 CASE = case_of("shop", "1", DIFF, ["createSession"], [])
 
 
@@ -143,7 +143,7 @@ def test_a_todo_is_found_in_any_case_and_one_of_the_diff_is_not_invented() -> No
 
 
 def test_a_form_without_a_list_of_calls_is_not_asked_for_calls() -> None:
-    score = score_of(CASE, "Open a session\n\nSee launchRocket().", shipped("commit-message").files.form)
+    score = score_of(CASE, "Open a session\n\nSee launchRocket().", shipped("commit-message@1").files.form)
     assert (score.required, score.omitted, score.invented_mentions) == (0, 0, 1) and not score.prose
 
 

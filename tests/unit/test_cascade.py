@@ -17,10 +17,10 @@ from firstpass.policy.first import FirstPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
 
-CONTRACT = shipped("pr-summary")
+CONTRACT = shipped("pr-summary@3")
 
 
-def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
+def asked(contract: str | None = "pr-summary@3", **changes: object) -> Ask:
     text = DIFF if contract else "hello"
     fields = {"contract": contract} | changes
     return Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", text),), **fields)  # type: ignore[arg-type]
@@ -29,7 +29,7 @@ def asked(contract: str | None = "pr-summary", **changes: object) -> Ask:
 def parts(where: Verifier, *, early: bool = False, **tiers: Tier) -> Parts:
     named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
     clock = itertools.count().__next__
-    return Parts(FirstPolicy(where, escalates_early=early), named, {"pr-summary": CONTRACT}, clock)
+    return Parts(FirstPolicy(where, escalates_early=early), named, {"pr-summary@3": CONTRACT}, clock)
 
 
 async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:
@@ -73,7 +73,7 @@ async def test_a_fault_of_ours_while_mending_is_recorded_too() -> None:
             raise ZeroDivisionError
 
     kept: list[Exchange] = []
-    made = replace(parts("none", draft=ScriptedTier([OMITS])), contracts={"pr-summary": Broken(CONTRACT.files)})
+    made = replace(parts("none", draft=ScriptedTier([OMITS])), contracts={"pr-summary@3": Broken(CONTRACT.files)})
     with pytest.raises(ZeroDivisionError):
         await cascade.run(asked(), made, kept.append)
     (exchange,) = kept

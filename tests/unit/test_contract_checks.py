@@ -17,7 +17,7 @@ DIFF = """diff --git a/src/login.py b/src/login.py
      return user
 """
 LOGPROBS = (TokenLogprob("x", -0.1),)
-COMMIT, REVIEW, FREE = (shipped(name) for name in ("commit-message", "code-review", "free"))
+COMMIT, REVIEW, FREE = (shipped(name) for name in ("commit-message@1", "code-review@1", "free"))
 
 
 def ask(*contents: str) -> Ask:
@@ -91,6 +91,6 @@ def test_free_passes_messages_and_sampling_on_and_finds_little() -> None:
 
 def test_a_schema_is_held_to_section_by_section() -> None:
     text = "Summary: x\nCalls:\n- createSession()\n- audit()\nTODOs:\n- none\nActions:\n- " + "y" * 700
-    (finding,) = (one for one in shipped("pr-summary").check(ask(DIFF), reply(text)) if one.severity == "fail")
+    (finding,) = (one for one in shipped("pr-summary@3").check(ask(DIFF), reply(text)) if one.severity == "fail")
     assert (finding.check, finding.section, finding.subject) == ("schema", "Actions", "$.Actions[0]")
     assert len(finding.message) < 120

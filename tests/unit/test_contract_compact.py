@@ -62,7 +62,12 @@ def test_a_file_is_one_line(head: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Please look at the login page.", "diff --cc a.py\n@@@ -1,2 -1,2 +1,3 @@@\n++ x\n"]
+    "text",
+    [
+        "",
+        "Please look at the login page.",
+        "diff --git a/a b/a\n--- a/a\n+++ b/a\nlog: @@ -1 +1 @@\nlog: -x\nlog: +y\n",
+    ],
 )
 def test_what_is_no_diff_or_was_not_read_whole_stays_as_it_is(text: str) -> None:
     assert compact(text) == text

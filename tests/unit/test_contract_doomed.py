@@ -11,9 +11,9 @@ from firstpass.contract import PromptedContract, shipped
 from firstpass.exchange import Ask, Exchange, Finding, Reply, Watch
 from tests.doubles import DIFF, NAMES, STRAYS
 
-MENDING = shipped("pr-summary")
+MENDING = shipped("pr-summary@3")
 UNMENDED = PromptedContract(replace(MENDING.files, spec=MENDING.files.spec.model_copy(update={"mend": False})))
-MESSAGE = shipped("commit-message")
+MESSAGE = shipped("commit-message@1")
 SUMMARY = "Summary: Log in.\n"
 
 

@@ -10,9 +10,12 @@ from firstpass.contract.files import SHIPPED, filled, load, load_folder
 from firstpass.errors import BadSettings, NotFound
 
 DIGESTS = {
+    "code-review@2": "c25db02c47f59fa97e166a9c4b80197689c642aa09cbe0f864a87c260cacf2a6",
     "code-review@1": "324a9994c78a954f3e7431e7e25acb59d8a51931fa175a44173f34cbaf5e14bb",
+    "commit-message@2": "fda6e52a13d895ec83de9e194899fdd693f41be5507557dd2284340be341b9b1",
     "commit-message@1": "c1510593f83127934004e61d41b222021df3fc15fba1a8a9715360261ba4982c",
     "free@1": "6cfe300f682b2a136ac182e8538a187863cbbf0dd64637abe819e13783e0dd70",
+    "pr-summary@4": "c71616e059c1ee64f8f50d5b4937e74b6fb0425c1394cafe475921416332a82a",
     "pr-summary@3": "fef7ffd5ed7c30b00559013527a900f31d0cd4739a6735293114ba1b121b278f",
     "touched-functions@1": "ed6c1b76cdc30ec30fe3692ef6fefe272c54e54f9bb60f55e8b7318a80a8cbdc",
 }
@@ -47,7 +50,7 @@ def test_a_bare_name_means_the_newest_version(own: Path) -> None:
         (own / "release-note" / "10" / file).write_bytes((own / "release-note" / "2" / file).read_bytes())
     shelf = Shelf.of(own)
     assert shelf.pins["release-note"] == "release-note@10" and shelf.pins["release-note@2"] == "release-note@2"
-    assert shelf.find("pr-summary").version == 3 and shelf.find("release-note@2").version == 2
+    assert shelf.find("pr-summary@3").version == 3 and shelf.find("release-note@2").version == 2
 
 
 def test_an_unknown_contract_is_not_found_and_the_known_ones_are_listed() -> None:
@@ -112,7 +115,7 @@ def test_a_prompt_s_fields_are_text_braces_and_all() -> None:
 
 
 def test_the_shipped_schema_is_of_the_shipped_sections() -> None:
-    files = shipped("pr-summary").files
+    files = shipped("pr-summary@3").files
     assert files.schema is not None
     assert [*files.schema["properties"]] == [section.name for section in files.form.sections]
     assert json.loads((SHIPPED / "pr-summary/3/answer.schema.json").read_text()) == files.schema

@@ -38,7 +38,7 @@ def test_a_collapse_is_a_note_and_under_a_contract_s_floor_a_failure(tmp_path: P
     parts = re.split(r"(?<=[\n ])", NAMES)
     sure = tokens(*((part, -4.0 if "createSession" in part else -0.01) for part in parts))
     reply = Reply(NAMES, "m", "stop", None, 0.1, logprobs=sure)
-    (note,) = shipped("pr-summary").check(ask(DIFF), reply)
+    (note,) = shipped("pr-summary@3").check(ask(DIFF), reply)
     assert (note.check, note.severity, note.subject, note.value) == ("logprobs", "note", "createSession", -4.0)
     folder = tmp_path / "sure" / "1"
     shutil.copytree(SHIPPED / "pr-summary" / "3", folder)
@@ -49,7 +49,7 @@ def test_a_collapse_is_a_note_and_under_a_contract_s_floor_a_failure(tmp_path: P
 
 
 def test_what_was_foreseen_is_not_read_again() -> None:
-    contract, asked = shipped("pr-summary"), ask(DIFF.replace("user", "a_user_like_no_other"))
+    contract, asked = shipped("pr-summary@3"), ask(DIFF.replace("user", "a_user_like_no_other"))
     contract.foresee(asked)
     before = gather.cache_info().misses
     contract.check(asked, Reply(NAMES, "m", "stop", None, 0.1))
@@ -58,7 +58,7 @@ def test_what_was_foreseen_is_not_read_again() -> None:
 
 
 def test_a_verifier_s_score_doubts_each_name_once_by_its_least_likely_place() -> None:
-    contract = shipped("pr-summary")
+    contract = shipped("pr-summary@3")
     text = "Summary: Call open() and open().\nCalls:\n- close()\nTODOs:\n- none\nActions:\n- none"
     words = re.findall(r"\w+|\W+", text)
     places = [at for at, word in enumerate(words) if word == "open"]
@@ -75,5 +75,5 @@ def test_a_verifier_s_score_doubts_each_name_once_by_its_least_likely_place() ->
 
 def test_a_draft_without_a_name_is_not_verified_by_a_score() -> None:
     said = Reply("Summary: Tidy up.", "m", "length", None, 0.1, logprobs=(TokenLogprob("Summary: Tidy up.", -0.1),))
-    (finding,) = shipped("pr-summary").doubts(said, -4.0)
+    (finding,) = shipped("pr-summary@3").doubts(said, -4.0)
     assert (finding.check, finding.severity) == ("doubted", "fail")

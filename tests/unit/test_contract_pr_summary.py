@@ -30,7 +30,7 @@ GOOD = render_answer(
     ["Check that src/auth/login.py handles a failing check_password."],
 )
 NO_CHANGES = render_answer("No changes.", (), (), ())
-PR = shipped("pr-summary")
+PR = shipped("pr-summary@3")
 VERIFY = Consult("verifier", "verify")
 ASKED = """
 

@@ -15,7 +15,7 @@ from firstpass.contract.references import unknown
 from firstpass.exchange import Ask, Consult, Exchange, Mend, Reply, Step
 from tests.doubles import DIFF, NAMES, STRAYS
 
-SUMMARY, COMMIT = shipped("pr-summary"), shipped("commit-message")
+SUMMARY, COMMIT = shipped("pr-summary@3"), shipped("commit-message@1")
 REDRAFT = Consult("draft", "redraft")
 NAMED = ["createSession", "user_id", "the", "$el", "Login"]
 

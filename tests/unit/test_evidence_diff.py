@@ -76,11 +76,21 @@ def test_a_removed_line_that_looks_like_a_header_is_a_line() -> None:
     ]
 
 
-def test_a_combined_diff_is_skipped_with_a_note_and_the_next_file_is_read() -> None:
-    diff = "diff --cc both.py\nindex 1,2..3\n--- a/both.py\n+++ b/both.py\n@@@ -1,1 -1,1 +1,1 @@@\n++f()\n" + RENAME
-    parsed = parse_diff(diff)
-    assert [file.path for file in parsed.files] == ["lib/new name.py"]
-    assert parsed.notes == ("A combined diff was skipped: both.py",)
+def test_of_a_combined_diff_only_what_no_parent_has_is_added_and_the_next_file_is_read() -> None:
+    diff = (
+        "diff --cc both.py\nindex 1,2..3\n--- a/both.py\n+++ b/both.py\n@@@ -1,3 -1,3 +1,4 @@@ def f():\n"
+        "  keep\n- ours()\n -theirs()\n++both()\n+ from_theirs()\n +from_ours()\n"
+    )
+    parsed = parse_diff(diff + RENAME)
+    assert [file.path for file in parsed.files] == ["both.py", "lib/new name.py"] and parsed.notes == ()
+    assert parsed.files[0].hunks[0].lines == (
+        DiffLine("context", "keep", 1, 1),
+        DiffLine("removed", "ours()", 2, None),
+        DiffLine("removed", "theirs()", None, None),
+        DiffLine("added", "both()", None, 2),
+        DiffLine("context", "from_theirs()", None, 3),
+        DiffLine("context", "from_ours()", 3, 4),
+    )
 
 
 def test_a_hunk_without_a_header_is_a_file_without_a_path() -> None:

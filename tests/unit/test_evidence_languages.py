@@ -60,7 +60,7 @@ def truth(lines: list[tuple[str, frozenset[str]]]) -> frozenset[str]:
 def test_every_language_has_all_that_reading_it_takes() -> None:
     for name in NAMES:
         hosted = host(name)
-        assert grammar(hosted).calls.capture_count and definitions_module._query(hosted).capture_count
+        assert grammar(hosted).calls.capture_count and definitions_module._query(hosted, "").capture_count
         assert hosted in calls_module.PROVIDED and hosted in calls_module._RESERVED
         assert comments_of(name)
         assert name in languages_module._BY_SUFFIX.values()
@@ -200,7 +200,7 @@ def test_one_language_does_not_speak_for_another() -> None:
     """Bug: as a Python file was read, a name in a file of C was said not to be newly called."""
     text = (CASES / "mixed-py-c.diff").read_text()
     assert gather(text).calls == ("run_job", "init_pool")
-    contract = shipped("pr-summary")
+    contract = shipped("pr-summary@3")
     answer = "Summary: Run a job.\nCalls:\n- run_job()\n- init_pool()\nTODOs:\n- none\nActions:\n- none"
     zig = ask(text.replace("b.c", "b.zig"))
     found = [(one.check, one.severity, one.subject) for one in contract.check(zig, reply(answer))]
@@ -288,7 +288,7 @@ def _mended(contract: PromptedContract, asked: object, text: str) -> tuple[dict[
 
 
 def test_an_older_contract_s_answers_stay_as_they_are_written() -> None:
-    form = shipped("pr-summary").files.form
+    form = shipped("pr-summary@3").files.form
     parts = {"Summary": ("Open it.",), "Calls": (), "TODOs": (), "Actions": ()}
     assert "- none" in form.render(parts, "a.zig").split("TODOs")[0]
     assert form.read("Calls:\n- not read: a.zig")["Calls"] == ()

@@ -1,6 +1,6 @@
 """Evidence from hunks that begin and end anywhere: every window of whole files whose calls were written down by hand.
 
-A line's calls stand behind `//=` or `#=` in tests/cases/windows; what a line calls through a macro or by no name is none.
+A line's calls stand behind `//=` or `#=` in tests/cases/windows; what a line calls by no name is none.
 """
 
 import re
@@ -60,9 +60,7 @@ def windows(name: str, context: int, heading: bool) -> tuple[Counter[str], list[
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(("context", "heading", "recall"), [(0, True, 0.97), (0, False, 0.95), (3, True, 0.98)])
-def test_what_is_sure_in_any_window_of_a_file_is_a_call(
-    name: str, context: int, heading: bool, recall: float
-) -> None:
+def test_what_is_sure_in_any_window_of_a_file_is_a_call(name: str, context: int, heading: bool, recall: float) -> None:
     counts, wrong = windows(name, context, heading)
     assert wrong == []
     assert counts["right"] / (counts["right"] + counts["missed"]) >= recall

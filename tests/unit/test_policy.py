@@ -23,7 +23,7 @@ from firstpass.exchange import (
 )
 from firstpass.policy.first import FirstPolicy, Verifier
 
-ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary")
+ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary@3")
 GOOD = Reply("good", "m", "stop", None, 0.1)
 BAD = (Finding("omitted", "fail", "Summary omitted required API call: createSession()"),)
 DRAFT = Consult("draft", "draft")
@@ -208,7 +208,7 @@ def test_the_strictest_ceiling_wins() -> None:
 
 @pytest.mark.parametrize("verifier", ["none", "local", "hosted"])
 @pytest.mark.parametrize("target", ["cascade", "local", "strong"])
-@pytest.mark.parametrize("contract", [None, "pr-summary"])
+@pytest.mark.parametrize("contract", [None, "pr-summary@3"])
 @pytest.mark.parametrize("ceiling", ["local-only", "redacted", "any"])
 @pytest.mark.parametrize("outcome", [GOOD, BAD, DOWN])
 def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceiling(

@@ -15,7 +15,7 @@ from tests.doubles import DIFF
 from tests.unit.test_policy import ASK, BAD, CUT, DOWN, DRAFT, GOOD, MENDED, VERIFY
 
 GATE = Gate(
-    contract="pr-summary",
+    contract="pr-summary@3",
     model="m",
     score=Score((Term("least_name", -1.0, 1.0, 2.0),), 0.0),
     accept_from=0.5,

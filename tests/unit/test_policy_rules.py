@@ -67,9 +67,57 @@ def test_a_diff_inside_a_free_question_is_looked_at_too() -> None:
     assert not AUTH.fits(said("Is src/auth/login.py right?", contract=None))
 
 
-def test_what_could_not_be_read_is_taken_for_a_fit() -> None:
-    combined = "diff --cc src/auth/login.py\n@@@ -1,2 -1,2 +1,3 @@@\n++audit(user)\n"
-    assert AUTH.fits(said(combined))
+ELSEWHERE = "diff --git a/src/cart.py b/src/cart.py\n--- a/src/cart.py\n+++ b/src/cart.py\n@@ -1 +1,9 @@\n a\n+b\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "diff --cc src/auth/login.py\n@@@ -1,2 -1,2 +1,3 @@@\n++audit(user)\n",
+        "".join(f"\x1b[1m{line}\x1b[m\n" for line in DIFF.splitlines()),
+        "".join(f"| {line}\n" for line in DIFF.splitlines()),
+        "".join(f"> {line}\n" for line in DIFF.splitlines()),
+        DIFF.replace(" a/", " i/").replace(" b/", " w/"),
+        DIFF.replace(" a/", " ").replace(" b/", " "),
+        DIFF.replace(" a/", " a/").replace(" b/", " a/"),
+        "--- old/src/auth/login.py\t2026-01-01\n+++ new/src/auth/login.py\t2026-01-01\n@@ -1 +1 @@\n-a\n+b\n",
+    ],
+)
+def test_a_path_is_found_however_the_diff_is_written(text: str) -> None:
+    assert Rule("anchored", "strong", paths=("src/auth/**",)).fits(said(text))
+    assert not Rule("elsewhere", "strong", paths=("docs/**",)).fits(said(text)) or "@@@" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ELSEWHERE,
+        "@@ -1 +1 @@\n-a\n+b\n",
+        "M\tsrc/auth/login.py\n",
+        "2026-01-01 @@ -1,2 +1,3 @@ def login(user):\n",
+        "Look at @@ -1,2 +1,3 @@ please",
+    ],
+)
+def test_what_could_not_be_read_or_is_missing_is_taken_for_a_fit(text: str) -> None:
+    assert AUTH.fits(said(text)) and Rule("r", "strong", languages=("go",)).fits(said(text))
+
+
+def test_a_directory_that_may_be_a_prefix_is_looked_for_with_and_without_it() -> None:
+    """`a/` on both sides: a directory of a diff without prefixes, or what a model writes for both."""
+    both = "--- a/auth/x.py\n+++ a/auth/x.py\n@@ -1 +1 @@\n-a\n+b\n"
+    for paths in (("/auth/**",), ("/a/auth/**",)):
+        assert Rule("r", "strong", paths=paths).fits(said(both))
+    assert not Rule("r", "strong", paths=("/a/**",)).fits(said(DIFF))
+
+
+def test_a_text_is_found_in_the_middle_of_colours_and_behind_a_prefix() -> None:
+    coloured = DIFF.replace("+    audit(user)", "\x1b[32m+\x1b[m\x1b[32m    au\x1b[7mdit\x1b[27m(user)\x1b[m")
+    coloured = coloured.replace("diff --git", "\x1b[1mdiff --git")
+    assert Rule("r", "strong", text=r"(?m)^\+.*audit\(").fits(said(coloured))
+    assert Rule("r", "strong", text=r"(?m)^\+.*audit\(").fits(
+        said("".join(f"> {line}\n" for line in DIFF.splitlines()))
+    )
+    assert Rule("r", "strong", text=r"\x1b\[7m").fits(said(coloured))
 
 
 def test_the_first_rule_that_fits_decides() -> None:

@@ -8,8 +8,9 @@ import apsw
 import pytest
 
 from firstpass.errors import BadIndex
+from firstpass.evidence.credentials import holds_secret
 from firstpass.evidence.repository import Changes, Repositories, RepositoryIndex
-from firstpass.evidence.sources import holds_secret, sources, why_not
+from firstpass.evidence.sources import sources, why_not
 
 FILES = {
     "shop/session.py": "class Session:\n    def open(self, user):\n        return open_session(user)\n",

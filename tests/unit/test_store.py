@@ -1,5 +1,6 @@
 """The store on a real SQLite file."""
 
+import json
 import random
 import stat
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from firstpass.chat import Message, Sampling, TokenLogprob, Usage
 from firstpass.errors import StoreFailed, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Label, Receipt, Refuse, Reply, Step
+from firstpass.store.codec import decode, encode, kept
 from firstpass.store.keys import key_id, load_pepper, matches, mint
 from firstpass.store.sqlite import SqliteStore, wal_is_safe
 
@@ -48,6 +50,24 @@ def test_an_exchange_comes_back_as_it_was_without_its_wire_body(store: SqliteSto
     expected = replace(WHOLE, steps=(replace(first, reply=replace(first.reply, raw=None)), WHOLE.steps[1]))
     assert store.read("ex_1") == expected
     assert store.read("ex_2") is None
+
+
+def test_a_refusal_and_half_a_character_come_back_too_and_a_forgotten_refusal_does_not(store: SqliteStore) -> None:
+    first = WHOLE.steps[0]
+    assert first.reply is not None
+    half = TokenLogprob("\ufffd", -0.5, octets=(195,))
+    reply = replace(first.reply, refusal=SECRET_TEXT, logprobs=(half, TokenLogprob("a", -0.5)), raw=None)
+    store.append(replace(WHOLE, steps=(replace(first, reply=reply),)))
+    found = store.read("ex_1")
+    assert found is not None and found.steps[0].reply == reply
+    assert store.forget("ex_1") and SECRET_TEXT not in str(store.read("ex_1"))
+
+
+def test_a_record_from_before_there_were_bytes_and_refusals_is_read() -> None:
+    told = json.loads(encode(kept(WHOLE)))
+    reply, ask = told["steps"][0]["reply"], told["ask"]
+    del reply["refusal"], ask["limit_name"], reply["logprobs"][0]["octets"], reply["logprobs"][0]["top_octets"]
+    assert decode(json.dumps(told)) == kept(WHOLE)
 
 
 def test_a_refused_exchange_comes_back_as_refused(store: SqliteStore) -> None:

@@ -50,7 +50,7 @@ def sdk(live: Live) -> Iterator[openai.OpenAI]:
 
 
 def summary(live: Live, diff: str, **extra: object) -> httpx.Response:
-    options = {"contract": "pr-summary"}
+    options = {"contract": "pr-summary@3"}
     body = {"model": "firstpass", "messages": [{"role": "user", "content": diff}], "firstpass": options}
     return httpx.post(f"{live.url}/v1/chat/completions", json=body | extra, timeout=60)
 
@@ -139,7 +139,7 @@ def test_an_optimistic_stream_is_the_draft_then_the_verdict_then_the_usage(live:
             messages=[{"role": "user", "content": SAMPLE}],
             stream=True,
             stream_options={"include_usage": True},
-            extra_body={"firstpass": {"contract": "pr-summary", "optimistic": True}},
+            extra_body={"firstpass": {"contract": "pr-summary@3", "optimistic": True}},
         )
     )
     *words, verdict, usage = chunks
@@ -227,7 +227,7 @@ def test_a_caller_that_leaves_stops_the_work_and_is_recorded(live: Live) -> None
 
 
 def test_the_command_line_asks_and_lists(live: Live) -> None:
-    asked = live.cli("ask", "--contract", "pr-summary", stdin=DIFF.encode())
+    asked = live.cli("ask", "--contract", "pr-summary@3", stdin=DIFF.encode())
     assert asked.returncode == 0 and b"createSession()" in asked.stdout and b"left the machine nothing" in asked.stdout
     listed = json.loads(live.cli("history", "--json", "--limit", "1").stdout)
     assert listed[0]["ask"]["contract"] == "pr-summary@3"
@@ -242,7 +242,7 @@ def test_a_real_model_behind_the_same_api_is_asked_for_a_verdict_over_http(live:
     verifier = {"url": f"{live.url}/v1", "model": "local", "hosted": False}
     with front(says(STRAYS), verifier=verifier) as client:
         body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
-        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()
+        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@3"}}).json()
     how = answer["firstpass"]
     assert [step["tier"] for step in how["steps"]] == ["draft", "code", "verifier"]
     assert how["steps"][2]["model"] == "firstpass-draft-10m" and how["steps"][2]["usage"]["completion_tokens"] > 0
@@ -265,7 +265,7 @@ def test_a_straying_sentence_is_written_again_by_the_real_model_under_a_pattern(
 
     with front(drafts, engine={"structured_outputs": True}) as client:
         body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
-        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()
+        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@3"}}).json()
     text = answer["choices"][0]["message"]["content"]
     print(text)
     assert answer["firstpass"]["route"] == "repaired" and "launchRocket" not in text

@@ -42,7 +42,7 @@ def test_the_stronger_model_mends_most_of_what_code_can_not(stronger: Live, fron
     routes = []
     with front(says(drafted), verifier=verifier) as client:
         for _ in range(ASKED):
-            answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary"}}).json()
+            answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@3"}}).json()
             how = answer["firstpass"]
             assert [step["tier"] for step in how["steps"]] == ["draft", "code", "verifier"]
             assert how["steps"][2]["model"] == STRONGER and how["steps"][2]["usage"]["completion_tokens"] > 0
@@ -108,7 +108,7 @@ def test_a_verifier_scores_a_right_draft_and_doubts_a_wrong_name(stronger: Live,
         how = []
         for drafted in (NAMES, wrong):
             with front(says(drafted), lambda _: -0.1, **options) as client:
-                asked = body | {"firstpass": {"contract": "pr-summary"}}
+                asked = body | {"firstpass": {"contract": "pr-summary@3"}}
                 how.append(client.post("/v1/chat/completions", json=asked).json()["firstpass"])
     right, doubted = how
     assert right["route"] == "verified" and [step["purpose"] for step in right["steps"]] == ["draft", "score"]
@@ -119,5 +119,5 @@ def test_a_verifier_scores_a_right_draft_and_doubts_a_wrong_name(stronger: Live,
 
 def test_both_models_are_served_at_once_each_by_its_own_engine(live: Live, stronger: Live) -> None:
     for running, name in ((live, "firstpass-draft-10m"), (stronger, STRONGER)):
-        shown = running.cli("ask", "--contract", "pr-summary", stdin=DIFF.encode())
+        shown = running.cli("ask", "--contract", "pr-summary@3", stdin=DIFF.encode())
         assert shown.returncode == 0 and b"createSession()" in shown.stdout, name

@@ -32,7 +32,7 @@ SUMMARY: dict[str, Any] = {
     "model": "firstpass",
     "max_tokens": 400,
     "messages": [{"role": "user", "content": DIFF}],
-    "firstpass": {"contract": "pr-summary"},
+    "firstpass": {"contract": "pr-summary@3"},
 }
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = {"name": "weather", "description": "Of a city.", "input_schema": SCHEMA}
@@ -187,7 +187,7 @@ def test_tokens_are_counted_with_the_system_and_the_tools_by_the_engine_s_own_to
         more = sdk.messages.count_tokens(**asked, system="You know the weather.", tools=[TOOL]).input_tokens
         raw = client.post("/v1/messages/count_tokens", json=asked | {"system": "s"}, headers=VERSION)
         wrong = client.post("/v1/messages/count_tokens", json=asked | {"stream": True})
-        bound = client.post("/v1/messages/count_tokens", json=asked | {"firstpass": {"contract": "pr-summary"}})
+        bound = client.post("/v1/messages/count_tokens", json=asked | {"firstpass": {"contract": "pr-summary@3"}})
     assert more > plain + 4 and raw.json().keys() == {"input_tokens"}
     assert raw.headers["x-firstpass-counted-by"] == "scripted"
     assert engine.state.tokenized[-1]["messages"][0] == {"role": "system", "content": "s"}
@@ -372,7 +372,7 @@ def test_a_checked_answer_can_stream_while_it_is_written_and_the_verdict_comes_l
     assert refused["error"]["param"] == "firstpass.optimistic"
 
 
-def test_a_stream_that_is_held_back_is_kept_alive_by_comments(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_is_held_back_is_kept_alive_by_pings(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstpass.web.answer.KEEPALIVE_SECONDS", 0.1)
 
     def slow(body: dict[str, Any]) -> str:
@@ -380,12 +380,14 @@ def test_a_stream_that_is_held_back_is_kept_alive_by_comments(front: Front, monk
         return NAMES
 
     asked = {name: value for name, value in SUMMARY.items() if name != "firstpass"}
-    steered = {"x-firstpass-contract": "pr-summary"}
+    steered = {"x-firstpass-contract": "pr-summary@3"}
     with front(slow) as client, sdk_of(client) as sdk:
         response = client.post("/v1/messages", json=asked | {"stream": True}, headers=steered)
         with sdk.messages.stream(**asked, extra_headers=steered) as running:
             assert running.get_final_text() == NAMES
-    assert response.text.startswith(": ") and events(response)[0]["type"] == "message_start"
+    kinds = [event["type"] for event in events(response)]
+    first = next(at for at, kind in enumerate(kinds) if kind != "ping")
+    assert first > 1 and kinds[first] == "message_start" and "\n:" not in response.text
 
 
 def test_the_client_s_headers_are_kept_for_a_tier_of_its_dialect(front: Front, tmp_path: Path) -> None:

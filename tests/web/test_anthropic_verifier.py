@@ -32,7 +32,7 @@ CHAT: dict[str, Any] = {"model": "strong", "messages": [{"role": "user", "conten
 SUMMARY: dict[str, Any] = {
     "model": "firstpass",
     "messages": [{"role": "user", "content": DIFF}],
-    "firstpass": {"contract": "pr-summary"},
+    "firstpass": {"contract": "pr-summary@3"},
 }
 
 

@@ -43,7 +43,9 @@ def labelled(tmp_path: Path) -> Path:
 
 
 def calibrated(url: str, labelled: Path, out: Path, *options: str) -> Any:
-    return firstpass("calibrate", str(labelled), "--url", url, "--out", str(out), "--commits", "1000", *options)
+    contract = () if "--contract" in options else ("--contract", "pr-summary@3")
+    given = ("--url", url, "--out", str(out), "--commits", "1000", *contract)
+    return firstpass("calibrate", str(labelled), *given, *options)
 
 
 @pytest.fixture
@@ -88,10 +90,21 @@ def test_a_gate_may_be_for_one_language_and_one_key_alone(front: Front, labelled
 
 
 def test_a_gate_may_come_from_labels_in_the_record(front: Front, tmp_path: Path) -> None:
-    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary"}}
+    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary@3"}}
     said = body | {"messages": [{"role": "user", "content": DIFF}]}
     here = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
-    wanted = ("calibrate", "--labels", "--risk", "0.2", "--confidence", "0.9", "--out", str(tmp_path / "gate.json"))
+    wanted = (
+        "calibrate",
+        "--labels",
+        "--contract",
+        "pr-summary@3",
+        "--risk",
+        "0.2",
+        "--confidence",
+        "0.9",
+        "--out",
+        str(tmp_path / "gate.json"),
+    )
     with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
 
         def labelled(asked: dict[str, Any], *verdicts: str) -> None:
@@ -130,7 +143,7 @@ def explained(exchange: str, folder: Path) -> str:
 
 
 def test_the_gate_sends_unsure_drafts_to_the_verifier_and_says_why(front: Front, gate: Path, tmp_path: Path) -> None:
-    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary"}}
+    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary@3"}}
     with serving(openai_app(judges(NAMES))) as url:
         verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False}
         policy = {"gates": [str(gate)]}
@@ -177,7 +190,7 @@ def test_a_verifier_that_scores_is_asked_for_a_verdict_only_where_it_doubts(
     front: Front, gate: Path, tmp_path: Path, logprob: float | None, purposes: list[str], told: str
 ) -> None:
     hard = [{"role": "user", "content": DIFF.replace("auth.py", "hard.py")}]
-    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary"}, "messages": hard}
+    body = {"model": "firstpass", "firstpass": {"contract": "pr-summary@3"}, "messages": hard}
     stronger = scores(logprob)
     with serving(stronger) as url:
         verifier = {"url": f"{url}/v1", "model": "stronger", "hosted": False, "mode": "score", "score_floor": -3.0}
@@ -198,7 +211,7 @@ def test_a_caller_s_own_logprobs_have_as_many_alternatives_as_it_asked_for(front
     body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}], "logprobs": True}
     with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
         for wanted in (0, 1):
-            asked = body | {"top_logprobs": wanted, "firstpass": {"contract": "pr-summary"}}
+            asked = body | {"top_logprobs": wanted, "firstpass": {"contract": "pr-summary@3"}}
             content = client.post("/v1/chat/completions", json=asked).json()["choices"][0]["logprobs"]["content"]
             assert {len(entry["top_logprobs"]) for entry in content} == {wanted}
 
@@ -268,7 +281,7 @@ def test_a_gate_that_does_not_fit_the_server_is_refused(
 def test_labels_of_audited_answers_end_a_gate_whose_promise_is_broken(front: Front, gate: Path, tmp_path: Path) -> None:
     policy = {"gates": [str(gate)], "audit_share": 1.0}
     body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
-    asked = body | {"firstpass": {"contract": "pr-summary"}}
+    asked = body | {"firstpass": {"contract": "pr-summary@3"}}
     with front(drafts, sure, engine=ENGINE, policy=policy) as client:
         for _ in range(12):
             how = client.post("/v1/chat/completions", json=asked).json()["firstpass"]

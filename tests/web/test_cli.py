@@ -26,8 +26,8 @@ def home(tmp_path: Path) -> dict[str, str]:
 def test_a_diff_is_asked_and_found_in_the_history(front: Front, home: dict[str, str]) -> None:
     with front(says(STRAYS)) as client:
         url = str(client.base_url)
-        asked = firstpass("ask", "--contract", "pr-summary", "--url", url, stdin=DIFF.encode())
-        raw = firstpass("ask", "--contract", "pr-summary", "--url", url, "--json", stdin=DIFF.encode())
+        asked = firstpass("ask", "--contract", "pr-summary@3", "--url", url, stdin=DIFF.encode())
+        raw = firstpass("ask", "--contract", "pr-summary@3", "--url", url, "--json", stdin=DIFF.encode())
     printed = asked.stdout.decode()
     assert asked.returncode == 0 and "Launch the rocket" in printed and "route unverified" in printed
     assert "Summary names launchRocket, which does not occur in the diff" in printed

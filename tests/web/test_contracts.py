@@ -45,7 +45,7 @@ def test_contracts_are_listed_and_shown_by_the_api(front: Front) -> None:
         listed = client.get("/v1/contracts").json()
         assert [one["id"] for one in listed["data"]] == PINNED and "prompt" not in listed["data"][0]
         shown = client.get("/v1/contracts/pr-summary").json()
-        assert shown == client.get("/v1/contracts/pr-summary@3").json()
+        assert shown == client.get("/v1/contracts/pr-summary@4").json()
         assert "{openings}" in shown["prompt"] and shown["schema"]["type"] == "object" and shown["checks"]
         missing = client.get("/v1/contracts/haiku")
     assert missing.status_code == 404 and "pr-summary@3" in missing.json()["error"]["message"]

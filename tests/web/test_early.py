@@ -20,7 +20,7 @@ LINE_SECONDS = 0.15
 BODY: dict[str, Any] = {
     "model": "firstpass",
     "messages": [{"role": "user", "content": DIFF}],
-    "firstpass": {"contract": "pr-summary"},
+    "firstpass": {"contract": "pr-summary@3"},
 }
 
 
@@ -104,7 +104,7 @@ def test_a_draft_that_is_watched_to_its_end_is_answered_whole(tmp_path: Any) -> 
 
 @pytest.mark.parametrize(("said", "verdict"), [(NAMES, "kept"), (STRAYS, "replaced")])
 def test_an_optimistic_stream_ends_with_what_became_of_what_was_sent(tmp_path: Any, said: str, verdict: str) -> None:
-    options = {"contract": "pr-summary", "optimistic": True}
+    options = {"contract": "pr-summary@3", "optimistic": True}
     stream, _ = answered(tmp_path, slow_engine(said), stream=True, firstpass=options)
     events = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: {")]
     sent = "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])

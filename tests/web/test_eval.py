@@ -58,7 +58,8 @@ def both(front: Front) -> Start:
 
 
 def evaluated(*arguments: str, out: Path) -> subprocess.CompletedProcess[bytes]:
-    return firstpass("eval", *arguments, "--out", str(out))
+    contract = () if "--contract" in arguments else ("--contract", "pr-summary@3")
+    return firstpass("eval", *arguments, *contract, "--out", str(out))
 
 
 class Page(HTMLParser):

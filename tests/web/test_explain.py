@@ -11,7 +11,7 @@ from tests.web.test_cli import firstpass
 
 RULES = [{"name": "authorisation", "then": "strong", "paths": ["auth.py"]}]
 BODY: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
-SUMMARY = BODY | {"firstpass": {"contract": "pr-summary"}}
+SUMMARY = BODY | {"firstpass": {"contract": "pr-summary@3"}}
 
 
 def test_a_rule_sends_a_request_to_the_strong_model_and_explain_says_so_before(front: Front) -> None:
@@ -41,7 +41,7 @@ def test_a_rule_that_can_not_be_met_is_a_refusal_that_explain_foresees(front: Fr
 def test_explain_speaks_to_people_and_to_machines(front: Front) -> None:
     with front(says(NAMES)) as client:
         url = str(client.base_url)
-        said = firstpass("explain", "--contract", "pr-summary", "--url", url, stdin=DIFF.encode()).stdout.decode()
+        said = firstpass("explain", "--contract", "pr-summary@3", "--url", url, stdin=DIFF.encode()).stdout.decode()
         raw = json.loads(firstpass("explain", "--json", "--url", url, "hello").stdout)
         wrong = firstpass("explain", "--contract", "haiku", "--url", url, stdin=b"x")
     assert "firstpass means cascade, by no rule; ceiling local-only" in said

@@ -22,7 +22,7 @@ CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "con
 SUMMARY: dict[str, Any] = {
     "model": "firstpass",
     "messages": [{"role": "user", "content": DIFF}],
-    "firstpass": {"contract": "pr-summary"},
+    "firstpass": {"contract": "pr-summary@3"},
 }
 
 MISSING = "missing_required_parameter"
@@ -151,8 +151,11 @@ def test_a_held_back_stream_is_kept_alive(front: Front, monkeypatch: pytest.Monk
 
     with front(slow) as client:
         response = client.post("/v1/chat/completions", json=SUMMARY | {"stream": True})
-    assert response.text.startswith(": waiting\n\n") and response.text.endswith("data: [DONE]\n\n")
-    assert "createSession" in response.text
+    chunks = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert deltas[:2] == [{}, {}] and [delta.get("role") for delta in deltas].count("assistant") == 1
+    assert not any(line.startswith(":") for line in response.text.splitlines())
+    assert response.text.endswith("data: [DONE]\n\n") and "createSession" in response.text
 
 
 def test_a_failure_after_the_first_byte_is_the_stream_s_last_event(
@@ -262,7 +265,7 @@ def test_what_the_caller_sets_reaches_the_engine(front: Front) -> None:
 def test_a_header_steers_as_the_body_does_and_may_not_contradict_it(front: Front) -> None:
     with front(says(NAMES)) as client:
         plain = {"model": "firstpass", "messages": SUMMARY["messages"]}
-        steered = client.post("/v1/chat/completions", json=plain, headers={"x-firstpass-contract": "pr-summary"})
+        steered = client.post("/v1/chat/completions", json=plain, headers={"x-firstpass-contract": "pr-summary@3"})
         assert steered.json()["firstpass"]["contract"] == "pr-summary@3", "the version is always said"
         torn = client.post("/v1/chat/completions", json=SUMMARY, headers={"x-firstpass-contract": "other"})
         assert torn.status_code == 400 and torn.json()["error"]["param"] == "x-firstpass-contract"

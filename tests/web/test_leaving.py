@@ -24,7 +24,7 @@ def asked(text: str, **more: Any) -> dict[str, Any]:
 
 
 def summary(diff: str = DIFF, **more: Any) -> dict[str, Any]:
-    return asked(diff, model="firstpass", firstpass={"contract": "pr-summary"}, **more)
+    return asked(diff, model="firstpass", firstpass={"contract": "pr-summary@3"}, **more)
 
 
 def holds(held: str, holding: Any = "silent") -> Stage:

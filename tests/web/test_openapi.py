@@ -73,7 +73,7 @@ def test_the_document_names_this_server_s_models_and_contracts(guarded: tuple[ht
 
 
 def test_the_document_names_what_aliases_there_are_for_models() -> None:
-    house = House({"local": "local"}, {"pr-summary": "pr-summary@3"}, "any", tuple, {"gpt": "local", "a.*": "local"})
+    house = House({"local": "local"}, {"pr-summary@3": "pr-summary@3"}, "any", tuple, {"gpt": "local", "a.*": "local"})
     names = document(house)["components"]["schemas"]["InferBody"]["properties"]["model"]["anyOf"]
     assert names == [{"enum": ["local", "gpt"]}, {"pattern": r"^a\..*$"}]
 

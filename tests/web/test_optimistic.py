@@ -17,7 +17,7 @@ ASKED: dict[str, Any] = {
     "model": "firstpass",
     "messages": [{"role": "user", "content": DIFF}],
     "stream": True,
-    "firstpass": {"contract": "pr-summary", "optimistic": True},
+    "firstpass": {"contract": "pr-summary@3", "optimistic": True},
 }
 
 
@@ -104,7 +104,7 @@ def test_the_checks_logprobs_are_not_the_caller_s() -> None:
 def test_only_a_stream_can_be_optimistic(front: Front, header: bool) -> None:
     asked = ASKED | {
         "stream": False,
-        "firstpass": {"contract": "pr-summary"} | ({} if header else {"optimistic": True}),
+        "firstpass": {"contract": "pr-summary@3"} | ({} if header else {"optimistic": True}),
     }
     headers = {"x-firstpass-optimistic": "true"} if header else {}
     with front(says(NAMES)) as client:

@@ -17,7 +17,7 @@ def asked(**options: str) -> dict[str, Any]:
     return {
         "model": "firstpass",
         "messages": [{"role": "user", "content": DIFF}],
-        "firstpass": {"contract": "pr-summary"} | options,
+        "firstpass": {"contract": "pr-summary@3"} | options,
     }
 
 
@@ -77,8 +77,8 @@ def test_a_change_is_read_in_its_whole_file(front: Front, shop: str, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"contract": "pr-summary", "repository": "rocket"}, "repository_not_found", "there are shop"),
-        ({"contract": "pr-summary", "repository": "../shop"}, "repository_not_found", "there are shop"),
+        ({"contract": "pr-summary@3", "repository": "rocket"}, "repository_not_found", "there are shop"),
+        ({"contract": "pr-summary@3", "repository": "../shop"}, "repository_not_found", "there are shop"),
         ({"repository": "shop"}, "invalid_value", "needs a contract"),
     ],
 )
@@ -94,7 +94,7 @@ def test_an_index_that_is_not_there_is_named(
 
 def test_a_diff_is_asked_about_with_its_repository_on_the_command_line(front: Front, shop: str) -> None:
     with front(says(MENTIONS)) as client:
-        arguments = ("ask", "--contract", "pr-summary", "--repository", shop, "--url", str(client.base_url))
+        arguments = ("ask", "--contract", "pr-summary@3", "--repository", shop, "--url", str(client.base_url))
         done = firstpass(*arguments, stdin=DIFF.encode())
     assert done.returncode == 0 and b"route draft" in done.stdout
     assert b"openSession, which is in the repository but not in the diff" in done.stdout

@@ -194,7 +194,7 @@ def test_a_contract_s_answer_says_how_it_was_made(front: Front, stream: bool) ->
     asked: dict[str, Any] = {
         "model": "firstpass",
         "input": DIFF,
-        "extra_body": {"firstpass": {"contract": "pr-summary"}},
+        "extra_body": {"firstpass": {"contract": "pr-summary@3"}},
     }
     with official(front, openai_app(says(OMITS))) as (sdk, client):
         if stream:
@@ -218,7 +218,7 @@ def test_a_contract_s_answer_says_how_it_was_made(front: Front, stream: bool) ->
 
 @pytest.mark.parametrize(("draft", "verdict"), [(NAMES, "kept"), (OMITS, "replaced")])
 def test_an_optimistic_stream_says_at_its_end_what_became_of_it(front: Front, draft: str, verdict: str) -> None:
-    extra = {"firstpass": {"contract": "pr-summary", "optimistic": True}}
+    extra = {"firstpass": {"contract": "pr-summary@3", "optimistic": True}}
     with official(front, openai_app(says(draft))) as (sdk, _):
         stream = sdk.responses.stream(model="firstpass", input=DIFF, extra_body=extra)
         with stream as opened:

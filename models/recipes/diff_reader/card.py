@@ -54,6 +54,13 @@ VLLM_FLAGS = {
 
 CURVE_ROWS = 12
 
+LEAST_TOLD = 0.5
+"""Of what is telling, the share that a model's sentence must say, lest code's takes its place.
+
+Given 180 commits of the training repositories, the draft's sentences find the author's subject among 20 for 34%, code's
+for 73%. With the draft's kept from 0.15 on it is 67%, from 0.3 on 69%, from 0.5 on (4% of them) 73%.
+"""
+
 
 def counts(shape: Shape, tokenizer: Tokenizer) -> tuple[int, int]:
     """(all parameters, those that one token uses)."""
@@ -109,6 +116,7 @@ def card_tables(
             "architecture": "Qwen3MoeForCausalLM",
             "dtype": "bfloat16",
             "contract": CONTRACT.pinned,
+            "least_told": LEAST_TOLD,
             "parameters_total": total,
             "parameters_active": active,
             "experts": shape.experts,

@@ -21,7 +21,7 @@ from firstpass.exchange import Ask, Consult, Exchange, Reply, Step
 
 Question = Literal["summary", "functions"]
 
-CONTRACT = shipped("pr-summary")
+CONTRACT = shipped("pr-summary@3")
 CONTRACTS = {"summary": CONTRACT, "functions": shipped("touched-functions")}
 HEADS: dict[Question, str] = {"summary": "Calls", "functions": "Functions"}
 """By question, the section that lists names."""

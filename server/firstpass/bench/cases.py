@@ -1,13 +1,15 @@
 """What is asked about: changes with labels, from files of them. Knows no server, no model and no contract."""
 
 import io
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from firstpass.bench.identify import RIVALS
 from firstpass.errors import BadLabels
 from firstpass.evidence import normalised, parse_diff
 from firstpass.evidence.identifiers import identifiers, names_in_paths
@@ -18,7 +20,8 @@ class Case:
     """A change and what is true of it.
 
     required: bare names of the calls that it newly introduces. todos: the texts of those that it adds, `normalised`.
-    names: all that an answer may use.
+    names: all that an answer may use. subject: what its author called it. rivals: subjects of other changes of the
+    repository; none where there are too few.
     """
 
     repository: str
@@ -27,6 +30,8 @@ class Case:
     required: frozenset[str]
     todos: frozenset[str]
     names: frozenset[str]
+    subject: str = ""
+    rivals: tuple[str, ...] = ()
 
 
 class Line(BaseModel):
@@ -45,10 +50,26 @@ class Line(BaseModel):
     identifiers: list[str] | None = None
 
 
-def case_of(repository: str, commit: str, diff: str, required: Iterable[str], todos: Iterable[str]) -> Case:
+def with_rivals(cases: Sequence[Case], seed: int) -> list[Case]:
+    """Each case with RIVALS other subjects of its repository, drawn at random; none where there are fewer."""
+    subjects: dict[str, list[str]] = {}
+    for case in cases:
+        subjects.setdefault(case.repository, []).append(case.subject)
+    rng = random.Random(seed)
+    found = []
+    for case in cases:
+        others = sorted({subject for subject in subjects[case.repository] if subject} - {case.subject})
+        drawn = tuple(rng.sample(others, RIVALS)) if case.subject and len(others) >= RIVALS else ()
+        found.append(replace(case, rivals=drawn))
+    return found
+
+
+def case_of(
+    repository: str, commit: str, diff: str, required: Iterable[str], todos: Iterable[str], subject: str = ""
+) -> Case:
     """A case in which every name of the diff may be used."""
     names = identifiers(parse_diff(diff).files)
-    return Case(repository, commit, diff, frozenset(required), frozenset(map(normalised, todos)), names)
+    return Case(repository, commit, diff, frozenset(required), frozenset(map(normalised, todos)), names, subject)
 
 
 def read_labelled(path: Path, name: str) -> Iterator[Case]:
@@ -95,7 +116,7 @@ def _line(text: str, place: str) -> Line:
 
 
 def _case(line: Line, name: str, number: int) -> Case:
-    case = case_of(line.repo or name, line.sha or str(number), line.diff, line.required, line.todos)
+    case = case_of(line.repo or name, line.sha or str(number), line.diff, line.required, line.todos, line.subject)
     if line.identifiers is None:
         return case
     return replace(case, names=frozenset(line.identifiers) | names_in_paths(parse_diff(line.diff).files))

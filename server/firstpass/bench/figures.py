@@ -24,6 +24,10 @@ Metric = Literal[
     "hallucinations",
     "hallucinations_prose",
     "omissions_todos",
+    "identified",
+    "identified_whole",
+    "told",
+    "words",
     "escalations",
     "hosted_tokens_in",
     "hosted_tokens_out",
@@ -82,6 +86,10 @@ _RATIOS: dict[Metric, tuple[str, str]] = {
     "hallucinations": ("invented_calls", "calls"),
     "hallucinations_prose": ("invented_mentions", "mentions"),
     "omissions_todos": ("omitted_todos", "todos"),
+    "identified": ("identified", "ranked"),
+    "identified_whole": ("identified_whole", "ranked"),
+    "told": ("told", "sentences"),
+    "words": ("words", "sentences"),
     "escalations": ("escalated", "asked"),
     "hosted_tokens_in": ("tokens_in", "asked"),
     "hosted_tokens_out": ("tokens_out", "asked"),
@@ -101,7 +109,8 @@ _COMPARED: tuple[tuple[Metric, Literal["difference", "ratio"]], ...] = (
 
 _COUNTS = (
     "asked", "passed", "structured", "prose", "omitted", "required", "invented_calls", "calls", "invented_mentions",
-    "mentions", "omitted_todos", "todos", "escalated", "tokens_in", "tokens_out", "tokens", "cost", "errors",
+    "mentions", "omitted_todos", "todos", "ranked", "identified", "identified_whole", "sentences", "told", "words",
+    "escalated", "tokens_in", "tokens_out", "tokens", "cost", "errors",
 )  # fmt: skip
 
 
@@ -165,6 +174,12 @@ def _counts(outcome: Outcome, price: Price | None) -> tuple[float, ...]:
         score.mentions,
         score.omitted_todos,
         score.todos,
+        score.ranked,
+        score.identified,
+        score.identified_whole,
+        score.sentences,
+        score.told,
+        score.words,
         outcome.escalated,
         tokens_in,
         tokens_out,

@@ -23,13 +23,13 @@ from firstpass.evidence.calls import PROVIDED, called
 from firstpass.evidence.languages import grammar
 from firstpass.evidence.reading import Allowance, captured
 from firstpass.evidence.sources import git_environment
-from firstpass.evidence.todos import MARKERS
+from firstpass.evidence.todos import MARKERS, todo_of
 
 MOST_FILE_BYTES = 500_000
 PARSE_SECONDS = 5.0
 
-_TODO = re.compile(rf"\b(?:{MARKERS})\b(?:\([^)]*\))?[\s:,-]*".encode())
-_END = re.compile(r"\s*\*+/\s*$")
+_TODO = re.compile(rf"(?:{MARKERS})".encode())
+_END = re.compile(r"\*/\s*$")
 
 _LOG = (
     "log", "--no-merges", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames",
@@ -72,7 +72,7 @@ class History:
 
     def cases(self) -> Iterator[Case]:
         """Raises: BadLabels as `commits` does."""
-        return (case_of(self.name, one.sha, one.diff, one.calls, one.todos) for one in self.commits())
+        return (case_of(self.name, one.sha, one.diff, one.calls, one.todos, one.subject) for one in self.commits())
 
     def commits(self) -> Iterator[Commit]:
         """Those with code in a language that can be read.
@@ -189,10 +189,10 @@ class _Side:
             node = self.tree.root_node.descendant_for_point_range(point, point)
             if node is None or "comment" not in node.type:
                 continue
-            row, column = node.end_point
-            written = line[marker.end() : column if row == number - 1 else None].decode("utf-8", "replace")
-            text = " ".join(_END.sub("", written).split())
-            if normalised(text):
+            begins, ends = node.start_point, node.end_point
+            begin = begins.column if begins.row == number - 1 else 0
+            written = line[begin : ends.column if ends.row == number - 1 else None].decode("utf-8", "replace")
+            if (text := todo_of(_END.sub("", written))) and normalised(text):
                 yield text
 
 

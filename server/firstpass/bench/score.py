@@ -6,9 +6,12 @@ All or nothing: an answer passes if it has every required call and TODO and noth
 from dataclasses import dataclass
 
 from firstpass.bench.cases import Case
+from firstpass.bench.identify import identified
 from firstpass.contract.form import Form, Holds, prose_of
 from firstpass.contract.references import references, unknown
+from firstpass.contract.written import told
 from firstpass.evidence import normalised
+from firstpass.evidence.account import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,9 @@ class Score:
 
     invented_calls: listed, neither required nor a name of the change. mentions: references in prose; invented_mentions:
     those with a part that is no name of the change. invented_todos: listed, and nowhere in the change's text.
+    ranked: 1 where the change has a subject and rivals; then identified is whether the answer's sentence finds it, and
+    identified_whole whether its sentence and items do. sentences: how many there are; words: in them. told: the share
+    of the change's most telling terms that the sentence says, by their weight.
     """
 
     required: int = 0
@@ -29,6 +35,12 @@ class Score:
     mentions: int = 0
     invented_mentions: int = 0
     missing_sections: int = 0
+    ranked: int = 0
+    identified: float = 0.0
+    identified_whole: float = 0.0
+    sentences: int = 0
+    words: int = 0
+    told: float = 0.0
 
     @property
     def structured(self) -> bool:
@@ -55,6 +67,7 @@ def score_of(case: Case, text: str, form: Form) -> Score:
     required = case.required if "calls" in held else frozenset()
     expected = case.todos if "todos" in held else frozenset()
     shown = normalised(case.diff)
+    sentence, items = (" ".join(held.get(kind, ())) for kind in ("sentence", "items"))
     return Score(
         required=len(required),
         omitted=len(required - calls),
@@ -67,4 +80,10 @@ def score_of(case: Case, text: str, form: Form) -> Score:
         invented_mentions=len(unknown(prose, case.names)),
         missing_sections=sum(not answer[section.name] for section in form.sections if section.holds == "sentence")
         + len(answer.missing),
+        ranked=int(bool(case.rivals)),
+        identified=identified(sentence, case.subject, case.rivals) if case.rivals else 0.0,
+        identified_whole=identified(f"{sentence} {items}", case.subject, case.rivals) if case.rivals else 0.0,
+        sentences=int("sentence" in held),
+        words=len(sentence.split()),
+        told=told(sentence, account_of(case.diff)) if sentence else 0.0,
     )

@@ -47,6 +47,8 @@ class Card:
     kv_layers: layers whose cache grows with the context (not sliding windows, Mamba, convolutions); None: all.
     context_tokens: the longest prompt and answer that its makers vouch for.
     expert_bits: bits a weight of the experts takes, scales included; 0: as many as `dtype`.
+    contract: the one contract, `name@version`, whose prompt the model was trained on.
+    least_told: share of the telling terms that a sentence of its must say, lest code's own takes its place: measured.
     vllm_flags: what vLLM 0.32 needs beyond Firstpass' own flags; engine.extra_args come after them and win.
     wheel: for a model without `hub`: whether its weights are in the wheel, or in the repository only.
     sha256: digests of the files that lie beside the card.
@@ -75,6 +77,7 @@ class Card:
     expert_bits: float = 0
     quantisation: str | None = None
     contract: str | None = None
+    least_told: float | None = None
     limits: tuple[str, ...] = ()
     vllm_flags: tuple[str, ...] = ()
     wheel: bool = True

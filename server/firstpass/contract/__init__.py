@@ -6,6 +6,7 @@ from pathlib import Path
 from firstpass.contract.base import Contract
 from firstpass.contract.files import SHIPPED, Files, load_folder
 from firstpass.contract.prompted import PromptedContract
+from firstpass.contract.written import LEAST_TOLD
 from firstpass.errors import BadSettings, NotFound
 from firstpass.evidence.repository import RepositoryIndex
 
@@ -34,9 +35,28 @@ class Shelf:
         newest = {one.name: one.pinned for one in sorted(self.files.values(), key=lambda one: one.version)}
         return {**newest, **{pinned: pinned for pinned in self.files}}
 
-    def contracts(self, repository: Callable[[str], RepositoryIndex]) -> dict[str, Contract]:
-        """By pinned name. repository: the index of that name."""
-        return {pinned: PromptedContract(files, repository) for pinned, files in self.files.items()}
+    def contracts(
+        self,
+        repository: Callable[[str], RepositoryIndex],
+        taught: str | None = None,
+        least_told: float | None = None,
+    ) -> dict[str, Contract]:
+        """By pinned name. repository: the index of that name. taught: what the draft model was trained on, if it was.
+        least_told: the share of what is telling that a sentence of the draft model must say; None for the usual one.
+
+        A model that knows one prompt by heart is asked in its words for the contract's other versions too; what it says
+        is held to the version that was wanted.
+        """
+        known = self.files.get(taught or "")
+        return {
+            pinned: PromptedContract(
+                files,
+                repository,
+                drafted=known if known and known.name == files.name else None,
+                least_told=LEAST_TOLD if least_told is None else least_told,
+            )
+            for pinned, files in self.files.items()
+        }
 
     def find(self, wanted: str) -> Files:
         """Raises: NotFound, with those that there are."""

@@ -1,33 +1,47 @@
 """What an answer is held to, check by check. Each is a small pure function; none knows a tier, a prompt or a policy."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from firstpass.contract.draft import named
-from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of
+from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of, written_paths
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.mend import unread_files
 from firstpass.contract.references import names_in, unknown
+from firstpass.contract.wording import MOST_WORDS
+from firstpass.contract.wrapping import unwrapped
+from firstpass.contract.written import (
+    LEAST_TOLD,
+    SUBJECT_CHARACTERS,
+    VERDICTS,
+    Writer,
+    by_code,
+    missing,
+    says_enough,
+    told,
+    verdict_fits,
+)
 from firstpass.evidence import Evidence, normalised
-from firstpass.evidence.todos import MARKERS
+from firstpass.evidence.account import Account
+from firstpass.evidence.todos import unmarked
 from firstpass.exchange import Finding, Reply
 
 SHOWN_CHARACTERS = 80
 """Of a name in a message: a model that repeats itself makes names without end."""
 
-SUBJECT_CHARACTERS = 72
-"""Of a commit message's first line. Source: git's own SubmittingPatches and `git log --oneline` in 80 columns."""
-
-_MARKER = re.compile(rf"^\W*(?:{MARKERS})(?:\([^()]*\))?\s*[:,-]*\s*")
+NO_ACCOUNT = Account()
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats."""
+    """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats.
+
+    account: of nothing, where code writes no section. code: by section, what code writes there. least_told: the share
+    of the telling terms that a sentence must say.
+    """
 
     form: Form
     answer: Answer
@@ -35,6 +49,13 @@ class Case:
     evidence: Evidence
     schema: Mapping[str, Any] | None
     logprob_floor: float | None = None
+    account: Account = NO_ACCOUNT
+    code: Mapping[str, Writer] = field(default_factory=dict)
+    least_told: float = LEAST_TOLD
+
+    def written(self, *writers: Writer) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:
+        """(name, writer, items) of the sections that one of these writes."""
+        return ((name, writer, self.answer[name]) for name, writer in self.code.items() if writer in writers)
 
     def holding(self, *holds: Holds) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(name, items) of the sections that hold one of these."""
@@ -122,7 +143,7 @@ def todos(case: Case) -> Iterator[Finding]:
     """All that the diff adds, and no others."""
     evidence = case.evidence
     for section, items in case.holding("todos"):
-        answered = [normalised(_MARKER.sub("", text)) for text in items]
+        answered = [normalised(unmarked(text)) for text in items]
         for text in evidence.todos:
             if not any(_same_todo(answer, normalised(text), evidence) for answer in answered):
                 yield Finding("todo-omitted", "fail", f"TODOs omitted: {text}", section, text)
@@ -134,9 +155,10 @@ def todos(case: Case) -> Iterator[Finding]:
 
 def places(case: Case) -> Iterator[Finding]:
     """Each begins with `path:line`, of a line that the diff shows in the new file."""
+    paths = written_paths(case.evidence.paths)
     for section, items in case.holding("places"):
         for item in items:
-            place = place_of(item)
+            place = place_of(item, paths)
             if place is None:
                 yield Finding(
                     "place", "fail", f"{section}: {_short(item)} does not begin with path:line", section, item
@@ -155,9 +177,50 @@ def subject(case: Case) -> Iterator[Finding]:
             yield Finding("subject", "fail", message, section, text)
         if text.endswith("."):
             yield Finding("subject", "fail", f"{section} ends with a full stop", section, text)
-    lines = case.reply.text.strip().splitlines()
+    alone, written = unwrapped(case.reply.text), case.reply.text.strip()
+    if alone != written:
+        message = "More than the message was written: a fence, a label, or words before or after it"
+        yield Finding("subject", "fail", message, "Subject", written.partition("\n")[0])
+    lines = alone.splitlines()
     if len(lines) > 1 and lines[1].strip():
         yield Finding("subject", "fail", "The line after the subject is not blank", "Subject", lines[1])
+
+
+def salient(case: Case) -> Iterator[Finding]:
+    """A sentence says what the diff is about; one that code wrote is marked as that."""
+    for section, writer, items in case.written("summary", "subject"):
+        if items and items == by_code(writer, case.account):
+            yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
+        elif items and not says_enough(" ".join(items), case.account, case.least_told):
+            terms = ", ".join(term.text for term in case.account.terms[:4])
+            message = f"{section} does not say what the change is about: {_short(terms)}"
+            yield Finding("salient", "fail", message, section, value=told(" ".join(items), case.account))
+
+
+def words(case: Case) -> Iterator[Finding]:
+    """A summary has MOST_WORDS at most."""
+    for section, _, items in case.written("summary"):
+        number = len(" ".join(items).split())
+        if number > MOST_WORDS:
+            message = f"{section} has {number} words; {MOST_WORDS} are the limit"
+            yield Finding("words", "fail", message, section, value=number)
+
+
+def facts(case: Case) -> Iterator[Finding]:
+    """Lists of facts leave out nothing that code knows they must say."""
+    for section, writer, items in case.written("changes", "review", "faults"):
+        for line in missing(writer, items, case.account):
+            yield Finding("fact-omitted", "fail", f"{section} leaves out: {_short(line)}", section, line)
+
+
+def verdict(case: Case) -> Iterator[Finding]:
+    """A review's verdict is one of the three, and no approval of what is grave."""
+    for section, writer, items in case.written("verdict"):
+        if items and items == by_code(writer, case.account):
+            yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
+        elif items and not verdict_fits(" ".join(items), case.account):
+            message = f"{section} begins with none of {', '.join(VERDICTS)}, or approves of what is grave"
+            yield Finding("verdict", "fail", message, section)
 
 
 def length(case: Case) -> Iterator[Finding]:
@@ -183,15 +246,19 @@ def logprobs(case: Case) -> Iterator[Finding]:
 
 CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "calls": calls,
+    "facts": facts,
     "format": format_,
     "length": length,
     "logprobs": logprobs,
     "names": names,
     "places": places,
     "references": prose,
+    "salient": salient,
     "schema": schema,
     "subject": subject,
     "todos": todos,
+    "verdict": verdict,
+    "words": words,
 }
 
 

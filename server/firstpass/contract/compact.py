@@ -12,7 +12,7 @@ _SIGNS = {"added": "+", "removed": "-", "context": " "}
 
 
 def compact(diff: str, parsed: Diff) -> str:
-    """The diff in short form; text that is no diff, or of which the reader skipped a part, as it is.
+    """The diff in short form; text that is no diff, or was not read whole, as it is but for a terminal's colours.
 
     A file is `diff path`, with ` (new)`, ` (deleted)`, ` (binary)` or `old => new`; a run of changes is `@@ heading`,
     the lines with their signs, and the line of context on either side.
@@ -26,18 +26,14 @@ def numbered(diff: str, parsed: Diff) -> str:
 
 
 def _short(diff: str, parsed: Diff, *, numbers: bool) -> str:
-    if not parsed.files or parsed.notes:
-        return diff
-    return "\n".join([*_preamble(diff), *(line for file in parsed.files for line in _file(file, numbers))])
+    if not parsed.files or parsed.unread:
+        return parsed.text or diff
+    return "\n".join([*_preamble(parsed), *(line for file in parsed.files for line in _file(file, numbers))])
 
 
-def _preamble(diff: str) -> Iterator[str]:
+def _preamble(parsed: Diff) -> Iterator[str]:
     """The text before the first file: a mail's subject, a commit message."""
-    for line in diff.split("\n"):
-        if line.startswith(("diff ", "--- ", "@@ ")):
-            return
-        if line.strip():
-            yield line.rstrip("\r")
+    yield from filter(str.strip, parsed.text.split("\n", parsed.preamble)[: parsed.preamble])
 
 
 def _file(file: FileDiff, numbers: bool) -> Iterator[str]:

@@ -19,14 +19,17 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from firstpass.contract.form import Form, FormName, Holds, Section, form_of
+from firstpass.contract.written import Writer
 from firstpass.errors import BadSettings
 
-FIELDS = ("diff", "numbered", "openings", "definitions", "todo_lines")
-"""What a prompt may ask for in braces: the diff in short form, the same with new line numbers, the candidates."""
+FIELDS = ("diff", "numbered", "openings", "definitions", "todo_lines", "changes", "review", "faults", "terms")
+"""What a prompt may ask for in braces: the diff in short form, the same with new line numbers, the candidates, what
+code says happened in each file and should be looked at, and the most telling terms."""
 
 CheckName = Literal[
-    "calls", "format", "length", "logprobs", "names", "places", "references", "schema", "subject", "todos"
-]
+    "calls", "facts", "format", "length", "logprobs", "names", "places", "references", "salient", "schema", "subject",
+    "todos", "verdict", "words",
+]  # fmt: skip
 SHIPPED = Path(__file__).with_name("shipped")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -52,7 +55,7 @@ class SectionSpec(Strict):
 
 
 class Spec(Strict):
-    """contract.toml."""
+    """contract.toml. code: by section, what code writes there where the model's own fails, by `written.Writer`."""
 
     summary: str = Field(min_length=1)
     reads: Literal["diff", "anything"]
@@ -60,6 +63,7 @@ class Spec(Strict):
     sections: tuple[SectionSpec, ...] = ()
     checks: tuple[CheckName, ...]
     mend: bool = False
+    code: dict[str, Writer] = {}
     says_unread: bool = False
     decoding: Decoding = Decoding()
     logprob_floor: float | None = Field(None, le=0)
@@ -76,6 +80,11 @@ class Spec(Strict):
             {*self.checks} - {"format", "length", "logprobs", "schema", "subject"} or self.mend
         ):
             raise ValueError("only a contract that reads a diff can be checked against one, or mended")
+        names = {section.name for section in _form(self).sections}
+        if strange := sorted({*self.code} - names):
+            raise ValueError(f"code: there is no section {strange[0]}")
+        if self.code and not self.mend:
+            raise ValueError("code writes sections only where `mend` is on")
         return self
 
 
@@ -125,7 +134,7 @@ def load(folder: Path) -> Files:
         name=name,
         version=int(version),
         spec=spec,
-        form=form_of(spec.form, [_section(section, spec) for section in spec.sections]),
+        form=_form(spec),
         prompt=prompt,
         verify=_text(folder / "verify.txt", raw) or "",
         schema=_schema(folder / "answer.schema.json", raw),
@@ -135,8 +144,9 @@ def load(folder: Path) -> Files:
     )
 
 
-def _section(section: SectionSpec, spec: Spec) -> Section:
-    return Section(section.name, section.holds, spec.says_unread and section.holds == "calls")
+def _form(spec: Spec) -> Form:
+    says = spec.says_unread
+    return form_of(spec.form, [Section(one.name, one.holds, says and one.holds == "calls") for one in spec.sections])
 
 
 def _spec(path: Path, raw: dict[str, bytes]) -> Spec:

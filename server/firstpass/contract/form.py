@@ -3,7 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, Protocol
+
+from firstpass.contract.wrapping import FENCE, RULE, unwrapped, without_farewell, without_thoughts
+from firstpass.evidence.paths import unquoted
 
 Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
 """What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with
@@ -22,6 +26,8 @@ _NONE = re.compile(r"^[`*_(]*(?:none|n/a|nothing)[`*_)]*\.?[`*_)]*$", re.IGNOREC
 _UNREAD = re.compile(r"^[`*_(]*not read:\s*(?P<what>.*)$", re.IGNORECASE)
 _NAME = re.compile(r"(?:[^\W\d]|[$#])[\w$]*!?")
 _PLACE = re.compile(r"^[`*]*(?P<path>[^\s:`*]+):(?P<line>\d{1,9})[`*]*(?::|\s|$)")
+_LINE = re.compile(r"[`*\"']{0,3}:(?P<line>\d{1,9})(?!\d)[`*\"']{0,3}(?=[:\s]|$)")
+_MOST_PLACES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,8 @@ class Form(Protocol):
 class Headed:
     """`Name: sentence`, or `Name:` and one `- item` a line, `- none` where there is none.
 
-    Markdown headings and bold, any bullet, backticks, blank lines and a name in the singular are read alike.
+    Markdown headings and bold, any bullet, backticks, blank lines, code fences and a name in the singular are read
+    alike; thoughts before and a farewell after the answer are not its.
     """
 
     def __init__(self, sections: Sequence[Section]) -> None:
@@ -103,7 +110,7 @@ class Headed:
         self._by_key = {key: section for section in self.sections for key in _keys(section.name)}
         names = "|".join(re.escape(key) for key in sorted(self._by_key, key=len, reverse=True))
         self._heading = re.compile(
-            rf"^\s{{0,3}}(?:#{{1,6}}\s+|[-*+]\s+(?=[*_]{{2}}))?[*_]{{0,3}}(?P<name>{names})(?!\w)"
+            rf"^\s{{0,3}}(?:#{{1,6}}\s+(?:\d{{1,2}}[.)]\s+|[^\w\s]{{1,3}}\s+)?|(?:[-*+]|\d{{1,2}}[.)])\s+(?=[*_]{{2}}))?[*_]{{0,3}}(?P<name>{names})(?!\w)"
             r"(?P<colon>\s*:)?[*_]{0,3}(?P<late>\s*:)?[ \t]*(?P<rest>.*)$",
             re.IGNORECASE,
         )
@@ -148,11 +155,11 @@ class Headed:
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
-        for line in text.splitlines():
+        for line in without_farewell(without_thoughts(text).splitlines()):
             heading = self._opened(line)
             if heading:
                 current, line = heading
-            if current:
+            if current and (heading or current.holds == "text" or not (FENCE.match(line) or RULE.match(line))):
                 yield current, line
 
     def _opened(self, line: str) -> tuple[Section, str] | None:
@@ -167,7 +174,10 @@ class Headed:
 
 
 class Message:
-    """A commit message: the subject on a line of its own, a blank line, the body as it is."""
+    """A commit message: the subject on a line of its own, a blank line, the body as it is.
+
+    A fence, an introduction, a label or quotes around it are not read as a part of it.
+    """
 
     sections = (Section("Subject", "sentence"), Section("Body", "text"))
 
@@ -175,7 +185,7 @@ class Message:
         return "\n\n".join(filter(None, (one_line(" ".join(parts["Subject"])), "\n".join(parts["Body"]))))
 
     def read(self, text: str) -> Answer:
-        subject, _, body = text.strip().partition("\n")
+        subject, _, body = unwrapped(text).partition("\n")
         parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
         return Answer(parts, () if subject else ("Subject",))
 
@@ -186,7 +196,8 @@ class Message:
         return Slot(subject, "\n\n", "")
 
     def last(self, text: str) -> str | None:
-        return "Body" if "\n" in text.lstrip() else "Subject"
+        alone = unwrapped(text)
+        return "Body" if "\n" in (text.lstrip() if alone == text.strip() else alone) else "Subject"
 
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         return iter(())
@@ -229,10 +240,24 @@ def prose_of(form: Form, answer: Answer) -> str:
     return "\n".join(item for section in form.sections if section.holds in PROSE for item in answer[section.name])
 
 
-def place_of(item: str) -> tuple[str, int] | None:
-    """(path, line) that an item begins with."""
+def place_of(item: str, paths: Mapping[str, str]) -> tuple[str, int] | None:
+    """(path, line) that an item begins with.
+
+    paths: those that there are, by `written_paths`. One of them may hold blanks, colons and quotes, and may stand in
+    quotes or backticks; any other path is told by having no blank.
+    """
+    for end in islice(_LINE.finditer(item), _MOST_PLACES):
+        head = item[: end.start()].strip("`* ")
+        for written in (head, head.strip("\"'"), unquoted(f'"{head.strip(chr(34))}"')):
+            if (path := paths.get(one_line(written))) is not None:
+                return path, int(end["line"])
     match = _PLACE.match(item)
     return (match["path"], int(match["line"])) if match else None
+
+
+def written_paths(paths: Iterable[str]) -> dict[str, str]:
+    """Each path by what an item has of it: a line has no other white space than single blanks."""
+    return {one_line(path): path for path in paths}
 
 
 def one_line(text: str) -> str:

@@ -4,14 +4,18 @@ Knows no model and no tier. What it can not mend it leaves as it is, for the che
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from firstpass.contract.form import Answer, Form, Section, one_line, place_of
+from firstpass.contract.form import Answer, Form, Section, one_line, place_of, written_paths
 from firstpass.contract.references import names_in, unknown
+from firstpass.contract.written import LEAST_TOLD, Writer, by_code, fitting
 from firstpass.evidence import Evidence
+from firstpass.evidence.account import Account
 
 SHORTEST = 4
 """Characters of a name that may be taken for a misspelling: shorter ones are near to too many others."""
@@ -19,6 +23,10 @@ SHORTEST = 4
 LONG = 8
 """A name of as many characters may have two slips, a shorter one a single slip."""
 
+MOST_STRANGE = 50
+"""Names of one text that are looked at: a text with more is no answer."""
+
+_TOKEN = re.compile(r"[\w$]+")
 _PLACE = r"\s+(?:in|inside|within|from|at)\s+(?:the\s+)?`{{0,3}}{name}(?:\(\))?`{{0,3}}(?=[.,;:!?)]|$)"
 """A phrase that says where, of one name."""
 
@@ -29,12 +37,26 @@ FEWEST_WORDS = 2
 """Of a sentence from which such a phrase may go."""
 
 
-def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False) -> dict[str, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Code as the author of sections. sections: by name, what it writes there.
+
+    least_told: the share of the telling terms that a model's sentence must say to stay.
+    """
+
+    sections: Mapping[str, Writer]
+    account: Account
+    least_told: float = LEAST_TOLD
+
+
+def mended(
+    form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False, code: Author | None = None
+) -> dict[str, tuple[str, ...]]:
     """The answer's parts, with calls and TODOs as the evidence has them and its prose with the names that it meant.
 
     A call that the evidence does not require stays only where the evidence may have missed it. An item that names what
     does not exist goes: a reader can do nothing with it. cut: the answer ended at the token limit, so what it ended in
-    goes too.
+    goes too. code: what it writes where the model's own is not good enough.
     """
     written = [section.name for section in form.sections if section.name not in answer.missing]
     parts = {}
@@ -43,7 +65,19 @@ def mended(form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False)
         if cut and section.name in written[-1:]:
             items = items[:-1]
         parts[section.name] = tuple(_mended_items(section, items, evidence))
-    return parts
+    return parts if code is None else _with_code(parts, code, evidence.names)
+
+
+def _with_code(parts: dict[str, tuple[str, ...]], code: Author, names: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """A body that code writes goes with a subject that code writes: a model's own stays as it is."""
+    written = dict(parts)
+    for section, writer in code.sections.items():
+        written[section] = fitting(writer, parts[section], code.account, names, code.least_told)
+    replaced = any(written[name] != parts[name] for name, writer in code.sections.items() if writer == "subject")
+    for section, writer in code.sections.items():
+        if writer == "body" and replaced:
+            written[section] = by_code(writer, code.account)
+    return written
 
 
 def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) -> Iterable[str]:
@@ -62,7 +96,8 @@ def _mended_items(section: Section, items: Sequence[str], evidence: Evidence) ->
                 item for item in (respelt(item, names, evidence.headings) for item in items) if not unknown(item, names)
             ]
         case "places":
-            kept = (item for item in items if (place := place_of(item)) and evidence.shows(*place))
+            paths = written_paths(evidence.paths)
+            kept = (item for item in items if (place := place_of(item, paths)) and evidence.shows(*place))
             return [
                 item for item in (respelt(item, names, evidence.headings) for item in kept) if not unknown(item, names)
             ]
@@ -74,10 +109,9 @@ def respelt(text: str, names: frozenset[str], real: frozenset[str] = frozenset()
     real: names that exist and are still unknown here, so they are no misspellings.
     """
     wrong = (name for reference in unknown(text, names) for name in names_in(reference) if name not in names)
-    for name in dict.fromkeys(name for name in wrong if name not in real):
-        if (meant := nearest(name, names)) is not None:
-            text = meant.join(re.split(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text))
-    return text
+    strange = islice(dict.fromkeys(name for name in wrong if name not in real), MOST_STRANGE)
+    meant = {name: near for name in strange if (near := nearest(name, names)) is not None}
+    return _TOKEN.sub(lambda token: meant.get(token[0], token[0]), text) if meant else text
 
 
 def unplaced(text: str, names: frozenset[str]) -> str:
@@ -85,7 +119,7 @@ def unplaced(text: str, names: frozenset[str]) -> str:
 
     A small model likes to say where, and takes the name for it from a hunk's heading.
     """
-    for reference in unknown(text, names):
+    for reference in unknown(text, names)[:MOST_STRANGE]:
         shorter = re.sub(_PLACE.format(name=re.escape(reference)), "", text)
         if len(shorter.split()) >= FEWEST_WORDS:
             text = shorter

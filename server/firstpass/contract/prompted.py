@@ -1,23 +1,27 @@
 """A contract as its files say: what a tier is asked, and what its reply is held to. Knows no tier and no policy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from firstpass.chat import Message, Sampling
-from firstpass.contract.checks import CHECKS, Case, scored_name, stands
+from firstpass.contract.changelines import change_lines
+from firstpass.contract.checks import CHECKS, NO_ACCOUNT, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.draft import draft_of, named
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
-from firstpass.contract.mend import mended, unread_files
+from firstpass.contract.mend import Author, mended, unread_files
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
+from firstpass.contract.reviewlines import changed_names, review_lines
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
+from firstpass.contract.written import LEAST_TOLD, by_code
 from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
+from firstpass.evidence.account import Account, account_of
 from firstpass.evidence.candidates import definitions, openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply, Step, Watch
@@ -31,6 +35,8 @@ ALTERNATIVES = 20
 MOST_DEFINITIONS = 8
 MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
 """Of the diff, in a verifier's evidence."""
+
+TOLD_TERMS = 16
 
 _NOTHING = Evidence()
 
@@ -47,9 +53,21 @@ class PromptedContract:
     past what the checks know.
     """
 
-    def __init__(self, files: Files, repository: Callable[[str], RepositoryIndex] = no_repository) -> None:
-        """repository: the index of that name. Raises: NotFound."""
+    def __init__(
+        self,
+        files: Files,
+        repository: Callable[[str], RepositoryIndex] = no_repository,
+        drafted: Files | None = None,
+        least_told: float = LEAST_TOLD,
+    ) -> None:
+        """repository: the index of that name. Raises: NotFound.
+
+        drafted: the version in whose words the draft tier is asked, if that is another. least_told: the share of the
+        telling terms that a sentence must say, from 0 to 1.
+        """
         self.files = files
+        self._drafted = drafted or files
+        self._least_told = least_told
         self._repository = repository
 
     @property
@@ -74,7 +92,8 @@ class PromptedContract:
         sampling = self._sampling(ask.sampling)
         if move.measured:
             sampling = replace(sampling, top_logprobs=ALTERNATIVES)
-        return replace(ask, messages=(self._prompt(diff),), sampling=sampling, wishes=_wishes(ask.sampling))
+        asked = self._drafted if move.tier == "draft" else self.files
+        return replace(ask, messages=(self._prompt(ask, asked),), sampling=sampling, wishes=_wishes(ask.sampling))
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
@@ -89,7 +108,8 @@ class PromptedContract:
         form, cut = self.files.form, reply.finish_reason == "length"
         answer = form.read(reply.text)
         evidence = self._evidence_for(exchange.ask, answer)
-        return form.render(mended(form, answer, evidence, cut=cut), unread_files(evidence))
+        parts = mended(form, answer, evidence, cut=cut, code=self._author(exchange.ask))
+        return form.render(parts, unread_files(evidence))
 
     def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
         form, mends = self.files.form, self.files.spec.mend
@@ -97,7 +117,8 @@ class PromptedContract:
         answer, last = form.read(text), form.last(text)
         if mends:
             evidence = self._evidence_for(ask, answer)
-            so_far = replace(so_far, text=form.render(mended(form, answer, evidence), unread_files(evidence)))
+            parts = mended(form, answer, evidence, code=self._author(ask))
+            so_far = replace(so_far, text=form.render(parts, unread_files(evidence)))
         faults = [finding for finding in self.check(ask, so_far) if finding.severity == "fail"]
         if mends and watch == "rewritten":  # A sentence that names what is not there is written again.
             faults = [fault for fault in faults if fault.check != "hallucinated"]
@@ -106,11 +127,12 @@ class PromptedContract:
     def foresee(self, ask: Ask) -> None:
         with suppress(FirstpassError):
             self._evidence(ask)
+            self._account(ask)
 
     def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
         if self.files.prompt is None:
             return {}
-        parsed, asked = read_diff(self._diff(ask)), asked_fields(self.files.prompt)
+        parsed, asked = read_diff(self._diff(ask)), asked_fields(self._drafted.prompt or "")
         shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
         return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
 
@@ -127,22 +149,47 @@ class PromptedContract:
         form = self.files.form
         answer = form.read(reply.text)
         evidence = self._evidence_for(ask, answer)
-        case = Case(form, answer, reply, evidence, self.files.schema, self.files.spec.logprob_floor)
-        found = (finding for name in self.files.spec.checks for finding in CHECKS[name](case))
+        spec = self.files.spec
+        account = self._account(ask)
+        case = Case(
+            form, answer, reply, evidence, self.files.schema, spec.logprob_floor, account, spec.code, self._least_told
+        )
+        found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
-    def _prompt(self, diff: str) -> Message:
-        assert self.files.prompt is not None, "a contract that reads a diff has a prompt"
+    def _prompt(self, ask: Ask, files: Files) -> Message:
+        assert files.prompt is not None, "a contract that reads a diff has a prompt"
+        diff, asked = self._diff(ask), asked_fields(files.prompt)
         parsed = read_diff(diff)
-        fields = {name: _FIELDS[name](diff, parsed) for name in asked_fields(self.files.prompt)}
-        return Message("user", filled(self.files.prompt, fields))
+        fields = {name: _FIELDS[name](diff, parsed) for name in asked if name in _FIELDS}
+        if told := [name for name in asked if name in _TOLD]:
+            account = self._account(ask)
+            fields |= {name: "\n".join(_TOLD[name](account)) or "none" for name in told}
+        return Message("user", filled(files.prompt, fields))
+
+    def _account(self, ask: Ask) -> Account:
+        """Of nothing where the contract needs none. An index adds how common words are, and where names are used."""
+        spec = self.files.spec
+        if self.files.prompt is None or not (spec.code or {*_TOLD} & {*asked_fields(self.files.prompt)}):
+            return NO_ACCOUNT
+        diff = self._diff(ask)
+        if ask.repository is None:
+            return account_of(diff)
+        index = self._repository(ask.repository)
+        account = account_of(diff, index.frequencies())
+        paths = [file.path for file in account.facts.files]
+        return replace(account, users=index.users(changed_names(account), but=paths))
+
+    def _author(self, ask: Ask) -> Author | None:
+        spec = self.files.spec
+        return Author(spec.code, self._account(ask), self._least_told) if spec.code else None
 
     def _scoring(self, exchange: Exchange) -> Ask:
         """The question that the draft answers, with the draft as its answer: how likely is it, token by token?"""
         ask, drafted = exchange.ask, _newest(exchange)
         if drafted is None:
             raise BadAsk("there is no draft to score", part="contract")
-        question = ask.messages if self.files.prompt is None else (self._prompt(self._diff(ask)),)
+        question = ask.messages if self.files.prompt is None else (self._prompt(ask, self._drafted),)
         messages = (*question, Message("assistant", (drafted.text or "").strip()))
         sampling = Sampling(max_tokens=1, temperature=0.0)
         return replace(ask, messages=messages, sampling=sampling, continues=True, scored=True)
@@ -157,7 +204,7 @@ class PromptedContract:
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(
             ask,
-            messages=(self._prompt(self._diff(ask)), *begun),
+            messages=(self._prompt(ask, self._drafted), *begun),
             sampling=sampling,
             continues=bool(begun),
             pattern=pattern,
@@ -259,7 +306,15 @@ _FIELDS: Mapping[str, Callable[[str, Diff], str]] = {
     "definitions": lambda _, parsed: "\n".join(definitions(parsed).values()) or "none",
     "todo_lines": lambda _, parsed: "\n".join(todo_lines(parsed)) or "none",
 }
-"""What a prompt may ask for, by `files.FIELDS`."""
+"""What a prompt may ask for of the diff alone, by `files.FIELDS`."""
+
+_TOLD: Mapping[str, Callable[[Account], Iterable[str]]] = {
+    "changes": change_lines,
+    "review": review_lines,
+    "faults": lambda account: by_code("faults", account),
+    "terms": lambda account: (", ".join(term.text for term in account.terms[:TOLD_TERMS]),),
+}
+"""What it may ask for of what code found."""
 
 
 _CANDIDATES: Mapping[str, Callable[[Diff], Mapping[str, str]]] = {"openings": openings, "definitions": definitions}

@@ -7,7 +7,7 @@ found to name what is not there is written again, and then it can not.
 import re
 from collections.abc import Iterable
 
-from firstpass.contract.references import references
+from firstpass.contract.references import looks_like_code
 
 MOST_NAMES = 200
 LONGEST_NAME = 60
@@ -24,7 +24,7 @@ def sentence_pattern(names: Iterable[str], *, title: bool = False) -> str:
     names: the likeliest first. title: few words, and no full stop. Only what every engine's dialect of regular
     expressions has is used.
     """
-    code = [name for name in dict.fromkeys(names) if len(name) <= LONGEST_NAME and references(name)][:MOST_NAMES]
+    code = [name for name in dict.fromkeys(names) if len(name) <= LONGEST_NAME and looks_like_code(name)][:MOST_NAMES]
     known = f"|(?:{'|'.join(map(re.escape, code))})(?:\\(\\))?" if code else ""
     most, end = (MOST_TITLE_WORDS, "") if title else (MOST_WORDS, "\\.")
     return f"{_FIRST}(?:,? (?:{_WORD}{known})){{1,{most}}}{end}"

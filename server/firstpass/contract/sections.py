@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from firstpass.contract import shipped
 
-FORM = shipped("pr-summary").files.form
+FORM = shipped("pr-summary@3").files.form
 SECTIONS = tuple(section.name for section in FORM.sections)
 
 

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from firstpass.evidence.calls import Call, calls_in
+from firstpass.evidence.calls import LONGEST_LINE, Call, calls_in
 from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
+from firstpass.evidence.facts import Facts, read_facts
 from firstpass.evidence.identifiers import heading_names, identifiers
+from firstpass.evidence.kinds import kind_of, why_unread
 from firstpass.evidence.languages import LanguageName, language_of
 from firstpass.evidence.readable import Readable, readable
-from firstpass.evidence.reading import Allowance
+from firstpass.evidence.reading import Allowance, Kept
+from firstpass.evidence.telltales import listed
 from firstpass.evidence.todos import added_todos, normalised
 from firstpass.evidence.unread import Unread
 from firstpass.evidence.whole import Sides, calls_in_file, sides
@@ -18,10 +21,12 @@ __all__ = [
     "Diff",
     "DiffLine",
     "Evidence",
+    "Facts",
     "FileDiff",
     "Hunk",
     "LanguageName",
     "Unread",
+    "facts_of",
     "gather",
     "language_of",
     "languages_in",
@@ -32,6 +37,7 @@ __all__ = [
 
 _MOST_SECONDS = 1.0
 _MOST_TEXTS = 16
+_MOST_TEXTS_WITH_TREES = 2
 
 read_diff = lru_cache(maxsize=_MOST_TEXTS)(parse_diff)
 """`parse_diff`, once for all that look at the same request: its rules, its prompt and its evidence."""
@@ -90,19 +96,23 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     most; what it did not get to is noted. A text that was just read is not read again.
     """
     parsed = read_diff(diff)
-    allowance = Allowance(_MOST_SECONDS)
+    kept = _kept(diff)
+    allowance = Allowance(kept.seconds, kept)
     texts = dict(files)
-    whole = [sides(file, texts[file.path]) if file.path in texts else None for file in parsed.files]
-    shown_files = [readable(file) for file in parsed.files]
-    pairs = list(zip(shown_files, whole, strict=True))
+    left_out = {id(file): note for file in parsed.files if (note := why_unread(file, kind_of(file)))}
+    read = [readable(file) for file in parsed.files if id(file) not in left_out]
+    whole = [sides(one.file, texts[one.file.path]) if one.file.path in texts else None for one in read]
+    pairs = list(zip(read, whole, strict=True))
     added = [tuple(_calls(file, both, "added", allowance)) for file, both in pairs]
     removed = [tuple(_calls(file, both, "removed", allowance)) for file, both in pairs]
     gone = dict.fromkeys(call.name for file in removed for call in file if call.sure)
     new = dict.fromkeys(call.name for file in added for call in file if call.sure and call.name not in gone)
+    could = (left_out[id(file)] for file in parsed.files if id(file) in left_out and language_of(file.path))
     slow = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
-    opened = tuple(file.opened for file in shown_files)
-    unread = {file.unread: file.file for file in shown_files if file.unread}
-    shown = identifiers(parsed.files) | (identifiers(opened) if opened != parsed.files else frozenset())
+    kept.seconds = allowance.left
+    opened = tuple(one.opened for one in read)
+    unread = {one.unread: one.file for one in read if one.unread}
+    shown = identifiers(parsed.files) | identifiers(opened)
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),
@@ -111,12 +121,36 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
         headings=heading_names(parsed.files) - shown,
         perhaps_calls=_perhaps(added, removed).difference(new),
         paths=tuple(dict.fromkeys(path for file in parsed.files for path in (file.old_path, file.new_path) if path)),
-        languages=tuple(dict.fromkeys(file.language for file in shown_files if file.language)),
-        notes=(*parsed.notes, *slow, *(file.note for file in shown_files if file.note)),
+        languages=tuple(dict.fromkeys(one.language for one in read if one.language)),
+        notes=(*parsed.notes, *_long_lines(parsed.files), *could, *slow, *(one.note for one in read if one.note)),
         unread=tuple(unread),
         unread_names=identifiers(unread.values()) if unread else frozenset(),
         shown_lines=frozenset(_shown(parsed.files)),
     )
+
+
+@lru_cache(maxsize=_MOST_TEXTS)
+def facts_of(diff: str) -> Facts:
+    """What the diff did, file by file; never raises. A text that was just read is not read again."""
+    return read_facts(read_diff(diff), _kept(diff))
+
+
+@lru_cache(maxsize=_MOST_TEXTS_WITH_TREES)
+def _kept(_diff: str) -> Kept:
+    """Trees are large, and the calls and the facts of a text are mostly asked for one after the other."""
+    return Kept(_MOST_SECONDS)
+
+
+def _long_lines(files: Iterable[FileDiff]) -> tuple[str, ...]:
+    """A note of the lines in which neither calls nor TODOs are looked for."""
+    found = {
+        file.path: long
+        for file in files
+        if (long := sum(len(line.text) > LONGEST_LINE for hunk in file.hunks for line in hunk.lines))
+    }
+    many = f"{sum(found.values())} lines" if sum(found.values()) > 1 else "A line"
+    what = f"{many} of more than {LONGEST_LINE:,} characters not read for calls and TODOs"
+    return (f"{what}: in {listed(found)}",) if found else ()
 
 
 def languages_in(diff: str) -> frozenset[LanguageName]:

@@ -66,13 +66,18 @@ class Definition(NamedTuple):
 def definitions(language: LanguageName, tree: tree_sitter.Tree, text: bytes) -> Iterator[Definition]:
     """In order of their lines. text: what the tree was made of."""
     lines = text.split(b"\n")
-    nodes = tree_sitter.QueryCursor(_query(language)).captures(tree.root_node).get("name", [])
-    for node in sorted(nodes, key=lambda node: node.start_byte):
+    for node in definition_names(language, tree):
         row = node.start_point[0]
         shown = lines[row].decode("utf-8", "replace").strip()[:MOST_CHARACTERS]
         yield Definition((node.text or b"").decode("utf-8", "replace"), row + 1, shown)
 
 
+def definition_names(language: LanguageName, tree: tree_sitter.Tree, further: str = "") -> list[tree_sitter.Node]:
+    """The nodes of the names that are defined, in order. further: more patterns of the query."""
+    nodes = tree_sitter.QueryCursor(_query(language, further)).captures(tree.root_node).get("name", [])
+    return sorted(nodes, key=lambda node: node.start_byte)
+
+
 @cache
-def _query(language: LanguageName) -> tree_sitter.Query:
-    return tree_sitter.Query(grammar(language).language, _QUERIES[language])
+def _query(language: LanguageName, further: str) -> tree_sitter.Query:
+    return tree_sitter.Query(grammar(language).language, _QUERIES[language] + further)

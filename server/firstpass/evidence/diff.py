@@ -1,87 +1,83 @@
-"""A unified diff, read line by line. Knows no language and no repository; skips what it can not read, never raises."""
+"""A diff, read line by line, in whatever form it comes. Knows no language and no repository; never raises.
+
+Read are unified and combined diffs with any prefixes, as git, Mercurial, Subversion and `diff` write them, in colour,
+in a graph, quoted or indented; word diffs, context diffs and what `diff` writes by itself. What else looks like a diff,
+and what a diff says that it has and has not, a note says.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
-LineKind = Literal["added", "removed", "context"]
-_KINDS: dict[str, LineKind] = {"+": "added", "-": "removed", " ": "context"}
-
-_HUNK = re.compile(
-    r"@@ -(?P<old>\d{1,9})(?:,(?P<olds>\d{1,9}))? \+(?P<new>\d{1,9})(?:,(?P<news>\d{1,9}))? @@ ?(?P<heading>.*)",
-    re.ASCII,
+from firstpass.evidence import oldforms, wrapping
+from firstpass.evidence.hunks import Body, body_of, is_header, ranges_of, unnumbered
+from firstpass.evidence.lines import Diff, DiffLine, FileDiff, Hunk, LineKind
+from firstpass.evidence.paths import (
+    Paths,
+    Sides,
+    are_one_file,
+    command_sides,
+    is_absent,
+    is_git_header,
+    may_be_absent,
+    plain_path,
+    resolved,
 )
-_GIT_HEADER = re.compile(r"diff --git (?P<old>\"(?:[^\"\\]|\\.)*\"|a/.*?) (?P<new>\"(?:[^\"\\]|\\.)*\"|b/.*)")
-_ESCAPE = re.compile(r"\\([0-7]{3}|.)")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+from firstpass.evidence.telltales import Around, listed, says_cut
 
+__all__ = ["Diff", "DiffLine", "FileDiff", "Hunk", "LineKind", "parse_diff"]
 
-class DiffLine(NamedTuple):
-    """One line of a hunk without its sign and end; `old` and `new` are its 1-based numbers, None where it is absent."""
-
-    kind: LineKind
-    text: str
-    old: int | None
-    new: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Hunk:
-    old_start: int
-    new_start: int
-    heading: str
-    lines: tuple[DiffLine, ...]
-
-    @property
-    def before(self) -> tuple[DiffLine, ...]:
-        return tuple(line for line in self.lines if line.kind != "added")
-
-    @property
-    def after(self) -> tuple[DiffLine, ...]:
-        return tuple(line for line in self.lines if line.kind != "removed")
-
-
-@dataclass(frozen=True, slots=True)
-class FileDiff:
-    """One file. A path is None on the side where the file does not exist, and on both for a hunk without a header."""
-
-    old_path: str | None
-    new_path: str | None
-    hunks: tuple[Hunk, ...] = ()
-    binary: bool = False
-
-    @property
-    def path(self) -> str | None:
-        return self.new_path or self.old_path
-
-
-@dataclass(frozen=True, slots=True)
-class Diff:
-    """`notes` say what was skipped, one sentence each."""
-
-    files: tuple[FileDiff, ...] = ()
-    notes: tuple[str, ...] = ()
+_BINARY = re.compile(r"(?:Binary files |Files )(?P<old>.*) and (?P<new>.*) differ")
+_HG_BINARY = re.compile(r"Binary file (?P<path>.*) has changed")
+_ONLY_IN = re.compile(r"Only in (?P<directory>\S+): (?P<name>\S+)")
+_SUBMODULE = re.compile(r"Submodule (?P<path>[^\n]{1,1000}?) (?:[0-9a-f]{4,64}\.{2,3}[0-9a-f]{4,64}|contains )")
+_PATCHED = re.compile(r"\*\*\* (?P<what>Update|Add|Delete) File: (?P<path>.+)")
+_DEPOT = re.compile(r"==== //(?P<path>[^\n]{1,1000}?)#\d{1,9} .*====")
+_EMPTY_BLOB = re.compile(r"index .*\b(?:e69de29|473a0f4)")
+_SAYS_NO_PATH = (
+    "index ",
+    "old mode ",
+    "new mode ",
+    "mode ",
+    "similarity ",
+    "dissimilarity ",
+    "=====",
+    "literal ",
+    "delta ",
+)
+_LONGEST_HEADER = 8_000
+_MOST_CONTEXT = 3
 
 
 @dataclass(slots=True)
 class _OpenFile:
-    """A file that is still being read."""
+    """A file that is still being read.
 
-    old_path: str | None = None
-    new_path: str | None = None
+    headed: its `--- ` and `+++ ` were there. indexed: so was its `index `, of a text with something in it. short, long,
+    unread, unplaced: of a hunk, whether it has fewer or more lines than it says, was not read, or has no line numbers.
+    """
+
+    sides: Sides = field(default_factory=Sides)
     hunks: list[Hunk] = field(default_factory=list)
     binary: bool = False
+    headed: bool = False
+    indexed: bool = False
+    short: bool = False
+    long: bool = False
+    unread: bool = False
+    unplaced: bool = False
 
-    def closed(self) -> FileDiff:
-        return FileDiff(self.old_path, self.new_path, tuple(self.hunks), self.binary)
+    @property
+    def awaited(self) -> bool:
+        """Whether its headers say that hunks come, and none did."""
+        return not self.hunks and not self.binary and (self.headed or self.indexed)
+
+    def closed(self, paths: Paths) -> FileDiff:
+        return FileDiff(paths.old, paths.new, tuple(self.hunks), self.binary, paths.perhaps)
 
 
 def parse_diff(text: str) -> Diff:
-    """Read a git or plain unified diff; text that holds none gives no files.
-
-    A combined diff (`diff --cc`) is skipped with a note: its hunks have one sign column a parent.
-    """
+    """Read a diff; text that holds none gives no files."""
     return _Reader(text).read()
 
 
@@ -89,140 +85,276 @@ class _Reader:
     """One pass over the lines; every method either moves `_at` forward or returns without a claim on the line."""
 
     def __init__(self, text: str) -> None:
-        self._lines = [line.removesuffix("\r") for line in text.split("\n")]
+        text = wrapping.escaped(text)
+        coloured = wrapping.is_coloured(text)
+        self._styled = wrapping.split_lines(text) if coloured else []
+        self._lines = wrapping.split_lines(wrapping.uncoloured(text) if coloured else text)
         self._at = 0
+        self._unwrapped_to = 0
+        self._bare_at = -1
+        """Where lines with signs may stand without a hunk's header."""
+
         self._files: list[_OpenFile] = []
-        self._notes: list[str] = []
-        self._skipping = False
+        self._around = Around()
+        self._begins: int | None = None
+        self._left = False
+        """Whether other text has come after the last file."""
 
     def read(self) -> Diff:
         while self._at < len(self._lines):
-            self._read_one(self._lines[self._at])
-        return Diff(tuple(file.closed() for file in self._files), tuple(self._notes))
+            begin, count = self._at, len(self._files)
+            if not (line := self._lines[begin]):
+                self._at += 1
+                continue
+            self._read_one(line)
+            if len(self._files) > count:
+                self._left = False
+                self._begins = begin if self._begins is None else self._begins
+        return self._closed()
+
+    def _closed(self) -> Diff:
+        paths = resolved([file.sides for file in self._files])
+        files = tuple(file.closed(own) for file, own in zip(self._files, paths, strict=True))
+        pairs = list(zip(files, self._files, strict=True))
+        unread = self._around.notes(files=bool(files))
+        missing = [
+            *_note("A file's changes were not read", (file for file, own in pairs if own.unread)),
+            *_note("A hunk is shorter than it says", (file for file, own in pairs if own.short)),
+            *_note("The diff ends before the changes", (file for file, own in pairs[-1:] if own.awaited)),
+            *(["The diff says that a part of it was left out"] if self._around.marked_cut else []),
+        ]
+        remarks = [
+            *_note("A hunk is longer than it says", (file for file, own in pairs if own.long)),
+            *_note("A hunk does not say where it stands", (file for file, own in pairs if own.unplaced)),
+        ]
+        begins = len(self._lines) if self._begins is None else self._begins
+        return Diff(files, (*unread, *missing), bool(unread), tuple(remarks), "\n".join(self._lines), begins)
 
     def _read_one(self, line: str) -> None:
-        if line.startswith("diff "):
+        first = line[:1]
+        if first == "d" and line.startswith("diff "):
             self._open(line)
-        elif self._skipping:
-            self._at += 1
-        elif line.startswith("@@") and (match := _HUNK.match(line)):
-            self._hunk(match)
-        elif self._is_plain_header(self._at):
-            self._paths(line, self._lines[self._at + 1])
-        else:
-            self._extended(line)
+        elif first == "@" and line.startswith("@@"):
+            self._hunk(line)
+        elif first == "-" and is_header(self._lines, self._at) and self._may_be_headed():
+            self._headed(line, self._lines[self._at + 1])
+        elif first == "*" and line.startswith("***") and self._context_diff(line):
+            return
+        elif first.isdigit() and oldforms.is_command(self._lines, self._at):
+            self._take(oldforms.command_hunk(self._lines, self._at))
+        elif self._at == self._bare_at and first in ("+", "-", " "):
+            self._bare("")
+        elif not self._unwrap(line):
+            self._other(line)
+
+    def _unwrap(self, line: str) -> bool:
+        """Whether a diff begins in this line with something before it, which is now gone."""
+        if self._at < self._unwrapped_to or not _may_begin(line):
+            return False
+        prefix = wrapping.prefix_at(self._lines, self._at)
+        if prefix is None:
+            return False
+        self._unwrapped_to = wrapping.unwrap(self._lines, self._at, prefix)
+        if self._styled:
+            self._styled[self._at : self._unwrapped_to] = self._lines[self._at : self._unwrapped_to]
+        return True
 
     def _open(self, line: str) -> None:
-        """`diff --git a/x b/x` opens a file; its paths are only a fallback, since a path may hold " b/"."""
-        self._at += 1
-        self._skipping = line.startswith(("diff --cc ", "diff --combined "))
-        if self._skipping:
-            self._notes.append(f"A combined diff was skipped: {line.split(' ', 2)[2]}")
+        """`diff --git a/x b/x` opens a file; so may the commands that Mercurial and `diff -r` write before one."""
+        what, _, rest = line.removeprefix("diff ").partition(" ")
+        if what in ("--cc", "--combined") and rest:
+            self._files.append(_OpenFile(Sides(named=plain_path(rest))))
+        elif what == "--git" and (self._is_git_header() or is_git_header(rest)):
+            self._files.append(_OpenFile(Sides(git=rest), headed=not wrapping.goes_on(self._following())))
+        elif (command := command_sides(line[:_LONGEST_HEADER])) is not None:
+            self._command(command)
+        else:
+            self._other(line)
             return
-        if not line.startswith("diff --git "):
-            return
-        self._files.append(_OpenFile(*_git_paths(line)))
-
-    def _is_plain_header(self, at: int) -> bool:
-        lines = self._lines
-        return lines[at].startswith("--- ") and at + 1 < len(lines) and lines[at + 1].startswith("+++ ")
-
-    def _paths(self, old: str, new: str) -> None:
-        """`--- a/x` and `+++ b/x`; they belong to the open git header unless that has hunks already."""
-        self._at += 2
-        if not self._files or self._files[-1].hunks:
-            self._files.append(_OpenFile())
-        self._files[-1].old_path = _side(old[4:], "a/")
-        self._files[-1].new_path = _side(new[4:], "b/")
-
-    def _extended(self, line: str) -> None:
-        """The lines between a git header and its first hunk; anything else is text around the diff."""
         self._at += 1
-        if not self._files or self._files[-1].hunks:
-            return
-        file = self._files[-1]
-        if line.startswith("new file mode "):
-            file.old_path = None
-        elif line.startswith("deleted file mode "):
-            file.new_path = None
-        elif line.startswith(("rename from ", "copy from ")):
-            file.old_path = _unquoted(line.split(" from ", 1)[1])
-        elif line.startswith(("rename to ", "copy to ")):
-            file.new_path = _unquoted(line.split(" to ", 1)[1])
-        elif line == "GIT binary patch" or (line.startswith("Binary files ") and line.endswith(" differ")):
-            file.binary = True
 
-    def _hunk(self, header: re.Match[str]) -> None:
-        self._at += 1
-        if not self._files:
-            self._files.append(_OpenFile())
-        old, new = int(header["old"]), int(header["new"])
-        lines = tuple(self._body(old, new, _count(header["olds"]), _count(header["news"])))
-        self._files[-1].hunks.append(Hunk(old, new, header["heading"], lines))
+    def _is_git_header(self) -> bool:
+        """By the line that follows; what a commit message says of git may be followed by anything."""
+        following = self._following()
+        third = self._line(self._at + 2)
+        return wrapping.goes_on(following) and (not following.startswith("--- ") or third.startswith("+++ "))
 
-    def _body(self, old: int, new: int, olds: int, news: int) -> Iterator[DiffLine]:
-        """The lines of a hunk: by the header's counts first, and past them while a line can only be the hunk's."""
-        old_end, new_end = old + olds, new + news
-        while self._at < len(self._lines):
-            line = self._lines[self._at]
-            over = old >= old_end and new >= new_end
-            if self._ends_hunk(line, over):
-                return
+    def _command(self, command: tuple[str, str]) -> None:
+        """`diff -r 12ab path` (Mercurial), `diff -r old/x new/x`: a file, where no header of its own follows."""
+        if hg := _HG_BINARY.fullmatch(self._following()):
+            self._files.append(_OpenFile(Sides(named=hg["path"]), binary=True))
             self._at += 1
-            if line.startswith("\\"):
-                continue
-            kind = _KINDS.get(line[:1], "context")
-            yield DiffLine(kind, line[1:], old if kind != "added" else None, new if kind != "removed" else None)
-            old += kind != "added"
-            new += kind != "removed"
+        elif self._at + 1 < len(self._lines) and oldforms.is_command(self._lines, self._at + 1):
+            self._files.append(_OpenFile(Sides(old=command[0], new=command[1])))
 
-    def _ends_hunk(self, line: str, over: bool) -> bool:
-        """Whether `line` is past the hunk. Mail clients strip an empty context line's blank, and models miscount."""
-        if not line:
-            return over or self._at + 1 == len(self._lines)
-        if line[0] not in "+- \\":
+    def _following(self) -> str:
+        return self._line(self._at + 1)
+
+    def _line(self, at: int) -> str:
+        return self._lines[at] if at < len(self._lines) else ""
+
+    def _headed(self, old: str, new: str) -> None:
+        """Both sides; they belong to the open header unless that has had its own already."""
+        self._at += 2
+        last = self._files[-1] if self._files else None
+        if last is None or last.hunks or last.binary or (last.headed and last.sides.old is not None):
+            self._files.append(_OpenFile())
+        file, sides = self._files[-1], self._files[-1].sides
+        file.headed, sides.old, sides.new = True, old[4:], new[4:]
+        sides.added = sides.added or is_absent(old[4:])
+        sides.deleted = sides.deleted or is_absent(new[4:])
+        self._bare_at = self._at
+
+    def _may_be_headed(self) -> bool:
+        """Whether a hunk follows the two sides, or a git header is there that awaits them: else they are prose."""
+        if self._files and self._files[-1].sides.git is not None and not self._files[-1].hunks:
             return True
-        if line.startswith("--- ") and self._is_plain_header(self._at):
-            following = self._lines[self._at + 2] if self._at + 2 < len(self._lines) else ""
-            return over or following.startswith("@@ -")
-        return over and line == "-- "
+        third, fourth = self._line(self._at + 2), self._line(self._at + 3)
+        if third[:1] == " ":
+            return are_one_file(self._line(self._at)[4:], self._line(self._at + 1)[4:])
+        if third.startswith("@@"):
+            return ranges_of(third) is not None or (fourth[:1] in ("+", "-", " ") and fourth != "---")
+        return third[:1] in ("+", "-", "\\") or self._at + 3 >= len(self._lines)
+
+    def _context_diff(self, line: str) -> bool:
+        if oldforms.is_context_header(self._lines, self._at):
+            self._headed(line, self._lines[self._at + 1])
+        elif (found := oldforms.context_hunk(self._lines, self._at)) is not None:
+            self._take(found)
+        else:
+            return False
+        return True
+
+    def _take(self, found: oldforms.Found) -> None:
+        self._at = found.after
+        file = self._current()
+        file.short = file.short or not found.right
+        file.hunks.append(found.hunk)
+
+    def _current(self) -> _OpenFile:
+        """The file that a hunk belongs to: after other text it is another, which nothing names."""
+        if not self._files or (self._left and self._files[-1].hunks):
+            self._files.append(_OpenFile())
+        return self._files[-1]
+
+    def _hunk(self, line: str) -> None:
+        ranges = ranges_of(line)
+        if ranges is None:
+            self._unplaced(line)
+            return
+        file = self._current()
+        body = body_of(self._lines, self._styled, self._at + 1, ranges)
+        self._at = body.after
+        self._judge(file, body)
+        if ranges.olds[0] == (0, 0) and file.sides.old is not None and may_be_absent(file.sides.old):
+            file.sides.added = True
+        if ranges.new == (0, 0) and file.sides.new is not None and may_be_absent(file.sides.new):
+            file.sides.deleted = True
+        file.hunks.append(Hunk(ranges.olds[0][0], ranges.new[0], ranges.heading, body.lines))
+
+    def _unplaced(self, line: str) -> None:
+        """`@@ ... @@` or `@@ def f():`, as models write it, under a file's header."""
+        if self._files and not self._left and not line.startswith("@@@") and self._following()[:1] in ("+", "-", " "):
+            self._at += 1
+            self._bare(line.strip("@ ."))
+        else:
+            self._other(line)
+
+    def _bare(self, heading: str) -> None:
+        body = unnumbered(self._lines, self._at)
+        self._at = max(body.after, self._at + 1)
+        self._files[-1].unplaced = True
+        self._files[-1].hunks.append(Hunk(0, 0, heading, body.lines))
+
+    def _judge(self, file: _OpenFile, body: Body) -> None:
+        if body.short and not _lacks_context(body):
+            file.short = True
+        elif min(body.missing) < 0:
+            file.long = True
+        elif body.unchanged and body.lines:
+            file.unread = True
+
+    def _other(self, line: str) -> None:
+        """The lines between a git header and its first hunk, other signs of a file, and text around the diff."""
+        at = self._at
+        self._at += 1
+        if self._files and not self._files[-1].hunks and self._extended(self._files[-1], line):
+            return
+        if len(line) <= _LONGEST_HEADER and self._names_a_file(line, self._line(at + 1)):
+            return
+        cut = says_cut(line)
+        self._around.look(line, cut=cut and bool(self._files))
+        if cut:
+            self._bare_at = self._at if self._files and self._files[-1].hunks else -1
+        else:
+            self._left = True
+
+    def _extended(self, file: _OpenFile, line: str) -> bool:
+        sides = file.sides
+        if line.startswith("--- ") and sides.named is not None and self._line(self._at)[:4] in ("--- ", "+++ "):
+            return True  # A combined diff with the paths of all parents.
+        if line.startswith("new file mode "):
+            sides.added = True
+        elif line.startswith("deleted file mode "):
+            sides.deleted = True
+        elif line.startswith(("rename from ", "copy from ")):
+            sides.origin = plain_path(line.partition(" from ")[2])
+        elif line.startswith(("rename to ", "copy to ")):
+            sides.target = plain_path(line.partition(" to ")[2])
+        elif line.startswith("*** Move to: "):
+            sides.origin, sides.target, sides.named = sides.named, line.removeprefix("*** Move to: ").strip(), None
+            self._bare_at = self._at
+        elif line.startswith("index "):
+            file.indexed = _EMPTY_BLOB.match(line) is None
+        elif _says_binary(line) and not (file.binary and line.startswith(("Binary files ", "Files "))):
+            file.binary = True
+        else:
+            return line.startswith(_SAYS_NO_PATH)
+        return True
+
+    def _names_a_file(self, line: str, following: str) -> bool:
+        """Other ways to say which file comes, or which changed without a hunk."""
+        first = line[0]
+        if first == "I" and line.startswith("Index: ") and following.startswith("======"):
+            self._files.append(_OpenFile(Sides(index=plain_path(line.removeprefix("Index: ")))))
+        elif first in "BF" and (match := _BINARY.fullmatch(line)):
+            self._files.append(_OpenFile(Sides(old=match["old"], new=match["new"]), binary=True))
+        elif first == "S" and (match := _SUBMODULE.match(line)):
+            self._files.append(_OpenFile(Sides(named=match["path"])))
+        elif first == "O" and self._files and (match := _ONLY_IN.fullmatch(line)):
+            path = f"{match['directory'].rstrip('/')}/{match['name']}"
+            self._files.append(_OpenFile(Sides(old=path, new=path), unread=True))
+        elif first == "*" and (match := _PATCHED.fullmatch(line)):
+            what, path = match["what"], match["path"].strip()
+            self._files.append(_OpenFile(Sides(named=path, added=what == "Add", deleted=what == "Delete")))
+            self._bare_at = self._at
+        elif first == "=" and (match := _DEPOT.fullmatch(line)):
+            self._files.append(_OpenFile(Sides(named=match["path"])))
+        elif first == "+" and line.startswith("+++ ") and ranges_of(following) is not None:
+            self._at -= 2
+            self._headed(line, line)
+        else:
+            return False
+        return True
 
 
-def _count(digits: str | None) -> int:
-    return 1 if digits is None else int(digits)
+def _lacks_context(body: Body) -> bool:
+    """Whether all that is missing can be context after the last change, as where a text's end was stripped."""
+    old, new = body.missing
+    after = next((at for at, line in enumerate(reversed(body.lines)) if line.kind != "context"), 0)
+    return old == new and after > 0 and old + after <= _MOST_CONTEXT
 
 
-def _git_paths(line: str) -> tuple[str | None, str | None]:
-    """The two paths of a git header. Without a rename both are equal, which decides where an unquoted path ends."""
-    rest = line.removeprefix("diff --git ")
-    half = len(rest) // 2
-    if rest[half : half + 1] == " " and rest[2:half] == rest[half + 3 :]:
-        return _side(rest[:half], "a/"), _side(rest[half + 1 :], "b/")
-    match = _GIT_HEADER.fullmatch(line)
-    return (_side(match["old"], "a/"), _side(match["new"], "b/")) if match else (None, None)
+def _may_begin(line: str) -> bool:
+    return "@@ -" in line or "--- " in line or "diff --" in line or "*** " in line or "Index: " in line
 
 
-def _side(path: str, prefix: str) -> str | None:
-    """A header's path without its `a/` or `b/`; None for /dev/null. Some tools add a tab and a date."""
-    path = path if path.startswith('"') else path.split("\t", 1)[0]
-    path = _unquoted(path.strip())
-    return None if path == "/dev/null" else path.removeprefix(prefix) or None
+def _says_binary(line: str) -> bool:
+    return line == "GIT binary patch" or line.startswith(
+        ("Cannot display: file marked as a binary type", "Binary files ")
+    )
 
 
-def _unquoted(path: str) -> str:
-    """git quotes a path that holds a quote, a control character or a byte above 127, the last as octal UTF-8."""
-    if len(path) < 2 or not (path.startswith('"') and path.endswith('"')):
-        return path
-    raw = bytearray()
-    end = 0
-    inner = path[1:-1]
-    for match in _ESCAPE.finditer(inner):
-        raw += inner[end : match.start()].encode("utf-8", "replace") + _unescaped(match[1])
-        end = match.end()
-    return (raw + inner[end:].encode("utf-8", "replace")).decode("utf-8", "replace")
-
-
-def _unescaped(escape: str) -> bytes:
-    if len(escape) == 3:
-        return bytes([int(escape, 8) & 0xFF])
-    return _ESCAPES.get(escape, escape).encode("utf-8", "replace")
+def _note(what: str, files: Iterable[FileDiff]) -> list[str]:
+    paths = [file.path for file in files]
+    return [f"{what}: {listed(paths)}"] if paths else []

@@ -7,6 +7,7 @@ it that open and close what the hunk leaves hanging; the caller keeps the frame 
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from firstpass.evidence.indented import is_apart, python_frames
 from firstpass.evidence.languages import LanguageName
@@ -69,10 +70,34 @@ def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Fra
     return islice(dict.fromkeys(of_language), _MOST)
 
 
+class _Cut(NamedTuple):
+    """A text's bones, and what it goes on from and lacks whatever is around it.
+
+    code: where it is no more inside of the comment or the text that it begins in.
+    """
+
+    language: LanguageName
+    text: str
+    heading: str
+    code: int
+    bones: Skeleton
+    first: tuple[str, ...]
+    after: tuple[str, ...]
+
+
 def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[Frame]:
-    """The likeliest kind of block for each closer that the text has too many, and for what is around it; then others."""
+    """The likeliest kind of block for each closer that the text has too many, and for what is around it, first."""
     if _IN_COMMENT.match(text) and "*/" not in text:
         yield Frame(("/*",), ("*/",))
+    cut = _cut(language, text, heading)
+    if language == "rust" and _MACRO.match(heading) and not _OUTERMOST.search(text):
+        yield _in_macro(cut.bones, heading)
+    for at, kinds in enumerate(_choices(SHAPES[language], cut.bones, heading)):
+        yield from _variants(cut, kinds, likeliest=not at)
+    yield Frame((), cut.after)
+
+
+def _cut(language: LanguageName, text: str, heading: str) -> _Cut:
     opened, code = _inside(language, text)
     bones = skeleton(language, text[code:])
     if bones.comment and not code:
@@ -83,25 +108,31 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
     if language in ("typescript", "tsx"):
         angle, end = _angles(text)
         first, after = (*angle, *first), (*end, *after)
-    shape = SHAPES[language]
-    if language == "rust" and _MACRO.match(heading) and not _OUTERMOST.search(text):
-        yield _in_macro(bones, heading)
-    for at, kinds in enumerate(_choices(shape, bones, heading)):
-        before, left = _around(shape, bones, kinds)
-        if not at:
-            before = _headed(bones, before, text[code:], heading)
-        labelled = ("default:" if language == "go" else "case 1:",) if _lacks_label(kinds[0], text) else ()
-        frame = Frame((*before, *labelled, *first), (*after, *_decorated(language, bones, kinds[-1]), *left))
-        if _ENDS_INSIDE.search(text) or (language == "java" and text.rstrip().endswith(",")):
-            yield frame._replace(after=("x", *frame.after))
-        yield frame
-        if frame.after and _ENDS_IN_LOGIC.search(text):
-            yield frame._replace(after=("x {}", *frame.after))
-        if language == "rust" and kinds[-1] == "block" and text.rstrip()[-1:] not in (";", ",", "{"):
-            yield frame._replace(after=(*frame.after, ";"))
-        if not at and _ENDS_HEADLESS.search(text):
-            yield frame._replace(after=("{}", *frame.after))
-    yield Frame((), after)
+    return _Cut(language, text, heading, code, bones, first, after)
+
+
+def _variants(cut: _Cut, kinds: Sequence[str], likeliest: bool) -> Iterator[Frame]:
+    """The frame for these kinds, and others of it with what a text that ends anywhere may lack."""
+    frame = _framed(cut, kinds, likeliest)
+    if _ENDS_INSIDE.search(cut.text) or (cut.language == "java" and cut.text.rstrip().endswith(",")):
+        yield frame._replace(after=("x", *frame.after))
+    yield frame
+    if frame.after and _ENDS_IN_LOGIC.search(cut.text):
+        yield frame._replace(after=("x {}", *frame.after))
+    if cut.language == "rust" and kinds[-1] == "block" and cut.text.rstrip()[-1:] not in (";", ",", "{"):
+        yield frame._replace(after=(*frame.after, ";"))
+    if likeliest and _ENDS_HEADLESS.search(cut.text):
+        yield frame._replace(after=("{}", *frame.after))
+
+
+def _framed(cut: _Cut, kinds: Sequence[str], likeliest: bool) -> Frame:
+    before, left = _around(SHAPES[cut.language], cut.bones, kinds)
+    if likeliest:
+        before = _headed(cut, before)
+    if kinds[0] in CASES and kinds[0] != "match" and not _LABEL.match(cut.text):
+        before.append("default:" if cut.language == "go" else "case 1:")
+    after = (*cut.after, *_decorated(cut.language, cut.bones, kinds[-1]), *left)
+    return Frame((*before, *cut.first), after)
 
 
 def _in_macro(bones: Skeleton, heading: str) -> Frame:
@@ -140,11 +171,6 @@ def _decorated(language: LanguageName, bones: Skeleton, kind: str) -> tuple[str,
     if not last.lstrip().startswith("@") or language not in _WITH_DECORATORS:
         return ()
     return ("x() {}",) if kind == "class" and language not in ("java", "kotlin") else ("class X {}",)
-
-
-def _lacks_label(kind: str, text: str) -> bool:
-    """Whether a text begins in a case whose label it does not show."""
-    return kind in CASES and kind != "match" and not _LABEL.match(text)
 
 
 def _angles(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -233,17 +259,17 @@ def _around(shape: Shape, bones: Skeleton, kinds: Sequence[str]) -> tuple[list[s
     return lines, left
 
 
-def _headed(bones: Skeleton, before: list[str], text: str, heading: str) -> list[str]:
+def _headed(cut: _Cut, before: list[str]) -> list[str]:
     """The heading in place of what the last closers close, where they stand at a line's begin and are the heading's."""
-    openers = skeleton(None, heading).openers
+    bones, openers = cut.bones, skeleton(None, cut.heading).openers
     count = len(openers)
     if not 0 < count <= len(bones.closers) or len(before) != len(bones.closers):
         return before
     segments = bones.segments[-1 - count : -1]
-    closers = tuple(segment.closer for segment in reversed(segments))
-    own = closers == tuple(CLOSERS.get(opener) for opener in openers)
-    begins_line = text[: segments[0].at].endswith("\n") or not segments[0].at
-    return [heading, *before[count:]] if own and begins_line else before
+    own = [segment.closer for segment in reversed(segments)] == [CLOSERS.get(opener) for opener in openers]
+    at = segments[0].at
+    begins_line = not at or cut.text[cut.code + at - 1] == "\n"
+    return [cut.heading, *before[count:]] if own and begins_line else before
 
 
 def _closer(opener: str) -> str:

@@ -9,8 +9,8 @@ from firstpass.evidence.skeleton import DEEPEST, OPENERS, Frame, Skeleton, skele
 _MARK = re.compile(r"\"\"\"|'''")
 _DOCTEST = re.compile(r"^[ \t]*+(?:>>>[ ]|\.\.\.[ ]++[^#\s])", re.MULTILINE)
 _STATEMENT = re.compile(
-    r"[\s]*+(?:(?:async[ ]++)?(?:def|class)[ ]\w|import[ ]\w|from[ ][\w.]++[ ]import\b|@\w|(?:if|for|while|with|elif)[ ][^\n]*:[ ]*+$"
-    r"|(?:try|else|finally):|return\b|raise[ ]|assert[ ]|pass$|[\w.\[\]]++(?:[ ]*+:[^\n=]*)?[ ]*+[-+|]?=[^\n=]|[\w.]++\([^\n]*\)[ ]*+$)",
+    r"[\s]*+(?:(?:async[ ]++)?(?:def|class)[ ]\w|import[ ]\w|from[ ][\w.]++[ ]import\b|@\w|(?:if|for|while|with|elif)[ ][^\n]*:[ ]*+$"  # noqa: E501
+    r"|(?:try|else|finally):|return\b|raise[ ]|assert[ ]|pass$|[\w.\[\]]++(?:[ ]*+:[^\n=]*)?[ ]*+[-+|]?=[^\n=]|[\w.]++\([^\n]*\)[ ]*+$)",  # noqa: E501
     re.MULTILINE,
 )
 """What is no prose of a docstring."""

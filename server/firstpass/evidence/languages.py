@@ -6,7 +6,7 @@ The first languages' tables stand here and beside what uses them; each further o
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Literal, cast, get_args
@@ -158,6 +158,7 @@ class Grammar:
     errors: tree_sitter.Query
 
 
+@lru_cache(maxsize=4096)
 def language_of(path: str | None) -> LanguageName | None:
     """By the path's name and suffix; None for a file that no grammar here reads."""
     if not path:

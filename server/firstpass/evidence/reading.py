@@ -21,6 +21,9 @@ from firstpass.evidence.skeleton import Frame
 PIECE_CHARACTERS = 16_384
 """What is parsed at once, at most."""
 
+_MOST_KEPT_CHARACTERS = 200_000
+"""Of one text. A tree is some twenty times as large as what it was made of."""
+
 
 _ENDS = frozenset((b"", b")", b"]", b"}", b",", b"/", b"#"))
 """What a line ends in, or goes on with behind an end that was left out."""
@@ -45,6 +48,23 @@ class Reading(NamedTuple):
 
 
 @dataclass(slots=True)
+class Kept:
+    """What several that look at the same text share: its trees, and the time that is left to read it.
+
+    readings: by language, piece, wanted lines and heading. characters: of the kept pieces together.
+    """
+
+    seconds: float
+    readings: dict[tuple[LanguageName, str, frozenset[int], str], Reading] = field(default_factory=dict)
+    characters: int = 0
+
+    def keep(self, key: tuple[LanguageName, str, frozenset[int], str], reading: Reading) -> None:
+        if self.characters + len(key[1]) <= _MOST_KEPT_CHARACTERS:
+            self.readings[key] = reading
+            self.characters += len(key[1])
+
+
+@dataclass(slots=True)
 class Allowance:
     """How much processor time reading may take, in seconds of this thread; once spent, pieces go unread.
 
@@ -53,6 +73,7 @@ class Allowance:
     """
 
     seconds: float
+    kept: Kept | None = None
     _started: float = field(default_factory=time.thread_time)
     _safe_until: float = 0.0
     _parsers: dict[LanguageName, tree_sitter.Parser] = field(default_factory=dict)
@@ -65,9 +86,14 @@ class Allowance:
         now = time.monotonic()
         if now < self._safe_until:
             return False
-        left = self.seconds - (time.thread_time() - self._started)
-        self._safe_until = now + max(left, 0.0)
+        left = self.left
+        self._safe_until = now + left
         return left <= 0
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return max(self.seconds - (time.thread_time() - self._started), 0.0)
 
     def parse(self, language: LanguageName, text: bytes) -> tree_sitter.Tree | None:
         """The tree, or None when the allowance runs out first."""
@@ -88,6 +114,19 @@ def read(
 
     text: PIECE_CHARACTERS at most. wanted: the 0-based lines that the caller will look at. heading: of the hunk.
     """
+    kept = allowance.kept
+    key = (language, text, wanted, heading)
+    if kept and key in kept.readings:
+        return None if allowance.spent else kept.readings[key]
+    best = _best(language, text, wanted, allowance, heading)
+    if kept and best:
+        kept.keep(key, best)
+    return best
+
+
+def _best(
+    language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance, heading: str
+) -> Reading | None:
     best: Reading | None = None
     for tried, frame in enumerate(_frames(language, text, heading)):
         reading = _framed(language, text, frame, wanted, allowance)

@@ -6,6 +6,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +15,14 @@ import apsw
 
 from firstpass.errors import BadIndex
 from firstpass.evidence.definitions import Definition, definitions
+from firstpass.evidence.frequencies import Frequencies
 from firstpass.evidence.identifiers import names_in_text
 from firstpass.evidence.languages import host, in_code, language_of
 from firstpass.evidence.reading import Allowance
 from firstpass.evidence.sources import MOST_BYTES, is_file, sources, why_not, without_secrets
+from firstpass.evidence.vocabulary import words_of
 
-FORMAT = 1
+FORMAT = 2
 PARSE_SECONDS = 2.0
 BUSY_MILLISECONDS = 10_000
 MOST_NAMES = 500
@@ -52,6 +56,15 @@ END;
 """
 
 
+_SCHEMA_2 = """
+CREATE TABLE frequencies (word TEXT PRIMARY KEY, files INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+"""How many files have a word; made anew by each update that changes something."""
+
+_STEPS = (_SCHEMA, _SCHEMA_2)
+"""What brings an index from one version to the next."""
+
+
 class Place(NamedTuple):
     """Where a name is defined."""
 
@@ -80,6 +93,7 @@ class RepositoryIndex:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._frequencies: tuple[tuple[int, int], Frequencies] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
@@ -93,11 +107,11 @@ class RepositoryIndex:
         self._connection.execute("PRAGMA journal_mode = WAL")
         with self._connection:
             (version,) = next(self._connection.execute("PRAGMA user_version"))
-            if version not in (0, FORMAT):
+            if version > FORMAT:
                 raise BadIndex(f"the index was made by another version ({version}); remove it and make it again")
-            if version == 0:
-                self._connection.execute(_SCHEMA)
-                self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+            for step in _STEPS[version:]:
+                self._connection.execute(step)
+            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def update(self, root: Path, seen: Callable[[str], None] = lambda path: None) -> Changes:
         """Read what changed below root since the last time. seen: hears every path.
@@ -117,6 +131,8 @@ class RepositoryIndex:
                 for identity, *_ in known.values():
                     self._forget(identity)
                     changes.gone += 1
+                if changes.read or changes.gone or not self._rows("SELECT 1 FROM frequencies LIMIT 1"):
+                    self._count_words()
                 changes.left_out.update(
                     dict(self._rows("SELECT left_out, count(*) FROM files WHERE left_out IS NOT NULL GROUP BY 1"))
                 )
@@ -158,6 +174,15 @@ class RepositoryIndex:
         rows = ((identity, *one) for one in _definitions(path, text))
         self._connection.executemany("INSERT INTO definitions (file, name, line, text) VALUES (?, ?, ?, ?)", rows)
 
+    def _count_words(self) -> None:
+        """Of each file every word once, whatever the names that it is in."""
+        counts = Counter[str]()
+        rows = self._connection.execute("SELECT file, name FROM names ORDER BY file")
+        for _, names in groupby(rows, key=itemgetter(0)):
+            counts.update({word for _, name in names for word in words_of(str(name))})
+        self._rows("DELETE FROM frequencies")
+        self._connection.executemany("INSERT INTO frequencies VALUES (?, ?)", counts.items())
+
     def _forget(self, identity: int) -> None:
         for sql in ("names WHERE file", "definitions WHERE file", "files WHERE id"):
             self._rows(f"DELETE FROM {sql} = ?", identity)  # noqa: S608 - the three are written here
@@ -168,6 +193,26 @@ class RepositoryIndex:
         marks = ", ".join("?" * len(asked))
         sql = f"SELECT DISTINCT name FROM names WHERE name IN ({marks})"  # noqa: S608 - question marks alone
         return frozenset(name for (name,) in self._asked(sql, *asked))
+
+    def frequencies(self) -> Frequencies:
+        """How common words are in the repository's files; read once for as long as the index stays the same."""
+        ((others,),) = self._asked("PRAGMA data_version")
+        version = others, self._connection.total_changes()
+        if self._frequencies is None or self._frequencies[0] != version:
+            counts: dict[str, int] = dict(self._asked("SELECT word, files FROM frequencies"))
+            ((files,),) = self._asked("SELECT count(*) FROM files WHERE left_out IS NULL")
+            self._frequencies = version, Frequencies(files, counts)
+        return self._frequencies[1]
+
+    def users(self, names: Iterable[str], but: Iterable[str], most: int = 4) -> dict[str, tuple[str, ...]]:
+        """By name, paths of other files than `but` that have it, `most` of them; none where no other has."""
+        left_out = set(but)
+        sql = "SELECT path FROM names JOIN files ON files.id = names.file WHERE name = ? ORDER BY path LIMIT ?"
+        found = {}
+        for name in dict.fromkeys(names):
+            paths = [path for (path,) in self._asked(sql, name, most + len(left_out)) if path not in left_out]
+            found[name] = tuple(paths[:most])
+        return found
 
     def defined(self, names: Iterable[str], most: int) -> list[Place]:
         """Where the names are defined, in the order of the names; of each as many as all get."""

@@ -20,8 +20,9 @@ class Shape:
     """signals: (kind, pattern of what stands in it), in the order asked, for `}` and for what a hunk does not close.
 
     brackets: (kind, pattern of what stands in it, pattern of what follows it), in the order asked, for `)`.
-    headings: (kind, pattern of the line that opened it). follows: (kind, pattern of what follows its `}`, instead of which
-    kinds). delegates: what only a constructor has. prefix: what comes before a statement in a switch. expressions: the kinds whose parts are expressions.
+    headings: (kind, pattern of the line that opened it). follows: (kind, pattern of what follows its `}`, instead of
+    which kinds). delegates: what only a constructor has. prefix: what comes before a statement in a switch.
+    expressions: the kinds whose parts are expressions.
     """
 
     signals: tuple[tuple[str, re.Pattern[str]], ...]
@@ -143,17 +144,17 @@ _GO = Shape(
         ("types", _line(r"case[ \t][^\n:]*(?:\[\]|\bmap\[|\bfunc\(|\bchan\b|\binterface\{|\bstruct\{|\*)")),
         ("switch", _CASE),
         ("interface", _line(r"[A-Za-z]\w*+\(\)[ \t]++(?:\(|[\w*\[])(?![^\n]*(?:\{|[^<]=))")),
-        ("literal", _line(rf"(?!{_GO_KEYWORD})(?:[\w.]++|\"\"|\{{\}}|'')(?:\[\]|\(\)|\{{\}})*[ \t]*+:(?!=)[^\n]*[,{{(]$")),
+        ("literal", _line(rf"(?!{_GO_KEYWORD})(?:[\w.]++|\"\"|\{{\}}|'')(?:\[\]|\(\)|\{{\}})*[ \t]*+:(?!=)[^\n]*[,{{(]$")),  # noqa: E501
         ("struct", _line(
-            rf"(?!{_GO_KEYWORD})[A-Za-z_]\w*+(?:,[ \t]?\w++)*+[ \t]++(?:\*|\[|map\b|chan\b|func\b|<-|[A-Za-z])[\w.*\[\](){{}} \t]*+"
+            rf"(?!{_GO_KEYWORD})[A-Za-z_]\w*+(?:,[ \t]?\w++)*+[ \t]++(?:\*|\[|map\b|chan\b|func\b|<-|[A-Za-z])[\w.*\[\](){{}} \t]*+"  # noqa: E501
             r"(?:\"\")?[ \t]*+$"
         )),
         ("literal", _COMMA_AT_END),
     ),
     brackets=(
         ("import", _line(r"(?:[\w.]++[ \t]++)?\"\"[ \t]*+$"), _ANY),
-        ("params", re.compile(_LINE + r"(?:\w++,[ \t]*+)*+\w++[ \t]++[\w*\[.].*,[ \t]*+$", re.MULTILINE), _first(r"[\w*(\[{]")),
-        ("group", _line(r"\w++(?:,[ \t]*+\w++)*+(?:[ \t]++[\w.*\[\]]++)?[ \t]*+(?:=[^=\n]*)?$(?!\n[ \t]*+\.)"), re.compile(r"[ \t]*+(?:\n|\Z)")),
+        ("params", re.compile(_LINE + r"(?:\w++,[ \t]*+)*+\w++[ \t]++[\w*\[.].*,[ \t]*+$", re.MULTILINE), _first(r"[\w*(\[{]")),  # noqa: E501
+        ("group", _line(r"\w++(?:,[ \t]*+\w++)*+(?:[ \t]++[\w.*\[\]]++)?[ \t]*+(?:=[^=\n]*)?$(?!\n[ \t]*+\.)"), re.compile(r"[ \t]*+(?:\n|\Z)")),  # noqa: E501
         ("condition", _ANY, _first(r"\{")),
     ),
     headings=(
@@ -208,7 +209,7 @@ _RUST = Shape(
     ),
     follows=_GOES_ON,
     openers={
-        "block": {"": "{", "expression": "|| {", "literal": "x: {", "match": "_ => {", "impl": "fn f() {", "trait": "fn f() {"},
+        "block": {"": "{", "expression": "|| {", "literal": "x: {", "match": "_ => {", "impl": "fn f() {", "trait": "fn f() {"},  # noqa: E501
         "if": {"": "if x {", "match": "_ => if x {", "literal": "x: if x {"},
         "match": {"": "match x {", "match": "_ => match x {", "literal": "x: match x {"},
         "enum": {"": "enum X {"},
@@ -226,7 +227,7 @@ _RUST = Shape(
     expressions=frozenset(("args", "array")),
 )  # fmt: skip
 
-_JAVA_METHOD = rf"(?:@\w++(?:\(\))?[ \t]++)*+(?!{_CONTROL})(?:[\w<>\[\],.?&]++[ \t]++){{0,8}}\w++\(\)(?:[ \t]*+throws[^\n{{;]{{0,200}})?[ \t]*+\{{"
+_JAVA_METHOD = rf"(?:@\w++(?:\(\))?[ \t]++)*+(?!{_CONTROL})(?:[\w<>\[\],.?&]++[ \t]++){{0,8}}\w++\(\)(?:[ \t]*+throws[^\n{{;]{{0,200}})?[ \t]*+\{{"  # noqa: E501
 _JAVA_MODIFIER = r"(?:public|private|protected|abstract|native|static|@Override|@Test)\b"
 _JAVA = Shape(
     signals=(

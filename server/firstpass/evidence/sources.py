@@ -4,41 +4,21 @@ What .gitignore files mean git itself says, also of a directory that is no repos
 """
 
 import os
-import re
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from firstpass.errors import BadIndex
+from firstpass.evidence.credentials import holds_secret
+from firstpass.evidence.kinds import GENERATED_MARK, NOT_OURS
 from firstpass.evidence.languages import language_of
 
 MOST_BYTES = 500_000
-_NOT_OURS = GitIgnoreSpec.from_lines(
-    (
-        "node_modules/", "vendor/", "third_party/", "dist/", "build/", "target/", "__pycache__/", ".venv/", "venv/",
-        "*.min.js", "*.min.mjs", "*_pb2.py", "*_pb2_grpc.py", "*.pb.go", "*.generated.*", "*_generated.*", "*.gen.go",
-    )
-)  # fmt: skip
-"""Left out although no .gitignore says so. Source: github-linguist, vendor.yml and generated.rb, the commonest."""
-
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
-_GENERATED = re.compile(
-    rb"^\W*(?:@generated\b|Code generated .{0,80} DO NOT EDIT|.{0,40}generated.{0,80}do not (?:edit|modify))",
-    re.I | re.M,
-)
 _HEAD_BYTES = 2_000
 _LONG_LINE = 500
-_SECRET = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{20,}"
-    r"|\bglpat-[\w-]{20,}|\bxox[abpr]-[\w-]{10,}|\bsk[-_][\w-]{20,}|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
-    r"|(?i:passw(?:or)?d|secret|token|api_?key)\w{0,40}['\"]?\s{0,9}(?::\s{0,9}[\w.\[\]<>|? ]{1,60})?"
-    r"(?::|:?=)\s{0,9}['\"][^'\"\s]{12,}"
-)
-"""Key formats as their issuers document them, and what is assigned to a name that says so, its type between or not."""
 
 
 def git_environment() -> dict[str, str]:
@@ -53,7 +33,7 @@ def sources(root: Path) -> Iterator[str]:
     """
     for raw in sorted(_listed(root).split(b"\0")):
         path = raw.decode("utf-8", "replace")
-        if path.encode() == raw and language_of(path) and not _NOT_OURS.match_file(path) and is_file(root, path):
+        if path.encode() == raw and language_of(path) and not NOT_OURS.match_file(path) and is_file(root, path):
             yield path
 
 
@@ -95,7 +75,7 @@ def why_not(text: bytes) -> str | None:
     """Why a file's text must not be read; None where it may."""
     if len(text) > MOST_BYTES:
         return f"more than {MOST_BYTES} bytes"
-    if _GENERATED.search(text[:_HEAD_BYTES]):
+    if GENERATED_MARK.search(text[:_HEAD_BYTES].decode("utf-8", "replace")):
         return "generated"
     if b"\0" in text[:_HEAD_BYTES]:
         return "binary"
@@ -109,8 +89,3 @@ def why_not(text: bytes) -> str | None:
 def without_secrets(text: bytes) -> bytes:
     """The text with every line emptied that looks as if it held a credential."""
     return b"\n".join(b"" if holds_secret(line.decode("utf-8", "replace")) else line for line in text.split(b"\n"))
-
-
-def holds_secret(line: str) -> bool:
-    """Whether a line of code looks as if it held a credential."""
-    return _SECRET.search(line) is not None

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from pathspec import GitIgnoreSpec
 
-from firstpass.evidence import language_of, read_diff
+from firstpass.evidence import Diff, language_of, read_diff
 from firstpass.evidence.candidates import openings
 from firstpass.exchange import Ask, Target
 
@@ -23,7 +23,7 @@ class Rule:
     paths: patterns as in .gitignore, for a changed file's old or new path. languages: of a changed file. contracts: by
     name, whatever the version; `none` for a request without one. keys: ids of API keys. over_bytes: of all messages.
     over_changed_lines: added and removed. over_openings: names that may newly be called, a cheap estimate of how hard a
-    diff is. text: a regular expression, looked for in all messages.
+    diff is. text: a regular expression, looked for in all messages, as they came and without a terminal's colours.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Rule:
             (not self.contracts or (ask.contract or "none").partition("@")[0] in self.contracts)
             and (not self.keys or ask.key in self.keys)
             and (self.over_bytes is None or len(text.encode("utf-8", "replace")) > self.over_bytes)
-            and (self.text is None or re.search(self.text, text) is not None)
+            and (self.text is None or self._finds_text(text))
             and self._fits_diff(text)
         )
 
@@ -55,16 +55,30 @@ class Rule:
         if not self.paths and not self.languages and self.over_changed_lines is None and self.over_openings is None:
             return True
         parsed = read_diff(text)
-        if parsed.notes:  # A part of it was not read, and may be just what the rule is about.
+        if parsed.notes:  # A part of it was not read or is not there, and may be just what the rule is about.
             return True
-        paths = {path for file in parsed.files for path in (file.old_path, file.new_path) if path}
         changed = sum(line.kind != "context" for file in parsed.files for hunk in file.hunks for line in hunk.lines)
         return (
-            (not self.paths or any(map(self._spec.match_file, paths)))
-            and (not self.languages or not {language_of(path) for path in paths}.isdisjoint(self.languages))
+            self._fits_paths(parsed)
             and (self.over_changed_lines is None or changed > self.over_changed_lines)
             and (self.over_openings is None or len(openings(parsed)) > self.over_openings)
         )
+
+    def _fits_paths(self, parsed: Diff) -> bool:
+        if any(file.path is None for file in parsed.files):  # Whatever the file is, this may be it.
+            return True
+        paths = {
+            path for file in parsed.files for path in (file.old_path, file.new_path, *file.perhaps) if path is not None
+        }
+        return (not self.paths or any(map(self._spec.match_file, paths))) and (
+            not self.languages or not {language_of(path) for path in paths}.isdisjoint(self.languages)
+        )
+
+    def _finds_text(self, text: str) -> bool:
+        """Also where a colour, or a prefix before each line of the diff, stands in the middle of it."""
+        assert self.text is not None, "only a rule with a text looks for it"
+        found = re.search(self.text, text) or ((bare := read_diff(text).text) != text and re.search(self.text, bare))
+        return bool(found)
 
 
 def first_fit(rules: Sequence[Rule], ask: Ask) -> Rule | None:

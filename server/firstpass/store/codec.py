@@ -43,7 +43,7 @@ def decode(text: str) -> Exchange:
 def _without_raw(step: Step) -> Step:
     if step.reply is None:
         return step
-    logprobs = tuple(replace(token, top=()) for token in step.reply.logprobs)
+    logprobs = tuple(replace(token, top=(), top_octets=()) for token in step.reply.logprobs)
     return replace(step, reply=replace(step.reply, raw=None, logprobs=logprobs))
 
 
@@ -69,4 +69,6 @@ def _wordless(step: Step) -> Step:
 
 
 def _wordless_reply(reply: Reply) -> Reply:
-    return replace(reply, text="", others=(), logprobs=(), tool_calls=(), reasoning=None, stop_sequence=None)
+    return replace(
+        reply, text="", others=(), logprobs=(), tool_calls=(), reasoning=None, stop_sequence=None, refusal=None
+    )

@@ -215,14 +215,14 @@ def _assistant_blocks(number: int, message: Message) -> Iterator[Block]:
     if message.content:
         yield {"type": "text", "text": _said(message)}
     for at, call in enumerate(message.tool_calls):
-        given = _input(call.arguments, f"messages.{number}.tool_calls.{at}.function.arguments")
+        given = _input(call.given, f"messages.{number}.tool_calls.{at}.function.arguments")
         yield {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
 
 
 def _input(arguments: str, where: str) -> dict[str, Any]:
-    """Some servers write no arguments as an empty string. Raises: BadAsk for what is no JSON object."""
+    """Raises: BadAsk for what is no JSON object."""
     try:
-        given = strict_json(arguments or "{}")
+        given = strict_json(arguments)
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):

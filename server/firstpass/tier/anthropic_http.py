@@ -7,15 +7,16 @@ from collections.abc import Mapping
 
 import httpx
 
+from firstpass.chat import Chunk
 from firstpass.errors import FirstpassError, TierFailed
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
 from firstpass.tier.anthropic_body import PART, body_of
 from firstpass.tier.anthropic_reply import AnthropicStream, whole_reply
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
-from firstpass.tier.sse import data_of, events
+from firstpass.tier.sse import Event, events, until_broken
 from firstpass.tier.thinking import for_thinking
-from firstpass.tier.values import NONSENSE, error_text
+from firstpass.tier.values import NONSENSE, wire_error
 
 PATH = "messages"
 VERSION = "2023-06-01"
@@ -67,10 +68,10 @@ class AnthropicTier:
                 self._door.post(ask, PATH, body, listener.sent, _headers(ask)) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    raise _refusal(response, await response.aread())
+                    raise _refusal(ask, response, await response.aread())
                 if streams:
-                    return await _streamed(response, listener, started)
-                return _whole(await response.aread(), started)
+                    return await _streamed(ask, response, listener, started)
+                return _whole(ask, await response.aread(), started)
 
 
 def _headers(ask: Ask) -> dict[str, str]:
@@ -79,28 +80,41 @@ def _headers(ask: Ask) -> dict[str, str]:
     return {"anthropic-version": VERSION} | {name: forwarded[name] for name in FORWARDED if name in forwarded}
 
 
-def _refusal(response: httpx.Response, body: bytes) -> FirstpassError:
-    message, _ = error_text(body)
-    named = NAMED.match(message)
+def _refusal(ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
+    said = wire_error(body)
+    named = NAMED.match(said.message)
     param = PARAMS.get(named["name"]) if named else None
-    return refusal(PART, response, message, param)
+    return refusal(PART, ask, response, said._replace(param=param))
 
 
-def _whole(raw: bytes, started: float) -> Reply:
+def _whole(ask: Ask, raw: bytes, started: float) -> Reply:
     try:
-        return whole_reply(raw, time.monotonic() - started)
+        return whole_reply(ask, raw, time.monotonic() - started)
     except NONSENSE as error:
         raise TierFailed(f"the {PART} model's answer is no message", part=PART) from error
 
 
-async def _streamed(response: httpx.Response, listener: Listener, started: float) -> Reply:
-    stream = AnthropicStream()
-    async for event in events(response):
-        try:
-            chunk = stream.read(event, data_of(event), time.monotonic() - started)
-        except NONSENSE as error:
-            raise TierFailed(f"the {PART} model's stream is no event stream", part=PART) from error
+async def _streamed(ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
+    stream = AnthropicStream(ask=ask)
+    async for event in until_broken(events(response), lambda: stream.ended(1)):
+        chunk = _read(stream, event, time.monotonic() - started)
+        if chunk is None:
+            break
         await listener.chunk(chunk)
         if stream.done:
             return stream.reply(time.monotonic() - started)
-    raise TierFailed(f"the {PART} model's stream broke off", part=PART)
+    if not stream.ended(1):
+        raise TierFailed(f"the {PART} model's stream broke off", part=PART)
+    # The model has said why it ends; clients wait for the event that says that it has.
+    await listener.chunk(stream.close())
+    return stream.reply(time.monotonic() - started)
+
+
+def _read(stream: AnthropicStream, event: Event, seconds: float) -> Chunk | None:
+    """None for what the stream broke off in. Raises: TierFailed for what is no event."""
+    try:
+        return stream.read(event.raw, event.data, seconds)
+    except NONSENSE as error:
+        if not event.whole:
+            return None
+        raise TierFailed(f"the {PART} model's stream is no event stream", part=PART) from error

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, ToolCall, Usage
+from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, ToolCall, Usage, strict_json
 from firstpass.errors import TierFailed, TierUnavailable
-from firstpass.exchange import Reply
+from firstpass.exchange import Ask, Reply
 from firstpass.tier.anthropic_body import PART
-from firstpass.tier.failures import DEFAULT_RETRY_SECONDS
+from firstpass.tier.failures import DEFAULT_RETRY_SECONDS, failed_midway
 from firstpass.tier.gathered import Gathered
-from firstpass.tier.values import count, error_text, text
+from firstpass.tier.values import arguments, count, text, wire_error
 
 REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -28,9 +28,9 @@ REASONS: Mapping[str, FinishReason] = {
 OVERLOADED = ("overloaded_error", "rate_limit_error")
 
 
-def whole_reply(raw: bytes, seconds: float) -> Reply:
+def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     answer = json.loads(raw)
-    raise_error(answer, raw)
+    raise_error(ask, answer, raw)
     blocks = answer["content"]
     return Reply(
         text="".join(text(block["text"]) for block in blocks if block["type"] == "text"),
@@ -38,22 +38,43 @@ def whole_reply(raw: bytes, seconds: float) -> Reply:
         finish_reason=_finish_reason(answer.get("stop_reason")),
         usage=_usage(answer["usage"]),
         seconds=seconds,
-        raw=raw,
+        raw=_with_inputs(answer, raw),
         dialect="anthropic",
         tool_calls=tuple(_call(block) for block in blocks if block["type"] == "tool_use"),
         reasoning=_reasoning([block for block in blocks if block["type"] in ("thinking", "redacted_thinking")]),
         stop_sequence=text(answer.get("stop_sequence")) or None,
+        refusal=_why_refused(answer) or None,
     )
 
 
-def raise_error(fields: dict[str, Any], data: bytes) -> None:
-    """What came with a 200 may be an error all the same. Raises: TierUnavailable, TierFailed where this is one."""
+def _with_inputs(answer: dict[str, Any], raw: bytes) -> bytes:
+    """The body with an object as the input of every call, as it came where each has one."""
+    mended = [_mend_input(block) for block in answer["content"]]
+    return json.dumps(answer, separators=(",", ":")).encode() if any(mended) else raw
+
+
+def _mend_input(block: dict[str, Any]) -> bool:
+    """Whether it had to be."""
+    if block["type"] != "tool_use" or isinstance(block.get("input"), dict):
+        return False
+    block["input"] = strict_json(_arguments(block.get("input")))
+    return True
+
+
+def raise_error(ask: Ask, fields: dict[str, Any], data: bytes) -> None:
+    """What came with a 200 may be an error all the same. Raises: TierUnavailable, TierFailed, BadAsk where it is."""
     if fields["type"] != "error":
         return
-    message = f"the {PART} model failed while it answered: {error_text(data)[0]}"
+    said = wire_error(data)
     if (fields.get("error") or {}).get("type") in OVERLOADED:
+        message = f"the {PART} model failed while it answered: {said.message}"
         raise TierUnavailable(message, part=PART, retry_after_seconds=DEFAULT_RETRY_SECONDS)
-    raise TierFailed(message, part=PART)
+    raise failed_midway(PART, ask, said)
+
+
+def _why_refused(fields: dict[str, Any]) -> str:
+    """The API's own words to a refusal, if it has any; what the model had written till then is its text."""
+    return text((fields.get("stop_details") or {}).get("explanation"))
 
 
 def _finish_reason(reason: object) -> str | None:
@@ -68,14 +89,15 @@ def _finish_reason(reason: object) -> str | None:
 
 
 def _call(block: dict[str, Any]) -> ToolCall:
-    return ToolCall(text(block["id"]), text(block["name"]), _arguments(block["input"]))
+    return ToolCall(text(block["id"]), text(block["name"]), _arguments(block.get("input")))
 
 
 def _arguments(given: object) -> str:
-    """Raises: TypeError for what is no object."""
-    if not isinstance(given, dict):
+    """Nothing, and an empty text, are an empty object. Raises: TypeError, ValueError for what is no object."""
+    written = arguments(given)
+    if not isinstance(strict_json(written), dict):
         raise TypeError("an object was expected")
-    return text(json.dumps(given, ensure_ascii=False))
+    return written
 
 
 def _reasoning(blocks: list[dict[str, Any]]) -> Reasoning | None:
@@ -107,22 +129,46 @@ class _Use:
     begun: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class AnthropicStream(Gathered):
     """Reads a stream's events into one reply. Kinds of events, blocks and deltas that are new to us add nothing."""
 
+    ask: Ask
     counted: dict[str, Any] = field(default_factory=dict)
     uses: dict[int, _Use] = field(default_factory=dict)
+    places: dict[int | None, int] = field(default_factory=dict)
+    place: int = 0
+    blocks: int = 0
     thoughts: int = 0
     redacted: str | None = None
 
     def read(self, event: bytes, data: bytes, seconds: float) -> Chunk:
         """One event of the stream, added. Raises: TierUnavailable, TierFailed where it is an error."""
-        fields = json.loads(data) if data else {"type": "ping"}
-        raise_error(fields, data)
+        fields = json.loads(data)
+        raise_error(self.ask, fields, data)
+        raw = _sent(fields) if self._tidy(fields) else event
         delta = self._delta(fields)
         deltas = (self.add(delta, seconds),) if delta != Delta() else ()
-        return Chunk(event, "anthropic", self.model, deltas, self.usage, last=self.done)
+        return Chunk(raw, "anthropic", self.model, deltas, self.usage, last=self.done)
+
+    def close(self) -> Chunk:
+        """The last event, where the stream ended without it."""
+        self.done = True
+        return Chunk(_sent({"type": "message_stop"}), "anthropic", self.model, (), self.usage, last=True)
+
+    def _tidy(self, fields: dict[str, Any]) -> bool:
+        """Mends in place a block without an index or with an earlier one's, and a call without an input; whether so."""
+        if not fields["type"].startswith("content_block_"):
+            return False
+        given, mended = fields.get("index"), False
+        if fields["type"] == "content_block_start":
+            self.place = self.blocks if given is None else max(count(given), self.blocks)
+            self.places[given], self.blocks = self.place, self.place + 1
+            mended = _mend_input(fields["content_block"])
+        else:
+            self.place = self.places.get(given, self.place)
+        fields["index"] = self.place
+        return mended or given != self.place
 
     def reply(self, seconds: float) -> Reply:
         reply = replace(Gathered.reply(self, seconds), dialect="anthropic")
@@ -181,7 +227,7 @@ class AnthropicStream(Gathered):
         use = self.uses.get(place)
         if use is None or use.begun:
             return Delta()
-        return Delta(calls=(CallPiece(use.index, arguments=_arguments(use.given or {})),))
+        return Delta(calls=(CallPiece(use.index, arguments=_arguments(use.given)),))
 
 
 def _words(kind: str, fields: dict[str, Any]) -> Delta:
@@ -193,8 +239,13 @@ def _words(kind: str, fields: dict[str, Any]) -> Delta:
     return Delta()
 
 
+def _sent(fields: dict[str, Any]) -> bytes:
+    return f"event: {fields['type']}\ndata: {json.dumps(fields)}\n\n".encode()
+
+
 def _end(delta: dict[str, Any]) -> Delta:
     return Delta(
+        refusal=_why_refused(delta),
         finish_reason=_finish_reason(delta.get("stop_reason")),
         stop_sequence=text(delta.get("stop_sequence")) or None,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from firstpass.chat import CallPiece, Delta, Reasoning, TokenLogprob, ToolCall, Usage
+from firstpass.chat import NO_ARGUMENTS, CallPiece, Delta, Reasoning, TokenLogprob, ToolCall, Usage
 from firstpass.exchange import Reply
 
 
@@ -13,11 +13,14 @@ class Gathered:
     done: bool = False
     model: str = ""
     texts: dict[int, list[str]] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     signature: str | None = None
     calls: dict[int, ToolCall] = field(default_factory=dict)
+    arguments: dict[int, list[str]] = field(default_factory=dict)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: str | None = None
+    finished: set[int] = field(default_factory=set)
     stop_sequence: str | None = None
     usage: Usage | None = None
     first_token_seconds: float | None = None
@@ -27,11 +30,18 @@ class Gathered:
         """Of the first choice."""
         return "".join(self.texts.get(0, ()))
 
+    def ended(self, choices: int) -> bool:
+        """Whether each choice has said why it ends: all that can still come then is a count."""
+        return len(self.finished) >= choices and self.finished >= self.texts.keys()
+
     def add(self, delta: Delta, seconds: float) -> Delta:
-        if self.first_token_seconds is None and (delta.text or delta.reasoning or delta.calls):
+        if self.first_token_seconds is None and (delta.text or delta.refusal or delta.reasoning or delta.calls):
             self.first_token_seconds = seconds
         self.texts.setdefault(delta.choice, []).append(delta.text)
+        if delta.finish_reason:
+            self.finished.add(delta.choice)
         if delta.choice == 0:
+            self.refusals.append(delta.refusal)
             self.reasoning.append(delta.reasoning)
             self.signature = delta.signature or self.signature
             self.logprobs.extend(delta.logprobs)
@@ -43,11 +53,16 @@ class Gathered:
 
     def _add_piece(self, piece: CallPiece) -> None:
         call = self.calls.get(piece.index, ToolCall("", "", ""))
-        self.calls[piece.index] = replace(
-            call,
-            id=call.id or piece.id or "",
-            name=call.name or piece.name or "",
-            arguments=call.arguments + piece.arguments,
+        self.calls[piece.index] = replace(call, id=call.id or piece.id or "", name=call.name or piece.name or "")
+        self.arguments.setdefault(piece.index, []).append(piece.arguments)
+
+    def _calls(self) -> tuple[ToolCall, ...]:
+        whole = (
+            (call, "".join(self.arguments[index]))
+            for index, call in sorted(self.calls.items(), key=lambda pair: pair[0])
+        )
+        return tuple(
+            replace(call, arguments=arguments if arguments.strip() else NO_ARGUMENTS) for call, arguments in whole
         )
 
     def reply(self, seconds: float) -> Reply:
@@ -62,7 +77,8 @@ class Gathered:
             first_token_seconds=self.first_token_seconds,
             logprobs=tuple(self.logprobs),
             others=tuple(texts[1:]),
-            tool_calls=tuple(self.calls[index] for index in sorted(self.calls)),
+            tool_calls=self._calls(),
             reasoning=Reasoning(reasoning, self.signature) if reasoning or self.signature else None,
             stop_sequence=self.stop_sequence,
+            refusal="".join(self.refusals) or None,
         )

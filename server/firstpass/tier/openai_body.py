@@ -103,7 +103,7 @@ def _message(message: Message, *, vllm: bool) -> dict[str, Any]:
 
 
 def tool_call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.given}}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 
 import httpx
 
-from firstpass.errors import BadAsk, FirstpassError, TierFailed
+from firstpass.chat import Chunk
+from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
-from firstpass.tier.failures import broken_wire, no_embeddings, refusal
+from firstpass.tier.failures import broken_wire, failed_midway, no_embeddings, refusal
+from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
 from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
-from firstpass.tier.sse import data_of, events
+from firstpass.tier.sse import Event, events, until_broken
 from firstpass.tier.thinking import for_thinking, with_effort
-from firstpass.tier.values import NONSENSE, error_text
+from firstpass.tier.values import NONSENSE, wire_error
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
 
@@ -41,21 +43,41 @@ class OpenAITier:
         self._whole_seconds = whole_seconds
         self._max_tokens_name = max_tokens_name
         self._thinks = thinks
+        self._one_system: str | None = None  # The model that takes a system turn at the beginning only.
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
-        started = time.monotonic()
         model = await self._door.model()
         self._check(ask)
-        streams, able, limit = listener.streaming, self._door.able, self._max_tokens_name
         asked = with_effort(for_thinking(ask)) if self._thinks else ask
-        body = body_of(asked, model, able, stream=streams, watched=listener.watching, max_tokens_name=limit)
+        if model == self._one_system:
+            asked = with_one_system(asked)
+        try:
+            return await self._asked(asked, model, listener)
+        except _Refused as refused:
+            if not (is_strewn(asked) and refuses_place(refused.error.failure.message)):
+                raise refused.error from None
+            return await self._asked_again(with_one_system(asked), model, listener, refused.error)
+
+    async def _asked_again(self, ask: Ask, model: str, listener: Listener, first: FirstpassError) -> Reply:
+        """Once, with one system turn. Of a model that takes it this is remembered; else the first refusal stands."""
+        try:
+            reply = await self._asked(ask, model, listener)
+        except _Refused as refused:
+            raise (refused.error if isinstance(refused.error, ContextTooLong) else first) from None
+        self._one_system = model
+        return reply
+
+    async def _asked(self, ask: Ask, model: str, listener: Listener) -> Reply:
+        started = time.monotonic()
+        streams, able, limit = listener.streaming, self._door.able, self._max_tokens_name
+        body = body_of(ask, model, able, stream=streams, watched=listener.watching, max_tokens_name=limit)
         with broken_wire(self._part):
             async with (
                 asyncio.timeout(None if streams else self._whole_seconds),
                 self._door.post(ask, PATHS[ask.kind], body, listener.sent) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    raise self._refusal(ask, response, await response.aread())
+                    raise _Refused(self._refusal(ask, response, await response.aread()))
                 if streams:
                     return await self._streamed(ask, response, listener, started)
                 return self._whole(ask, await response.aread(), started)
@@ -74,10 +96,9 @@ class OpenAITier:
         refuse_redacted(ask, self._part)
 
     def _refusal(self, ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
-        message, param = error_text(body)
         if ask.kind == "embedding" and response.status_code in (404, 405, 501):
             return no_embeddings(self._part)
-        return refusal(self._part, response, message, param)
+        return refusal(self._part, ask, response, wire_error(body))
 
     def _whole(self, ask: Ask, raw: bytes, started: float) -> Reply:
         try:
@@ -86,27 +107,47 @@ class OpenAITier:
             raise TierFailed(f"the {self._part} model's answer is no {_awaited(ask)}", part=self._part) from error
 
     async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
-        gathered = OpenAIStream(wants_usage=ask.include_usage)
-        async for event in events(response):
-            data = data_of(event)
-            try:
-                if data != DONE and b'"error"' in data:
-                    self._raise_error(data)
-                chunk = gathered.read(event, data, time.monotonic() - started)
-            except NONSENSE as error:
-                raise TierFailed(f"the {self._part} model's stream is no event stream", part=self._part) from error
+        tools = {tool.name for tool in ask.sampling.tools or ()}
+        gathered = OpenAIStream(wants_usage=ask.include_usage, tools=tools)
+        async for event in until_broken(events(response), lambda: gathered.ended(ask.sampling.n or 1)):
+            chunk = self._read(ask, gathered, event, time.monotonic() - started)
+            if chunk is None:
+                break
             await listener.chunk(chunk)
             # Leaving a response that is not read to its end closes its connection, which stops the work at the model.
             if gathered.done or (listener.watching and not listener.goes_on(gathered.text)):
                 return gathered.reply(time.monotonic() - started)
-        raise TierFailed(f"the {self._part} model's stream broke off", part=self._part)
+        if not gathered.ended(ask.sampling.n or 1):
+            raise TierFailed(f"the {self._part} model's stream broke off", part=self._part)
+        # NousResearch/hermes-agent#100515: the model has said that it ends, and clients wait for the word.
+        await listener.chunk(gathered.close(time.monotonic() - started))
+        return gathered.reply(time.monotonic() - started)
 
-    def _raise_error(self, data: bytes) -> None:
-        """A 200 stream may carry an error event. Raises: TierFailed where this is one."""
+    def _read(self, ask: Ask, gathered: OpenAIStream, event: Event, seconds: float) -> Chunk | None:
+        """None for what the stream broke off in. Raises: TierFailed for what is no event, _Refused."""
+        try:
+            if event.data != DONE and b'"error"' in event.data:
+                self._raise_error(ask, event.data, begun=bool(gathered.texts))
+            return gathered.read(event.raw, event.data, seconds)
+        except NONSENSE as error:
+            if not event.whole:
+                return None
+            raise TierFailed(f"the {self._part} model's stream is no event stream", part=self._part) from error
+
+    def _raise_error(self, ask: Ask, data: bytes, *, begun: bool) -> None:
+        """A 200 stream may carry an error event. Raises: TierFailed, BadAsk for one, in _Refused at the beginning."""
         fields = json.loads(data)
-        if "error" in fields:
-            message, _ = error_text(data)
-            raise TierFailed(f"the {self._part} model failed while it answered: {message}", part=self._part)
+        if fields.get("error") or fields.get("object") == "error":
+            error = failed_midway(self._part, ask, wire_error(data))
+            raise error if begun else _Refused(error)
+
+
+class _Refused(Exception):
+    """The endpoint answered with an error and nothing else, so it can be asked again."""
+
+    def __init__(self, error: FirstpassError) -> None:
+        super().__init__(error.failure.message)
+        self.error = error
 
 
 def _awaited(ask: Ask) -> str:

@@ -5,23 +5,29 @@ for what is none.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall, Usage
 from firstpass.exchange import Ask, Reply
+from firstpass.tier.calls import CallReader, as_sent, says, unlike
+from firstpass.tier.embeddings import in_form
 from firstpass.tier.gathered import Gathered
-from firstpass.tier.values import count, logprob, text
+from firstpass.tier.values import arguments, count, logprob, octets, text
 
 DONE = b"[DONE]"
+
+BASE = ("id", "object", "created", "model", "system_fingerprint")
+"""What all events of a stream say alike."""
 
 
 def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     answer = json.loads(raw)
     if ask.kind == "embedding":
-        assert_embeddings(answer)
+        raw = in_form(answer, raw, ask.sampling.encoding_format or "float")
         return Reply("", text(answer["model"]), None, _usage(answer.get("usage")), seconds, raw=raw)
+    raw = _mended(answer, raw)
     texts = [_choice_text(choice) for choice in answer["choices"]]
     first = answer["choices"][0]
     logprobs = _logprobs(first.get("logprobs"))
@@ -42,81 +48,115 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
         tool_calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
         reasoning=Reasoning(reasoning) if reasoning else None,
         stop_sequence=_stop_sequence(first),
+        refusal=text(message.get("refusal")) or None,
     )
 
 
-def assert_embeddings(answer: dict[str, Any]) -> None:
-    """Raises: TypeError, KeyError."""
-    if not all(isinstance(entry["embedding"], list | str) for entry in answer["data"]):
-        raise TypeError("an embedding was expected")
+def _mended(answer: dict[str, Any], raw: bytes) -> bytes:
+    """The body with arguments and an id of its own for every call, mended in place; as it came where none lacks them.
+
+    Source: openai/openai-agents-js#664.
+    """
+    changed = False
+    for choice in answer["choices"]:
+        taken: set[str] = set()
+        for at, call in enumerate((choice.get("message") or {}).get("tool_calls") or ()):
+            given, function = text(call.get("id")), call["function"]
+            own, whole = unlike(given, at, taken), arguments(function.get("arguments"))
+            changed |= own != given or function.get("arguments") != whole
+            call |= {"id": own} if own != given else {}
+            function["arguments"] = whole
+            taken.add(own)
+    return json.dumps(answer, separators=(",", ":")).encode() if changed else raw
 
 
 @dataclass(slots=True)
 class OpenAIStream(Gathered):
-    """Reads a stream's events into one reply. wants_usage: the caller asked for the count that comes at the end."""
+    """Reads a stream's events into one reply. wants_usage: the caller asked for the count that comes at the end.
+
+    tools: the names of those that the model may call.
+    """
 
     wants_usage: bool = False
+    tools: Collection[str] = ()
+    readers: dict[int, CallReader] = field(default_factory=dict)
+    base: dict[str, Any] = field(default_factory=dict)
 
     def read(self, event: bytes, data: bytes, seconds: float) -> Chunk:
         """One event of the stream, added; its usage alone is for the caller only where that was asked for."""
         if data == DONE:
-            self.done = True
-            return Chunk(event, "openai", self.model, last=True)
+            return self.close(seconds, event)
         fields = json.loads(data)
         self.model = text(fields.get("model")) or self.model
         if fields.get("usage"):
             self.usage = _usage(fields["usage"])
-        deltas = tuple(self.add(_delta(choice, len(self.calls)), seconds) for choice in fields["choices"])
-        tidied = [_tidy(*pair) for pair in zip(fields["choices"], deltas, strict=True)]
-        raw = b"data: " + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n" if any(tidied) else event
+        deltas, tidied = [], False
+        for choice in fields["choices"]:
+            delta = self._delta(choice)
+            tidied |= _tidy(choice, delta.calls)
+            deltas.append(self.add(delta, seconds))
+        self.base = {name: fields[name] for name in BASE if name in fields}
+        raw = _sent(fields) if tidied else event
         for_caller = bool(fields["choices"]) or self.wants_usage
-        return Chunk(raw, "openai", self.model, deltas, self.usage, for_caller=for_caller)
+        return Chunk(raw, "openai", self.model, tuple(deltas), self.usage, for_caller=for_caller)
+
+    def close(self, seconds: float, event: bytes = b"data: [DONE]\n\n") -> Chunk:
+        """The end, as it came or as it would have: with it comes what calls still lack."""
+        self.done = True
+        pieces = ((number, reader.end()) for number, reader in sorted(self.readers.items()))
+        deltas = tuple(Delta(number, calls=tuple(calls)) for number, calls in pieces if calls)
+        for delta in deltas:
+            self.add(delta, seconds)
+        choices = [{"index": one.choice, "delta": {"tool_calls": list(map(as_sent, one.calls))}} for one in deltas]
+        rest = _sent(self.base | {"choices": [choice | {"finish_reason": None} for choice in choices]})
+        return Chunk((rest if choices else b"") + event, "openai", self.model, deltas, self.usage, last=True)
+
+    def _delta(self, choice: dict[str, Any]) -> Delta:
+        inner, number = choice.get("delta") or {}, count(choice.get("index") or 0)
+        finish_reason = text(choice.get("finish_reason")) or None
+        return Delta(
+            choice=number,
+            text=text(inner.get("content") if "delta" in choice else choice["text"]),
+            refusal=text(inner.get("refusal")),
+            reasoning=text(inner.get("reasoning") or inner.get("reasoning_content")),
+            calls=tuple(self._pieces(number, inner.get("tool_calls") or (), ended=finish_reason is not None)),
+            logprobs=_logprobs(choice.get("logprobs")),
+            finish_reason=finish_reason,
+            stop_sequence=_stop_sequence(choice),
+        )
+
+    def _pieces(self, number: int, calls: Sequence[dict[str, Any]], *, ended: bool) -> list[CallPiece]:
+        if not calls and number not in self.readers:
+            return []
+        reader = self.readers.setdefault(number, CallReader(self.tools))
+        return reader.read(calls) + (reader.end() if ended else [])
 
 
-def _delta(choice: dict[str, Any], known: int) -> Delta:
-    """known: how many calls have begun before."""
-    inner = choice.get("delta") or {}
-    said = inner.get("content") if "delta" in choice else choice["text"]
-    return Delta(
-        choice=count(choice.get("index", 0)),
-        text=text(said),
-        reasoning=text(inner.get("reasoning") or inner.get("reasoning_content")),
-        calls=tuple(_pieces(inner.get("tool_calls") or (), known)),
-        logprobs=_logprobs(choice.get("logprobs")),
-        finish_reason=text(choice.get("finish_reason")) or None,
-        stop_sequence=_stop_sequence(choice),
-    )
-
-
-def _pieces(calls: Iterable[dict[str, Any]], known: int) -> Iterator[CallPiece]:
-    """A call without its index is a new one where it has an id, else more of the last."""
-    for call in calls:
-        function = call.get("function") or {}
-        call_id, name = text(call.get("id")) or None, text(function.get("name")) or None
-        known += bool(call_id)
-        index = call["index"] if "index" in call else max(0, known - 1)
-        yield CallPiece(count(index), call_id, name, text(function.get("arguments")))
-
-
-def _tidy(choice: dict[str, Any], delta: Delta) -> bool:
-    """Mends in place what clients fall over, an empty list of calls or one without its index; whether it did.
+def _tidy(choice: dict[str, Any], pieces: Sequence[CallPiece]) -> bool:
+    """Mends in place calls that clients would read otherwise than we do, or fall over; whether it did.
 
     Sources: BerriAI/litellm#29286; openai/openai-python pull request 3246.
     """
     inner = choice.get("delta") or {}
     calls = inner.get("tool_calls")
-    if calls == []:
+    if calls is None and not pieces:
+        return False
+    if calls and len(calls) == len(pieces) and all(map(says, calls, pieces)):
+        return False
+    if not pieces:
         del inner["tool_calls"]
-        return True
-    bare = [(call, piece) for call, piece in zip(calls or (), delta.calls, strict=True) if "index" not in call]
-    for call, piece in bare:
-        call["index"] = piece.index
-    return bool(bare)
+    else:
+        choice["delta"] = inner | {"tool_calls": list(map(as_sent, pieces))}
+    return True
+
+
+def _sent(fields: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
     function = call["function"]
-    return ToolCall(text(call.get("id")), text(function["name"]), text(function.get("arguments")))
+    return ToolCall(text(call.get("id")), text(function["name"]), arguments(function.get("arguments")))
 
 
 def _stop_sequence(choice: dict[str, Any]) -> str | None:
@@ -143,11 +183,7 @@ def _logprobs(block: dict[str, Any] | None) -> tuple[TokenLogprob, ...]:
     if not block:
         return ()
     if "content" in block:
-        return tuple(
-            TokenLogprob(*_pair(entry), tuple(map(_pair, entry.get("top_logprobs") or ())))
-            for entry in block["content"] or ()
-            if entry["logprob"] is not None
-        )
+        return tuple(_token(entry) for entry in block["content"] or () if entry["logprob"] is not None)
     pairs = zip(block["tokens"], block["token_logprobs"], strict=True)
     return tuple(TokenLogprob(text(token), logprob(value)) for token, value in pairs if value is not None)
 
@@ -170,6 +206,14 @@ def _scored(prompt: list[dict[str, Any] | None], said: str) -> tuple[TokenLogpro
     if left:
         raise ValueError("the prompt is shorter than the text")
     return tuple(reversed(tokens))
+
+
+def _token(entry: dict[str, Any]) -> TokenLogprob:
+    """ollama/ollama#13497: half a character is a token too, whose text says less than its bytes."""
+    others = entry.get("top_logprobs") or ()
+    spelt = [octets(other.get("bytes")) for other in others]
+    known = tuple(spelt) if any(one is not None for one in spelt) else ()
+    return TokenLogprob(*_pair(entry), tuple(map(_pair, others)), octets(entry.get("bytes")), known)
 
 
 def _pair(entry: dict[str, Any]) -> tuple[str, float]:

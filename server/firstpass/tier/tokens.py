@@ -9,8 +9,9 @@ import httpx
 from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
+from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.openai_body import prompt_of, refuse_redacted
-from firstpass.tier.values import NONSENSE, count, error_text
+from firstpass.tier.values import NONSENSE, count, wire_error
 
 PATH = "tokenize"
 """vLLM's, outside of the API's own prefix."""
@@ -73,15 +74,20 @@ class TokenCounter:
 
     async def _counted(self, ask: Ask) -> Counted:
         model = await self._model()
+        response = await self._asked(ask, model)
+        if not response.is_success and is_strewn(ask) and refuses_place(wire_error(response.content).message):
+            response = await self._asked(with_one_system(ask), model)
+        return Counted(_tokens(response), model)
+
+    async def _asked(self, ask: Ask, model: str) -> httpx.Response:
         try:
             async with asyncio.timeout(self._seconds):
-                response = await self._door.aside(PATH, prompt_of(ask, model))
+                return await self._door.aside(PATH, prompt_of(ask, model))
         except (TimeoutError, httpx.TimeoutException) as error:
             raise TierTimedOut("the draft engine did not count in time", part="draft") from error
         except httpx.HTTPError as error:
             message = f"the connection to the draft engine broke ({type(error).__name__})"
             raise TierFailed(message, part="draft", retry_after_seconds=1) from error
-        return Counted(_tokens(response), model)
 
     async def _model(self) -> str:
         """A count is no reason to wait for an engine that starts. Raises: TierUnavailable, TierTimedOut."""
@@ -98,7 +104,7 @@ def _tokens(response: httpx.Response) -> int:
         text = f"the draft engine counts no tokens: it has no /{PATH}, which vLLM has"
         raise NotFound(text, part="draft", code="no_tokenizer")
     if response.status_code in (400, 422):
-        raise BadAsk(error_text(response.content)[0], part="draft", param="messages")
+        raise BadAsk(wire_error(response.content).message, part="draft", param="messages")
     try:
         return count(json.loads(response.content)["count"])
     except NONSENSE as error:

@@ -2,13 +2,29 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
+
+from firstpass.chat import NO_ARGUMENTS
 
 NONSENSE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 """What reading a wire body raises where it is not of the promised shape."""
 
 LOGPROB_FLOOR = -9999.0
 """vLLM's own stand-in for minus infinity, which JSON can not say."""
+
+ERROR_CHARACTERS = 4_000
+"""Of an endpoint's words: some repeat the whole request."""
+
+
+NESTED_ERRORS = 2
+
+
+class WireError(NamedTuple):
+    """What an endpoint says went wrong. param: the field that it names. kind: its own word for what it is."""
+
+    message: str
+    param: str | None = None
+    kind: str = ""
 
 
 def text(value: object) -> str:
@@ -34,15 +50,42 @@ def logprob(value: object) -> float:
     return min(0.0, max(float(value), LOGPROB_FLOOR))
 
 
-def error_text(body: bytes) -> tuple[str, str | None]:
-    """The message and the field that an error body names, whichever of the usual shapes it has."""
+def octets(value: object) -> tuple[int, ...] | None:
+    """A token's bytes as numbers, None where there are none. Raises: TypeError."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(type(one) is int and 0 <= one < 256 for one in value):
+        raise TypeError("bytes were expected")
+    return tuple(value)
+
+
+def arguments(value: object) -> str:
+    """A whole call's, as JSON. Some servers give the object itself, and nothing for an empty one. Raises: TypeError."""
+    written = text(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else text(value)
+    return written if written.strip() else NO_ARGUMENTS
+
+
+def wire_error(body: bytes, depth: int = 0) -> WireError:
+    """What an error body says, whichever of the usual shapes it has; some servers put another's whole into it."""
     try:
         error: Any = json.loads(body)
-        error = error.get("error", error)
+        error = error.get("error") or error
+        inner = error if isinstance(error, str) else error.get("message")
+        if isinstance(inner, str) and inner.lstrip().startswith("{") and depth < NESTED_ERRORS:
+            return wire_error(inner.encode(), depth + 1)
         if isinstance(error, str):
-            return text(error), None
-        message = error.get("message") or error.get("detail") or error
+            return WireError(text(error)[:ERROR_CHARACTERS])
+        message = text(str(error.get("message") or error.get("detail") or error))[:ERROR_CHARACTERS]
         param = error.get("param")
-        return text(str(message)), text(param) if isinstance(param, str) else None
+        kinds = (one for one in (error.get("code"), error.get("type")) if isinstance(one, str))
+        return WireError(message + _sizes(error), text(param) if isinstance(param, str) else None, " ".join(kinds))
     except NONSENSE:
-        return body[:200].decode(errors="replace") or "no reason given", None
+        return WireError(body[: ERROR_CHARACTERS if depth else 200].decode(errors="replace") or "no reason given")
+
+
+def _sizes(error: dict[str, Any]) -> str:
+    """llama.cpp has the numbers of a prompt that is too long beside its words."""
+    prompt, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
+    if type(prompt) is not int or type(limit) is not int:
+        return ""
+    return f" (n_prompt_tokens {prompt}, n_ctx {limit})"

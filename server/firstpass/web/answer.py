@@ -20,7 +20,7 @@ from firstpass.errors import Failure, FirstpassError
 from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.tier.tokens import Counted
 from firstpass.web import render
-from firstpass.web.dialect import KEEPALIVE, Dialect
+from firstpass.web.dialect import Dialect
 from firstpass.web.openai import OPENAI
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,8 @@ class _Stream:
         return replace(chunk, usage=Usage(counted.tokens, 0))
 
     async def keep_alive(self) -> None:
-        await self._write(KEEPALIVE, {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {})
+        how = {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {}
+        await self._write(self._writer.waiting(), how)
 
     async def finish(self, exchange: Exchange) -> None:
         if isinstance(exchange.ending, Refuse):

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from firstpass.chat import Chunk, Reasoning, ToolCall, Usage
-from firstpass.errors import Failure, Part, TierFailed
+from firstpass.errors import ContextTooLong, Failure, Part, TierFailed
 from firstpass.exchange import Ask, Exchange, Reply, Step
+from firstpass.tier.too_long import in_claude_s_words
 from firstpass.web.dialect import Dialect
 from firstpass.web.messages_blocks import NO_OBJECT, Blocks, as_object, sent
-from firstpass.web.openai import answer_of
+from firstpass.web.openai import answer_of, refusal_of
 from firstpass.web.render import dump, how, sent_early
 
 TYPES = {
@@ -41,7 +42,9 @@ STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 def error_body(failure: Failure, exchange_id: str | None = None) -> dict[str, Any]:
     """The error envelope, with the part of the path that failed and the exchange to look it up by."""
     kind = TYPES.get(failure.status, "invalid_request_error" if failure.status < 500 else "api_error")
-    error = {"type": kind, "message": failure.message, "part": failure.part, "code": failure.code}
+    too_long = failure.kind == ContextTooLong.__name__
+    message = in_claude_s_words(failure.message) if too_long else failure.message
+    error = {"type": kind, "message": message, "part": failure.part, "code": failure.code}
     ours = {"param": PARAMS.get(failure.param or "", failure.param), "exchange": exchange_id}
     return {"type": "error", "error": error | ours, "request_id": exchange_id}
 
@@ -66,8 +69,9 @@ def _message(ask: Ask, model: str, usage: dict[str, int]) -> dict[str, Any]:
 def _content(exchange: Exchange, step: Step, reply: Reply) -> Iterator[dict[str, Any]]:
     if reply.reasoning is not None:
         yield from _thoughts(reply.reasoning, exchange.ask)
-    if step.text:
-        yield {"type": "text", "text": step.text}
+    for said in (step.text, refusal_of(step, reply)):
+        if said:
+            yield {"type": "text", "text": said}
     for number, call in enumerate(reply.tool_calls):
         yield {"type": "tool_use", "id": call.id or f"{_call_prefix(exchange.ask)}_{number}"} | _called(call)
 
@@ -110,6 +114,8 @@ def _end(step: Step, reply: Reply, *, called: bool) -> dict[str, Any]:
     finish, sequence = reply.finish_reason, reply.stop_sequence
     if step.edited is not None:
         finish = sequence = None
+    if refusal_of(step, reply):
+        finish = "content_filter"
     if finish in STOP_REASONS:
         return {"stop_reason": STOP_REASONS[finish], "stop_sequence": None}
     if sequence is not None and (cut or not called):
@@ -138,6 +144,10 @@ class Stream:
         first = (delta for delta in chunk.deltas if delta.choice == 0)
         events = (event for delta in first for event in self._blocks.add(delta))
         return self._start(chunk.model, chunk.usage) + b"".join(events)
+
+    def waiting(self) -> bytes:
+        """ "Event streams may also include any number of ping events"; the official clients skip them anywhere."""
+        return sent("ping")
 
     def end(self, exchange: Exchange) -> bytes:
         return b"" if self._passed else b"".join(self._rest(exchange))

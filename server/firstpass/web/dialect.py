@@ -8,15 +8,20 @@ from firstpass.chat import Chunk
 from firstpass.errors import Failure
 from firstpass.exchange import Ask, Exchange, Step
 
-KEEPALIVE = b": waiting\n\n"
-"""A comment line is no event to any client. Source: the HTML standard, section 9.2.5."""
-
 
 class Writer(Protocol):
     """One streamed answer. It is told what happens and gives the bytes that this makes, none where there are none."""
 
     def chunk(self, step: Step, chunk: Chunk) -> bytes:
         """A piece of a reply that binds, or that is shown early although nothing has checked it."""
+        ...
+
+    def waiting(self) -> bytes:
+        """An event that says nothing, while there is nothing to say; it may come before all others.
+
+        No comment: openai/openai-python#2722 takes its blank line for an event, jundot/omlx#839 is of clients that
+        read none at all.
+        """
         ...
 
     def end(self, exchange: Exchange) -> bytes:

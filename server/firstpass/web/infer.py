@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from firstpass.exchange import Exchange
 from firstpass.web.dialect import Dialect
-from firstpass.web.openai import Stream, error_body
+from firstpass.web.openai import Stream, error_body, refusal_of
 from firstpass.web.render import dump, how
 
 
@@ -16,7 +16,7 @@ def whole(exchange: Exchange) -> bytes:
         {
             "id": exchange.ask.id,
             "model": reply.model,
-            "output": step.text,
+            "output": step.text or refusal_of(step, reply),
             "finish_reason": reply.finish_reason,
             "logprobs": [{"token": token.token, "logprob": token.logprob} for token in logprobs] or None,
             "usage": asdict(reply.usage) if reply.usage else None,

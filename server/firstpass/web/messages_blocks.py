@@ -119,8 +119,9 @@ class Blocks:
             yield _Piece("thinking", delta.reasoning)
         if delta.signature is not None:
             yield _Piece("thinking", signature=delta.signature)
-        if delta.text:
-            yield _Piece("text", delta.text)
+        for said in (delta.text, delta.refusal):
+            if said:
+                yield _Piece("text", said)
         for piece in delta.calls:
             yield from self._call_piece(piece)
 

@@ -49,6 +49,11 @@ class RedactedBlock(Wire):
     data: StrictStr
 
 
+def _as_object(value: Any) -> Any:
+    """No arguments are none, however they are written."""
+    return {} if value in (None, "") else value
+
+
 class Direct(Wire):
     type: Literal["direct"]
 
@@ -59,7 +64,7 @@ class ToolUseBlock(Wire):
     type: Literal["tool_use"]
     id: Annotated[StrictStr, Field(min_length=1)]
     name: StrictStr
-    input: dict[str, Any]
+    input: Annotated[dict[str, Any], BeforeValidator(_as_object)] = Field(default_factory=dict)
     caller: Direct | None = None
     toolset_name: None = None
     cache_control: CacheControl = None

@@ -4,12 +4,14 @@ What a tier of the same dialect said passes byte for byte where it is the answer
 anew from the reply. Source: the OpenAI API reference.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, TokenLogprob, Usage
 from firstpass.errors import Failure
 from firstpass.exchange import Ask, Exchange, Reply, Step
+from firstpass.tier.calls import as_sent
 from firstpass.tier.openai_body import tool_call
 from firstpass.web.dialect import Dialect
 from firstpass.web.render import dump, event, how, sent_early
@@ -33,7 +35,10 @@ def whole(exchange: Exchange) -> bytes:
         assert reply.raw is not None, "a whole reply has its bytes"
         return reply.raw
     answer = answer_of(exchange, step, reply)
-    message = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
+    silent = not answer.text and (answer.calls or answer.refusal)
+    message = {"role": "assistant", "content": None if silent else answer.text}
+    if answer.refusal:
+        message["refusal"] = answer.refusal
     if answer.reasoning:
         message["reasoning"] = answer.reasoning
     calls = [tool_call(call) for call in reply.tool_calls]
@@ -59,9 +64,10 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
 def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
     """The whole answer as one piece. An edited text has no log-probabilities: nobody gave it any."""
     logprobs = reply.logprobs if step.edited is None else ()
-    calls = (CallPiece(at, call.id, call.name, call.arguments) for at, call in enumerate(reply.tool_calls))
+    calls = (CallPiece(at, call.id, call.name, call.given) for at, call in enumerate(reply.tool_calls))
     return Delta(
         text=step.text or "",
+        refusal=refusal_of(step, reply),
         reasoning=reply.reasoning.text if reply.reasoning else "",
         signature=reply.reasoning.signature if reply.reasoning else None,
         redacted=reply.reasoning.redacted if reply.reasoning else None,
@@ -69,6 +75,11 @@ def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
         logprobs=logprobs,
         finish_reason="stop" if step.edited is not None else reply.finish_reason,
     )
+
+
+def refusal_of(step: Step, reply: Reply) -> str:
+    """The model's, which an edited text has none of."""
+    return reply.refusal or "" if step.edited is None else ""
 
 
 def _how(exchange: Exchange, step: Step) -> dict[str, Any]:
@@ -86,13 +97,18 @@ def logprobs_of(tokens: Sequence[TokenLogprob], ask: Ask) -> dict[str, Any] | No
         return None
     wanted = ask.sampling.top_logprobs or 0
 
-    def entry(token: str, logprob: float) -> dict[str, Any]:
-        return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+    return {"content": [_entry(token) | {"top_logprobs": _others(token)[:wanted]} for token in tokens]}
 
-    content = [
-        entry(one.token, one.logprob) | {"top_logprobs": [entry(*pair) for pair in one.top[:wanted]]} for one in tokens
-    ]
-    return {"content": content}
+
+def _entry(token: TokenLogprob) -> dict[str, Any]:
+    """A token's text is no sure way to its bytes (ollama/ollama#13497), so none are made up."""
+    spelt = None if token.octets is None else list(token.octets)
+    return {"token": token.token, "logprob": token.logprob, "bytes": spelt}
+
+
+def _others(token: TokenLogprob) -> list[dict[str, Any]]:
+    spelt = token.top_octets or (None,) * len(token.top)
+    return [_entry(TokenLogprob(*pair, octets=octets)) for pair, octets in zip(token.top, spelt, strict=True)]
 
 
 class Stream:
@@ -104,14 +120,25 @@ class Stream:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._passed = self._early = False
+        self._last = b""
 
     def chunk(self, step: Step, chunk: Chunk) -> bytes:
         self._model = chunk.model or self._model
         if step.move.binding and chunk.dialect == "openai":
             self._passed = True
+            self._last = chunk.raw
             return chunk.raw if chunk.for_caller else b""
         self._early = not step.move.binding
         return b"".join(self._piece(delta) for delta in chunk.deltas)
+
+    def waiting(self) -> bytes:
+        """A piece without anything, as many a stream ends with; the role is for the first piece that says something.
+
+        Of a reply that passes as it comes it has the id, by which some clients know what belongs together.
+        """
+        said: dict[str, Any] = {"text": ""} if self._ask.kind == "completion" else {"delta": {}}
+        choice = {"index": 0} | said | {"logprobs": None, "finish_reason": None}
+        return event(self._head() | _identity(self._last) | {"choices": [choice]})
 
     def end(self, exchange: Exchange) -> bytes:
         return b"" if self._passed else b"".join(self._rest(exchange))
@@ -139,11 +166,13 @@ class Stream:
         """The text, and its end in an event of its own. end: what the last event says beside its choice."""
         said: dict[str, Any] = {}
         if delta.text or delta.choice not in self._begun:
-            said["content"] = delta.text if delta.text or not delta.calls else None
+            said["content"] = delta.text if delta.text or not (delta.calls or delta.refusal) else None
+        if delta.refusal:
+            said["refusal"] = delta.refusal
         if delta.reasoning:
             said["reasoning"] = delta.reasoning
         if delta.calls:
-            said["tool_calls"] = [_call_piece(piece) for piece in delta.calls]
+            said["tool_calls"] = [as_sent(piece) for piece in delta.calls]
         parts = []
         if said:
             role = {} if delta.choice in self._begun else {"role": "assistant"}
@@ -155,19 +184,22 @@ class Stream:
         return b"".join(parts)
 
     def _event(self, choices: list[dict[str, Any]], more: dict[str, Any] | None = None) -> bytes:
-        base = _base(self._ask, self._model) | {"object": "chat.completion.chunk"}
-        return event(base | {"choices": choices} | (more or {}))
+        return event(self._head() | {"choices": choices} | (more or {}))
+
+    def _head(self) -> dict[str, Any]:
+        kind = "text_completion" if self._ask.kind == "completion" else "chat.completion.chunk"
+        return _base(self._ask, self._model or self._ask.model) | {"object": kind}
+
+
+def _identity(raw: bytes) -> dict[str, Any]:
+    """Of a reply, by one of its events: what all of them say alike."""
+    line = next((line for line in raw.splitlines() if line.startswith(b"data: {")), b"data: {}")
+    fields = json.loads(line.removeprefix(b"data: "))
+    return {name: fields[name] for name in ("id", "created", "model") if name in fields}
 
 
 def _choice(number: int, delta: dict[str, Any], logprobs: Any, finish_reason: str | None = None) -> dict[str, Any]:
     return {"index": number, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-
-
-def _call_piece(piece: CallPiece) -> dict[str, Any]:
-    """openai/openai-python pull request 3246: every delta has its index."""
-    named = {"id": piece.id, "type": "function"} if piece.id else {}
-    name = {"name": piece.name} if piece.name else {}
-    return {"index": piece.index} | named | {"function": name | {"arguments": piece.arguments}}
 
 
 OPENAI = Dialect(whole, Stream, error_body)

@@ -4,13 +4,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
+from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
 from firstpass.web.body import bound, bound_together, validated
@@ -90,7 +90,8 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
         top_k=body.top_k,
     )
     messages = tuple(_message(number, message) for number, message in enumerate(body.messages))
-    return ask_of(body, "chat", messages, sampling, caller, house)
+    ask = ask_of(body, "chat", messages, sampling, caller, house)
+    return ask if body.max_completion_tokens is None else replace(ask, limit_name="max_completion_tokens")
 
 
 def _message(number: int, message: ChatMessage) -> Message:
@@ -104,7 +105,10 @@ def _message(number: int, message: ChatMessage) -> Message:
     if message.tool_calls and message.role != "assistant":
         raise BadAsk(f"{where}.tool_calls belong to the role assistant", param=f"{where}.tool_calls")
     thought = message.reasoning or message.reasoning_content
-    calls = (ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+    calls = (
+        ToolCall(call.id, call.function.name, call.function.arguments or NO_ARGUMENTS)
+        for call in message.tool_calls or ()
+    )
     return Message(
         message.role,
         message.text,

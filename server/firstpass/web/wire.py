@@ -90,8 +90,10 @@ class TextPart(Wire):
 
 
 class Called(Wire):
+    """arguments: some servers give none to a call without any, and their clients send back what they got."""
+
     name: StrictStr
-    arguments: StrictStr
+    arguments: StrictStr | None = None
 
 
 class ToolCallPart(Wire):
@@ -123,7 +125,7 @@ class ChatMessage(Wire):
 
     @property
     def text(self) -> str:
-        said = self.content if self.content is not None else self.refusal or ""
+        said = self.content or self.refusal or ""
         return said if isinstance(said, str) else "".join(part.text for part in said)
 
 

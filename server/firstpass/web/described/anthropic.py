@@ -122,7 +122,7 @@ anthropic-beta has interleaved-thinking; with `firstpass.contract`: `tools`, `ou
 a header and its field that differ."""
 
 EVENTS = """With `stream: true` the answer is server-sent events, as the Anthropic API has them: one `message_start`,
-blocks one after the other, `message_delta`, `message_stop`. Comment lines keep it alive while nothing is sent. A
+blocks one after the other, `message_delta`, `message_stop`. `ping` events keep it alive while nothing is sent. A
 failure after the first byte is an `error` event, and no other follows."""
 
 PRINTABLE: Schema = {"type": "string", "pattern": "^[ -~]*$"}

@@ -38,6 +38,8 @@ class OpenAIUsage(BaseModel):
 
 
 class ChatToken(BaseModel):
+    """bytes: as the model's server gave them, null where it gave none; a token need not be whole characters."""
+
     token: str
     logprob: float
     bytes: list[int] | None = None
@@ -62,6 +64,7 @@ class ChatToolCall(BaseModel):
 class AssistantMessage(BaseModel):
     role: Literal["assistant"]
     content: str | None = None
+    refusal: str | None = None
     reasoning: str | None = None
     tool_calls: list[ChatToolCall] | None = None
 
@@ -143,8 +146,9 @@ message without content that calls no tool; a schema deeper than 32 levels or lo
 COMPLETION_RULES = """Refused although the schema allows it: `stream_options` without `stream`; a contract."""
 
 EVENTS = """With `stream: true` the answer is server-sent events: chunks as the OpenAI API has them, with a last one of
-usage where `stream_options.include_usage` asks for it, then `[DONE]`. Comment lines keep it alive while nothing is
-sent. A failure after the first byte is an event with the error envelope, and no `[DONE]` follows."""
+usage where `stream_options.include_usage` asks for it, then `[DONE]`. Chunks with an empty delta, or an empty text,
+keep it alive while nothing is sent. A failure after the first byte is an event with the error envelope, and no
+`[DONE]` follows."""
 
 
 def _ask(summary: str, body: Shape, answer: type[BaseModel], rules: str = "", events: str | None = EVENTS) -> Operation:

@@ -24,6 +24,11 @@ class OutputText(BaseModel):
     logprobs: list[ChatToken]
 
 
+class RefusalPart(BaseModel):
+    type: Literal["refusal"]
+    refusal: str
+
+
 class InputText(BaseModel):
     type: Literal["input_text"]
     text: str
@@ -34,7 +39,7 @@ class OutputMessage(BaseModel):
     type: Literal["message"]
     role: Literal["assistant"]
     status: Progress
-    content: list[OutputText]
+    content: list[OutputText | RefusalPart]
 
 
 class InputMessage(BaseModel):
@@ -191,8 +196,8 @@ type `json_schema` without its name or schema; a schema deeper than 32 levels or
 `store` and `firstpass.store`, or a header and its field, that differ."""
 
 EVENTS = """With `stream: true` the answer is server-sent events, as the Responses API has them, each with its
-`sequence_number`; the last has the whole response. Comment lines keep it alive while nothing is sent. A failure after
-the first byte is `response.failed`."""
+`sequence_number`; the last has the whole response. `response.in_progress` again keeps it alive while nothing is sent. A
+failure after the first byte is `response.failed`."""
 
 HERE = "/v1/responses/{response_id}"
 ITS_ID = "$response.body#/id"

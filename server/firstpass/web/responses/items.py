@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from firstpass.chat import Message, Reasoning, TokenLogprob, ToolCall
+from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
-from firstpass.web.openai import logprobs_of
+from firstpass.web.openai import logprobs_of, refusal_of
 from firstpass.web.responses.wire import Call, CallOutput, Item, Thought, Turn, text_of
 
 PREFIX = "resp_"
@@ -64,7 +64,7 @@ class _Reader:
                 self._think(item)
             case Call():
                 turn = self.turn or Message("assistant", "")
-                call = ToolCall(item.call_id, item.name, item.arguments)
+                call = ToolCall(item.call_id, item.name, item.arguments or NO_ARGUMENTS)
                 self.turn = replace(turn, tool_calls=(*turn.tool_calls, call))
                 self.called.add(item.call_id)
             case CallOutput():
@@ -125,7 +125,8 @@ def said(exchange: Exchange) -> Message:
         taken = {earlier.id for earlier in calls}
         calls.append(replace(call, id=call_id(exchange.ask.id, index, call.id, taken)))
     thought = reply.reasoning if step.edited is None else None
-    return Message("assistant", step.text or "", tool_calls=tuple(calls), reasoning=thought)
+    text = "".join(filter(None, (step.text, refusal_of(step, reply))))
+    return Message("assistant", text, tool_calls=tuple(calls), reasoning=thought)
 
 
 def input_items(ask: Ask) -> list[dict[str, Any]]:
@@ -165,9 +166,12 @@ def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
     items, turn = [], said(exchange)
     if reply.reasoning is not None:
         items.append(thought_item(ask, f"rs_{ask.id}", reply.reasoning, "completed"))
-    if turn.content or not turn.tool_calls:
+    refusal = refusal_of(step, reply)
+    if step.text or not (turn.tool_calls or refusal):
         logprobs = reply.logprobs if step.edited is None else ()
-        items.append(message_item(ask, f"msg_{ask.id}", turn.content, logprobs, "completed"))
+        items.append(message_item(ask, f"msg_{ask.id}", step.text or "", logprobs, "completed"))
+    if refusal:
+        items.append(refusal_item(f"msg_{ask.id}_1" if step.text else f"msg_{ask.id}", refusal, "completed"))
     items += [call_item(f"fc_{ask.id}_{at}", call, "completed") for at, call in enumerate(turn.tool_calls)]
     return [*items[:-1], items[-1] | {"status": status}]
 
@@ -178,6 +182,16 @@ def message_item(
     """text: None for one that has only just begun."""
     content = [] if text is None else [text_part(ask, text, logprobs)]
     return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def refusal_item(item_id: str, refusal: str | None, status: Status) -> dict[str, Any]:
+    """Likewise; a message that is a refusal and nothing else."""
+    content = [] if refusal is None else [refusal_part(refusal)]
+    return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def refusal_part(refusal: str) -> dict[str, Any]:
+    return {"type": "refusal", "refusal": refusal}
 
 
 def text_part(ask: Ask, text: str, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
@@ -202,7 +216,7 @@ def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Stat
 
 def call_item(item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
     item = {"id": item_id, "type": "function_call", "status": status, "call_id": call.id}
-    return item | {"name": call.name, "arguments": call.arguments}
+    return item | {"name": call.name, "arguments": call.given}
 
 
 def by_id(exchange: Exchange) -> dict[str, dict[str, Any]]:
@@ -221,7 +235,7 @@ def item_length(item: Item) -> int:
         case Thought():
             return len(item.text) + len(item.encrypted_content or "")
         case Call():
-            return len(item.name) + len(item.arguments)
+            return len(item.name) + len(item.arguments or "")
         case CallOutput():
             return len(text_of(item.output))
         case _:

@@ -26,6 +26,7 @@ OURS = {
     "messages": "input",
     "response_format": "text.format",
     "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
     "reasoning_effort": "reasoning.effort",
     "logprobs": "include",
 }

@@ -7,9 +7,9 @@ Source: the OpenAI API reference; openai-python 3.54, openai/lib/streaming/respo
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
-from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall
+from firstpass.chat import NO_ARGUMENTS, CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall
 from firstpass.errors import Failure
 from firstpass.exchange import Ask, Exchange, Step, Terms
 from firstpass.web.dialect import Dialect
@@ -21,6 +21,8 @@ from firstpass.web.responses.items import (
     call_id,
     call_item,
     message_item,
+    refusal_item,
+    refusal_part,
     text_part,
     thought_item,
     token_entries,
@@ -32,12 +34,12 @@ class Stream:
         self._ask = ask
         self._model = ask.model
         self._number = 0
-        self._begun = self._early = False
+        self._begun = self._spoke = self._early = False
         self._output = _Output(ask)
 
     def chunk(self, step: Step, chunk: Chunk) -> bytes:
         self._model = chunk.model or self._model
-        self._early = not step.move.binding
+        self._early, self._spoke = not step.move.binding, True
         deltas = [delta for delta in chunk.deltas if delta.choice == 0]
         return b"".join(
             [*self._begin(), *(self._event(*event) for delta in deltas for event in self._output.add(delta))]
@@ -47,7 +49,7 @@ class Stream:
         step, reply = exchange.answer, exchange.answer_reply
         assert step is not None and reply is not None, "only an answer is rendered"
         events: list[_Event] = []
-        if not self._begun:
+        if not self._spoke:
             self._model = reply.model
             events += self._output.add(answer_of(exchange, step, reply))
         status = response.status_of(exchange)
@@ -56,6 +58,12 @@ class Stream:
         events.append((f"response.{status}", {"response": body}))
         return b"".join([*self._begin(), *(self._event(*event) for event in events)])
 
+    def waiting(self) -> bytes:
+        """The beginning, which every client wants first, and after it that it is still so."""
+        if not self._begun:
+            return b"".join(self._begin())
+        return self._in_progress()
+
     def failed(self, failure: Failure) -> bytes:
         body = response.failed(self._ask, self._model, failure, self._output.done)
         return b"".join([*self._begin(), self._event("response.failed", {"response": body})])
@@ -63,8 +71,11 @@ class Stream:
     def _begin(self) -> Iterator[bytes]:
         if not self._begun:
             self._begun = True
-            for name in ("response.created", "response.in_progress"):
-                yield self._event(name, {"response": response.begun(self._ask, self._model)})
+            yield self._event("response.created", {"response": response.begun(self._ask, self._model)})
+            yield self._in_progress()
+
+    def _in_progress(self) -> bytes:
+        return self._event("response.in_progress", {"response": response.begun(self._ask, self._model)})
 
     def _event(self, name: str, fields: dict[str, Any]) -> bytes:
         data = dump({"type": name, "sequence_number": self._number} | fields)
@@ -74,16 +85,18 @@ class Stream:
 
 _Event = tuple[str, dict[str, Any]]
 
+Kind = Literal["thought", "text", "refusal"]
+
 NO_SEAL = Reasoning("")
 
 
 @dataclass(slots=True)
 class _Text:
-    """A message or a thought that has begun. index: its place in the output."""
+    """A message, a refusal or a thought that has begun. index: its place in the output."""
 
     id: str
     index: int
-    thinks: bool
+    kind: Kind
     pieces: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     seals: list[Reasoning] = field(default_factory=list)
@@ -123,9 +136,11 @@ class _Output:
     def add(self, delta: Delta) -> Iterator[_Event]:
         if delta.reasoning or delta.signature or delta.redacted is not None:
             seal = Reasoning("", delta.signature, delta.redacted)
-            yield from self._write(True, delta.reasoning, (), seal)
+            yield from self._write("thought", delta.reasoning, (), seal)
         if delta.text:
-            yield from self._write(False, delta.text, delta.logprobs)
+            yield from self._write("text", delta.text, delta.logprobs)
+        if delta.refusal:
+            yield from self._write("refusal", delta.refusal, ())
         for piece in delta.calls:
             yield from self._call(piece)
 
@@ -136,9 +151,9 @@ class _Output:
         """
         for at, known in sorted(self._calls.items()):
             yield from self._begin_call(at, known, nameless=True)
-        if not self._items or (instead and (self._text is None or self._text.thinks)):
+        if not self._items or (instead and (self._text is None or self._text.kind != "text")):
             yield from self._end_text()
-            yield from self._open(False)
+            yield from self._open("text")
         last = len(self._items) - 1
         if self._text is not None:
             yield from self._end_text(status if self._text.index == last else "completed", instead)
@@ -146,11 +161,11 @@ class _Output:
             yield from self._end_call(at, known, status if known.index == last else "completed")
 
     def _write(
-        self, thinks: bool, words: str, logprobs: Sequence[TokenLogprob], seal: Reasoning = NO_SEAL
+        self, kind: Kind, words: str, logprobs: Sequence[TokenLogprob], seal: Reasoning = NO_SEAL
     ) -> Iterator[_Event]:
-        if self._text is None or self._text.thinks != thinks:
+        if self._text is None or self._text.kind != kind:
             yield from self._end_text()
-            yield from self._open(thinks)
+            yield from self._open(kind)
         text = self._text
         assert text is not None, "it has just been opened"
         text.pieces.append(words)
@@ -160,8 +175,8 @@ class _Output:
         if words:
             yield f"{self._text_name(text)}.delta", self._place(text) | {"delta": words} | self._tokens(text, logprobs)
 
-    def _open(self, thinks: bool) -> Iterator[_Event]:
-        text = self._text = _Text(self._new_id("rs" if thinks else "msg"), len(self._items), thinks)
+    def _open(self, kind: Kind) -> Iterator[_Event]:
+        text = self._text = _Text(self._new_id("rs" if kind == "thought" else "msg"), len(self._items), kind)
         yield self._added(self._item(text, "in_progress"))
         yield f"{self._part_name(text)}.added", self._place(text) | {"part": self._part(text)}
 
@@ -171,13 +186,14 @@ class _Output:
             return
         if instead is not None and instead != "".join(text.pieces):
             text.pieces, text.logprobs = [instead], []
-        whole = {"text": "".join(text.pieces)} | self._tokens(text, text.logprobs)
+        said = "refusal" if text.kind == "refusal" else "text"
+        whole = {said: "".join(text.pieces)} | self._tokens(text, text.logprobs)
         yield f"{self._text_name(text)}.done", self._place(text) | whole
         yield f"{self._part_name(text)}.done", self._place(text) | {"part": self._part(text)}
         yield self._ended(text.index, self._item(text, status))
 
     def _tokens(self, text: _Text, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
-        return {} if text.thinks else {"logprobs": token_entries(self._ask, logprobs)}
+        return {} if text.kind != "text" else {"logprobs": token_entries(self._ask, logprobs)}
 
     def _call(self, piece: CallPiece) -> Iterator[_Event]:
         known = self._calls.setdefault(piece.index, _Call(ToolCall("", "", "")))
@@ -195,7 +211,7 @@ class _Output:
             taken = {other.call.id for other in self._calls.values() if other.index is not None}
             known.call = replace(known.call, id=call_id(self._ask.id, at, known.call.id, taken))
             known.index = len(self._items)
-            yield self._added(self._call_item(at, replace(known.call, arguments=""), "in_progress"))
+            yield self._added(self._call_item(at, known.call, "in_progress") | {"arguments": ""})
         unsent = known.call.arguments[known.sent :]
         if known.index is not None and unsent:
             known.sent += len(unsent)
@@ -203,7 +219,9 @@ class _Output:
 
     def _end_call(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
         assert known.index is not None, "what ends has begun"
-        said = {"name": known.call.name, "arguments": known.call.arguments}
+        said = {"name": known.call.name, "arguments": known.call.given}
+        if not known.call.arguments.strip():
+            yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": NO_ARGUMENTS}
         yield "response.function_call_arguments.done", self._call_place(at, known) | said
         yield self._ended(known.index, self._call_item(at, known.call, status))
 
@@ -228,28 +246,33 @@ class _Output:
         return {"item_id": f"fc_{self._ask.id}_{at}", "output_index": known.index}
 
     def _place(self, text: _Text) -> dict[str, Any]:
-        number = "summary_index" if text.thinks and self._summary else "content_index"
+        number = "summary_index" if text.kind == "thought" and self._summary else "content_index"
         return {"item_id": text.id, "output_index": text.index, number: 0}
 
     def _text_name(self, text: _Text) -> str:
-        if not text.thinks:
-            return "response.output_text"
+        if text.kind != "thought":
+            return "response.output_text" if text.kind == "text" else "response.refusal"
         return "response.reasoning_summary_text" if self._summary else "response.reasoning_text"
 
     def _part_name(self, text: _Text) -> str:
-        return "response.reasoning_summary_part" if text.thinks and self._summary else "response.content_part"
+        summary = text.kind == "thought" and self._summary
+        return "response.reasoning_summary_part" if summary else "response.content_part"
 
     def _part(self, text: _Text) -> dict[str, Any]:
         words = "".join(text.pieces)
-        if text.thinks:
+        if text.kind == "thought":
             return {"type": "summary_text" if self._summary else "reasoning_text", "text": words}
+        if text.kind == "refusal":
+            return refusal_part(words)
         return text_part(self._ask, words, text.logprobs)
 
     def _item(self, text: _Text, status: Status) -> dict[str, Any]:
         """One that has just begun has no parts yet."""
         words = None if status == "in_progress" else "".join(text.pieces)
-        if not text.thinks:
+        if text.kind == "text":
             return message_item(self._ask, text.id, words, text.logprobs, status)
+        if text.kind == "refusal":
+            return refusal_item(text.id, words, status)
         return thought_item(self._ask, text.id, None if words is None else text.thought, status)
 
 

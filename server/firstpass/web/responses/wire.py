@@ -75,7 +75,7 @@ class Call(Stamped):
     type: Literal["function_call"]
     call_id: Annotated[StrictStr, Field(min_length=1)]
     name: StrictStr
-    arguments: StrictStr
+    arguments: StrictStr | None = None
     id: StrictStr | None = None
     status: StrictStr | None = None
     namespace: None = None

@@ -1,0 +1,80 @@
+"""Independent labels: calls by Python's own `ast`, and changes cut from two versions of a package."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+SUITE = Path(__file__).parents[2] / "benchmarks/suites/evidence/independent"
+
+
+def loaded(path: Path) -> ModuleType:
+    """A program of the suite, which is no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+labeller = loaded(SUITE / "labellers/python_calls.py")
+cutter = loaded(SUITE / "changes.py")
+
+
+def calls(text: str) -> list[tuple[str, int]]:
+    return sorted(labeller.calls(text), key=lambda call: (call[1], call[0]))
+
+
+def test_a_call_counts_by_its_bare_name_where_the_name_stands() -> None:
+    assert calls("a.open(\n    b()\n)\n(\n    x\n    .run()\n)\n") == [("open", 1), ("b", 2), ("run", 6)]
+
+
+def test_decorators_and_replacements_in_strings_are_calls_when_they_are_called() -> None:
+    text = '@cached\n@route("/")\ndef f(): return f"""\n{shown()}"""\n'
+    assert calls(text) == [("route", 2), ("shown", 4)]
+
+
+def test_definitions_texts_and_what_is_no_name_are_no_calls() -> None:
+    assert calls('class A(B):\n    """open()"""\n    def run(self): return x[0](1), (lambda: 1)()\n') == []
+
+
+def test_a_file_that_is_no_python_says_so_and_has_no_calls() -> None:
+    assert labeller.labelled("a.py", "def (") == {"path": "a.py", "calls": [], "errors": 1}
+
+
+def changes(folder: Path, before: dict[str, str], after: dict[str, str], most: int = 8_000) -> list[cutter.Change]:
+    for version, files in (("older", before), ("newer", after)):
+        for name, text in files.items():
+            path = folder / version / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return list(cutter.changes(folder / "older", folder / "newer", (), most))
+
+
+def test_a_change_is_a_git_diff_with_the_numbers_of_its_lines(tmp_path: Path) -> None:
+    (change,) = changes(tmp_path, {"a.py": "x = 1\ny = 2\n"}, {"a.py": "x = 1\ny = f()\nz = 3\n"})
+    (piece,) = change.pieces
+    assert change.diff.startswith("diff --git a/a.py b/a.py\n") and change.diff.endswith("\n-y = 2\n+y = f()\n+z = 3")
+    assert (piece.removed, piece.added, piece.language) == ((2,), (2, 3), "python")
+
+
+def test_a_file_that_is_only_in_one_version_has_one_side(tmp_path: Path) -> None:
+    found = changes(tmp_path, {"old.py": "f()\n", "kept.py": ""}, {"new.go": "package a\n", "kept.py": ""})
+    assert {(piece.old, piece.new) for change in found for piece in change.pieces} == {
+        ("old.py", None),
+        (None, "new.go"),
+    }
+
+
+def test_a_long_file_gives_several_changes_each_within_the_limit(tmp_path: Path) -> None:
+    lines = [f"line_{number} = {number}" for number in range(400)]
+    changed = [f"{line} + f({number})" if number % 20 == 0 else line for number, line in enumerate(lines)]
+    found = changes(tmp_path, {"a.py": "\n".join(lines)}, {"a.py": "\n".join(changed)}, most=1_000)
+    assert len(found) > 1 and all(len(change.diff.encode()) <= 1_000 for change in found)
+    assert [number for change in found for piece in change.pieces for number in piece.added] == list(range(1, 401, 20))
+
+
+def test_built_vendored_and_generated_files_are_left_out(tmp_path: Path) -> None:
+    names = ("dist/a.js", "node_modules/b/c.js", "a.min.js", "types.d.ts", "notes.md")
+    before = dict.fromkeys(names, "let a = 1\n") | {"made.go": "// Code generated. DO NOT EDIT.\npackage a\n"}
+    assert changes(tmp_path, before, {name: f"{text}f()\n" for name, text in before.items()}) == []

@@ -1,0 +1,102 @@
+"""Engines whose templates take one system turn, at the beginning, through the whole front."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import fronted, serving
+from tests.dialects import DONE, USER, ask, both, case, read
+from tests.replayed import Replayed, delta, sse
+
+SAID = delta(role="assistant", content="hi")
+
+
+@contextmanager
+def before(engine: Replayed, tmp_path: Path) -> Iterator[httpx.Client]:
+    with serving(engine.app) as url, fronted(url, tmp_path / "data") as client:
+        yield client
+
+
+# system-in-middle
+
+TURNS = [
+    {"role": "user", "content": "one"},
+    {"role": "assistant", "content": "two"},
+    {"role": "system", "content": "later"},
+    {"role": "user", "content": "three"},
+]
+STRICT = [
+    (400, {"error": {"message": "System message must be at the beginning."}}),
+    (500, {"error": {"code": 500, "message": "Jinja Exception: Conversation roles must alternate user/assistant"}}),
+    (500, {"error": "system message must be at the beginning"}),
+    (400, {"message": "Unexpected role 'system' after role 'assistant'", "type": "invalid_request_error"}),
+]
+
+
+def _strewn(body: dict[str, Any]) -> bool:
+    return any(turn["role"] in ("system", "developer") for turn in body["messages"][1:])
+
+
+@both
+@pytest.mark.parametrize("fault", STRICT)
+def test_an_engine_that_takes_one_system_turn_gets_one(tmp_path: Path, stream: bool, fault: Any) -> None:
+    assert case("system-in-middle")["upstream"] == ["received: system, user, assistant, system, user"]
+    engine = Replayed(sse(SAID, delta(finish_reason="stop"), DONE), error=lambda body: fault if _strewn(body) else None)
+    with before(engine, tmp_path) as client:
+        for _ in range(2):
+            response = ask(client, "messages", stream=stream, system="first", messages=TURNS)
+            assert read(response, "messages", stream=stream)["text"] == "hi"
+        chat = [{"role": "system", "content": "first"}, *TURNS, {"role": "developer", "content": "last"}]
+        assert ask(client, "chat", stream=stream, messages=chat).status_code == 200
+    first, second, third, fourth = (
+        [(turn["role"], turn["content"]) for turn in body["messages"]] for body in engine.seen
+    )
+    assert first[3] == ("system", "later"), "as it was asked, till the engine refused it"
+    expected = [("system", "first\n\nlater"), ("user", "one"), ("assistant", "two"), ("user", "three")]
+    assert second == third == expected, "and from then on at once"
+    assert fourth == [("system", "first\n\nlater\n\nlast"), *expected[1:]]
+
+
+def test_an_engine_that_takes_any_gets_them_as_they_are(tmp_path: Path) -> None:
+    engine = Replayed()
+    with before(engine, tmp_path) as client:
+        assert ask(client, "messages", stream=False, system="first", messages=TURNS).status_code == 200
+    assert [turn["role"] for turn in engine.seen[0]["messages"]] == ["system", "user", "assistant", "system", "user"]
+
+
+def test_neighbours_that_a_system_turn_parted_become_one_turn(tmp_path: Path) -> None:
+    engine = Replayed(error=lambda body: STRICT[0] if _strewn(body) else None)
+    turns = [TURNS[0], TURNS[2], TURNS[3]]
+    with before(engine, tmp_path) as client:
+        assert ask(client, "chat", stream=False, messages=turns).status_code == 200
+    assert [turn["content"] for turn in engine.seen[1]["messages"]] == ["later", "one\n\nthree"]
+
+
+@pytest.mark.parametrize(
+    "fault", [(400, {"error": {"message": "seed must be an integer"}}), STRICT[0], (503, {"error": "busy"})]
+)
+def test_what_is_refused_either_way_keeps_its_first_error(tmp_path: Path, fault: Any) -> None:
+    engine = Replayed(error=lambda body: fault)
+    with before(engine, tmp_path) as client:
+        response = ask(client, "messages", stream=False, messages=TURNS)
+        assert response.status_code == fault[0] and len(engine.seen) == (2 if fault is STRICT[0] else 1)
+        ask(client, "messages", stream=False, messages=TURNS)
+    assert _strewn(engine.seen[-2 if fault is STRICT[0] else -1]), "nothing was learned"
+
+
+def test_a_chat_with_one_system_turn_is_asked_once(tmp_path: Path) -> None:
+    engine = Replayed(error=lambda body: STRICT[0])
+    with before(engine, tmp_path) as client:
+        turns = [{"role": "system", "content": "s"}, *USER]
+        assert ask(client, "chat", stream=False, messages=turns).status_code == 400 and len(engine.seen) == 1
+
+
+def test_tokens_are_counted_of_what_such_an_engine_is_asked(tmp_path: Path) -> None:
+    engine = Replayed(whole={"count": 9}, error=lambda body: STRICT[0] if _strewn(body) else None)
+    with before(engine, tmp_path) as client:
+        response = client.post("/v1/messages/count_tokens", json={"model": "local", "system": "s", "messages": TURNS})
+    assert response.json() == {"input_tokens": 9}
