@@ -22,7 +22,9 @@ LONGEST_LINE = 2_000
 """Characters; a longer line is generated or minified, and is left out."""
 
 _ECMASCRIPT = frozenset(("require", "String", "Number", "Boolean", "parseInt", "parseFloat"))
-_ECMASCRIPT_RESERVED = frozenset(("async", "for", "function", "if", "switch", "while"))
+_ECMASCRIPT_RESERVED = frozenset(
+    ("async", "await", "case", "catch", "constructor", "delete", "do", "else", "for", "function", "if", "new", "return")
+) | {"static", "switch", "throw", "try", "typeof", "void", "while", "with", "yield"}
 _GO_FUNCTIONS = frozenset(
     ("append", "cap", "close", "copy", "delete", "len", "make", "new", "panic", "print", "println", "recover")
 )
@@ -47,10 +49,29 @@ _RESERVED: dict[LanguageName, frozenset[str]] = {
     "javascript": _ECMASCRIPT_RESERVED,
     "typescript": _ECMASCRIPT_RESERVED,
     "tsx": _ECMASCRIPT_RESERVED,
-    "go": frozenset(("func", "if", "switch")),
-    "rust": frozenset(("fn", "if", "match", "while")),
-    "java": frozenset(("catch", "for", "if", "super", "switch", "synchronized", "this", "while")),
-    "kotlin": frozenset(("catch", "for", "fun", "if", "when", "while")),
+    "go": frozenset(
+        ("case", "chan", "defer", "else", "for", "func", "go", "if", "import", "range", "return", "switch")
+    ),
+    "rust": frozenset(("else", "fn", "for", "if", "impl", "in", "let", "loop", "match", "pub", "return", "while")),
+    "java": frozenset(
+        (
+            "assert",
+            "case",
+            "catch",
+            "do",
+            "else",
+            "for",
+            "if",
+            "new",
+            "return",
+            "super",
+            "switch",
+            "synchronized",
+            "this",
+        )
+    )
+    | {"throw", "throws", "try", "while"},
+    "kotlin": frozenset(("catch", "constructor", "do", "else", "for", "fun", "if", "return", "this", "when", "while")),
     **{name: language.reserved for name, language in ADDED.items()},
 }
 """Words that only a broken tree takes for the name of a call, unless it is a member's: `Symbol.for()`."""
@@ -106,7 +127,7 @@ def _calls_in_piece(
     perhaps = doubtful(language, grammar(language), reading.tree, reading.offset, shown)
     for node in _call_names(grammar(language), reading.tree):
         name = called(node)
-        reserved = node.type not in _MEMBERS and _text(node) in _RESERVED[language]
+        reserved = node.type not in _MEMBERS and (_text(node) in _RESERVED[language] or _is_initializer(language, node))
         if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
             at = (node.start_point[0], node.start_point[1])
             yield Call(name, sure=at not in perhaps and not (language in FIRST and reading.breaks(at[0])))
@@ -118,6 +139,14 @@ def _calls_in_piece(
 def called(node: tree_sitter.Node) -> str:
     """The name in a node, bare: JavaScript's private `#open` is `open`, and so are quoted ones of Kotlin and Rust."""
     return _text(node).removeprefix("r#").strip("#`")
+
+
+def _is_initializer(language: LanguageName, node: tree_sitter.Node) -> bool:
+    """Kotlin's `init { }`, which is a call to the grammar where it takes a class's body for a lambda."""
+    following = node.next_sibling
+    return (
+        language == "kotlin" and node.text == b"init" and following is not None and following.type != "value_arguments"
+    )
 
 
 def _text(node: tree_sitter.Node) -> str:

@@ -48,8 +48,9 @@ def python_frames(text: str) -> Iterator[Frame]:
     if marks:
         other = _Inside("", 0) if begun.mark else _Inside(marks[0], marks.end())
         yield from _frames(text, other)
-    yield Frame(("f(",), (")",))
-    yield Frame(("x = {",), ("}",))
+    missing = skeleton("python", text).missing
+    yield Frame(("f(",), (*missing, ")"))
+    yield Frame(("x = {",), (*missing, "}"))
 
 
 def _is_doctest(text: str) -> bool:
@@ -100,7 +101,9 @@ def _frames(text: str, begun: _Inside) -> Iterator[Frame]:
 def _parentheses(bones: Skeleton) -> Iterator[str]:
     """What may open the outermost `)` that the text has too many."""
     if bones.closers and bones.closers[-1] == ")" and _HEADER_FOLLOWS.match(bones.segments[-1].text):
-        yield from ("if (", "def f(") if _LOGIC.search(bones.segments[-2].text[:2_000]) else ("def f(", "with (")
+        inner = bones.segments[-2].text[:2_000]
+        goes_on = re.match(r"\s*+(?:and|or)\b", inner)
+        yield from ("if (x" if goes_on else "if (", "def f(") if _LOGIC.search(inner) else ("def f(", "with (")
     yield "f("
 
 
@@ -154,7 +157,8 @@ def _ladder(lines: Sequence[str]) -> tuple[str, ...]:
     rungs: list[tuple[str, str]] = []
     for line in lines:
         bare = line.lstrip()
-        if bare and bare[0] not in "#)]}" and (not rungs or len(line) - len(bare) < len(rungs[-1][0])):
+        ends = bare[:1] in tuple("#)]}") and (bool(rungs) or bare[0] == "#" or bare.rstrip().endswith(":"))
+        if bare and not ends and (not rungs or len(line) - len(bare) < len(rungs[-1][0])):
             rungs.append((_indent(line), bare))
     return tuple(opener for indent, bare in reversed(rungs[1:][-DEEPEST:]) for opener in _rung(indent, bare))
 

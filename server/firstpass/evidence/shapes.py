@@ -6,7 +6,7 @@ opened by a line that depends on what is around it: a block is `{` in a block, `
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from firstpass.evidence.languages import LanguageName
 
@@ -21,7 +21,8 @@ class Shape:
 
     brackets: (kind, pattern of what stands in it, pattern of what follows it), in the order asked, for `)`.
     headings: (kind, pattern of the line that opened it). follows: (kind, pattern of what follows its `}`, instead of
-    which kinds). prefix: what comes before a statement in a switch. expressions: the kinds whose parts are expressions.
+    which kinds). delegates: what only a constructor has. prefix: what comes before a statement in a switch.
+    expressions: the kinds whose parts are expressions.
     """
 
     signals: tuple[tuple[str, re.Pattern[str]], ...]
@@ -29,8 +30,9 @@ class Shape:
     headings: tuple[tuple[str, re.Pattern[str]], ...]
     openers: Openers
     follows: Follows
+    delegates: re.Pattern[str] | None = None
     prefix: str = "case 1: "
-    expressions: frozenset[str] = field(default=frozenset(("args", "array", "params", "arrow", "container")))
+    expressions: frozenset[str] = frozenset(("args", "array", "params", "arrow", "container", "template"))
 
     def opener(self, kind: str, around: str) -> str:
         """The line that opens a block of a kind in one of another kind."""
@@ -38,8 +40,11 @@ class Shape:
         place = "expression" if around in self.expressions else around
         if place in places:
             return places[place]
-        return (self.prefix if place in ("switch", "select", "match") else "") + places[""]
+        return (self.prefix if place in CASES else "") + places[""]
 
+
+CASES = frozenset(("switch", "select", "types", "match"))
+"""Kinds in which statements stand behind the label of a case."""
 
 _ANY = re.compile("")
 _LINE = r"^[ \t]*+"
@@ -62,10 +67,13 @@ _CONTROL = (
 _LOGIC = re.compile(r"^[ \t]*+(?:&&|\|\|)|(?:&&|\|\|)[ \t]*+$", re.MULTILINE)
 _COMMA_AT_END = re.compile(r",[ \t]*$", re.MULTILINE)
 
+_CONSTANT = _line(
+    r"(?:@\w++(?:\(\))?\s)*+(?:[A-Z]\w*+(?:\(\))?[ \t]*+(?:\{\})?[ \t]*+[,;]|[A-Z][A-Z0-9_]++\(\)[ \t]*+\{)[ \t]*+$"
+)
 _BLOCK = frozenset(("block",))
 _GOES_ON: Follows = (
-    ("if", _first(r"else\b"), _BLOCK),
-    ("try", _first(r"(?:catch|finally)\b"), _BLOCK),
+    ("if", re.compile(r"\s*+else\b"), _BLOCK),
+    ("try", re.compile(r"\s*+(?:catch|finally)\b"), _BLOCK),
     ("do", _first(r"while[ \t]*+\("), _BLOCK),
 )
 
@@ -86,7 +94,10 @@ _ECMASCRIPT = Shape(
         ("object", re.compile(_LINE + _ES_METHOD + r"\},", re.MULTILINE)),
         ("object", _line(r"(?:[\w$]++|\"\"|\[\])[ \t]*+:(?![^\n]*;[ \t]*+$)[^\n]*,[ \t]*+$")),
         ("class", re.compile(_LINE + _ES_METHOD, re.MULTILINE)),
-        ("interface", _line(r"(?:readonly[ \t]++)?(?:[\w$]++|\[\])\??(?:<[^\n()]{0,80}>)?(?:\(\))?:[ \t][^\n=?]++$")),
+        (
+            "interface",
+            _line(r"(?:readonly[ \t]++)?(?:[\w$]++|\[\])\??(?:<[^\n()]{0,80}>)?(?:\(\))?:[ \t](?:[^\n=?]|=>)++$"),
+        ),
         ("object", _COMMA_AT_END),
     ),
     brackets=(
@@ -119,6 +130,7 @@ _ECMASCRIPT = Shape(
         "children": {"": "x = <a>", "expression": "<a>", "object": "x: <a>", "children": "<a>"},
         "container": {"": "{", "attributes": "a={"},
         "import": {"": "import {"},
+        "template": {"": "x = `${", "expression": "`${", "object": "x: `${"},
         "condition": {"": "if ("},
     },
 )
@@ -170,6 +182,7 @@ _GO = Shape(
         "import": {"": "import ("},
         "condition": {"": "if f("},
     },
+    prefix="default: ",
     expressions=frozenset(("args", "array")),
 )  # fmt: skip
 
@@ -219,7 +232,7 @@ _JAVA_MODIFIER = r"(?:public|private|protected|abstract|native|static|@Override|
 _JAVA = Shape(
     signals=(
         ("switch", _CASE),
-        ("enum", _line(r"(?:@\w++(?:\(\))?\s)*+[A-Z]\w*+(?:\(\))?[ \t]*+(?:\{\})?[ \t]*+[,;][ \t]*+$")),
+        ("enum", _CONSTANT),
         ("class", _line(_JAVA_MODIFIER)),
         ("class", _line(_JAVA_METHOD)),
         ("array", _COMMA_AT_END),
@@ -235,7 +248,7 @@ _JAVA = Shape(
     ),
     follows=(*_GOES_ON, ("anonymous", _first(";"), frozenset(("class",)))),
     openers={
-        "block": {"": "{", "expression": "() -> {", "class": "void f() {"},
+        "block": {"": "{", "expression": "() -> {", "class": "X() {"},
         "if": {"": "if (x) {"},
         "try": {"": "try {"},
         "do": {"": "do {"},
@@ -246,10 +259,11 @@ _JAVA = Shape(
         "array": {"": "int[] x = {", "expression": "new int[] {", "array": "{"},
         "args": {"": "f(", "class": "@A(", "enum": "A("},
         "value": {"": "int x = f("},
-        "params": {"": "void f(", "expression": "("},
+        "params": {"": "void f(", "class": "X(", "expression": "("},
         "arrow": {"": "X x = (", "expression": "("},
         "condition": {"": "if ("},
     },
+    delegates=_line(r"(?:this|super)\("),
 )
 
 _KOTLIN_WORD = (
@@ -259,7 +273,7 @@ _KOTLIN = Shape(
     signals=(
         ("when", _line(r"(?:is\b|in\b|!is\b|else[ \t]*+->)")),
         ("when", _line(r"(?!(?:val|var|fun|typealias|@|private|internal|override|lateinit)\b)[^\n:]*->")),
-        ("enum", _line(r"(?:@\w++(?:\(\))?\s)*+[A-Z]\w*+(?:\(\))?[ \t]*+(?:\{\})?[ \t]*+[,;][ \t]*+$")),
+        ("enum", _CONSTANT),
         (
             "class",
             _line(rf"(?:@\w++(?:\(\))?[ \t]++)*+(?:{_KOTLIN_WORD}[ \t]++[\w@]|init[ \t]*+\{{|constructor[ \t]*+\()"),
@@ -273,7 +287,7 @@ _KOTLIN = Shape(
             _line(r"(?:@\w++(?:\(\))?[ \t]++)*+(?:(?:private|internal|override|public|protected)[ \t]++)*+va[lr]\b"),
             _ANY,
         ),
-        ("params", _line(r"(?:(?:vararg|crossinline|noinline)[ \t]++)?\w++[ \t]*+:[^:]"), _first(r"(?:[:={]|$)")),
+        ("params", _line(r"(?:(?:vararg|crossinline|noinline)[ \t]++)?\w++[ \t]*+:[^:]"), _first(r"(?:[:={]|\n|\Z)")),
         ("condition", _LOGIC, _first(r"\{")),
         ("primary", _ANY, _first(r"(?::[ \t]*+[A-Z]|\{)")),
     ),

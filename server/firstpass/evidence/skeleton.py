@@ -50,6 +50,7 @@ _TOKENS: dict[str, re.Pattern[str]] = {
     ),
     "others": re.compile("|".join((_COMMENT, _TRIPLE, _STRING, r"'(?:[^'\\\n]|\\.){1,80}'", _BRACKET)), re.S),
 }
+_ENDS_TEMPLATE = re.compile(r"[),;.\]}\s]|\Z")
 _MORE_TEMPLATE = re.compile(_CHUNK, re.S)
 _BY_LANGUAGE: dict[LanguageName, str] = {
     "javascript": "ecmascript", "typescript": "ecmascript", "tsx": "ecmascript", "go": "go", "rust": "rust",
@@ -67,7 +68,7 @@ class Frame(NamedTuple):
 class Segment(NamedTuple):
     """What stands at one level, with empty brackets and strings; the closer that ends it, "" at the text's end.
 
-    at: where the closer stands. Of a tag the closer is `/>`, `>` or `</`.
+    at: where the closer stands. Of a tag the closer is `/>`, `>` or `</`, of a `${...}` with its template's rest "}`".
     """
 
     text: str
@@ -105,7 +106,7 @@ def skeleton(language: LanguageName | None, text: str) -> Skeleton:
     tokens = _BY_LANGUAGE.get(language, "others") if language else "others"
     if language in ("javascript", "tsx") and _HAS_TAGS.search(text):
         tokens = "jsx"
-    bones = _Bones(text, language in _WITH_FINALLY)
+    bones = _Bones(text, language in _WITH_FINALLY, tokens in ("ecmascript", "jsx"))
     pattern = _TOKENS[tokens]
     match = pattern.search(text)
     while match:
@@ -116,9 +117,10 @@ def skeleton(language: LanguageName | None, text: str) -> Skeleton:
 class _Bones:
     """A skeleton that grows token by token."""
 
-    def __init__(self, text: str, with_finally: bool) -> None:
+    def __init__(self, text: str, with_finally: bool, with_templates: bool) -> None:
         self._text = text
         self._with_finally = with_finally
+        self._with_templates = with_templates
         self._segments: list[Segment] = []
         self._parts: list[str] = []
         self._openers: list[str] = []
@@ -140,6 +142,9 @@ class _Bones:
         elif token in OPENERS:
             if token == "}" and self._openers and self._openers[-1] == _IN_TEMPLATE:
                 return self._go_on(end)
+            if token == "}" and not self._openers and self._with_templates and (more := self._more_template(end)):
+                self._close("}`", begin)
+                return self._take_more(more)
             while self._openers and self._openers[-1] in TAG_CLOSERS:
                 self._openers.pop()
             self._close(token, begin)
@@ -157,6 +162,17 @@ class _Bones:
         self._openers.pop()
         more = _MORE_TEMPLATE.match(self._text, begin)
         assert more, "it matches an empty text"
+        return self._take_more(more)
+
+    def _more_template(self, begin: int) -> re.Match[str] | None:
+        """What follows a `}` with which the text leaves a `${`: the rest of a template, on the same line."""
+        line = self._text[begin : begin + 200].split("\n", 1)[0]
+        more = _MORE_TEMPLATE.match(self._text, begin)
+        if more is None or len(more[0]) > len(line) or not more[0].endswith(("`", _IN_TEMPLATE)):
+            return None
+        return more if more[0].endswith(_IN_TEMPLATE) or _ENDS_TEMPLATE.match(self._text, more.end()) else None
+
+    def _take_more(self, more: re.Match[str]) -> int:
         self._take_text(f"`{more[0]}")
         self._end = more.end()
         return self._end
