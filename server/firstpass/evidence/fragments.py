@@ -17,8 +17,8 @@ from firstpass.evidence.skeleton import CLOSERS, OPENERS, TAG_CLOSERS, Frame, Sk
 _MOST = 9
 """Frames that are tried."""
 
-_LOOKED_AT = 3_000
-"""Characters of a segment by which its kind is told."""
+_LOOKED_AT, _TAIL = 3_000, 200
+"""Characters: of a segment by which its kind is told, of a text by which it is told what it lacks."""
 
 _MACRO = re.compile(r"\w[\w:]*+![ ]?(?:\w++[ ]?)?[({\[]")
 _OUTERMOST = re.compile(r"^[^\s#/]", re.MULTILINE)
@@ -45,9 +45,8 @@ _TEMPLATE_END = re.compile(r"^[ \t]*+(?:[^`(=,:?+\n]*[^`(=,:?+\n\w \t])?`(?=[),;
 _TRIPLE_END = re.compile(r"^[ \t]*+\"\"\"(?=[),;.\s]|\Z)", re.MULTILINE)
 _MORE_TO_COME = ("(", "=", "+", "&", "|", "=>")
 _BEGINS_INSIDE = re.compile(r"\s*+(?:\??\.(?!\.\.)|&&|\|\||\?[?:]?[ ]|:[ ]|\+[ ])")
-_ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)[ \t\n]*+\Z")
-_ENDS_IN_LOGIC = re.compile(r"(?:&&|\|\|)\s*+\Z")
-_ENDS_HEADLESS = re.compile(r"\)[^\n;{}]*+\s*+\Z")
+_ENDS_INSIDE = re.compile(r"(?:[-=]>|(?<![+])\+|[=&|?.]|\breturn|\bnew)\Z")
+_ENDS_HEADLESS = re.compile(r"\)[^\n;{}]*+\Z")
 _ACCESSOR = re.compile(r"\s*+(?:(?:private|internal|protected)[ ])?[gs]et(?:\(|\n|$)")
 _BODILESS = frozenset(("interface", "enum", "struct", "group", "import", "trait"))
 """Kinds in which `name()` is no call; a block's statements look the same."""
@@ -113,15 +112,15 @@ def _cut(language: LanguageName, text: str, heading: str) -> _Cut:
 
 def _variants(cut: _Cut, kinds: Sequence[str], likeliest: bool) -> Iterator[Frame]:
     """The frame for these kinds, and others of it with what a text that ends anywhere may lack."""
-    frame = _framed(cut, kinds, likeliest)
-    if _ENDS_INSIDE.search(cut.text) or (cut.language == "java" and cut.text.rstrip().endswith(",")):
+    frame, tail = _framed(cut, kinds, likeliest), cut.text.rstrip()[-_TAIL:]
+    if _ENDS_INSIDE.search(tail) or (cut.language == "java" and tail.endswith(",")):
         yield frame._replace(after=("x", *frame.after))
     yield frame
-    if frame.after and _ENDS_IN_LOGIC.search(cut.text):
+    if frame.after and tail.endswith(("&&", "||")):
         yield frame._replace(after=("x {}", *frame.after))
-    if cut.language == "rust" and kinds[-1] == "block" and cut.text.rstrip()[-1:] not in (";", ",", "{"):
+    if cut.language == "rust" and kinds[-1] == "block" and tail[-1:] not in (";", ",", "{"):
         yield frame._replace(after=(*frame.after, ";"))
-    if likeliest and _ENDS_HEADLESS.search(cut.text):
+    if likeliest and _ENDS_HEADLESS.search(tail):
         yield frame._replace(after=("{}", *frame.after))
 
 

@@ -128,6 +128,8 @@ def _best(
     language: LanguageName, text: str, wanted: frozenset[int], allowance: Allowance, heading: str
 ) -> Reading | None:
     best: Reading | None = None
+    if allowance.spent:
+        return None
     for tried, frame in enumerate(_frames(language, text, heading)):
         reading = _framed(language, text, frame, wanted, allowance)
         if reading and (best is None or reading.errors < best.errors):

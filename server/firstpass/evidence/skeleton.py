@@ -167,8 +167,8 @@ class _Bones:
     def _more_template(self, begin: int) -> re.Match[str] | None:
         """What follows a `}` with which the text leaves a `${`: the rest of a template, on the same line."""
         line = self._text[begin : begin + 200].split("\n", 1)[0]
-        more = _MORE_TEMPLATE.match(self._text, begin)
-        if more is None or len(more[0]) > len(line) or not more[0].endswith(("`", _IN_TEMPLATE)):
+        more = _MORE_TEMPLATE.match(self._text, begin, begin + len(line))
+        if more is None or not more[0].endswith(("`", _IN_TEMPLATE)):
             return None
         return more if more[0].endswith(_IN_TEMPLATE) or _ENDS_TEMPLATE.match(self._text, more.end()) else None
 
