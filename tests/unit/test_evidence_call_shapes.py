@@ -149,3 +149,30 @@ def test_a_call_is_found_in_every_shape(path: str, line: str) -> None:
 @pytest.mark.parametrize(("path", "line"), [(path, line) for path in NO_CALLS for line in NO_CALLS[path]])
 def test_a_shape_that_is_no_call_by_name_is_none(path: str, line: str) -> None:
     assert added(path, line) == ()
+
+
+@pytest.mark.parametrize(
+    ("heading", "line"),
+    [
+        ("check_all!(adds, |dir: Dir| {", "    dir.make(1);"),
+        ("macro_rules! define {", "            fn get(&self) { self.0.load(1) }"),
+        ("fn main() {", "        $body.load(1)"),
+        ("fn main() {", "        $crate::load(1)"),
+    ],
+)
+def test_what_stands_in_a_rust_macro_is_no_call_wherever_the_hunk_begins(heading: str, line: str) -> None:
+    hunk = f"--- a/a.rs\n+++ b/a.rs\n@@ -9,2 +9,3 @@ {heading}\n     // one\n+{line}\n     // two\n"
+    plain = hunk.replace("$body", "body").replace("$crate", "crate").replace(heading, "fn main() {")
+    assert gather(hunk).calls == ()
+    assert gather(plain).calls == (("make",) if "make" in line else ("load",))
+
+
+def test_what_follows_a_rust_macro_in_the_hunk_is_read() -> None:
+    lines = (
+        " ",
+        "         macro_rules! call {",
+        "             ($svc:expr) => { $svc.run(1) };",
+        "         }",
+        "+        let x = load(1);",
+    )
+    assert gather("\n".join(("--- a/a.rs", "+++ b/a.rs", "@@ -9,4 +9,5 @@ where", *lines, ""))).calls == ("load",)

@@ -21,6 +21,7 @@ _LOOKED_AT, _TAIL = 3_000, 200
 """Characters: of a segment by which its kind is told, of a text by which it is told what it lacks."""
 
 _MACRO = re.compile(r"\w[\w:]*+![ ]?(?:\w++[ ]?)?[({\[]")
+_VARIABLE = re.compile(r"^[^\"$\n/]*+\$(?:crate\b|[a-z_])", re.MULTILINE)
 _OUTERMOST = re.compile(r"^[^\s#/]", re.MULTILINE)
 _AROUND = re.compile(r"^\w[\w:]*![ ]?(?:\w+[ ]?)?[({\[]|\b(?:interface|enum|struct|trait)\b|^(?:const|var|import) *\(")
 _APART = re.compile(
@@ -89,7 +90,7 @@ def _brace_frames(language: LanguageName, text: str, heading: str) -> Iterator[F
     if _IN_COMMENT.match(text) and "*/" not in text:
         yield Frame(("/*",), ("*/",))
     cut = _cut(language, text, heading)
-    if language == "rust" and _MACRO.match(heading) and not _OUTERMOST.search(text):
+    if language == "rust" and _is_in_macro(text, heading):
         yield _in_macro(cut.bones, heading)
     for at, kinds in enumerate(_choices(SHAPES[language], cut.bones, heading)):
         yield from _variants(cut, kinds, likeliest=not at)
@@ -134,10 +135,19 @@ def _framed(cut: _Cut, kinds: Sequence[str], likeliest: bool) -> Frame:
     return Frame((*before, *cut.first), after)
 
 
+def _is_in_macro(text: str, heading: str) -> bool:
+    """Whether a text is in a macro's arguments, by the heading, or in its rules, by their variables."""
+    if _OUTERMOST.search(text):
+        return False
+    rules = "macro_rules!" not in text and 'r#"' not in text and _VARIABLE.search(text)
+    return bool(rules or _MACRO.match(heading))
+
+
 def _in_macro(bones: Skeleton, heading: str) -> Frame:
-    """In a macro's arguments, which are no syntax yet, only brackets matter."""
-    openers = (OPENERS[closer] for closer in reversed(bones.closers))
-    return Frame((heading, *openers), (*bones.missing, *skeleton("rust", heading).missing))
+    """In a macro's arguments or its rules, which are no syntax yet, only brackets matter."""
+    around = skeleton("rust", heading) if _MACRO.match(heading) else skeleton("rust", "{")
+    openers = "".join(around.openers) + "".join(OPENERS[closer] for closer in reversed(bones.closers))
+    return Frame((f"m! {openers}",), (*bones.missing, *around.missing))
 
 
 def _inside(language: LanguageName, text: str) -> tuple[str, int]:
