@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from firstpass.contract.wording import listed, quoted, signatures, symbol_worth
+from firstpass.contract.wording import listed, quoted, shortened, signatures, symbol_worth
 from firstpass.evidence.account import Account
 from firstpass.evidence.changes import DependencyChange, MessageChange, SettingChange, SymbolChange
 from firstpass.evidence.facts import FileFacts
@@ -160,8 +160,7 @@ def _quoted(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    words = text.split()
-    return " ".join(words) if len(words) <= MOST_TEXT_WORDS else f"{' '.join(words[:MOST_TEXT_WORDS])} ..."
+    return shortened(text, MOST_TEXT_WORDS)
 
 
 def paths_named(lines: Iterable[str], account: Account) -> set[str]:

@@ -189,12 +189,19 @@ def subject(case: Case) -> Iterator[Finding]:
 def salient(case: Case) -> Iterator[Finding]:
     """A sentence says what the diff is about; one that code wrote is marked as that."""
     for section, writer, items in case.written("summary", "subject"):
-        if items and items == by_code(writer, case.account):
-            yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
+        if note := _by_code(section, writer, items, case.account):
+            yield note
         elif items and not says_enough(" ".join(items), case.account, case.least_told):
             terms = ", ".join(term.text for term in case.account.terms[:4])
             message = f"{section} does not say what the change is about: {_short(terms)}"
             yield Finding("salient", "fail", message, section, value=told(" ".join(items), case.account))
+
+
+def _by_code(section: str, writer: Writer, items: tuple[str, ...], account: Account) -> Finding | None:
+    """The mark of what code wrote; None for a model's own words."""
+    if not items or items != by_code(writer, account):
+        return None
+    return Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
 
 
 def words(case: Case) -> Iterator[Finding]:
@@ -216,8 +223,8 @@ def facts(case: Case) -> Iterator[Finding]:
 def verdict(case: Case) -> Iterator[Finding]:
     """A review's verdict is one of the three, and no approval of what is grave."""
     for section, writer, items in case.written("verdict"):
-        if items and items == by_code(writer, case.account):
-            yield Finding("by-code", "note", f"{section} was written by code, from the facts of the diff", section)
+        if note := _by_code(section, writer, items, case.account):
+            yield note
         elif items and not verdict_fits(" ".join(items), case.account):
             message = f"{section} begins with none of {', '.join(VERDICTS)}, or approves of what is grave"
             yield Finding("verdict", "fail", message, section)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 
 from firstpass.chat import Message, Sampling
-from firstpass.contract.changelines import change_lines
 from firstpass.contract.checks import CHECKS, NO_ACCOUNT, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.draft import draft_of, named
@@ -16,7 +16,7 @@ from firstpass.contract.logprobs import sureness
 from firstpass.contract.mend import Author, mended, unread_files
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
-from firstpass.contract.reviewlines import changed_names, review_lines
+from firstpass.contract.reviewlines import changed_names
 from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
 from firstpass.contract.written import LEAST_TOLD, by_code
 from firstpass.errors import BadAsk, FirstpassError, NotFound
@@ -309,9 +309,9 @@ _FIELDS: Mapping[str, Callable[[str, Diff], str]] = {
 """What a prompt may ask for of the diff alone, by `files.FIELDS`."""
 
 _TOLD: Mapping[str, Callable[[Account], Iterable[str]]] = {
-    "changes": change_lines,
-    "review": review_lines,
-    "faults": lambda account: by_code("faults", account),
+    "changes": partial(by_code, "changes"),
+    "review": partial(by_code, "review"),
+    "faults": partial(by_code, "faults"),
     "terms": lambda account: (", ".join(term.text for term in account.terms[:TOLD_TERMS]),),
 }
 """What it may ask for of what code found."""

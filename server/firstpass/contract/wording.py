@@ -172,8 +172,13 @@ def signatures(symbol: SymbolChange) -> tuple[str, str] | None:
 
 def quoted(text: str, most_words: int) -> str:
     """A text in quotation marks, cut after so many words; its own marks go, lest they pair with others."""
-    words = text.translate(_NO_MARKS).split()
-    return f"\u201c{' '.join(words[:most_words])}{' ...' if len(words) > most_words else ''}\u201d"
+    return f"\u201c{shortened(text.translate(_NO_MARKS), most_words)}\u201d"
+
+
+def shortened(text: str, most_words: int) -> str:
+    """On one line, cut after so many words."""
+    words = text.split()
+    return f"{' '.join(words[:most_words])}{' ...' if len(words) > most_words else ''}"
 
 
 def listed(items: Sequence[str], most: int) -> str:
