@@ -22,7 +22,7 @@ from tests.machine import stretched
 
 pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="session")]
 
-READY_SECONDS = 40.0
+READY_SECONDS = 120.0
 QUICK_SECONDS = 3.0
 GONE_SECONDS = 15.0
 BACK_SECONDS = 60.0

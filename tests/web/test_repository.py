@@ -62,11 +62,11 @@ def test_a_verifier_is_told_where_the_new_calls_are_defined(front: Front, shop: 
 
 
 def test_a_change_is_read_in_its_whole_file(front: Front, shop: str, tmp_path: Path) -> None:
-    """The hunk looks like code, and its file says that it is a docstring."""
-    text = '"""\nSay hello.\n\n\n\nThen launch(it).\n\n\n\nThe end.\n"""\n'
+    """The hunk is code, and its file says that it is a docstring."""
+    text = '"""\nSay hello.\n\n\n\nlaunch(it)\n\n\n\nThe end.\n"""\n'
     (tmp_path / "shop" / "notes.py").write_text(text)
     assert firstpass("index", str(tmp_path / "shop"), FIRSTPASS_SERVER__DATA_DIR=str(tmp_path / "data")).returncode == 0
-    diff = "--- a/notes.py\n+++ b/notes.py\n@@ -5,0 +6 @@\n+Then launch(it).\n"
+    diff = "--- a/notes.py\n+++ b/notes.py\n@@ -5,0 +6 @@\n+launch(it)\n"
     messages = {"messages": [{"role": "user", "content": diff}]}
     with front(says(OMITS)) as client:
         alone = client.post("/v1/chat/completions", json=asked() | messages).json()["firstpass"]

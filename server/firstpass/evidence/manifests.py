@@ -30,6 +30,7 @@ _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9][\w.-]{0,80})(?P<extras>\s*\[[\w, -]{0,80}\])?\s*(?P<version>\(?(?:===?|~=|!="
     r"|<=|>=|<|>|@)\s*[^;#\"']{1,120})?\s*(?:;.*|#.*|\\)?$"
 )
+_QUOTE = re.compile(r"[\"']")
 _QUOTED = re.compile(r"[\"']([^\"']{2,160})[\"']")
 _KEY_TEXT = re.compile(r"\s*[\"']?(?P<name>[@\w][\w@./-]{0,100})[\"']?\s*[=:]\s*(?P<value>.*?)\s*,?\s*(?:#.*)?$")
 _VERSION_IN_TABLE = re.compile(r"\b(?:version|tag|rev|branch|git|path|ref)\s*[=:]\s*[\"']([^\"']{1,80})[\"']")
@@ -72,9 +73,7 @@ _NO_PACKAGES = frozenset(
         "resolver",
     )
 )
-_GO = re.compile(
-    r"\s*(?:require\s+|exclude\s+)?(?P<name>[\w.-]+\.[\w.-]+/[\w./~-]+|[\w.-]+\.\w+/\w+)\s+(?P<version>v\d\S*)"
-)
+_GO = re.compile(r"\s*(?:require\s+|exclude\s+)?(?P<name>(?=[\w-]*\.)[\w.-]++/[\w./~-]++)\s+(?P<version>v\d\S*)")
 _GO_OWN = re.compile(r"\s*(?P<name>go|toolchain)\s+(?P<version>[\w.]+)\s*$")
 _GO_REPLACE = re.compile(r"\s*(?:replace\s+)?(?P<name>[\w./~-]+)(?:\s+v\S+)?\s+=>\s+(?P<version>\S+(?:\s+v\S+)?)")
 _GRADLE = re.compile(
@@ -269,6 +268,8 @@ def _table_version(value: str) -> str:
 
 
 def _gradle(line: Placed, _path: str) -> Iterator[Dependency]:
+    if not _QUOTE.search(line.text):
+        return
     for match in _GRADLE.finditer(line.text):
         yield Dependency(match["name"], match["version"] or "", "test" in match["how"].lower())
     for match in _GRADLE_PLUGIN.finditer(line.text):

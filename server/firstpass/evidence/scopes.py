@@ -51,7 +51,7 @@ _MAY_DEFINE: dict[str, re.Pattern[str]] = {
 }
 _MAY_DEFINE_ANYWHERE = re.compile(
     r"\b(?:class|interface|enum|record|type|function|struct|module|namespace|def|trait|object|func|union|protocol)\b"
-    r"|=>|\)[^;{}]*\{|^\s+[\w<>\[\],.? ]+\([^()]*\)[^;{}]*;",
+    r"|=>|\)[^;{}]{0,400}\{|^[ \t]++[\w<>\[\],.?][\w<>\[\],.? ]*+\([^()]{0,400}\)[^;{}]{0,400};",
     re.M,
 )
 """What a text with a definition holds: others need no tree."""
