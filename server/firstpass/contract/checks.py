@@ -7,7 +7,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from firstpass.contract.draft import named
-from firstpass.contract.form import PROSE, Answer, Form, Holds, place_of, written_paths
+from firstpass.contract.form import PROSE, Answer, Form, Holds, lines_of, place_of, written_paths
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.mend import unread_files
 from firstpass.contract.references import names_in, unknown
@@ -181,7 +181,7 @@ def subject(case: Case) -> Iterator[Finding]:
     if alone != written:
         message = "More than the message was written: a fence, a label, or words before or after it"
         yield Finding("subject", "fail", message, "Subject", written.partition("\n")[0])
-    lines = alone.splitlines()
+    lines = lines_of(alone)
     if len(lines) > 1 and lines[1].strip():
         yield Finding("subject", "fail", "The line after the subject is not blank", "Subject", lines[1])
 

@@ -27,6 +27,7 @@ _UNREAD = re.compile(r"^[`*_(]*not read:\s*(?P<what>.*)$", re.IGNORECASE)
 _NAME = re.compile(r"(?:[^\W\d]|[$#])[\w$]*!?")
 _PLACE = re.compile(r"^[`*]*(?P<path>[^\s:`*]+):(?P<line>\d{1,9})[`*]*(?::|\s|$)")
 _LINE = re.compile(r"[`*\"']{0,3}:(?P<line>\d{1,9})(?!\d)[`*\"']{0,3}(?=[:\s]|$)")
+_WHOLE_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _MOST_PLACES = 8
 
 
@@ -140,7 +141,7 @@ class Headed:
 
     def lists(self, text: str) -> Iterator[tuple[int, int]]:
         at, listing = 0, False
-        for line in text.splitlines(keepends=True):
+        for line in lines_of(text, keep_ends=True):
             heading, before = self._opened(line.rstrip("\r\n")), listing
             if heading:
                 listing = heading[0].holds not in PROSE
@@ -155,7 +156,7 @@ class Headed:
 
     def _by_section(self, text: str) -> Iterator[tuple[Section, str]]:
         current: Section | None = None
-        for line in without_farewell(without_thoughts(text).splitlines()):
+        for line in without_farewell(lines_of(without_thoughts(text))):
             heading = self._opened(line)
             if heading:
                 current, line = heading
@@ -186,7 +187,7 @@ class Message:
 
     def read(self, text: str) -> Answer:
         subject, _, body = unwrapped(text).partition("\n")
-        parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(body.strip("\n").splitlines())}
+        parts = {"Subject": tuple(filter(None, [subject.strip()])), "Body": tuple(lines_of(body.strip("\r\n")))}
         return Answer(parts, () if subject else ("Subject",))
 
     def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
@@ -212,7 +213,7 @@ class Free:
         return "\n".join(parts["Text"])
 
     def read(self, text: str) -> Answer:
-        return Answer({"Text": tuple(text.splitlines())})
+        return Answer({"Text": tuple(lines_of(text))})
 
     def around(self, parts: Parts, section: str, unread: str = "") -> Slot:
         return Slot("", "", "")
@@ -258,6 +259,12 @@ def place_of(item: str, paths: Mapping[str, str]) -> tuple[str, int] | None:
 def written_paths(paths: Iterable[str]) -> dict[str, str]:
     """Each path by what an item has of it: a line has no other white space than single blanks."""
     return {one_line(path): path for path in paths}
+
+
+def lines_of(text: str, *, keep_ends: bool = False) -> list[str]:
+    """Lines end at line feeds and carriage returns alone: `splitlines` also ends them at what may stand in one."""
+    lines = _WHOLE_LINE.findall(text)
+    return lines if keep_ends else [line.rstrip("\r\n") for line in lines]
 
 
 def one_line(text: str) -> str:
