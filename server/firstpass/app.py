@@ -88,7 +88,7 @@ class Server:
             score_floor=_score_floor(settings.verifier),
         )
         repositories = Repositories(settings.repositories_dir)
-        contracts = self.shelf.contracts(repositories.find, taught=spec.contract, least_told=spec.least_told)
+        contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
         self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
         models = self._models()
@@ -340,7 +340,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
         data_dir=settings.server.data_dir,
         extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
         start_deadline_seconds=wanted.start_deadline_seconds,
-        contract=model.contract,
+        contracts=model.contracts,
         least_told=model.least_told,
     )
 

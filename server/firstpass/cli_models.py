@@ -202,7 +202,7 @@ def _lines(card: Card, models_dir: Path) -> list[tuple[str, str]]:
             "memory",
             memory + f"{_size(memory_bytes(card))} with one whole context (engine.context_tokens lowers it)",
         ),
-        ("contract", card.contract or ""),
+        ("contracts", ", ".join(card.contracts)),
         ("vLLM flags", " ".join(card.vllm_flags)),
     ]
     if card.hub:

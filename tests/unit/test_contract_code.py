@@ -1,11 +1,11 @@
 """What code writes in an answer by itself: sentences, changes, review, findings, verdicts, and when it does."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firstpass.chat import Message
-from firstpass.contract import PromptedContract, Shelf, shipped
+from firstpass.contract import Contract, PromptedContract, Shelf, shipped
 from firstpass.contract.changelines import MOST_LINES, change_lines
 from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
@@ -219,7 +219,7 @@ def test_an_empty_diff_has_nothing_to_be_told_of() -> None:
 
 def test_a_model_that_knows_another_version_is_asked_in_its_words_and_held_to_this_one() -> None:
     contracts = Shelf.of(None).contracts(
-        lambda name: (_ for _ in ()).throw(AssertionError(name)), taught="pr-summary@3"
+        lambda name: (_ for _ in ()).throw(AssertionError(name)), taught=["pr-summary@3"]
     )
     newest, old = contracts["pr-summary@4"], contracts["pr-summary@3"]
     exchange = Exchange(ask(DIFF))
@@ -230,6 +230,43 @@ def test_a_model_that_knows_another_version_is_asked_in_its_words_and_held_to_th
     assert text is not None and "Changes:\n- shop/cookies.py" in text and "Actions" not in text
 
 
+def taught(*pinned: str) -> dict[str, Contract]:
+    """The contracts before a draft model that was trained on these."""
+    return Shelf.of(None).contracts(lambda name: (_ for _ in ()).throw(AssertionError(name)), taught=pinned)
+
+
+TAUGHT_ANSWERS = {
+    "pr-summary@4": "Summary: Send cookies.\nCalls:\n- none\nTODOs:\n- none",
+    "commit-message@2": "Send cookies",
+    "code-review@2": "Verdict: comment: look at it.",
+}
+
+
+@pytest.mark.parametrize("pinned", TAUGHT_ANSWERS)
+def test_a_model_that_was_taught_a_contract_is_asked_shortly_and_code_writes_the_rest(pinned: str) -> None:
+    contract, exchange = taught("pr-summary@3", *TAUGHT_ANSWERS)[pinned], Exchange(ask(DIFF))
+    (short,) = contract.prepare(exchange, Consult("draft", "draft")).messages
+    (long,) = contract.prepare(exchange, Consult("verifier", "answer")).messages
+    assert short.content.startswith(SHORT[pinned].partition("\n")[0]) and "InsecureTransport" in short.content
+    assert len(short.content) < len(long.content)
+    text = contract.mend(exchange, reply(TAUGHT_ANSWERS[pinned]))
+    assert text is not None
+    assert [one for one in contract.check(exchange.ask, reply(text)) if one.severity == "fail"] == []
+
+
+SHORT = {pinned: Shelf.of(None).find(pinned).draft or "" for pinned in TAUGHT_ANSWERS}
+
+
+def test_a_model_is_asked_in_the_newest_words_that_it_knows() -> None:
+    exchange, move = Exchange(ask(DIFF)), Consult("draft", "draft")
+    both, one = taught("pr-summary@3", "pr-summary@4"), taught("pr-summary@4")
+    old = both["pr-summary@3"].prepare(exchange, move).messages
+    assert "Actions: one" in old[0].content
+    assert both["pr-summary@4"].prepare(exchange, move).messages != old
+    assert one["pr-summary@3"].prepare(exchange, move).messages == one["pr-summary@4"].prepare(exchange, move).messages
+    assert one["commit-message@2"].prepare(exchange, move).messages[0].content.startswith("Write the commit message")
+
+
 def test_the_prompt_has_the_facts_and_the_terms() -> None:
     told = SUMMARY.prepare(Exchange(ask(DIFF)), Consult("draft", "draft")).messages[0].content
     assert "shop/cookies.py: changes `send_cookies`" in told and "Most telling terms: send_cookies" in told
@@ -237,6 +274,8 @@ def test_the_prompt_has_the_facts_and_the_terms() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.text(), st.text())
+@example("", "0\n\x1e0")
+@example("", "0\n\u2028\n0\r\n\x0c")
 def test_any_answer_to_any_diff_is_mended_into_one_that_stays_as_it_is(diff: str, text: str) -> None:
     for contract in (SUMMARY, MESSAGE, REVIEW):
         for one in (diff, f"{DIFF}{diff}", DIFF.replace("secure", diff[:20].replace("\n", " ") or "x")):

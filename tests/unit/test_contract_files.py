@@ -10,12 +10,12 @@ from firstpass.contract.files import SHIPPED, filled, load, load_folder
 from firstpass.errors import BadSettings, NotFound
 
 DIGESTS = {
-    "code-review@2": "c25db02c47f59fa97e166a9c4b80197689c642aa09cbe0f864a87c260cacf2a6",
+    "code-review@2": "345b119960093091125e1e4fc2f496fdc3f3eca1c47cd483337c13a5c76a930e",
     "code-review@1": "324a9994c78a954f3e7431e7e25acb59d8a51931fa175a44173f34cbaf5e14bb",
-    "commit-message@2": "fda6e52a13d895ec83de9e194899fdd693f41be5507557dd2284340be341b9b1",
+    "commit-message@2": "97adeecc862bef9c322ff41e6830b96dc51d5b8d68cdfcf099ab29c74082feb5",
     "commit-message@1": "c1510593f83127934004e61d41b222021df3fc15fba1a8a9715360261ba4982c",
     "free@1": "6cfe300f682b2a136ac182e8538a187863cbbf0dd64637abe819e13783e0dd70",
-    "pr-summary@4": "c71616e059c1ee64f8f50d5b4937e74b6fb0425c1394cafe475921416332a82a",
+    "pr-summary@4": "4d08b45c39ac7e6764f0d14645712dc7653371cce0f6627335231020f59b7f42",
     "pr-summary@3": "fef7ffd5ed7c30b00559013527a900f31d0cd4739a6735293114ba1b121b278f",
     "touched-functions@1": "ed6c1b76cdc30ec30fe3692ef6fefe272c54e54f9bb60f55e8b7318a80a8cbdc",
 }
@@ -72,7 +72,9 @@ def test_the_digest_covers_every_file(own: Path) -> None:
     seen.add(load(folder).sha256)
     (folder / "answer.schema.json").write_text('{"type": "object"}')
     seen.add(load(folder).sha256)
-    assert len(seen) == 4
+    (folder / "draft.txt").write_text("{diff}")
+    seen.add(load(folder).sha256)
+    assert len(seen) == 5
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,8 @@ def test_the_digest_covers_every_file(own: Path) -> None:
         ("contract.toml", "summary = ", r"contract\.toml: "),
         ("prompt.txt", "Say something.", r"prompt\.txt: shows the model no diff"),
         ("prompt.txt", "{diff} {moon}", r"prompt\.txt: unknown field \{moon\}"),
+        ("draft.txt", "Say something.", r"draft\.txt: shows the model no diff"),
+        ("draft.txt", "{diff} {moon}", r"draft\.txt: unknown field \{moon\}"),
         ("answer.schema.json", "{", r"answer\.schema\.json: "),
         ("answer.schema.json", '{"type": "moon"}', r"answer\.schema\.json: "),
         ("notes.md", "hello", r"unknown file notes\.md"),

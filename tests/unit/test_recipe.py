@@ -18,6 +18,7 @@ pytest.importorskip("transformers", reason="the recipe needs transformers")
 pytest.importorskip("zstandard", reason="the recipe reads .zst")
 
 from diff_reader import (  # noqa: E402
+    asking,
     batches,
     card,
     commits,
@@ -99,6 +100,36 @@ def test_a_commit_becomes_a_row_whose_answer_the_contract_reads_back():
         "Check what relied on dropCart()",
     )
     assert answer.missing == ()
+
+
+@pytest.mark.parametrize(("subject", "tells"), [("Drop the cart at login", True), ("Say more of it", False)])
+def test_the_author_s_sentence_is_asked_for_where_it_tells_enough_and_else_code_s(subject: str, tells: bool):
+    found = asking.asked_rows([rows.row_of_commit(commit("acme/shop", subject))] * 200, seed=1)
+    assert {row.contract for row in found} == set(rows.TAUGHT) - ({rows.REVIEW} if tells else set())
+    for row in found:
+        if row.contract in (rows.NEW_SUMMARY, rows.MESSAGE):
+            assert bool(row.subject) == tells and "createSession" in row.summary
+
+
+def test_what_a_row_answers_passes_its_contract_when_code_has_filled_it_in():
+    for row in asking.asked_rows([rows.row_of_commit(commit("acme/shop"))] * 60, seed=3):
+        contract, exchange = rows.CONTRACTS[row.contract], row.exchange()
+        for authors_words in (False, True):
+            reply = Reply(row.answer(authors_words), "", "stop", None, 0.0)
+            text = contract.mend(exchange, reply)
+            found = contract.check(exchange.ask, dataclasses.replace(reply, text=text or reply.text))
+            assert [finding for finding in found if finding.severity == "fail"] == [], row.contract
+
+
+def test_a_short_answer_s_parts_are_the_tokens_of_the_whole(trained_tokenizer):
+    for row in asking.asked_rows([rows.row_of_commit(commit("acme/shop", "Drop the cart at login"))] * 20, seed=2):
+        question, rule, author, rest = tokenizer.chat(row)
+        (encoded,) = encode.encode(trained_tokenizer, [row], 1500)
+        assert [*encoded.prompt, *encoded.sentences[True], *encoded.rest] == trained_tokenizer.encode(
+            question + author + rest
+        ).ids
+        assert f"{rule}{rest}".startswith(row.answer(authors_words=False))
+        assert bool(encoded.turns) == (row.contract in rows.HEADS)
 
 
 def test_the_sentence_names_nothing_that_the_diff_lacks():
@@ -501,6 +532,22 @@ def test_an_answer_that_was_cut_or_lacks_a_section_is_not_valid():
     assert measures.marks_of_answer(commit("acme/shop"), said, ended=True).valid
     assert not measures.marks_of_answer(commit("acme/shop"), said, ended=False).valid
     assert not measures.marks_of_answer(commit("acme/shop"), said.replace("TODOs:\n- none\n", ""), ended=True).valid
+
+
+def test_an_answer_to_the_newer_summary_has_no_actions():
+    said = "Summary: Keeps it.\nCalls:\n- none\nTODOs:\n- none"
+    one = commit("acme/shop")
+    assert measures.marks_of_answer(one, said, ended=True, contract=rows.NEW_SUMMARY).valid
+    assert not measures.marks_of_answer(one, said, ended=True).valid
+    assert not measures.marks_of_answer(one, f"{said}\nActions:\n- x", ended=True, contract=rows.NEW_SUMMARY).valid
+
+
+def test_code_alone_is_measured_as_the_model_is():
+    others = [commit("acme/shop", f"Paint the {number}th wall blue") for number in range(20)]
+    (first, *_) = measures.with_rivals([commit("acme/shop", "Create a session"), *others], seed=1)
+    found = measures.marks_of_code(first)
+    assert found.exact and found.todos_found == 1 and found.told > 0.5 and found.identified == 1.0
+    assert measures.marks_of_code(commit("acme/shop")).identified is None
 
 
 def test_the_regular_expression_finds_the_added_call_and_the_todo():

@@ -31,7 +31,7 @@ def test_the_list_says_what_a_model_needs_and_where_it_is(home: dict[str, str]) 
 def test_a_card_is_shown_whole_for_people_and_for_machines(home: dict[str, str]) -> None:
     card = catalogue.named("firstpass-draft-10m")
     shown = firstpass("models", "show", card.name, **home).stdout.decode()
-    for part in (card.licence, card.contract, *card.limits, *card.further["figures"], *card.sha256.values()):
+    for part in (card.licence, *card.contracts, *card.limits, *card.further["figures"], *card.sha256.values()):
         assert part and part in shown
     machine = json.loads(firstpass("models", "show", "qwen3-30b-a3b", "--json", **home).stdout)
     assert machine["hub"]["repository"] == "Qwen/Qwen3-30B-A3B-Instruct-2507" and machine["hub"]["pinned"] is True

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from diff_reader.rows import CONTRACT
+from diff_reader.rows import SUMMARY
 from diff_reader.train import Shape, build_model
 from firstpass.catalogue.disk import sha256_of
 
@@ -22,6 +22,8 @@ ROWS = {
     "format_valid": "answers in the contract's form",
     "sentence_grounded": "sentences whose code names all occur in the diff",
     "sentence_overlap": "words shared with the author's subject (F1)",
+    "sentence_told": "of the most telling terms' weight, what the sentence says",
+    "sentence_identified": "sentences that find their author's subject among 20",
     "separation": "right calls told from wrong ones by their lowest token log-probability (AUROC)",
 }
 SUMMARIES = {
@@ -34,7 +36,7 @@ SUMMARIES = {
 LIMITS = (
     "It names, copies and sorts; it does not understand a change.",
     "Its sentence is a guess in the style of commit subjects.",
-    f"It knows one prompt, contract {CONTRACT.pinned}. Chat with it and it talks nonsense.",
+    "It knows the prompts of its contracts by heart and no others. Chat with it and it talks nonsense.",
     "Names made of non-ASCII letters and languages outside the seven (Python, JavaScript, TypeScript, Go, Rust, Java,"
     " Kotlin) were hardly trained on.",
     "The longer the diff, the more calls it misses; code decides the structured sections in the cascade.",
@@ -115,7 +117,7 @@ def card_tables(
             "licence": LICENCE,
             "architecture": "Qwen3MoeForCausalLM",
             "dtype": "bfloat16",
-            "contract": CONTRACT.pinned,
+            "contracts": record["data"].get("contracts", [SUMMARY]),
             "least_told": LEAST_TOLD,
             "parameters_total": total,
             "parameters_active": active,
@@ -150,7 +152,8 @@ def card_tables(
             "todo_commits": evaluation["model"]["todos"]["commits"],
             **figures_of(evaluation, "regular_expression", "regular_expression_"),
             **figures_of(evaluation, "all_openings", "all_openings_"),
-            **(figures_of(baseline, "model", "step_a_") if baseline else {}),
+            **(figures_of(evaluation, "code", "code_") if "code" in evaluation else {}),
+            **(figures_of(baseline, "model", "before_") if baseline else {}),
             **{f"verdicts_{name}": value for name, value in evaluation.get("verdicts", {}).items()},
             "edge_cases_in_form": [name for name, good in evaluation["edge_cases_in_form"].items() if good],
         },
@@ -173,8 +176,10 @@ def readme(
     top, made, data = tables[""], tables["made"], tables["data"]
     ours = evaluation["model"]
     before = evaluation.get("baseline", {}).get("model", {})
-    columns = [NAMES[role], "regular expression", "all openings", *(["model of step A"] if before else [])]
-    measured = [ours, evaluation["regular_expression"], evaluation["all_openings"], *([before] if before else [])]
+    code = evaluation.get("code", {})
+    parts = {NAMES[role]: ours, "code alone": code, "the version before": before}
+    parts |= {"regular expression": evaluation["regular_expression"], "all openings": evaluation["all_openings"]}
+    columns, measured = zip(*((name, part) for name, part in parts.items() if part), strict=True)
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     lines += [
         f"| {label} | {' | '.join(percent(part.get(name)) for part in measured)} |" for name, label in ROWS.items()
@@ -212,9 +217,12 @@ Trained by the recipe `models/recipes/diff_reader`: {made["minutes"]:.0f} minute
 
 {evaluation["commits"]} commits drawn at random (seed {evaluation["seed"]}) from repositories that neither
 the model nor its tokenizer has seen ({", ".join(evaluation["held_out"])}), greedy decoding.
-In parentheses: 95% bootstrap intervals over commits. The regular expression is `name(` on added lines. All openings are
-the places where a new call may stand that the prompt lists: the model is shown them, and has to tell calls from the
-rest.
+Asked for {evaluation.get("contract", SUMMARY)}. In parentheses: 95% bootstrap intervals over commits.
+
+- Code alone is the product's own reading of the diff, which has no model.
+- The regular expression is `name(` on added lines.
+- All openings are the places where a new call may stand that the prompt lists: the model is shown them, and has to tell
+  calls from the rest.
 
 {table}
 

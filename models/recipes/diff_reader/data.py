@@ -1,4 +1,5 @@
-"""Command `data`: rows to train on and rows to test with, from commits, their variants and made diffs.
+"""Command `data`: rows to train on and rows to test with, from commits, their variants and made diffs, each asked for
+one of the contracts.
 
 Knows no tokenizer and no model.
 """
@@ -18,8 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from diff_reader.asking import asked_rows
 from diff_reader.corrections import corrections
-from diff_reader.rows import HELD_OUT, Row, functions_row, read_commits, row_of_commit
+from diff_reader.rows import FUNCTIONS, HELD_OUT, TAUGHT, Row, functions_row, read_commits, row_of_commit
 from diff_reader.synthetic import python_files, synthetic_rows
 from diff_reader.variants import Material, functions_variants, material_of, variants
 
@@ -81,6 +83,12 @@ def variant_rows(material: Material, number: int, seed: int) -> Iterator[Row]:
     yield from _spread(jobs, "variants", partial(_keep, material))
 
 
+def asked_for(rows: Sequence[Row], seed: int) -> list[Row]:
+    """The rows in their order, each asked for one of the contracts."""
+    jobs = [partial(asked_rows, rows[at : at + CHUNK_ROWS], seed + at) for at in range(0, len(rows), CHUNK_ROWS)]
+    return list(_spread(jobs, "asked"))
+
+
 def _spread(
     jobs: Sequence[Callable[[], list[Row]]], what: str, initializer: Callable[[], None] | None = None
 ) -> Iterator[Row]:
@@ -101,7 +109,7 @@ def write_functions(options: argparse.Namespace, commits: Sequence[dict[str, Any
     for name, part in files.items():
         write_rows(options.out / f"{name}.jsonl", part)
     facts: dict[str, Any] = {name: len(part) for name, part in files.items()}
-    facts |= {"question": "functions", "variants_asked": options.variants, "held_out": sorted(HELD_OUT)}
+    facts |= {"contract": FUNCTIONS, "variants_asked": options.variants, "held_out": sorted(HELD_OUT)}
     facts |= {"seed": options.seed}
     (options.out / "data.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(facts))
@@ -127,19 +135,20 @@ def run(options: argparse.Namespace) -> None:
         return
     train, test = split(map(row_of_commit, commits))
     random.Random(options.seed).shuffle(train)
-    write_rows(options.out / "commits.jsonl", train)
-    write_rows(options.out / "test.jsonl", test)
-    facts = {"commits": len(train), "test": len(test), "held_out": sorted(HELD_OUT), "seed": options.seed}
+    write_rows(options.out / "commits.jsonl", asked_for(train, options.seed))
+    write_rows(options.out / "test.jsonl", asked_for(test, options.seed))
+    facts: dict[str, Any] = {"contracts": list(TAUGHT), "commits": len(train), "test": len(test)}
+    facts |= {"held_out": sorted(HELD_OUT), "seed": options.seed}
     facts |= {"synthetic_asked": options.synthetic, "variants_asked": options.variants}
     started = time.monotonic()
     made = list(made_rows(options.synthetic, options.seed))
     facts |= {"synthetic": len(made), "synthetic_seconds": round(time.monotonic() - started, 1)}
-    write_rows(options.out / "synthetic.jsonl", made)
+    write_rows(options.out / "synthetic.jsonl", asked_for(made, options.seed))
     started = time.monotonic()
     material = material_of(commit for commit in commits if commit["repo"] not in HELD_OUT)
     varied = list(variant_rows(material, options.variants, options.seed)) if material.sources else []
     facts |= {"variants": len(varied), "variants_seconds": round(time.monotonic() - started, 1)}
-    write_rows(options.out / "variants.jsonl", varied)
+    write_rows(options.out / "variants.jsonl", asked_for(varied, options.seed))
     judged = list(corrections(varied[: options.corrections], options.seed))
     write_rows(options.out / "corrections.jsonl", judged)
     facts |= {"corrections_asked": options.corrections, "corrections": len(judged)}

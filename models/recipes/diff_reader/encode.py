@@ -1,14 +1,19 @@
 """Command `encode`: every row as tokens, once, so that a run starts and resumes in seconds. Knows no model."""
 
 import argparse
+import os
 import pickle
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
+from tqdm import tqdm
 
 from diff_reader.data import read_rows
 from diff_reader.rows import HEADS, Row
@@ -16,7 +21,7 @@ from diff_reader.tokenizer import chat
 
 SOURCES = ("synthetic", "variants", "commits", "corrections")
 HELD_OUT = "test"
-CHUNK_ROWS = 5_000
+CHUNK_ROWS = 500
 
 
 class Mark(NamedTuple):
@@ -60,31 +65,28 @@ class Encoded:
 
 def encode(tokenizer: Tokenizer, rows: Sequence[Row], longest: int) -> list[Encoded]:
     """The rows of at most `longest` tokens."""
-    found: list[Encoded] = []
-    for at in range(0, len(rows), CHUNK_ROWS):
-        parts = list(zip(*(chat(row) for row in rows[at : at + CHUNK_ROWS]), strict=True))
-        columns = [tokenizer.encode_batch(list(part), add_special_tokens=False) for part in parts]
-        encoded = (
-            Encoded(
-                array("H", prompt.ids),
-                (array("H", rule.ids), array("H", author.ids)),
-                array("H", rest.ids),
-                marks_of(row, asked, prompt),
-                turns_of(row, said, rest),
-            )
-            for row, asked, said, prompt, rule, author, rest in zip(
-                rows[at : at + CHUNK_ROWS], parts[0], parts[-1], *columns, strict=True
-            )
+    if not rows:
+        return []
+    parts = list(zip(*map(chat, rows), strict=True))
+    columns = [tokenizer.encode_batch(list(part), add_special_tokens=False) for part in parts]
+    encoded = (
+        Encoded(
+            array("H", prompt.ids),
+            (array("H", rule.ids), array("H", author.ids)),
+            array("H", rest.ids),
+            marks_of(row, asked, prompt),
+            turns_of(row, said, rest),
         )
-        found += [row for row in encoded if row.size <= longest]
-    return found
+        for row, asked, said, prompt, rule, author, rest in zip(rows, parts[0], parts[-1], *columns, strict=True)
+    )
+    return [row for row in encoded if row.size <= longest]
 
 
 def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
-    """None where a draft is judged."""
+    """None where a draft is judged, or no names are asked for."""
     found: list[Mark] = []
     shown = row.candidates
-    if row.draft or not shown:
+    if row.draft or row.contract not in HEADS or not shown:
         return ()
     at = text.rindex("\n".join(shown.values()))
     before = None
@@ -99,12 +101,12 @@ def marks_of(row: Row, text: str, prompt: Encoding) -> tuple[Mark, ...]:
 
 
 def turns_of(row: Row, text: str, rest: Encoding) -> tuple[Turn, ...]:
-    """None where a draft is judged."""
-    if row.draft:
+    """None where a draft is judged, or no names are listed."""
+    if row.draft or row.contract not in HEADS:
         return ()
     firsts: list[int] = []
     ends: list[int] = []
-    at = text.index(f"{HEADS[row.question]}:")
+    at = text.index(f"{HEADS[row.contract]}:")
     for name in row.calls:
         at = text.index(f"- {name}()\n", at) + 2
         firsts.append(rest.ids[rest.char_to_token(at)])
@@ -124,12 +126,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--longest", type=int, default=4096, help="tokens; longer rows are left out")
 
 
+def encode_all(tokenizer: Path, rows: Sequence[Row], longest: int) -> list[Encoded]:
+    """The same on every core, in the rows' order. tokenizer: its file."""
+    chunks = [rows[at : at + CHUNK_ROWS] for at in range(0, len(rows), CHUNK_ROWS)]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        done = pool.map(_encode_chunk, repeat(tokenizer), chunks, repeat(longest))
+        return [row for part in tqdm(done, total=len(chunks), unit_scale=CHUNK_ROWS, unit=" rows") for row in part]
+
+
+def _encode_chunk(tokenizer: Path, rows: Sequence[Row], longest: int) -> list[Encoded]:
+    return encode(Tokenizer.from_file(str(tokenizer)), rows, longest)
+
+
 def run(options: argparse.Namespace) -> None:
-    tokenizer = Tokenizer.from_file(str(options.out / "tokenizer.json"))
     encoded = {}
     for name in (*SOURCES, HELD_OUT):
         rows = read_rows(options.out / f"{name}.jsonl")
-        encoded[name] = encode(tokenizer, rows, options.longest)
+        encoded[name] = encode_all(options.out / "tokenizer.json", rows, options.longest)
         tokens = sum(row.size for row in encoded[name])
         print(f"{name}: {len(encoded[name])} of {len(rows)} rows, {tokens / 1e6:.1f}M tokens")
     with (options.out / "encoded.pickle").open("wb") as out:

@@ -23,11 +23,13 @@ from diff_reader.measures import (
     in_form,
     interval,
     marks_of_answer,
+    marks_of_code,
     marks_of_expression,
     marks_of_openings,
     ratio,
+    with_rivals,
 )
-from diff_reader.rows import HELD_OUT, Row, read_commits, row_of_commit
+from diff_reader.rows import HELD_OUT, NEW_SUMMARY, SUMMARY, Row, read_commits, row_of_commit
 from firstpass.chat import Message
 
 ANSWER_TOKENS = 384
@@ -169,15 +171,18 @@ def answer_all(model: Model, chats: Sequence[str]) -> list[Said]:
     return answers
 
 
-def first_ask(model: Model, diff: str) -> str:
-    return model.chat(Row("", diff, "", "", (), (), ()).messages)
+def first_ask(model: Model, diff: str, contract: str) -> str:
+    return model.chat(Row("", diff, "", "", (), (), (), contract=contract).messages)
 
 
-def drawn(commits: Path, number: int, seed: int, model: Model) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def drawn(
+    commits: Path, number: int, seed: int, model: Model, contract: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(held-out commits at random, all other held-out commits with TODOs), of those that fit the context."""
     context = int(model.model.config.max_position_embeddings)
-    held_out = [commit for commit in read_commits(commits) if commit["repo"] in HELD_OUT]
-    fitting = [commit for commit in held_out if model.size(first_ask(model, commit["diff"])) <= context - ANSWER_TOKENS]
+    held_out = with_rivals([commit for commit in read_commits(commits) if commit["repo"] in HELD_OUT], seed)
+    sizes = (model.size(first_ask(model, commit["diff"], contract)) for commit in held_out)
+    fitting = [commit for commit, size in zip(held_out, sizes, strict=True) if size <= context - ANSWER_TOKENS]
     print(f"{len(fitting)} of {len(held_out)} held-out commits fit a context of {context} tokens")
     random.Random(seed).shuffle(fitting)
     return fitting[:number], [commit for commit in fitting[number:] if commit["todos"]]
@@ -200,35 +205,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--number", type=int, default=1500)
     parser.add_argument("--verdicts", type=int, default=0, help="of how many drafts to ask for a verdict; a verifier's")
+    parser.add_argument("--contract", choices=(SUMMARY, NEW_SUMMARY), default=NEW_SUMMARY, help="what is asked for")
     parser.add_argument("--seed", type=int, default=7)
     add_device_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    model = Model(options.model, chosen_device(options))
+    model, contract = Model(options.model, chosen_device(options)), options.contract
     cases = ORIGIN_CASES | EDGE_CASES
-    shown = dict(zip(cases, model.answers([first_ask(model, diff) for diff in cases.values()]), strict=True))
+    shown = dict(zip(cases, model.answers([first_ask(model, diff, contract) for diff in cases.values()]), strict=True))
     for name, said in shown.items():
         print(f"{name}:\n{said.text}", end="\n\n")
-    commits, with_todos = drawn(options.commits, options.number, options.seed, model)
+    commits, with_todos = drawn(options.commits, options.number, options.seed, model, contract)
     everything = commits + with_todos
-    answers = answer_all(model, [first_ask(model, commit["diff"]) for commit in everything])
+    answers = answer_all(model, [first_ask(model, commit["diff"], contract) for commit in everything])
     ours = [
-        marks_of_answer(commit, said.text, said.ended, said.scores)
+        marks_of_answer(commit, said.text, said.ended, said.scores, contract)
         for commit, said in zip(everything, answers, strict=True)
     ]
     theirs = [marks_of_expression(commit) for commit in everything]
+    by_code = [marks_of_code(commit) for commit in everything]
     shown_ones = [marks_of_openings(commit) for commit in commits]
     size = len(commits)
     facts = {
         "commits": size,
         "seed": options.seed,
+        "contract": contract,
         "held_out": sorted(HELD_OUT),
         "model": {**figures_of(ours[:size]), "todos": todo_figures(ours), "languages": by_language(ours[:size])},
         "regular_expression": {**figures_of(theirs[:size]), "todos": todo_figures(theirs)},
         "all_openings": figures_of(shown_ones),
+        "code": {**figures_of(by_code[:size]), "todos": todo_figures(by_code)},
         "origin_cases": {name: shown[name].text for name in ORIGIN_CASES},
-        "edge_cases_in_form": {name: shown[name].ended and in_form(shown[name].text) for name in EDGE_CASES},
+        "edge_cases_in_form": {name: shown[name].ended and in_form(shown[name].text, contract) for name in EDGE_CASES},
     }
     if options.verdicts:
         rows = list(corrections(map(row_of_commit, commits[: options.verdicts]), options.seed))
@@ -237,6 +246,6 @@ def run(options: argparse.Namespace) -> None:
     (options.out / "evaluation.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     with (options.out / "answers.jsonl").open("w", encoding="utf-8") as out:
         for commit, said in zip(everything, answers, strict=True):
-            named = {key: commit[key] for key in ("repo", "sha", "required", "todos")}
+            named = {key: commit[key] for key in ("repo", "sha", "required", "todos", "subject")}
             out.write(json.dumps({**named, "answer": said.text, "ended": said.ended, "scores": said.scores}) + "\n")
     print(json.dumps(facts, indent=2))

@@ -9,10 +9,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from diff_reader.rows import changed_paths, subject_of
+from diff_reader.rows import DRAFTED, NEW_SUMMARY, SUMMARY, changed_paths, subject_of
+from firstpass.bench.identify import RIVALS, identified
 from firstpass.contract.references import unknown
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
-from firstpass.evidence import parse_diff
+from firstpass.contract.wording import summary
+from firstpass.contract.written import told
+from firstpass.evidence import gather, parse_diff
+from firstpass.evidence.account import account_of
 from firstpass.evidence.candidates import openings
 
 One = TypeVar("One")
@@ -65,6 +69,10 @@ class Marks:
     """Each name that the sentence writes as code occurs in the diff."""
     overlap: float | None
     """Of the sentence's words with the author's subject, 0 to 1; None where there is no subject to compare with."""
+    told: float = 0.0
+    """Of the most telling terms' weight, the share that the sentence says, 0 to 1."""
+    identified: float | None = None
+    """Whether the sentence finds its author's subject among others of the repository; None where there are too few."""
     scores: tuple[tuple[float, bool], ...] = ()
     """For each named call: the lowest log-probability of its name's tokens, in nats, and whether it is required."""
 
@@ -88,8 +96,18 @@ def overlap_of(sentence: str, subject: str) -> float | None:
     return 2 * len(said & meant) / (len(said) + len(meant)) if said and meant else None
 
 
+def with_rivals(commits: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Each commit with the subjects of RIVALS others of its repository as `rivals`; none where there are fewer."""
+    rng = random.Random(seed)
+    found = []
+    for commit in commits:
+        others = sorted({one["subject"] for one in commits if one["repo"] == commit["repo"]} - {commit["subject"]})
+        found.append({**commit, "rivals": rng.sample(others, RIVALS) if len(others) >= RIVALS else []})
+    return found
+
+
 def marks_of(commit: dict[str, Any], answer: Sections, valid: bool, scores: Mapping[str, float] | None = None) -> Marks:
-    """scores: the lowest log-probability of each named call's tokens, in nats."""
+    """commit: with `rivals` or without. scores: by named call, the lowest log-probability of its tokens, in nats."""
     named, required = set(answer.calls), set(commit["required"])
     identifiers = frozenset(commit["identifiers"])
     return Marks(
@@ -103,18 +121,27 @@ def marks_of(commit: dict[str, Any], answer: Sections, valid: bool, scores: Mapp
         valid=valid,
         grounded=not unknown(answer.summary, identifiers),
         overlap=overlap_of(answer.summary, subject_of(commit["subject"])),
+        told=told(answer.summary, account_of(commit["diff"])),
+        identified=identified(answer.summary, commit["subject"], rivals) if (rivals := commit.get("rivals")) else None,
         scores=tuple((score, name in required) for name, score in (scores or {}).items()),
     )
 
 
-def marks_of_answer(commit: dict[str, Any], text: str, ended: bool, scores: Mapping[str, float] | None = None) -> Marks:
+def marks_of_answer(
+    commit: dict[str, Any],
+    text: str,
+    ended: bool,
+    scores: Mapping[str, float] | None = None,
+    contract: str = SUMMARY,
+) -> Marks:
     """ended: the model stopped by itself; an answer that was cut is not valid."""
-    return marks_of(commit, parse_answer(text), ended and in_form(text), scores)
+    return marks_of(commit, parse_answer(text), ended and in_form(text, contract), scores)
 
 
-def in_form(text: str) -> bool:
+def in_form(text: str, contract: str = SUMMARY) -> bool:
+    wanted = tuple(one.name for one in DRAFTED.sections) if contract == NEW_SUMMARY else SECTIONS
     headings = [line.split(":")[0] for line in text.split("\n") if re.match(r"(Summary|Calls|TODOs|Actions):", line)]
-    return tuple(headings) == SECTIONS and bool(parse_answer(text).summary)
+    return tuple(headings) == wanted and bool(parse_answer(text).summary)
 
 
 def marks_of_expression(commit: dict[str, Any]) -> Marks:
@@ -132,6 +159,13 @@ def marks_of_expression(commit: dict[str, Any]) -> Marks:
 def marks_of_openings(commit: dict[str, Any]) -> Marks:
     """What the prompt shows to choose from, all of it named: what the model adds is measured against this."""
     return marks_of(commit, Sections("", tuple(openings(parse_diff(commit["diff"]))), (), ()), valid=True)
+
+
+def marks_of_code(commit: dict[str, Any]) -> Marks:
+    """What the product's own reading of the diff says, with no model."""
+    evidence = gather(commit["diff"])
+    sentence = summary(account_of(commit["diff"]))
+    return marks_of(commit, Sections(sentence, evidence.calls, evidence.todos, ()), valid=True)
 
 
 def separation(all_marks: Sequence[Marks]) -> float:
@@ -175,6 +209,8 @@ FIGURES: dict[str, Callable[[Sequence[Marks]], float]] = {
     "all_calls_exact": lambda all_marks: sum(one.exact for one in all_marks) / len(all_marks),
     "sentence_grounded": lambda all_marks: sum(one.grounded for one in all_marks) / len(all_marks),
     "sentence_overlap": lambda all_marks: mean([one.overlap or 0.0 for one in all_marks if one.overlap is not None]),
+    "sentence_told": lambda all_marks: mean([one.told for one in all_marks]),
+    "sentence_identified": lambda all_marks: mean([one.identified for one in all_marks if one.identified is not None]),
     "separation": separation,
     "format_valid": lambda all_marks: sum(one.valid for one in all_marks) / len(all_marks),
 }

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import zstandard
 
 from firstpass.chat import Message
 from firstpass.contract import shipped
+from firstpass.contract.form import Headed
 from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
@@ -19,12 +20,19 @@ from firstpass.evidence.candidates import definitions, openings
 from firstpass.evidence.identifiers import identifiers
 from firstpass.exchange import Ask, Consult, Exchange, Reply, Step
 
-Question = Literal["summary", "functions"]
+SUMMARY, NEW_SUMMARY, MESSAGE, REVIEW = TAUGHT = ("pr-summary@3", "pr-summary@4", "commit-message@2", "code-review@2")
+"""What the models are taught."""
 
-CONTRACT = shipped("pr-summary@3")
-CONTRACTS = {"summary": CONTRACT, "functions": shipped("touched-functions")}
-HEADS: dict[Question, str] = {"summary": "Calls", "functions": "Functions"}
-"""By question, the section that lists names."""
+FUNCTIONS = "touched-functions@1"
+"""What a model of its own can be taught."""
+
+CONTRACTS = {pinned: shipped(pinned, taught=True) for pinned in (*TAUGHT, FUNCTIONS)}
+CONTRACT = CONTRACTS[SUMMARY]
+HEADS = {SUMMARY: "Calls", NEW_SUMMARY: "Calls", FUNCTIONS: "Functions"}
+"""By contract, the section that lists names, if it has one."""
+
+DRAFTED = Headed([one for one in CONTRACTS[NEW_SUMMARY].files.form.sections if one.name in SECTIONS])
+"""Of the newer summary, the sections that a draft has: code writes the others."""
 
 HELD_OUT = frozenset({"psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"})
 """Repositories that neither the tokenizer nor the model ever sees: the measurement is made on them."""
@@ -76,8 +84,8 @@ class Row:
 
     summary: a true sentence, by rule. subject: what the commit's author wrote, empty where there is none.
     draft: an answer to correct, as the cascade asks its verifier to; empty for a row that asks for a first one.
-    question: what is asked. For "functions", calls are the functions that the diff changes and shows; unseen is whether
-    it changes others.
+    contract: what is asked, one of CONTRACTS. For FUNCTIONS, calls are the functions that the diff changes and shows;
+    unseen is whether it changes others.
     """
 
     origin: str
@@ -88,29 +96,30 @@ class Row:
     todos: tuple[str, ...]
     actions: tuple[str, ...]
     draft: str = ""
-    question: Question = "summary"
+    contract: str = SUMMARY
     unseen: bool = False
 
     @property
     def candidates(self) -> dict[str, str]:
         """By name, the texts that the prompt lists for the model to choose from."""
         parsed = parse_diff(self.diff)
-        return openings(parsed) if self.question == "summary" else definitions(parsed)
+        return definitions(parsed) if self.contract == FUNCTIONS else openings(parsed)
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """What a tier is sent, as the contract writes it."""
         exchange = self.exchange()
         move = Consult("verifier", "verify") if exchange.steps else Consult("draft", "draft")
-        return CONTRACTS[self.question].prepare(exchange, move).messages
+        return CONTRACTS[self.contract].prepare(exchange, move).messages
 
     def exchange(self) -> Exchange:
-        """The request for the diff's summary, with the draft, if there is one, and what the checks find on it."""
-        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=CONTRACT.pinned)
+        """The request, with the draft, if there is one, and what the checks find on it."""
+        ask = Ask("row", 0.0, "chat", "", "cascade", (Message("user", self.diff),), contract=self.contract)
         if not self.draft:
             return Exchange(ask)
         reply = Reply(self.draft, "", "stop", None, 0.0)
-        return Exchange(ask, (Step(Consult("draft", "draft"), reply, findings=CONTRACT.check(ask, reply)),))
+        findings = CONTRACTS[self.contract].check(ask, reply)
+        return Exchange(ask, (Step(Consult("draft", "draft"), reply, findings=findings),))
 
     def verdict(self) -> str:
         """What a verifier should say of the draft: each section that has a fault, and what should stand there.
@@ -127,11 +136,17 @@ class Row:
 
     def answer(self, authors_words: bool) -> str:
         """authors_words: the subject is the sentence, where there is one."""
-        if self.question == "functions":
+        if self.contract == FUNCTIONS:
             parts = {"Functions": self.calls, "Unseen": ("yes" if self.unseen else "no",)}
-            return CONTRACTS["functions"].files.form.render(parts)
-        summary = self.subject if authors_words and self.subject else self.summary
-        return render_answer(summary, self.calls, self.todos, self.actions)
+            return CONTRACTS[FUNCTIONS].files.form.render(parts)
+        sentence = self.subject if authors_words and self.subject else self.summary
+        if self.contract == MESSAGE:
+            return sentence
+        if self.contract == REVIEW:
+            return f"Verdict: {sentence}"
+        if self.contract == NEW_SUMMARY:
+            return DRAFTED.render({"Summary": (sentence,), "Calls": self.calls, "TODOs": self.todos})
+        return render_answer(sentence, self.calls, self.todos, self.actions)
 
 
 def sections_of(answer: str) -> dict[str, str]:
@@ -268,4 +283,4 @@ def functions_row(origin: str, diff: str, touched: Sequence[str]) -> Row:
     place = {name: number for number, name in enumerate(reversed(shown))}
     seen = [name for name in bare if name in place or re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", diff)]
     ordered = tuple(sorted(seen, key=lambda name: place.get(name, len(place))))
-    return Row(origin, diff, "", "", ordered, (), (), question="functions", unseen=len(seen) < len(bare))
+    return Row(origin, diff, "", "", ordered, (), (), contract=FUNCTIONS, unseen=len(seen) < len(bare))

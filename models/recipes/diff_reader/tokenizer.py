@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from diff_reader.data import read_rows
-from diff_reader.rows import CONTRACT, Row
+from diff_reader.rows import CONTRACT, FUNCTIONS, Row
 from firstpass.contract.compact import compact
 from firstpass.evidence import parse_diff
 from firstpass.evidence.candidates import openings
@@ -63,11 +63,11 @@ def chat(row: Row) -> tuple[str, str, str, str]:
     asked = "".join(f"<|{message.role}|>\n{message.content}{END}\n" for message in row.messages) + f"{ASSISTANT}\n"
     if row.draft:
         return asked, "", "", f"{row.verdict()}{END}\n"
-    if row.question == "functions":
+    if row.contract == FUNCTIONS:
         return asked, "", "", f"{row.answer(authors_words=False)}{END}\n"
-    rule, rest = row.answer(authors_words=False).split("\n", 1)
-    author = row.answer(authors_words=True).split("\n", 1)[0]
-    return asked, rule, author, f"\n{rest}{END}\n"
+    rule, line_end, rest = row.answer(authors_words=False).partition("\n")
+    author = row.answer(authors_words=True).partition("\n")[0]
+    return asked, rule, author, f"{line_end}{rest}{END}\n"
 
 
 def texts_of(rows: Iterable[Row]) -> Iterator[str]:

@@ -54,7 +54,7 @@ class Model:
 
     sha256: hex digests of its files by name; empty for a directory without a card.
     sizes: bytes of its files, known of a pulled model.
-    contract, least_told: as the card says.
+    contracts, least_told: as the card says.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Model:
     sha256: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     vllm_flags: tuple[str, ...] = ()
-    contract: str | None = None
+    contracts: tuple[str, ...] = ()
     least_told: float | None = None
 
 
@@ -159,7 +159,7 @@ def _open(directory: Path, card: Card | None) -> Model:
         sha256={name: held.sha256 for name, held in files.items()} or (card.sha256 if card else {}),
         sizes={name: held.bytes for name, held in files.items()},
         vllm_flags=card.vllm_flags if card else (),
-        contract=card.contract if card else None,
+        contracts=card.contracts if card else (),
         least_told=card.least_told if card else None,
     )
 

@@ -47,7 +47,7 @@ class Card:
     kv_layers: layers whose cache grows with the context (not sliding windows, Mamba, convolutions); None: all.
     context_tokens: the longest prompt and answer that its makers vouch for.
     expert_bits: bits a weight of the experts takes, scales included; 0: as many as `dtype`.
-    contract: the one contract, `name@version`, whose prompt the model was trained on.
+    contracts: those, each as `name@version`, whose prompts the model was trained on.
     least_told: share of the telling terms that a sentence of its must say, lest code's own takes its place: measured.
     vllm_flags: what vLLM 0.32 needs beyond Firstpass' own flags; engine.extra_args come after them and win.
     wheel: for a model without `hub`: whether its weights are in the wheel, or in the repository only.
@@ -76,7 +76,7 @@ class Card:
     kv_layers: int | None = None
     expert_bits: float = 0
     quantisation: str | None = None
-    contract: str | None = None
+    contracts: tuple[str, ...] = ()
     least_told: float | None = None
     limits: tuple[str, ...] = ()
     vllm_flags: tuple[str, ...] = ()

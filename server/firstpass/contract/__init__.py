@@ -1,6 +1,6 @@
 """Versioned prompt contracts: what a tier is told, and what its reply is held to. Knows no tier and no network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from firstpass.contract.base import Contract
@@ -38,25 +38,32 @@ class Shelf:
     def contracts(
         self,
         repository: Callable[[str], RepositoryIndex],
-        taught: str | None = None,
+        taught: Collection[str] = (),
         least_told: float | None = None,
     ) -> dict[str, Contract]:
-        """By pinned name. repository: the index of that name. taught: what the draft model was trained on, if it was.
+        """By pinned name. repository: the index of that name. taught: those that the draft model was trained on.
         least_told: the share of what is telling that a sentence of the draft model must say; None for the usual one.
 
-        A model that knows one prompt by heart is asked in its words for the contract's other versions too; what it says
+        A model that knows a prompt by heart is asked in its words for the contract's other versions too; what it says
         is held to the version that was wanted.
         """
-        known = self.files.get(taught or "")
         return {
             pinned: PromptedContract(
                 files,
                 repository,
-                drafted=known if known and known.name == files.name else None,
+                drafted=self._taught_words(files, taught),
                 least_told=LEAST_TOLD if least_told is None else least_told,
             )
             for pinned, files in self.files.items()
         }
+
+    def _taught_words(self, files: Files, taught: Collection[str]) -> str | None:
+        """How a model is asked for a contract of which it knows this version, or else another, by heart."""
+        known = [self.files[pin] for pin in taught if pin in self.files and self.files[pin].name == files.name]
+        if not known:
+            return None
+        best = files if files in known else max(known, key=lambda one: one.version)
+        return best.draft or best.prompt
 
     def find(self, wanted: str) -> Files:
         """Raises: NotFound, with those that there are."""
@@ -67,6 +74,7 @@ class Shelf:
         return self.files[self.pins[wanted]]
 
 
-def shipped(name: str) -> PromptedContract:
-    """A contract of this package. Raises: NotFound."""
-    return PromptedContract(Shelf.of(None).find(name))
+def shipped(name: str, *, taught: bool = False) -> PromptedContract:
+    """A contract of this package. taught: whether the draft tier was trained on it. Raises: NotFound."""
+    files = Shelf.of(None).find(name)
+    return PromptedContract(files, drafted=files.draft if taught else None)

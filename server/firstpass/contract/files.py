@@ -1,8 +1,10 @@
 """Contracts as folders of files, `<name>/<version>/`, read and held to their form. Knows no tier and no request.
 
 In each: contract.toml (what is read, the answer's form, the checks), prompt.txt (the message that asks, with fields in
-braces; none for a contract that passes messages on as they are), verify.txt (how to ask for a verdict; by default
-`verify.txt` beside the shipped contracts) and answer.schema.json (of the answer as an object of its sections).
+braces; none for a contract that passes messages on as they are), draft.txt (the same for a model that was trained on
+this contract: it needs no instructions, and may be asked for less where code writes the rest), verify.txt (how to ask
+for a verdict; by default `verify.txt` beside the shipped contracts) and answer.schema.json (of the answer as an object
+of its sections).
 """
 
 import json
@@ -35,7 +37,7 @@ SHIPPED = Path(__file__).with_name("shipped")
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[1-9][0-9]{0,3}")
 _FIELD = re.compile(r"\{(\w+)\}")
-_FILES = ("contract.toml", "prompt.txt", "verify.txt", "answer.schema.json")
+_FILES = ("contract.toml", "prompt.txt", "draft.txt", "verify.txt", "answer.schema.json")
 
 
 class Strict(BaseModel):
@@ -97,6 +99,7 @@ class Files:
     spec: Spec
     form: Form
     prompt: str | None
+    draft: str | None
     verify: str
     schema: dict[str, Any] | None
     sha256: str
@@ -130,12 +133,15 @@ def load(folder: Path) -> Files:
     spec = _spec(folder / "contract.toml", raw)
     prompt = _text(folder / "prompt.txt", raw)
     _check_fields(folder / "prompt.txt", prompt, spec)
+    if (draft := _text(folder / "draft.txt", raw)) is not None:
+        _check_fields(folder / "draft.txt", draft, spec)
     return Files(
         name=name,
         version=int(version),
         spec=spec,
         form=_form(spec),
         prompt=prompt,
+        draft=draft,
         verify=_text(folder / "verify.txt", raw) or "",
         schema=_schema(folder / "answer.schema.json", raw),
         sha256=sha256(

@@ -57,16 +57,16 @@ class PromptedContract:
         self,
         files: Files,
         repository: Callable[[str], RepositoryIndex] = no_repository,
-        drafted: Files | None = None,
+        drafted: str | None = None,
         least_told: float = LEAST_TOLD,
     ) -> None:
         """repository: the index of that name. Raises: NotFound.
 
-        drafted: the version in whose words the draft tier is asked, if that is another. least_told: the share of the
-        telling terms that a sentence must say, from 0 to 1.
+        drafted: the template in whose words the draft tier is asked, if that is another than `prompt.txt`. least_told:
+        the share of the telling terms that a sentence must say, from 0 to 1.
         """
         self.files = files
-        self._drafted = drafted or files
+        self._drafted = drafted or files.prompt or ""
         self._least_told = least_told
         self._repository = repository
 
@@ -92,7 +92,7 @@ class PromptedContract:
         sampling = self._sampling(ask.sampling)
         if move.measured:
             sampling = replace(sampling, top_logprobs=ALTERNATIVES)
-        asked = self._drafted if move.tier == "draft" else self.files
+        asked = self._drafted if move.tier == "draft" else self.files.prompt
         return replace(ask, messages=(self._prompt(ask, asked),), sampling=sampling, wishes=_wishes(ask.sampling))
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
@@ -132,7 +132,7 @@ class PromptedContract:
     def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
         if self.files.prompt is None:
             return {}
-        parsed, asked = read_diff(self._diff(ask)), asked_fields(self._drafted.prompt or "")
+        parsed, asked = read_diff(self._diff(ask)), asked_fields(self._drafted)
         shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
         return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
 
@@ -157,20 +157,19 @@ class PromptedContract:
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
-    def _prompt(self, ask: Ask, files: Files) -> Message:
-        assert files.prompt is not None, "a contract that reads a diff has a prompt"
-        diff, asked = self._diff(ask), asked_fields(files.prompt)
+    def _prompt(self, ask: Ask, template: str) -> Message:
+        diff, asked = self._diff(ask), asked_fields(template)
         parsed = read_diff(diff)
         fields = {name: _FIELDS[name](diff, parsed) for name in asked if name in _FIELDS}
         if told := [name for name in asked if name in _TOLD]:
             account = self._account(ask)
             fields |= {name: "\n".join(_TOLD[name](account)) or "none" for name in told}
-        return Message("user", filled(files.prompt, fields))
+        return Message("user", filled(template, fields))
 
     def _account(self, ask: Ask) -> Account:
         """Of nothing where the contract needs none. An index adds how common words are, and where names are used."""
-        spec = self.files.spec
-        if self.files.prompt is None or not (spec.code or {*_TOLD} & {*asked_fields(self.files.prompt)}):
+        spec, prompt = self.files.spec, self.files.prompt
+        if prompt is None or not (spec.code or {*_TOLD} & {*asked_fields(prompt), *asked_fields(self._drafted)}):
             return NO_ACCOUNT
         diff = self._diff(ask)
         if ask.repository is None:

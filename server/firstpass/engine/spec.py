@@ -34,7 +34,7 @@ class EngineSpec:
     context_tokens: longest prompt plus answer; None leaves it to the model's config.
     threads: None for as many as this process may run on.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
-    contract, least_told: as the model's card says.
+    contracts, least_told: as the model's card says.
     """
 
     name: str
@@ -47,7 +47,7 @@ class EngineSpec:
     extra_args: tuple[str, ...] = ()
     start_deadline_seconds: float = 300.0
     url: str | None = None
-    contract: str | None = None
+    contracts: tuple[str, ...] = ()
     least_told: float | None = None
 
 
