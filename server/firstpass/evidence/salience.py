@@ -24,6 +24,9 @@ from firstpass.evidence.todos import MARKERS
 from firstpass.evidence.vocabulary import tokens_in, words_of
 
 MOST_TERMS = 24
+_FIRST_WORDS = 4 * MOST_TERMS
+"""The most telling ones: the rest is looked at only where these give too few terms."""
+
 MOST_LINE_CHARACTERS = 400
 MOST_FILE_CHARACTERS, MOST_CHARACTERS = 65_536, 524_288
 """Of changed lines that are read: of one file, and of all together."""
@@ -125,10 +128,10 @@ class Words:
 
     places: by word, where it stands and how often. files: by word, in how many files it is on changed lines. added,
     removed: tokens of changed lines. by_path: the tokens of each file's. named: the changed symbols. prose: tokens of
-    comments, messages and documentation. sentences: these, with their path. parts: of tokens.
+    comments, messages and documentation. sentences: these, with their path.
     """
 
-    places: dict[str, Counter[str]]
+    places: dict[str, dict[str, int]]
     files: Counter[str]
     added: Counter[str]
     removed: Counter[str]
@@ -136,18 +139,13 @@ class Words:
     named: set[str]
     prose: set[str]
     sentences: dict[str, str]
-    parts: dict[str, tuple[str, ...]]
-
-    def words(self, token: str) -> tuple[str, ...]:
-        found = self.parts.get(token)
-        if found is None:
-            found = self.parts[token] = words_of(token)
-        return found
 
     def count(self, where: Where, tokens: Mapping[str, int]) -> None:
+        places = self.places
         for token, number in tokens.items():
-            for word in self.words(token):
-                self.places[word][where] += number
+            for word in words_of(token):
+                place = places[word]
+                place[where] = place.get(where, 0) + number
 
 
 def salient(parsed: Diff, facts: Facts, rarity: Rarity) -> Salience:
@@ -209,7 +207,7 @@ def _fitted() -> tuple[Mapping[str, float], float]:
 
 def placed(parsed: Diff, facts: Facts) -> Words:
     """Where each word of the diff stands, and how often."""
-    words = Words(defaultdict(Counter), Counter(), Counter(), Counter(), {}, set(), set(), {}, {})
+    words = Words(defaultdict(dict), Counter(), Counter(), Counter(), {}, set(), set(), {})
     left = MOST_CHARACTERS
     for file, fact in zip(parsed.files, facts.files, strict=True):
         _count_path(words, fact)
@@ -221,9 +219,11 @@ def placed(parsed: Diff, facts: Facts) -> Words:
 
 def _count_path(words: Words, fact: FileFacts) -> None:
     directory, _, base = fact.path.rpartition("/")
-    for where, text in (("base", base), ("directory", directory)):
-        for word in {word for token in tokens_in(text) for word in words.words(token)}:
-            words.places[word][where] += 1
+    sides: tuple[tuple[Where, str], ...] = (("base", base), ("directory", directory))
+    for where, text in sides:
+        for word in {word for token in tokens_in(text) for word in words_of(token)}:
+            place = words.places[word]
+            place[where] = place.get(where, 0) + 1
 
 
 def _count_symbols(words: Words, fact: FileFacts) -> None:
@@ -247,10 +247,12 @@ def _count_lines(words: Words, file: FileDiff, fact: FileFacts) -> int:
     added, removed, commented = (Counter(tokens_in("\n".join(part))) for part in lines.parts)
     match fact.kind:
         case "changelog":
-            words.count("logged", added + commented)
+            words.count("logged", added)
+            words.count("logged", commented)
             _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
         case "documentation":
-            words.count("documented", added + commented)
+            words.count("documented", added)
+            words.count("documented", commented)
             _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
         case _:
             words.count("tested" if fact.kind == "test" else "added", added)
@@ -259,10 +261,11 @@ def _count_lines(words: Words, file: FileDiff, fact: FileFacts) -> int:
             quoted = [text for found in _STRING.findall("\n".join(lines.added)) for text in found if text]
             words.count("quoted", Counter(tokens_in("\n".join(quoted))))
             _keep_prose(words, fact.path, [*quoted, *sentences_of(lines.commented)])
-    words.added.update(added + commented)
+    words.added.update(added)
+    words.added.update(commented)
     words.removed.update(removed)
     words.by_path[fact.path] = {*added, *removed, *commented}
-    words.files.update({word for part in (added, removed, commented) for token in part for word in words.words(token)})
+    words.files.update({word for token in words.by_path[fact.path] for word in words_of(token)})
     return lines.characters
 
 
@@ -287,15 +290,17 @@ class _Lines:
 
 def _terms(words: Words, weights: Mapping[str, float]) -> Iterator[Term]:
     """For each word, the most telling first, the token that says it with the most other telling words in it."""
-    by_word = _tokens_by_word(words)
+    order = sorted(weights, key=lambda word: (-weights[word], word))
     told: set[str] = set()
-    for word in sorted(weights, key=lambda word: (-weights[word], word)):
-        if word in told or not (tokens := by_word.get(word)):
-            continue
-        text = max(tokens, key=lambda token: (_worth(words.words(token), told, weights), -len(token), token))
-        told.update(words.words(text))
-        paths = tuple(path for path, tokens in words.by_path.items() if text in tokens)
-        yield Term(text, words.words(text), weights[word], _sign(words, text), _is_code(text, words), paths)
+    for some in (order[:_FIRST_WORDS], order[_FIRST_WORDS:]):
+        by_word = _tokens_by_word(words, frozenset(some))
+        for word in some:
+            if word in told or not (tokens := by_word.get(word)):
+                continue
+            text = max(tokens, key=lambda token: (_worth(words_of(token), told, weights), -len(token), token))
+            told.update(words_of(text))
+            paths = tuple(path for path, tokens in words.by_path.items() if text in tokens)
+            yield Term(text, words_of(text), weights[word], _sign(words, text), _is_code(text, words), paths)
 
 
 def _worth(parts: Iterable[str], told: set[str], weights: Mapping[str, float]) -> float:
@@ -304,13 +309,13 @@ def _worth(parts: Iterable[str], told: set[str], weights: Mapping[str, float]) -
     return sum(weights.get(word, 0.0) for word in parts if word not in told) - 0.02 * len(parts)
 
 
-def _tokens_by_word(words: Words) -> Mapping[str, Sequence[str]]:
+def _tokens_by_word(words: Words, wanted: frozenset[str]) -> Mapping[str, Sequence[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for token in dict.fromkeys((*sorted(words.named), *words.added, *words.removed)):
-        if token.lower() in _KEYWORDS and token not in words.named:
-            continue
-        for word in set(words.words(token)):
-            found[word].append(token)
+        said = wanted.intersection(words_of(token))
+        if said and (token in words.named or token.lower() not in _KEYWORDS):
+            for word in said:
+                found[word].append(token)
     return found
 
 
@@ -320,7 +325,7 @@ def _sign(words: Words, token: str) -> Literal["+", "-", "="]:
 
 
 def _is_code(token: str, words: Words) -> bool:
-    shaped = token in words.named or len(words.words(token)) > 1 or not token.isalpha() or not token[1:].islower()
+    shaped = token in words.named or len(words_of(token)) > 1 or not token.isalpha() or not token[1:].islower()
     return shaped or token not in words.prose
 
 
@@ -375,7 +380,7 @@ def _phrases(words: Words, weights: Mapping[str, float]) -> list[Phrase]:
     """Sentences whose words are few and telling."""
     found = []
     for text, path in words.sentences.items():
-        parts = frozenset(word for token in tokens_in(text) for word in words.words(token))
+        parts = frozenset(word for token in tokens_in(text) for word in words_of(token))
         if parts:
             weight = sum(weights.get(word, 0.0) for word in parts) / math.sqrt(len(text.split()))
             found.append(Phrase(text, path, parts, weight))

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 
 LONGEST_TOKEN = 100
 """Characters; what is longer is a digest or base64."""
@@ -34,15 +34,14 @@ def tokens_in(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+@lru_cache(maxsize=32_768)
 def words_of(token: str) -> tuple[str, ...]:
     """A token's words in lower case and the singular, without function words and single letters."""
     if len(token) >= _FEWEST_HEX and _HEX.match(token):
         return ()
-    return tuple(word for word in _parts(token) if len(word) > 1 and word not in FUNCTION_WORDS)
-
-
-def _parts(token: str) -> Iterator[str]:
     found = _PART.findall(token) if token.isascii() else _WIDE_PART.findall(token)
-    for part in found:
-        word = part.lower()
-        yield word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    singular = [
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+        for word in map(str.lower, found)
+    ]
+    return tuple([word for word in singular if len(word) > 1 and word not in FUNCTION_WORDS])
