@@ -16,8 +16,9 @@ from firstpass.evidence.vocabulary import tokens_in, words_of
 
 MOST_WORDS = 30
 MOST_NAMES = 3
-MOST_TERMS = 4
-"""Of one kind in one sentence: more is a list, and no sentence."""
+MOST_TERMS = 2
+"""Of one kind in one sentence: more is a list, and no sentence. With four it had 22 words instead of 18, and found the
+author's subject as often (64.5% against 65.4% of 500 commits; of 900 others 74.7% against 73.5%)."""
 
 _NO_MARKS = str.maketrans({"\u201c": "'", "\u201d": "'", "`": None})
 

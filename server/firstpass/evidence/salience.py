@@ -60,7 +60,7 @@ _MARKS = re.compile(
 )
 _ITEM = re.compile(r"\s*(?://+|#+|\*)?\s*(?:[-*+]|\d{1,3}[.)])\s|\s*(?:@\w|:\w+:)")
 _ENDS = re.compile(r"[.!?](?=\s)|\s--\s|;\s")
-_NO_PROSE = re.compile(rf"[{{}};=<>|\\]|https?:|^[@:]\w|\b(?:{MARKERS})\b|[Cc]opyright|[Ll]icen[cs]e")
+_NO_PROSE = re.compile(rf"[{{}};=<>|\\]|https?:|^[@:]\w|\]:|\]\(|\b(?:{MARKERS})\b|[Cc]opyright|[Ll]icen[cs]e")
 _ADDRESS = re.compile(r"\b[a-z]{2,12}://[^\s\"'<>)\]]+")
 """Its host and path say nothing of a change."""
 
@@ -245,21 +245,26 @@ def _count_lines(words: Words, file: FileDiff, fact: FileFacts) -> int:
         if lines.characters > MOST_FILE_CHARACTERS:
             break
     added, removed, commented = (Counter(tokens_in("\n".join(part))) for part in lines.parts)
+    words.prose.update(commented)
     match fact.kind:
         case "changelog":
             words.count("logged", added)
             words.count("logged", commented)
+            words.prose.update(added)
             _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
         case "documentation":
             words.count("documented", added)
             words.count("documented", commented)
+            words.prose.update(added)
             _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
         case _:
             words.count("tested" if fact.kind == "test" else "added", added)
             words.count("commented", commented)
             words.count("removed", removed)
             quoted = [text for found in _STRING.findall("\n".join(lines.added)) for text in found if text]
-            words.count("quoted", Counter(tokens_in("\n".join(quoted))))
+            in_strings = Counter(tokens_in("\n".join(quoted)))
+            words.count("quoted", in_strings)
+            words.prose.update(in_strings)
             _keep_prose(words, fact.path, [*quoted, *sentences_of(lines.commented)])
     words.added.update(added)
     words.added.update(commented)
@@ -331,7 +336,6 @@ def _is_code(token: str, words: Words) -> bool:
 
 def _keep_prose(words: Words, path: str, texts: Iterable[str]) -> None:
     for text in texts:
-        words.prose.update(tokens_in(text))
         if len(words.sentences) < MOST_SENTENCES and _is_running_text(text):
             words.sentences.setdefault(text, path)
 
@@ -373,7 +377,7 @@ def sentences_of(lines: Iterable[str]) -> list[str]:
 
 
 def _first_sentence(text: str) -> str:
-    return _ENDS.split(text, maxsplit=1)[0].rstrip(".")
+    return _ENDS.split(text, maxsplit=1)[0].rstrip(" ./*-=#:,;")
 
 
 def _phrases(words: Words, weights: Mapping[str, float]) -> list[Phrase]:

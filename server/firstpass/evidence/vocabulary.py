@@ -24,9 +24,11 @@ FUNCTION_WORDS = frozenset(
         "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they",
         "this", "those", "through", "to", "too", "under", "up", "upon", "very", "was", "we", "were", "what", "when",
         "where", "which", "while", "who", "why", "will", "with", "without", "would", "you", "your",
+        "ain", "aren", "couldn", "didn", "doesn", "don", "hadn", "hasn", "haven", "isn", "ll", "mustn", "needn",
+        "shouldn", "ve", "wasn", "weren", "wouldn",
     )
 )  # fmt: skip
-"""English words that hold sentences together and say nothing of a subject."""
+"""English words that hold sentences together and say nothing of a subject, and what an apostrophe leaves of them."""
 
 
 def tokens_in(text: str) -> list[str]:
