@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from firstpass.evidence import gather, parse_diff
-from firstpass.evidence.suspects import Suspect, suspects
+from firstpass.evidence.suspects.suspect import Suspect, suspects
 
 _CASES = Path(__file__).parent / "cases" / "suspects"
 _CASE = re.compile(r"^== (?P<kind>[\w-]+): (?P<name>.+) \((?P<path>[^()\s]+)\)$", re.M)

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from firstpass.evidence import candidates, parse_diff
-from firstpass.evidence.candidates import MOST_CHARACTERS, MOST_LINE_CHARACTERS
+from firstpass.evidence import parse_diff
+from firstpass.evidence.calls import candidates
+from firstpass.evidence.calls.candidates import MOST_CHARACTERS, MOST_LINE_CHARACTERS
 
 
 def openings(diff: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from firstpass.evidence.diff import DiffLine, parse_diff
+from firstpass.evidence.diffs.diff import DiffLine, parse_diff
 
 RENAME = """diff --git a/lib/old name.py b/lib/new name.py
 similarity index 90%

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from firstpass.chat import Message
 from firstpass.contract import shipped
 from firstpass.evidence import gather
-from firstpass.evidence.diff import Diff, parse_diff
+from firstpass.evidence.diffs.diff import Diff, parse_diff
 from firstpass.exchange import Ask, Exchange, Reply
 from tests.machine import LINEAR, growth
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firstpass.evidence.diff import Diff, FileDiff, parse_diff
+from firstpass.evidence.diffs.diff import Diff, FileDiff, parse_diff
 from firstpass.evidence.sources import git_environment
 
 MAIN = """def load(path):

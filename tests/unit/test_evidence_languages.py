@@ -15,16 +15,16 @@ import pytest
 from firstpass.contract import PromptedContract, shipped
 from firstpass.contract.files import load
 from firstpass.evidence import Evidence, gather, language_of, languages_in
-from firstpass.evidence import calls as calls_module
-from firstpass.evidence import definitions as definitions_module
-from firstpass.evidence import languages as languages_module
-from firstpass.evidence.definitions import definitions
-from firstpass.evidence.grammars import ADDED, EMBEDDED
-from firstpass.evidence.grammars.cells import notebook_code
-from firstpass.evidence.grammars.regions import php_code, svelte_code, vue_code
-from firstpass.evidence.languages import FIRST, LanguageName, comments_of, grammar, host
-from firstpass.evidence.reading import Allowance
-from firstpass.evidence.unread import may_have_calls
+from firstpass.evidence.calls import in_hunks as calls_module
+from firstpass.evidence.calls.unread import may_have_calls
+from firstpass.evidence.trees import definitions as definitions_module
+from firstpass.evidence.trees import languages as languages_module
+from firstpass.evidence.trees.definitions import definitions
+from firstpass.evidence.trees.grammars import ADDED, EMBEDDED
+from firstpass.evidence.trees.grammars.cells import notebook_code
+from firstpass.evidence.trees.grammars.regions import php_code, svelte_code, vue_code
+from firstpass.evidence.trees.languages import FIRST, LanguageName, comments_of, grammar, host
+from firstpass.evidence.trees.reading import Allowance
 from tests.unit.test_contract_checks import ask, reply
 
 CASES = Path(__file__).parents[1] / "cases"

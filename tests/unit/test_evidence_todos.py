@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.evidence import gather, parse_diff
-from firstpass.evidence.todos import added_todos, todo_of, unmarked
+from firstpass.evidence.comments.todos import added_todos, todo_of, unmarked
 from tests.machine import LINEAR, growth
 
 CASES = Path(__file__).parents[1] / "cases"

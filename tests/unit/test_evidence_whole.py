@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstpass.evidence import gather, parse_diff
+from firstpass.evidence.calls.in_files import sides
 from firstpass.evidence.repository import RepositoryIndex
-from firstpass.evidence.whole import sides
 
 BEFORE = '''def f(x):
     """Say hello.

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.evidence import Facts, facts_of, gather
-from firstpass.evidence.changes import MOST_CHARACTERS, SymbolChange
-from firstpass.evidence.facts import FileFacts
-from firstpass.evidence.languages import language_of
+from firstpass.evidence.facts.changes import MOST_CHARACTERS, SymbolChange
+from firstpass.evidence.facts.files import FileFacts
+from firstpass.evidence.trees.languages import language_of
 from tests.machine import LINEAR, growth
 from tests.unit.definitions_changed import BEFORE_AND_AFTER
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from firstpass.evidence import read_diff
 from firstpass.evidence.account import Account, account_of, shown_facts
-from firstpass.evidence.frequencies import TABLES, Both, Frequencies, general
-from firstpass.evidence.salience import MOST_TERMS, RARITY_POWER, features, placed, sentences_of, weighed
-from firstpass.evidence.vocabulary import words_of
+from firstpass.evidence.salience.frequencies import TABLES, Both, Frequencies, general
+from firstpass.evidence.salience.terms import MOST_TERMS, RARITY_POWER, features, placed, sentences_of, weighed
+from firstpass.evidence.salience.vocabulary import words_of
 
 DIFF = """diff --git a/shop/cookies.py b/shop/cookies.py
 --- a/shop/cookies.py

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.evidence import parse_diff
-from firstpass.evidence.suspects import MOST, suspects
+from firstpass.evidence.suspects.suspect import MOST, suspects
 from tests.suspects import Case, cases, diff, found
 
 CASES = cases("faults.txt")

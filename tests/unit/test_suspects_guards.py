@@ -3,7 +3,7 @@
 import pytest
 
 from firstpass.evidence import parse_diff
-from firstpass.evidence.suspects import suspects
+from firstpass.evidence.suspects.suspect import suspects
 from tests.suspects import Case, cases, diff, found
 
 CASES = cases("guards.txt")

@@ -19,7 +19,7 @@ from pathlib import Path
 import zstandard
 
 from firstpass.evidence import Evidence, gather, normalised
-from firstpass.evidence.calls import PROVIDED
+from firstpass.evidence.calls.in_hunks import PROVIDED
 
 HELD_OUT = frozenset(("psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"))
 _CALL = re.compile(r"(?<!def )(?<!class )(?<!func )(?<!function )(?<!fn )(?<!fun )(?<![\w$])([A-Za-z_$][\w$]*)\(")

@@ -20,8 +20,8 @@ from firstpass.contract.changelines import change_lines
 from firstpass.contract.wording import summary
 from firstpass.evidence import facts_of, gather, read_diff
 from firstpass.evidence.account import account_of, shown_facts
-from firstpass.evidence.frequencies import general
-from firstpass.evidence.salience import salient
+from firstpass.evidence.salience.frequencies import general
+from firstpass.evidence.salience.terms import salient
 from firstpass.exchange import Ask, Exchange, Reply
 
 HELD_OUT = frozenset(("psf/requests", "fastify/fastify", "gin-gonic/gin", "BurntSushi/ripgrep", "axios/axios"))

@@ -17,7 +17,7 @@ from firstpass.contract.wording import summary
 from firstpass.contract.written import told
 from firstpass.evidence import gather, parse_diff
 from firstpass.evidence.account import account_of
-from firstpass.evidence.candidates import openings
+from firstpass.evidence.calls.candidates import openings
 
 One = TypeVar("One")
 

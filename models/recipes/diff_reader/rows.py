@@ -16,8 +16,8 @@ from firstpass.contract.form import Headed
 from firstpass.contract.sections import SECTIONS, render_answer
 from firstpass.contract.verdict import Edit, edited, render_verdict
 from firstpass.evidence import Evidence, gather, parse_diff
-from firstpass.evidence.candidates import definitions, openings
-from firstpass.evidence.identifiers import identifiers
+from firstpass.evidence.calls.candidates import definitions, openings
+from firstpass.evidence.diffs.identifiers import identifiers
 from firstpass.exchange import Ask, Consult, Exchange, Reply, Step
 
 SUMMARY, NEW_SUMMARY, MESSAGE, REVIEW = TAUGHT = ("pr-summary@3", "pr-summary@4", "commit-message@2", "code-review@2")

@@ -15,7 +15,7 @@ from diff_reader.data import read_rows
 from diff_reader.rows import CONTRACT, FUNCTIONS, Row
 from firstpass.contract.compact import compact
 from firstpass.evidence import parse_diff
-from firstpass.evidence.candidates import openings
+from firstpass.evidence.calls.candidates import openings
 
 PAD, END, _, _, ASSISTANT = SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 PIECES = r"\r?\n[+\-]?|_*[A-Z]?[a-z]+|_*[A-Z]+(?![a-z])|_+|\d| ?[^\w\s]+ ?|[ \t]+|[^\W\d_A-Za-z]+"

@@ -14,7 +14,7 @@ from diff_reader.rows import Row, functions_row, labels_agree, row_of_diff
 from diff_reader.styles import RESERVED
 from diff_reader.synthetic import NO_DIFF, Names, hunk_lines, todo_comment
 from firstpass.evidence import LanguageName, gather, parse_diff
-from firstpass.evidence.candidates import definitions
+from firstpass.evidence.calls.candidates import definitions
 
 MOST_CHARACTERS = 9_000
 MOST_CALLS = 14

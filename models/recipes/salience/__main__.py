@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from firstpass.evidence import read_diff
 from firstpass.evidence.account import shown_facts
-from firstpass.evidence.frequencies import TABLES, Frequencies
-from firstpass.evidence.salience import FEATURES, features, placed
-from firstpass.evidence.vocabulary import tokens_in, words_of
+from firstpass.evidence.salience.frequencies import TABLES, Frequencies
+from firstpass.evidence.salience.terms import FEATURES, features, placed
+from firstpass.evidence.salience.vocabulary import tokens_in, words_of
 
 FEWEST_COMMITS = 3
 """In which a word of the table is."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from firstpass.bench.identify import RIVALS
 from firstpass.errors import BadLabels
 from firstpass.evidence import normalised, parse_diff
-from firstpass.evidence.identifiers import identifiers, names_in_paths
+from firstpass.evidence.diffs.identifiers import identifiers, names_in_paths
 
 
 @dataclass(frozen=True, slots=True)

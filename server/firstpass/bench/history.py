@@ -19,11 +19,11 @@ import tree_sitter
 from firstpass.bench.cases import Case, case_of
 from firstpass.errors import BadLabels
 from firstpass.evidence import FileDiff, LanguageName, language_of, normalised, parse_diff
-from firstpass.evidence.calls import PROVIDED, called
-from firstpass.evidence.languages import grammar
-from firstpass.evidence.reading import Allowance, captured
+from firstpass.evidence.calls.in_hunks import PROVIDED, called
+from firstpass.evidence.comments.todos import MARKERS, todo_of
 from firstpass.evidence.sources import git_environment
-from firstpass.evidence.todos import MARKERS, todo_of
+from firstpass.evidence.trees.languages import grammar
+from firstpass.evidence.trees.reading import Allowance, captured
 
 MOST_FILE_BYTES = 500_000
 PARSE_SECONDS = 5.0

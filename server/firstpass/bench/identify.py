@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from firstpass.evidence.vocabulary import tokens_in, words_of
+from firstpass.evidence.salience.vocabulary import tokens_in, words_of
 
 RIVALS = 19
 

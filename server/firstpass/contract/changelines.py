@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from firstpass.contract.wording import listed, quoted, shortened, signatures, symbol_worth
 from firstpass.evidence.account import Account
-from firstpass.evidence.changes import DependencyChange, MessageChange, SettingChange, SymbolChange
-from firstpass.evidence.facts import FileFacts
-from firstpass.evidence.kinds import UNREAD_KINDS
-from firstpass.evidence.vocabulary import words_of
+from firstpass.evidence.facts.changes import DependencyChange, MessageChange, SettingChange, SymbolChange
+from firstpass.evidence.facts.files import FileFacts
+from firstpass.evidence.facts.kinds import UNREAD_KINDS
+from firstpass.evidence.salience.vocabulary import words_of
 
 MOST_LINES = 12
 MOST_NAMES = 4

@@ -26,7 +26,7 @@ from firstpass.contract.written import (
 )
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.account import Account
-from firstpass.evidence.todos import unmarked
+from firstpass.evidence.comments.todos import unmarked
 from firstpass.exchange import Finding, Reply
 
 SHOWN_CHARACTERS = 80

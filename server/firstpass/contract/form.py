@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Literal, Protocol
 
 from firstpass.contract.wrapping import FENCE, RULE, unwrapped, without_farewell, without_thoughts
-from firstpass.evidence.paths import unquoted
+from firstpass.evidence.diffs.paths import unquoted
 
 Holds = Literal["sentence", "calls", "todos", "items", "places", "text"]
 """What a section is made of: one sentence, names of calls, texts of TODOs, sentences, sentences that begin with

@@ -22,7 +22,7 @@ from firstpass.contract.written import LEAST_TOLD, by_code
 from firstpass.errors import BadAsk, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.account import Account, account_of
-from firstpass.evidence.candidates import definitions, openings, todo_lines
+from firstpass.evidence.calls.candidates import definitions, openings, todo_lines
 from firstpass.evidence.repository import RepositoryIndex
 from firstpass.exchange import Ask, Consult, Exchange, Finding, Reply, Step, Watch
 from firstpass.gate.signals import signals

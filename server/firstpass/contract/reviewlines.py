@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from firstpass.contract.wording import listed, signatures
 from firstpass.evidence.account import Account
-from firstpass.evidence.changes import DependencyChange, SymbolChange
+from firstpass.evidence.facts.changes import DependencyChange, SymbolChange
 
 MOST_LINES = 10
 MOST_NAMES = 3

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from firstpass.evidence.account import Account
-from firstpass.evidence.changes import DependencyChange, SymbolChange
-from firstpass.evidence.facts import FileFacts
-from firstpass.evidence.salience import Term
-from firstpass.evidence.vocabulary import tokens_in, words_of
+from firstpass.evidence.facts.changes import DependencyChange, SymbolChange
+from firstpass.evidence.facts.files import FileFacts
+from firstpass.evidence.salience.terms import Term
+from firstpass.evidence.salience.vocabulary import tokens_in, words_of
 
 MOST_WORDS = 30
 MOST_NAMES = 3

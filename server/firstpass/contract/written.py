@@ -12,8 +12,8 @@ from firstpass.contract.references import unknown
 from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
 from firstpass.evidence.account import Account
-from firstpass.evidence.suspects import Suspect
-from firstpass.evidence.vocabulary import tokens_in, words_of
+from firstpass.evidence.salience.vocabulary import tokens_in, words_of
+from firstpass.evidence.suspects.suspect import Suspect
 
 Writer = Literal["summary", "subject", "body", "changes", "review", "verdict", "faults"]
 

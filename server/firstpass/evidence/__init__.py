@@ -4,18 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from firstpass.evidence.calls import LONGEST_LINE, Call, calls_in
-from firstpass.evidence.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
-from firstpass.evidence.facts import Facts, read_facts
-from firstpass.evidence.identifiers import heading_names, identifiers
-from firstpass.evidence.kinds import kind_of, why_unread
-from firstpass.evidence.languages import LanguageName, language_of
-from firstpass.evidence.readable import Readable, readable
-from firstpass.evidence.reading import Allowance, Kept
-from firstpass.evidence.telltales import listed
-from firstpass.evidence.todos import added_todos, normalised
-from firstpass.evidence.unread import Unread
-from firstpass.evidence.whole import Sides, calls_in_file, sides
+from firstpass.evidence.calls.in_files import Sides, calls_in_file, sides
+from firstpass.evidence.calls.in_hunks import LONGEST_LINE, Call, calls_in
+from firstpass.evidence.calls.readable import Readable, readable
+from firstpass.evidence.calls.unread import Unread
+from firstpass.evidence.comments.todos import added_todos, normalised
+from firstpass.evidence.diffs.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
+from firstpass.evidence.diffs.identifiers import heading_names, identifiers
+from firstpass.evidence.diffs.telltales import listed
+from firstpass.evidence.facts.files import Facts, read_facts
+from firstpass.evidence.facts.kinds import kind_of, why_unread
+from firstpass.evidence.trees.languages import LanguageName, language_of
+from firstpass.evidence.trees.reading import Allowance, Kept
 
 __all__ = [
     "Diff",

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from firstpass.evidence import facts_of, read_diff
-from firstpass.evidence.changes import SymbolChange
-from firstpass.evidence.facts import Facts, FileFacts
-from firstpass.evidence.frequencies import Both, Frequencies, general
-from firstpass.evidence.identifiers import identifiers, names_in_text
-from firstpass.evidence.salience import Phrase, Term, salient
-from firstpass.evidence.suspects import Suspect, suspects
+from firstpass.evidence.diffs.identifiers import identifiers, names_in_text
+from firstpass.evidence.facts.changes import SymbolChange
+from firstpass.evidence.facts.files import Facts, FileFacts
+from firstpass.evidence.salience.frequencies import Both, Frequencies, general
+from firstpass.evidence.salience.terms import Phrase, Term, salient
+from firstpass.evidence.suspects.suspect import Suspect, suspects
 
 MOST_TEXTS = 16
 NO_FACTS = Facts()

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import apsw
 
 from firstpass.errors import BadIndex
-from firstpass.evidence.definitions import Definition, definitions
-from firstpass.evidence.frequencies import Frequencies
-from firstpass.evidence.identifiers import names_in_text
-from firstpass.evidence.languages import host, in_code, language_of
-from firstpass.evidence.reading import Allowance
+from firstpass.evidence.diffs.identifiers import names_in_text
+from firstpass.evidence.salience.frequencies import Frequencies
+from firstpass.evidence.salience.vocabulary import words_of
 from firstpass.evidence.sources import MOST_BYTES, is_file, sources, why_not, without_secrets
-from firstpass.evidence.vocabulary import words_of
+from firstpass.evidence.trees.definitions import Definition, definitions
+from firstpass.evidence.trees.languages import host, in_code, language_of
+from firstpass.evidence.trees.reading import Allowance
 
 FORMAT = 2
 PARSE_SECONDS = 2.0

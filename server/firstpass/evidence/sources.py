@@ -12,8 +12,8 @@ from pathlib import Path
 
 from firstpass.errors import BadIndex
 from firstpass.evidence.credentials import holds_secret
-from firstpass.evidence.kinds import GENERATED_MARK, NOT_OURS
-from firstpass.evidence.languages import language_of
+from firstpass.evidence.facts.kinds import GENERATED_MARK, NOT_OURS
+from firstpass.evidence.trees.languages import language_of
 
 MOST_BYTES = 500_000
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")

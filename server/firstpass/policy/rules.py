@@ -12,7 +12,7 @@ from functools import cached_property
 from pathspec import GitIgnoreSpec
 
 from firstpass.evidence import Diff, language_of, read_diff
-from firstpass.evidence.candidates import openings
+from firstpass.evidence.calls.candidates import openings
 from firstpass.exchange import Ask, Target
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from changes import LANGUAGES, Change, Piece, changes
 from fetch import Package, packages, steps
 
-from firstpass.evidence.calls import PROVIDED
+from firstpass.evidence.calls.in_hunks import PROVIDED
 
 MOST_CHANGES = {True: 200, False: 90}
 """Of one package in one language, held out or not, so that none outweighs the others."""

@@ -1,0 +1,1 @@
+"""What a diff did to definitions, files, dependencies, settings and messages."""

@@ -1,0 +1,1 @@
+"""What a diff is about: its most telling names and words."""

@@ -1,0 +1,1 @@
+"""What a reviewer should look at: what went away, what was left behind, what opens a door."""
