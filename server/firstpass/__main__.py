@@ -1,5 +1,5 @@
 """`python -m firstpass` is the same as the `firstpass` command."""
 
-from firstpass.cli import main
+from firstpass.cli.main import main
 
 main()

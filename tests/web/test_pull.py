@@ -16,7 +16,7 @@ import pytest
 
 from firstpass import catalogue
 from firstpass.catalogue import Card, Hub
-from firstpass.cli_models import pull
+from firstpass.cli.models import pull
 from firstpass.errors import PullFailed
 from tests.conftest import serving
 from tests.hub import COMMIT, LATER, REPOSITORY, WEIGHTS, FakeHub, hub_app

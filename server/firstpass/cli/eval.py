@@ -28,10 +28,10 @@ from firstpass.bench.history import History
 from firstpass.bench.report import Run
 from firstpass.bench.require import requirement
 from firstpass.bench.runner import NONSENSE, Arm, Bench, Outcome, run, said
+from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
 from firstpass.contract.form import Form, Section, form_of
 from firstpass.errors import BadLabels, NotFound, TierFailed
 from firstpass.settings import Settings, load
-from firstpass.terminal import AsJson, Config, err, fail, out, print_table, table
 
 ROUTES = {"local": "local", "strong": "strong", "cascade": "firstpass"}
 """By arm: the model to ask the server for."""

@@ -13,9 +13,9 @@ from rich.markup import escape
 from firstpass import catalogue
 from firstpass.catalogue import Card, Held, Lock, Recorded
 from firstpass.catalogue.card import cache_token_bytes, memory_bytes, weight_bytes
+from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
 from firstpass.errors import PullFailed
 from firstpass.settings import load
-from firstpass.terminal import AsJson, Config, err, fail, out, print_table, table
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""

@@ -9,9 +9,9 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
+from firstpass.cli.terminal import AsJson, Config, err, out
 from firstpass.evidence.repository import Repositories, RepositoryIndex
 from firstpass.settings import load
-from firstpass.terminal import AsJson, Config, err, out
 
 Repository = Annotated[Path, typer.Argument(help="The repository's folder.", exists=True, file_okay=False)]
 Name = Annotated[str | None, typer.Option(help="What requests call it; by default the folder's name.")]

@@ -24,7 +24,8 @@ from firstpass.bench.calibration import (
 )
 from firstpass.bench.cases import Case
 from firstpass.bench.runner import Arm, Outcome
-from firstpass.cli_eval import Commits, OptionalSources, Plan, Repos, cases_of, client_of, own_server
+from firstpass.cli.eval import Commits, OptionalSources, Plan, Repos, cases_of, client_of, own_server
+from firstpass.cli.terminal import AsJson, Config, err, out, print_table, table
 from firstpass.contract import Shelf
 from firstpass.errors import BadLabels, TierFailed
 from firstpass.evidence import LanguageName, languages_in
@@ -33,7 +34,6 @@ from firstpass.gate.bounds import least_labels
 from firstpass.gate.file import input_bytes
 from firstpass.settings import Settings, load
 from firstpass.store.sqlite import SqliteStore
-from firstpass.terminal import AsJson, Config, err, out, print_table, table
 
 ARM = Arm("local", "firstpass")
 """The cascade without a verifier: drafted, checked and mended here, which is what a gate judges."""

@@ -17,11 +17,12 @@ import httpx
 import typer
 from rich.markup import escape
 
-from firstpass.cli_calibrate import calibrate
-from firstpass.cli_contracts import contracts
-from firstpass.cli_eval import evaluate
-from firstpass.cli_index import index
-from firstpass.cli_models import models
+from firstpass.cli.calibrate import calibrate
+from firstpass.cli.contracts import contracts
+from firstpass.cli.eval import evaluate
+from firstpass.cli.index import index
+from firstpass.cli.models import models
+from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.policy.telling import told
@@ -30,7 +31,6 @@ from firstpass.store import Store
 from firstpass.store.codec import encode
 from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
-from firstpass.terminal import AsJson, Config, err, fail, out, print_table, table
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
