@@ -9,7 +9,7 @@ from rich.markup import escape
 from firstpass.cli.terminal import AsJson, Config, out, print_table, table
 from firstpass.contract import Shelf
 from firstpass.settings import load
-from firstpass.web.render import contract as shown
+from firstpass.web.ours import contract as shown
 
 contracts = typer.Typer(no_args_is_help=True, help="Prompt contracts: list them, show one with its wording.")
 

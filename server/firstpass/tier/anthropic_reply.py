@@ -13,7 +13,7 @@ from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, Too
 from firstpass.errors import TierFailed, TierUnavailable
 from firstpass.exchange import Ask, Reply
 from firstpass.tier.anthropic_body import PART
-from firstpass.tier.failures import DEFAULT_RETRY_SECONDS, failed_midway
+from firstpass.tier.faults import DEFAULT_RETRY_SECONDS, failed_midway
 from firstpass.tier.gathered import Gathered
 from firstpass.tier.values import arguments, count, text, wire_error
 

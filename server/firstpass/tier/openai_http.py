@@ -11,7 +11,8 @@ from firstpass.chat import Chunk
 from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
-from firstpass.tier.failures import broken_wire, failed_midway, no_embeddings, refusal
+from firstpass.tier.failures import broken_wire, no_embeddings, refusal
+from firstpass.tier.faults import failed_midway
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
 from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply

@@ -28,7 +28,7 @@ from firstpass.errors import (
 from firstpass.exchange import Ask, Exchange, Label
 from firstpass.policy.first import Course
 from firstpass.tier.tokens import Counted
-from firstpass.web import messages_parse, parse, render
+from firstpass.web import messages_parse, ours, parse
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.anthropic import ANTHROPIC
 from firstpass.web.described import document
@@ -145,7 +145,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
     async def explain(request: Request) -> dict[str, object]:
         raw = await _body(request, limits)
         ask = parse.chat(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
-        return render.explanation(ask, backend.explain(ask))
+        return ours.explanation(ask, backend.explain(ask))
 
 
 def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
@@ -192,11 +192,11 @@ def _add_models(app: FastAPI, backend: Backend) -> None:
 def _add_contracts(app: FastAPI, backend: Backend) -> None:
     @app.get("/v1/contracts")
     async def contracts() -> dict[str, object]:
-        return {"object": "list", "data": [render.contract(files) for files in backend.shelf.files.values()]}
+        return {"object": "list", "data": [ours.contract(files) for files in backend.shelf.files.values()]}
 
     @app.get("/v1/contracts/{name}")
     async def contract(name: str) -> dict[str, object]:
-        return render.contract(backend.shelf.find(name), whole=True)
+        return ours.contract(backend.shelf.find(name), whole=True)
 
 
 def _add_labels(app: FastAPI, backend: Backend, limits: Limits) -> None:
@@ -205,7 +205,7 @@ def _add_labels(app: FastAPI, backend: Backend, limits: Limits) -> None:
         raw = await _body(request, limits)
         made = parse.label(raw, exchange_id, request.scope["state"]["key"], time.time())
         await backend.label(made)
-        return render.label(made)
+        return ours.label(made)
 
 
 def _add_status(app: FastAPI, backend: Backend) -> None:
