@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from firstpass import cascade, catalogue, engine
 from firstpass.cascade import Parts, Sink
 from firstpass.contract import Shelf
+from firstpass.dialect.openai.read_request import House
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
@@ -36,9 +37,8 @@ from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
 from firstpass.tier.tokens import Counted, TokenCounter
 from firstpass.web import routes
-from firstpass.web.gate import Rules
+from firstpass.web.access import Rules
 from firstpass.web.metrics import Metrics
-from firstpass.web.parse import House
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstpass.tier.calls import CallReader
+from firstpass.dialect.openai.calls import CallReader
 from tests.replayed import call
 
 TOOLS = ("w", "get", "get_weather", "stocks")

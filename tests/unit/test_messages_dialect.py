@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning, Sampling, ToolCall, Usage
+from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object
+from firstpass.dialect.anthropic.read_request import messages, prompt
+from firstpass.dialect.anthropic.write_reply import Stream, whole
+from firstpass.dialect.openai.read_request import Caller, House
 from firstpass.errors import BadAsk
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step
-from firstpass.web.anthropic import Stream, whole
-from firstpass.web.messages_blocks import NO_OBJECT, Blocks, as_object
-from firstpass.web.messages_parse import messages, prompt
-from firstpass.web.parse import Caller, House
 
 HOUSE = House({"firstpass": "cascade", "local": "local"}, {}, "local-only")
 BODY: dict[str, Any] = {"model": "local", "max_tokens": 2000, "messages": [{"role": "user", "content": "hi"}]}

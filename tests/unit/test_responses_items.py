@@ -6,10 +6,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from firstpass.chat import Message, Reasoning, ToolCall
+from firstpass.dialect.responses import items
+from firstpass.dialect.responses.wire import Item
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Terms
-from firstpass.web.responses import items
-from firstpass.web.responses.wire import Item
 
 ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
 

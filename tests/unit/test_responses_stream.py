@@ -14,11 +14,11 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning
+from firstpass.dialect.gathered import Gathered
+from firstpass.dialect.responses import write_reply as response
+from firstpass.dialect.responses.stream import RESPONSES, Stream
 from firstpass.errors import Busy, ContextTooLong, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step, Terms
-from firstpass.tier.gathered import Gathered
-from firstpass.web.responses import response
-from firstpass.web.responses.stream import RESPONSES, Stream
 
 ASK = Ask("ex_ab", 1.0, "chat", "local", "local", (Message("user", "hi"),), dialect="responses", terms=Terms())
 BINDING = Step(Consult("draft", "answer", binding=True))

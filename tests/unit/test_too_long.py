@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from firstpass.tier.too_long import Sizes, in_claude_s_words, is_too_long, sizes, wrong
+from firstpass.dialect.too_long import Sizes, in_claude_s_words, is_too_long, sizes, wrong
 
 OPENAI = "This model's maximum context length is 4097 tokens. However, your messages resulted in 13393 tokens."
 OLD = "This model's maximum context length is 2049 tokens, however you requested 2054 tokens (2049 in your prompt; 5 for the completion)."  # noqa: E501

@@ -14,12 +14,12 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from firstpass import app
+from firstpass.dialect.openai.read_request import House
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from firstpass.web import routes
-from firstpass.web.gate import Rules
-from firstpass.web.parse import House
+from firstpass.web.access import Rules
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, counts_words, judges, messages_app, openai_app, says
 

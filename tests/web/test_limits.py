@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from firstpass.chat import Abilities, Message, Sampling
+from firstpass.dialect.anthropic.blocks import as_object
+from firstpass.dialect.openai.write_request import body_of
+from firstpass.dialect.thinking import with_effort
 from firstpass.exchange import Ask
-from firstpass.tier.openai_body import body_of
-from firstpass.tier.thinking import with_effort
-from firstpass.web.messages_blocks import as_object
 from tests.conftest import Front, serving
 from tests.doubles import openai_app, says
 

@@ -13,12 +13,12 @@ import pytest
 from fastapi.routing import APIRoute
 
 from firstpass import app
+from firstpass.dialect.openai.read_request import House
+from firstpass.dialect.openai.wire import Wire
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
-from firstpass.web.described import OPERATIONS, document
-from firstpass.web.parse import House
-from firstpass.web.wire import Wire
+from firstpass.web.document import OPERATIONS, document
 from tests.conftest import fronted, serving
 from tests.doubles import FLAT_TOOL
 from tests.scenes import Scene, Stage

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from firstpass.chat import Chunk, Delta, Sampling, TokenLogprob
+from firstpass.dialect.openai.write_reply import Stream
 from firstpass.exchange import Ask, Consult, Step
-from firstpass.web.openai import Stream
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, judges, openai_app, says
 

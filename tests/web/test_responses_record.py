@@ -9,11 +9,11 @@ import openai
 import pytest
 
 from firstpass.chat import Message, ToolCall
+from firstpass.dialect.responses.read_request import EXCHANGES_LIMIT
 from firstpass.errors import TierFailed
 from firstpass.exchange import Ask, Exchange, Refuse
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
-from firstpass.web.responses.parse import EXCHANGES_LIMIT
 from tests.conftest import Front, official, serving
 from tests.doubles import CALLS, FLAT_TOOL, calling, echo, messages_app
 

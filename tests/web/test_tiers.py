@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from firstpass.chat import Abilities, Chunk, Message, Sampling, TokenLogprob, Usage
+from firstpass.dialect.openai.write_request import body_of
 from firstpass.egress import EgressDoor
 from firstpass.errors import (
     BadAsk,
@@ -21,7 +22,6 @@ from firstpass.errors import (
     TierUnavailable,
 )
 from firstpass.exchange import Ask, Receipt
-from firstpass.tier.openai_body import body_of
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import serving
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 import httpx
 
 from firstpass.chat import Chunk
+from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
+from firstpass.dialect.anthropic.write_request import PART, body_of
+from firstpass.dialect.thinking import for_thinking
+from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import FirstpassError, TierFailed
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
-from firstpass.tier.anthropic_body import PART, body_of
-from firstpass.tier.anthropic_reply import AnthropicStream, whole_reply
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.sse import Event, events, until_broken
-from firstpass.tier.thinking import for_thinking
-from firstpass.tier.values import NONSENSE, wire_error
 
 PATH = "messages"
 VERSION = "2023-06-01"

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import httpx
 
+from firstpass.dialect.faults import DEFAULT_RETRY_SECONDS, named_field, too_long
+from firstpass.dialect.too_long import is_too_long
+from firstpass.dialect.values import WireError
 from firstpass.errors import BadAsk, FirstpassError, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask, TierName
-from firstpass.tier.faults import DEFAULT_RETRY_SECONDS, named_field, too_long
-from firstpass.tier.too_long import is_too_long
-from firstpass.tier.values import WireError
 
 RETRY_AFTER = re.compile(r"[0-9]{1,5}")
 

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 import httpx
 
 from firstpass.chat import Chunk
+from firstpass.dialect.faults import failed_midway
+from firstpass.dialect.openai.read_reply import DONE, OpenAIStream, whole_reply
+from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
+from firstpass.dialect.thinking import for_thinking, with_effort
+from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
-from firstpass.tier.faults import failed_midway
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
-from firstpass.tier.openai_body import MaxTokensName, body_of, refuse_redacted
-from firstpass.tier.openai_reply import DONE, OpenAIStream, whole_reply
 from firstpass.tier.sse import Event, events, until_broken
-from firstpass.tier.thinking import for_thinking, with_effort
-from firstpass.tier.values import NONSENSE, wire_error
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from firstpass.dialect.openai.write_request import prompt_of, refuse_redacted
+from firstpass.dialect.values import NONSENSE, count, wire_error
 from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
-from firstpass.tier.openai_body import prompt_of, refuse_redacted
-from firstpass.tier.values import NONSENSE, count, wire_error
 
 PATH = "tokenize"
 """vLLM's, outside of the API's own prefix."""

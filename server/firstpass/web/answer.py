@@ -16,12 +16,12 @@ from starlette.types import Receive, Scope, Send
 
 from firstpass.cascade import Sink
 from firstpass.chat import Chunk, Usage
+from firstpass.dialect import render
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.errors import Failure, FirstpassError
 from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.tier.tokens import Counted
-from firstpass.web import render
-from firstpass.web.dialect import Dialect
-from firstpass.web.openai import OPENAI
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
+from firstpass.dialect.anthropic.write_reply import ANTHROPIC
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.errors import Failure
 from firstpass.web.answer import error_response
-from firstpass.web.anthropic import ANTHROPIC
-from firstpass.web.dialect import Dialect
-from firstpass.web.openai import OPENAI
 
 MESSAGES = "/v1/messages"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from firstpass.dialect.openai.read_request import House
 from firstpass.errors import BadAsk
-from firstpass.web.parse import House
 
 PAGE = 20
 PAGE_LIMIT = 1000

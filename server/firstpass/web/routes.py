@@ -15,6 +15,18 @@ from starlette.types import Lifespan
 
 from firstpass.cascade import Sink
 from firstpass.contract import Shelf
+from firstpass.dialect.anthropic import read_request as messages_parse
+from firstpass.dialect.anthropic.write_reply import ANTHROPIC
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.infer import INFER
+from firstpass.dialect.openai import read_request as parse
+from firstpass.dialect.openai.read_request import Caller, House
+from firstpass.dialect.openai.write_reply import OPENAI
+from firstpass.dialect.responses import items
+from firstpass.dialect.responses import read_request as responses
+from firstpass.dialect.responses import write_reply as response
+from firstpass.dialect.responses.listing import Page, Retrieval, query
+from firstpass.dialect.responses.stream import RESPONSES
 from firstpass.errors import (
     BadAsk,
     Failure,
@@ -28,22 +40,13 @@ from firstpass.errors import (
 from firstpass.exchange import Ask, Exchange, Label
 from firstpass.policy.first import Course
 from firstpass.tier.tokens import Counted
-from firstpass.web import messages_parse, ours, parse
+from firstpass.web import ours
+from firstpass.web.access import Authenticate, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
-from firstpass.web.anthropic import ANTHROPIC
-from firstpass.web.described import document
-from firstpass.web.dialect import Dialect
+from firstpass.web.document import document
 from firstpass.web.envelope import from_anthropic, refusal
-from firstpass.web.gate import Authenticate, Gate, Rules
-from firstpass.web.infer import INFER
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
-from firstpass.web.openai import OPENAI
-from firstpass.web.parse import Caller, House
-from firstpass.web.responses import items, response
-from firstpass.web.responses import parse as responses
-from firstpass.web.responses.listing import Page, Retrieval, query
-from firstpass.web.responses.stream import RESPONSES
 
 Parser = Callable[[bytes, Caller, House], Ask]
 

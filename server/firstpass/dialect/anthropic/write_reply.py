@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from firstpass.chat import Chunk, Reasoning, ToolCall, Usage
+from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object, sent
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.openai.write_reply import answer_of, refusal_of
+from firstpass.dialect.render import dump, how, sent_early
+from firstpass.dialect.too_long import in_claude_s_words
 from firstpass.errors import ContextTooLong, Failure, Part, TierFailed
 from firstpass.exchange import Ask, Exchange, Reply, Step
-from firstpass.tier.too_long import in_claude_s_words
-from firstpass.web.dialect import Dialect
-from firstpass.web.messages_blocks import NO_OBJECT, Blocks, as_object, sent
-from firstpass.web.openai import answer_of, refusal_of
-from firstpass.web.render import dump, how, sent_early
 
 TYPES = {
     401: "authentication_error",

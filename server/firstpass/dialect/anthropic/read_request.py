@@ -9,10 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
-from firstpass.errors import BadAsk
-from firstpass.exchange import Ask
-from firstpass.web.body import bound, validated
-from firstpass.web.messages_wire import (
+from firstpass.dialect.anthropic.wire import (
     BLOCKS,
     MessagesBody,
     OutputConfig,
@@ -26,8 +23,11 @@ from firstpass.web.messages_wire import (
     ToolUseBlock,
     Turn,
 )
-from firstpass.web.parse import Caller, House, ask_of, known_choice
-from firstpass.web.wire import SamplingBody
+from firstpass.dialect.body import bound, validated
+from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
+from firstpass.dialect.openai.wire import SamplingBody
+from firstpass.errors import BadAsk
+from firstpass.exchange import Ask
 
 FORWARDED = ("anthropic-version", "anthropic-beta")
 INTERLEAVED = "interleaved-thinking"

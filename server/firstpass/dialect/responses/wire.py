@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from firstpass.web.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, No, Number, StreamOptions, Wire
+from firstpass.dialect.openai.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, No, Number, StreamOptions, Wire
 
 ITEMS_LIMIT = 10_000
 

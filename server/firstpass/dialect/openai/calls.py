@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from firstpass.chat import NO_ARGUMENTS, CallPiece
-from firstpass.tier.values import count, text
+from firstpass.dialect.values import count, text
 
 MARKS = re.compile(r'[\\"{}\[\]]')
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from firstpass.web.described import anthropic, openai, ours, responses
-from firstpass.web.described.operation import Operation, Where, operation_object, schemas
-from firstpass.web.parse import House
+from firstpass.dialect.openai.read_request import House
+from firstpass.web.document import anthropic, openai, ours, responses
+from firstpass.web.document.operation import Operation, Where, operation_object, schemas
 
 OPERATIONS: Mapping[Where, Operation] = {
     **openai.OPERATIONS,

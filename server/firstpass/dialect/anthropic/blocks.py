@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from firstpass.chat import CallPiece, Delta, strict_json
-from firstpass.web.render import dump
+from firstpass.dialect.render import dump
 
 Track = Literal["thinking", "text"] | int
 """What a block is made of: thoughts, text, or the call with this number."""

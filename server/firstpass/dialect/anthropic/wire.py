@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from firstpass.web.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
+from firstpass.dialect.openai.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
 
 CacheControl = dict[str, Any] | None
 """A hint for hosts that are paid by it; there is nothing to pay here."""

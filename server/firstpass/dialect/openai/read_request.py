@@ -11,10 +11,8 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
-from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
-from firstpass.web.body import bound, bound_together, validated
-from firstpass.web.wire import (
+from firstpass.dialect.body import bound, bound_together, validated
+from firstpass.dialect.openai.wire import (
     AskBody,
     ChatBody,
     ChatMessage,
@@ -25,6 +23,8 @@ from firstpass.web.wire import (
     LabelBody,
     SamplingBody,
 )
+from firstpass.errors import BadAsk, NotFound
+from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
 
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, StrictStr, ValidationError
 from starlette.datastructures import QueryParams
 
+from firstpass.dialect.body import first_fault
+from firstpass.dialect.openai.wire import Wire
+from firstpass.dialect.responses.wire import Included
 from firstpass.errors import BadAsk
-from firstpass.web.body import first_fault
-from firstpass.web.responses.wire import Included
-from firstpass.web.wire import Wire
 
 Query = TypeVar("Query", bound=Wire)
 

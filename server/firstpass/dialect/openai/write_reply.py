@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, TokenLogprob, Usage
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.openai.calls import as_sent
+from firstpass.dialect.openai.write_request import tool_call
+from firstpass.dialect.render import dump, event, how, sent_early
 from firstpass.errors import Failure
 from firstpass.exchange import Ask, Exchange, Reply, Step
-from firstpass.tier.calls import as_sent
-from firstpass.tier.openai_body import tool_call
-from firstpass.web.dialect import Dialect
-from firstpass.web.render import dump, event, how, sent_early
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 

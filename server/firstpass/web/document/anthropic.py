@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from firstpass.dialect.anthropic.wire import MessagesBody, PromptBody
 from firstpass.errors import Part
-from firstpass.web.described.firstpass import How
-from firstpass.web.described.openai import ModelCard, ModelList, OpenAIError
-from firstpass.web.described.operation import TEXT, Link, Operation, Parameter, Schema, Where
-from firstpass.web.messages_wire import MessagesBody, PromptBody
+from firstpass.web.document.firstpass import How
+from firstpass.web.document.openai import ModelCard, ModelList, OpenAIError
+from firstpass.web.document.operation import TEXT, Link, Operation, Parameter, Schema, Where
 from firstpass.web.models import PAGE_LIMIT
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, ToolCall, Usage, strict_json
+from firstpass.dialect.anthropic.write_request import PART
+from firstpass.dialect.faults import DEFAULT_RETRY_SECONDS, failed_midway
+from firstpass.dialect.gathered import Gathered
+from firstpass.dialect.values import arguments, count, text, wire_error
 from firstpass.errors import TierFailed, TierUnavailable
 from firstpass.exchange import Ask, Reply
-from firstpass.tier.anthropic_body import PART
-from firstpass.tier.faults import DEFAULT_RETRY_SECONDS, failed_midway
-from firstpass.tier.gathered import Gathered
-from firstpass.tier.values import arguments, count, text, wire_error
 
 REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop",

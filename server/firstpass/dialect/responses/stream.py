@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from firstpass.chat import NO_ARGUMENTS, CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall
-from firstpass.errors import Failure
-from firstpass.exchange import Ask, Exchange, Step, Terms
-from firstpass.web.dialect import Dialect
-from firstpass.web.openai import answer_of
-from firstpass.web.render import dump
-from firstpass.web.responses import response
-from firstpass.web.responses.items import (
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.openai.write_reply import answer_of
+from firstpass.dialect.render import dump
+from firstpass.dialect.responses import write_reply as response
+from firstpass.dialect.responses.items import (
     Status,
     call_id,
     call_item,
@@ -27,6 +25,8 @@ from firstpass.web.responses.items import (
     thought_item,
     token_entries,
 )
+from firstpass.errors import Failure
+from firstpass.exchange import Ask, Exchange, Step, Terms
 
 
 class Stream:

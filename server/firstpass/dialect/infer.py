@@ -2,10 +2,10 @@
 
 from dataclasses import asdict
 
+from firstpass.dialect.base import Dialect
+from firstpass.dialect.openai.write_reply import Stream, error_body, refusal_of
+from firstpass.dialect.render import dump, how
 from firstpass.exchange import Exchange
-from firstpass.web.dialect import Dialect
-from firstpass.web.openai import Stream, error_body, refusal_of
-from firstpass.web.render import dump, how
 
 
 def whole(exchange: Exchange) -> bytes:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, TokenLogprob, ToolCall
+from firstpass.dialect.openai.write_reply import logprobs_of, refusal_of
+from firstpass.dialect.responses.wire import Call, CallOutput, Item, Thought, Turn, text_of
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
-from firstpass.web.openai import logprobs_of, refusal_of
-from firstpass.web.responses.wire import Call, CallOutput, Item, Thought, Turn, text_of
 
 PREFIX = "resp_"
 REDACTED = "redacted_thinking:"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from firstpass.chat import Tool, ToolChoice, Usage
+from firstpass.dialect.openai.write_reply import error_body
+from firstpass.dialect.render import dump, how, sent_early
+from firstpass.dialect.responses.items import PREFIX, output_items
+from firstpass.dialect.responses.read_request import OURS
 from firstpass.errors import ContextTooLong, Failure
 from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms
-from firstpass.web.openai import error_body
-from firstpass.web.render import dump, how, sent_early
-from firstpass.web.responses.items import PREFIX, output_items
-from firstpass.web.responses.parse import OURS
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 

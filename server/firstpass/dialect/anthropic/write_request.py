@@ -10,9 +10,9 @@ from itertools import groupby, takewhile
 from typing import Any, NoReturn
 
 from firstpass.chat import Message, Sampling, Tool, ToolChoice, strict_json
+from firstpass.dialect.thinking import THOUGHT_TOKENS
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, TierName
-from firstpass.tier.thinking import THOUGHT_TOKENS
 
 PART: TierName = "verifier"
 """Only verifiers are asked in this dialect."""

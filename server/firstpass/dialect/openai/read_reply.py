@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall, Usage
+from firstpass.dialect.gathered import Gathered
+from firstpass.dialect.openai.calls import CallReader, as_sent, says, unlike
+from firstpass.dialect.openai.embeddings import in_form
+from firstpass.dialect.values import arguments, count, logprob, octets, text
 from firstpass.exchange import Ask, Reply
-from firstpass.tier.calls import CallReader, as_sent, says, unlike
-from firstpass.tier.embeddings import in_form
-from firstpass.tier.gathered import Gathered
-from firstpass.tier.values import arguments, count, logprob, octets, text
 
 DONE = b"[DONE]"
 

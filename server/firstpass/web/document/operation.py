@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from firstpass.web.parse import FLAGS, HEADER, House
-from firstpass.web.wire import FirstpassOptions
+from firstpass.dialect.openai.read_request import FLAGS, HEADER, House
+from firstpass.dialect.openai.wire import FirstpassOptions
 
 Where = tuple[str, str]
 """Method and path."""

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from firstpass.dialect.responses.wire import ResponsesBody
 from firstpass.errors import Part
-from firstpass.web.described.firstpass import How
-from firstpass.web.described.openai import ChatToken, OpenAIError
-from firstpass.web.described.operation import TEXT, Link, Operation, Parameter, Where
-from firstpass.web.responses.wire import ResponsesBody
+from firstpass.web.document.firstpass import How
+from firstpass.web.document.openai import ChatToken, OpenAIError
+from firstpass.web.document.operation import TEXT, Link, Operation, Parameter, Where
 
 Progress = Literal["in_progress", "completed", "incomplete"]
 

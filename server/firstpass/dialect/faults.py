@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from firstpass.dialect.too_long import LIMIT_FIELD, is_too_long, names_limit, wrong
+from firstpass.dialect.values import WireError
 from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, TierName
-from firstpass.tier.too_long import LIMIT_FIELD, is_too_long, names_limit, wrong
-from firstpass.tier.values import WireError
 
 DEFAULT_RETRY_SECONDS = 5
 PROMPT_FIELDS: Mapping[Kind, str] = {"chat": "messages", "completion": "prompt", "embedding": "input"}

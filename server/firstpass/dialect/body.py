@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from firstpass.chat import strict_json
+from firstpass.dialect.openai.wire import Wire
 from firstpass.errors import BadAsk
-from firstpass.web.wire import Wire
 
 OPEN_FIELDS = ("logit_bias", "metadata", "client_metadata")
 """Objects whose keys are the caller's own."""

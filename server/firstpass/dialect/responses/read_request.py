@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
+from firstpass.dialect.body import bound, members, validated
+from firstpass.dialect.openai import read_request as parse
+from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
+from firstpass.dialect.responses import items
+from firstpass.dialect.responses.items import PREFIX
+from firstpass.dialect.responses.wire import CursorBody, FlatTool, Item, OtherTool, Reference, ResponsesBody, TextFormat
 from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
-from firstpass.web import parse
-from firstpass.web.body import bound, members, validated
-from firstpass.web.parse import Caller, House, ask_of, known_choice
-from firstpass.web.responses import items
-from firstpass.web.responses.items import PREFIX
-from firstpass.web.responses.wire import CursorBody, FlatTool, Item, OtherTool, Reference, ResponsesBody, TextFormat
 
 Recall = Callable[[str, str | None], Awaitable[Exchange]]
 """The exchange of that id, for the key of that id. Raises: NotFound where the record has none for it, or no words."""
