@@ -151,7 +151,6 @@ TOOL = {"name": "go", "input_schema": {}}
         ({"mcp_servers": []}, "mcp_servers", "MCP"),
         ({"context_management": {"edits": [{"type": "x"}]}}, "context_management.edits.0.type", ""),
         ({"nonsense": 1}, "nonsense", "unknown parameter"),
-        ({"service_tier": "flex"}, "service_tier", ""),
         ({"system": [{"type": "image", "source": {}}]}, "system.0", "image blocks"),
         (faulty(1, type="image", source={}), "messages.0.content.1", "image blocks"),
         (faulty(type="document", source={}), "messages.0.content.0", "document blocks"),

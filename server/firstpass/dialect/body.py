@@ -1,7 +1,7 @@
 """From a body's bytes to a checked wire model. Every fault is an error that names its field; it knows no Ask."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -30,10 +30,26 @@ def validated(kind: type[Body], raw: bytes) -> Body:
     for name in fields:
         if name in kind.unsupported:
             raise BadAsk(f"{name}: {kind.unsupported[name]}", param=name, code="unsupported_parameter")
+    ignored = _without_hints(fields, kind.hints)
     try:
-        return kind.model_validate(fields)
+        return kind.model_validate(fields).ignoring(ignored)
     except ValidationError as error:
         raise first_fault(error) from error
+
+
+def _without_hints(fields: dict[str, Any], hints: Mapping[str, tuple[Any, ...]]) -> list[str]:
+    """Takes the hints out of a body, and says which of them wish for more than is done anyway."""
+    ignored = []
+    for path, met in hints.items():
+        *outer, name = path.split(".")
+        inner: Any = fields
+        for part in outer:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and name in inner:
+            wish = inner.pop(name)
+            if wish is not None and not any(type(wish) is type(value) and wish == value for value in met):
+                ignored.append(path)
+    return ignored
 
 
 def members(raw: bytes) -> dict[str, Any]:

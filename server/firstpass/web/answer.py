@@ -179,7 +179,7 @@ class _Stream:
                 "cache-control": "no-cache",
                 "x-accel-buffering": "no",
             }
-            headers = first | _ids(self._ask.id) | _skipped(self._ask) | headers
+            headers = first | _ids(self._ask.id) | _left_out(self._ask) | headers
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await self._send({"type": "http.response.start", "status": 200, "headers": raw})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -201,13 +201,14 @@ def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
     headers = _ids(exchange.ask.id) | {"x-firstpass-route": exchange.ending.route}
-    return headers | _skipped(exchange.ask) | _receipt_header(exchange.receipts)
+    return headers | _left_out(exchange.ask) | _receipt_header(exchange.receipts)
 
 
-def _skipped(ask: Ask) -> dict[str, str]:
-    """The types of the tools that were left out because nothing here can call them."""
+def _left_out(ask: Ask) -> dict[str, str]:
+    """Of a request, what changed nothing: types of tools that nothing here can call, and hints."""
     skipped = ask.terms.skipped_tools if ask.terms else ()
-    return {"x-firstpass-skipped-tools": ",".join(skipped)} if skipped else {}
+    both = {"x-firstpass-skipped-tools": skipped, "x-firstpass-ignored": ask.ignored}
+    return {name: ",".join(left) for name, left in both.items() if left}
 
 
 def _ids(exchange_id: str) -> dict[str, str]:

@@ -93,7 +93,7 @@ def _ask(
     ask = ask_of(shared, "chat", tuple(said), sampling, caller, house, "anthropic")
     last = said[-1]
     continues = last.role == "assistant" and bool(last.content) and not last.tool_calls
-    return replace(ask, forwarded=forwarded, continues=continues)
+    return replace(ask, forwarded=forwarded, continues=continues, ignored=body.ignored)
 
 
 def _forwarded(caller: Caller) -> dict[str, str]:

@@ -4,6 +4,7 @@ Every field is named: honoured, refused with a reason, or unknown. Sources: the 
 of the official client, anthropic 2.14.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
@@ -20,6 +21,9 @@ NOT_HERE = {
     "inference_geo": "everything runs on this machine, or where its operator says",
     "output_format": "is called output_config.format now",
 }
+
+HINTS: Mapping[str, tuple[Any, ...]] = {"speed": ("standard",), "service_tier": ("auto", "standard_only")}
+"""How fast and for how much an answer is made."""
 
 TOOLS_LIMIT = 512
 STOPS_LIMIT = 16
@@ -204,6 +208,7 @@ class PromptBody(Wire):
     """What counts as input."""
 
     unsupported = NOT_HERE
+    hints = HINTS
     model: StrictStr
     messages: Annotated[list[Turn], FAST, Field(min_length=1), at_most(PARTS_LIMIT)]
     system: StrictStr | list[TextOnly] | None = None
@@ -212,7 +217,6 @@ class PromptBody(Wire):
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     context_management: ContextManagement | None = None
-    speed: Literal["standard"] | None = None
     cache_control: CacheControl = None
     firstpass: FirstpassOptions = FirstpassOptions()
 
@@ -226,4 +230,3 @@ class MessagesBody(PromptBody):
     stream: StrictBool | None = None
     metadata: UserMetadata | None = None
     diagnostics: Diagnostics | None = None
-    service_tier: Literal["auto", "standard_only"] | None = None

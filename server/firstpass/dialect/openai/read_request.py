@@ -220,6 +220,7 @@ def ask_of(
         user=body.user or getattr(body, "safety_identifier", None),
         metadata=body.metadata,
         dialect=dialect,
+        ignored=body.ignored,
     )
 
 

@@ -3,11 +3,22 @@
 Every field is named: honoured, refused with a reason, or unknown. Source: the OpenAI API reference.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from firstpass.exchange import Ceiling
 
@@ -20,11 +31,19 @@ UNSUPPORTED = {
     "function_call": "functions are called tools now; give tool_choice",
     "modalities": "only text is supported",
     "audio": "only text is supported",
-    "prediction": "predicted outputs are not supported",
     "web_search_options": "nothing here searches the web",
-    "verbosity": "no model here takes a verbosity",
     "best_of": "best_of is not supported; use n",
 }
+
+HINTS: Mapping[str, tuple[Any, ...]] = {
+    "verbosity": ("medium",),
+    "prediction": (),
+    "prompt_cache_retention": (),
+    "prompt_cache_options": (),
+    "service_tier": ("auto", "default"),
+    "stream_options.include_obfuscation": (False,),
+}
+"""How long a prompt stays cached, how fast and for how much an answer is made, noise on the wire, how wordy it is."""
 
 TOOLS_LIMIT = 128
 """OpenAI's own."""
@@ -60,10 +79,32 @@ Texts = Annotated[list[StrictStr], Field(min_length=1, max_length=TEXTS_LIMIT)]
 
 
 class Wire(BaseModel):
-    """unsupported: fields that the API has and we refuse, and why."""
+    """unsupported: fields that the API has and we refuse, and why.
+
+    hints: by path, fields that wish for what nothing here can do without changing what an answer means, and the values
+    that ask for nothing more than is done anyway. ignored: the paths of those that wished for more.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     unsupported: ClassVar[Mapping[str, str]] = {}
+    hints: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    _ignored: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return self._ignored
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The hints of the body itself are described too, as fields that may be anything."""
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema).setdefault("properties", {})
+        properties |= {name: {"description": "A hint; it changes no answer."} for name in cls.hints if "." not in name}
+        return schema
+
+    def ignoring(self, paths: Sequence[str]) -> Self:
+        self._ignored = (*self._ignored, *paths)
+        return self
 
 
 class StreamOptions(Wire):
@@ -184,6 +225,7 @@ class SamplingBody(AskBody):
     """Fields that chat and plain completions share."""
 
     unsupported = UNSUPPORTED
+    hints = HINTS
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
@@ -209,7 +251,6 @@ class ChatBody(SamplingBody):
     reasoning_effort: StrictStr | None = None
     top_k: Annotated[StrictInt, Field(ge=-1)] | None = None
     store: StrictBool | None = None
-    service_tier: Literal["auto", "default"] | None = None
     prompt_cache_key: StrictStr | None = None
     safety_identifier: StrictStr | None = None
 

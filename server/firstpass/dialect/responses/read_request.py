@@ -238,6 +238,8 @@ def _sampling(body: ResponsesBody) -> Sampling:
         max_tokens=body.max_output_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
         logprobs=wants_logprobs or None,
         top_logprobs=(body.top_logprobs or None) if wants_logprobs else None,
         response_format=_response_format(body.text.format),

@@ -15,6 +15,25 @@ ITEMS_LIMIT = 10_000
 
 Included = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
 
+NEVER_THERE = frozenset(
+    (
+        "code_interpreter_call.outputs", "computer_call_output.output.image_url", "file_search_call.results",
+        "message.input_image.image_url", "web_search_call.action.sources", "web_search_call.results",
+    )
+)  # fmt: skip
+"""What `include` may ask for of tools and parts that no answer here has."""
+
+HINTS = {
+    "prompt_cache_retention": (),
+    "prompt_cache_options": (),
+    "service_tier": ("auto", "default"),
+    "max_tool_calls": (),
+    "truncation": ("disabled",),
+    "text.verbosity": ("medium",),
+    "stream_options.include_obfuscation": (False,),
+}
+"""As for a chat; and how many tools a host may call by itself, when none is, and that it may cut what is too long."""
+
 
 def _one_of(*known: str, or_else: str) -> BeforeValidator:
     """A value that is none of the known ones is named in the error, with what can be done about it."""
@@ -201,11 +220,11 @@ class NamedFunction(Wire):
 
 
 class Thinking(Wire):
-    """summary: nothing here makes one, so what is given is the whole thought, which is no concise one."""
+    """summary: nothing here makes one, so what is given is the whole thought, however concise it was wished for."""
 
     effort: StrictStr | None = None
-    summary: Literal["auto", "detailed"] | None = None
-    generate_summary: Literal["auto", "detailed"] | None = None
+    summary: Literal["auto", "detailed", "concise"] | None = None
+    generate_summary: Literal["auto", "detailed", "concise"] | None = None
 
 
 class TextFormat(Wire):
@@ -218,14 +237,14 @@ class TextFormat(Wire):
 
 class TextOptions(Wire):
     format: TextFormat | None = None
-    verbosity: Annotated[Literal["medium"], _one_of("medium", or_else="no model here takes a verbosity")] | None = None
 
 
 class ResponsesStreamOptions(StreamOptions):
-    """include_obfuscation: noise against those who count bytes on the wire; there is none."""
-
-    include_obfuscation: No | None = None
     include_usage: No = False
+
+
+def _there(value: Any) -> Any:
+    return [one for one in value if one not in NEVER_THERE] if isinstance(value, list) else value
 
 
 def _as_turn(value: Any) -> Any:
@@ -236,17 +255,17 @@ class ResponsesBody(AskBody):
     unsupported: ClassVar = {
         "conversation": "conversations are not kept; give previous_response_id",
         "prompt": "prompts are not kept here; send the text",
-        "max_tool_calls": "no tool is called here",
         "context_management": "nothing is compacted here",
         "moderation": "nothing is moderated here",
-        "prompt_cache_retention": "how long a prompt stays cached can not be chosen",
-        "prompt_cache_options": "the prompt cache has no options",
     }
+    hints: ClassVar = HINTS
     input: Annotated[Items, BeforeValidator(_as_turn, json_schema_input_type=StrictStr | Items)]
     instructions: StrictStr | None = None
     max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
     stream_options: ResponsesStreamOptions | None = None
     store: StrictBool | None = None
@@ -256,12 +275,10 @@ class ResponsesBody(AskBody):
     parallel_tool_calls: StrictBool | None = None
     reasoning: Thinking = Thinking()
     text: TextOptions = TextOptions()
-    include: tuple[Included, ...] = ()
+    include: Annotated[tuple[Included, ...], BeforeValidator(_there)] = ()
     client_metadata: dict[StrictStr, StrictStr] | None = None
     prompt_cache_key: StrictStr | None = None
     safety_identifier: StrictStr | None = None
-    service_tier: Literal["auto", "default"] | None = None
-    truncation: Literal["disabled"] | None = None
     background: No | None = None
 
 
