@@ -93,7 +93,9 @@ class Server:
         self._running: set[asyncio.Task[Any]] = set()
         models = self._models()
         aliases = read_aliases(settings.aliases, models)
-        self.house = House(models, self.shelf.pins, settings.policy.egress, repositories.names, aliases)
+        self.house = House(
+            models, self.shelf.pins, settings.policy.egress, repositories.names, aliases, _unknown(settings)
+        )
         self.started_unix = time.time()
 
     def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
@@ -266,6 +268,14 @@ def hold(shelf: Shelf, store: Store) -> None:
     for pinned, files in shelf.files.items():
         if store.hold_contract(pinned, files.sha256) != files.sha256:
             raise BadSettings(f"contracts: {pinned} is not what it was in the record; give the change a new version")
+
+
+def _unknown(settings: Settings) -> Literal["cascade", "local"] | None:
+    """Who answers for a model that nothing here has the name of."""
+    wanted = settings.server.unknown_models
+    if wanted == "auto":
+        return "cascade" if is_loopback(settings.server.host) else None
+    return None if wanted == "refuse" else wanted
 
 
 def keys_required(settings: Settings) -> bool:

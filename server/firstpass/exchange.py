@@ -65,6 +65,7 @@ class Ask:
     caller set is an error there.
     forwarded: headers of an Anthropic caller, by name, that go on unchanged to an Anthropic verifier.
     limit_name: what the caller called `sampling.max_tokens`, of the two names that the OpenAI API has for it.
+    stands_in: nothing here has the name of that model, and the target answers for it.
     ignored: fields of the body that wish for what nothing here can do, and that change no answer's meaning.
     """
 
@@ -97,6 +98,7 @@ class Ask:
     forwarded: dict[str, str] = field(default_factory=dict)
     terms: Terms | None = None
     limit_name: LimitName = "max_tokens"
+    stands_in: bool = False
     ignored: tuple[str, ...] = ()
 
 

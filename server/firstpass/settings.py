@@ -52,6 +52,11 @@ class Server(Section):
         description="More requests than this at once are answered 429. As many token counts run beside them, and as"
         " many wait.",
     )
+    unknown_models: Literal["auto", "cascade", "local", "refuse"] = Field(
+        "auto",
+        description="Who answers for a model whose name is none here. auto: the cascade where the server listens on"
+        " loopback only, else nobody. The answer's header x-firstpass-model says who did.",
+    )
     contracts_dir: Path | None = Field(
         None, description="A folder of contracts of your own, NAME/VERSION/contract.toml and so on."
     )

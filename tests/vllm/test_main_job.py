@@ -234,7 +234,7 @@ def test_the_command_line_asks_and_lists(live: Live) -> None:
     assert listed[0]["ask"]["contract"] == "pr-summary@3"
     shown = live.cli("history", listed[0]["ask"]["id"])
     assert b"nothing left the machine" in shown.stdout
-    wrong = live.cli("ask", "--model", "gpt-9", "hello")
+    wrong = live.cli("ask", "--model", "strong", "hello")
     assert wrong.returncode == 1 and b"unknown model" in wrong.stderr
 
 

@@ -226,7 +226,7 @@ def test_an_engine_that_is_not_there_counts_nothing(tmp_path: Path) -> None:
     [
         ("/v1/messages", "POST", {}, "{", 400, "invalid_request_error"),
         ("/v1/messages", "POST", {}, "{}", 400, "invalid_request_error"),
-        ("/v1/messages", "POST", {}, json.dumps(ASKED | {"model": "claude-9"}), 404, "not_found_error"),
+        ("/v1/messages", "POST", {}, json.dumps(ASKED | {"model": "strong"}), 404, "not_found_error"),
         ("/v1/messages", "POST", {"content-type": "text/plain"}, "{}", 415, "invalid_request_error"),
         ("/v1/messages", "POST", {}, "x" * 3000, 413, "request_too_large"),
         ("/v1/messages", "POST", {"origin": "https://evil.example"}, "{}", 403, "permission_error"),

@@ -42,8 +42,8 @@ def test_a_diff_is_asked_and_found_in_the_history(front: Front, home: dict[str, 
 def test_an_error_of_the_server_is_a_line_and_a_status(front: Front) -> None:
     with front(says(NAMES)) as client:
         url = str(client.base_url)
-        wrong = firstpass("ask", "--model", "gpt-9", "--url", url, "hello")
-        machine = firstpass("ask", "--model", "gpt-9", "--url", url, "--json", "hello")
+        wrong = firstpass("ask", "--model", "strong", "--url", url, "hello")
+        machine = firstpass("ask", "--model", "strong", "--url", url, "--json", "hello")
     assert wrong.returncode == 1 and b"unknown model" in wrong.stderr and wrong.stdout == b""
     assert machine.returncode == 1 and json.loads(machine.stdout)["error"]["code"] == "model_not_found"
 

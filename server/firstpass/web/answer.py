@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +20,15 @@ from firstpass.dialect import render
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.errors import Failure, FirstpassError
-from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step
+from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step, Target
 from firstpass.tier.tokens import Counted
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 10.0
 """Claude Code stalls after 20 s of silence."""
+
+HOUSE_NAMES: Mapping[Target, str] = {"cascade": "firstpass", "local": "local", "strong": "strong"}
 
 COUNT_SECONDS = 1.0
 """A caller waits for no count that takes longer: the end of its stream has the number too."""
@@ -179,7 +181,7 @@ class _Stream:
                 "cache-control": "no-cache",
                 "x-accel-buffering": "no",
             }
-            headers = first | _ids(self._ask.id) | _left_out(self._ask) | headers
+            headers = first | _ids(self._ask.id) | _otherwise(self._ask) | headers
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await self._send({"type": "http.response.start", "status": 200, "headers": raw})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -201,14 +203,15 @@ def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
     headers = _ids(exchange.ask.id) | {"x-firstpass-route": exchange.ending.route}
-    return headers | _left_out(exchange.ask) | _receipt_header(exchange.receipts)
+    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts)
 
 
-def _left_out(ask: Ask) -> dict[str, str]:
-    """Of a request, what changed nothing: types of tools that nothing here can call, and hints."""
+def _otherwise(ask: Ask) -> dict[str, str]:
+    """What was not done as the caller said: who answers for an unknown model, uncallable tools and hints left out."""
     skipped = ask.terms.skipped_tools if ask.terms else ()
     both = {"x-firstpass-skipped-tools": skipped, "x-firstpass-ignored": ask.ignored}
-    return {name: ",".join(left) for name, left in both.items() if left}
+    answers = {"x-firstpass-model": HOUSE_NAMES[ask.target]} if ask.stands_in else {}
+    return answers | {name: ",".join(left) for name, left in both.items() if left}
 
 
 def _ids(exchange_id: str) -> dict[str, str]:

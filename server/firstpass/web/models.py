@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from firstpass.dialect.openai.read_request import House
-from firstpass.errors import BadAsk
+from firstpass.errors import BadAsk, NotFound
 
 PAGE = 20
 PAGE_LIMIT = 1000
@@ -31,7 +31,8 @@ class Listing:
 
     def one(self, name: str) -> dict[str, Any]:
         """Raises: NotFound."""
-        self.house.target(name)
+        if self.house.known(name) is None:
+            raise NotFound(f"unknown model {name!r}", param="model", code="model_not_found")
         return self._card(name)
 
     def _card(self, name: str) -> dict[str, Any]:

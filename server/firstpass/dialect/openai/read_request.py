@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from starlette.datastructures import Headers
@@ -28,6 +28,7 @@ from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target,
 
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
+OWN_NAMES = ("firstpass", "local", "strong")
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
 
@@ -38,7 +39,8 @@ class House:
 
     models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
     ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
-    aliases: further names of models, some with a * in them.
+    aliases: further names of models, some with a * in them. unknown: who answers for a name that is none of these; the
+    house's own names are never unknown ones.
     """
 
     models: Mapping[str, Target]
@@ -46,17 +48,22 @@ class House:
     ceiling: Ceiling
     repositories: Callable[[], Sequence[str]] = tuple
     aliases: Mapping[str, Target] = field(default_factory=dict)
+    unknown: Literal["cascade", "local"] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of models, all that can be listed."""
         return (*self.models, *(name for name in self.aliases if "*" not in name))
 
-    def target(self, model: str) -> Target:
-        """Raises: NotFound."""
+    def known(self, model: str) -> Target | None:
         exact = self.models.get(model) or self.aliases.get(model)
         fitting = (target for name, target in self.aliases.items() if fits(name, model))
-        if (found := exact or next(fitting, None)) is None:
+        return exact or next(fitting, None)
+
+    def target(self, model: str) -> Target:
+        """Raises: NotFound."""
+        found = self.known(model) or (None if model in OWN_NAMES else self.unknown)
+        if found is None:
             message = f"unknown model {model!r}; this server has {', '.join(self.names)}"
             raise NotFound(message, param="model", code="model_not_found")
         return found
@@ -205,6 +212,7 @@ def ask_of(
         kind=kind,
         model=body.model,
         target=house.target(body.model),
+        stands_in=house.known(body.model) is None,
         messages=messages,
         sampling=sampling,
         contract=_contract(options.contract, kind, sampling, house),

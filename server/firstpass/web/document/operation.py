@@ -58,6 +58,7 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
         "The text is shown before it is checked; what became of it stands in the last event.",
         {"type": "string", "enum": ["optimistic"]},
     ),
+    "x-firstpass-model": ("Who answers for a model that nothing here has the name of.", TEXT),
     "x-firstpass-ignored": ("Fields of the body that wished for what nothing here can do; they were left out.", TEXT),
     "x-firstpass-skipped-tools": ("Types of tools that nothing here can call; they were left out.", TEXT),
     "x-firstpass-counted-by": ("The model whose tokenizer counted.", TEXT),
@@ -196,7 +197,7 @@ def _headers_of(operation: Operation) -> dict[str, Any]:
     always, at_times = list(operation.headers), []
     if operation.asks:
         always += ["x-request-id", "request-id"]
-        at_times += ["x-firstpass-receipt", "x-firstpass-ignored", "x-firstpass-skipped-tools"]
+        at_times += ["x-firstpass-receipt", "x-firstpass-model", "x-firstpass-ignored", "x-firstpass-skipped-tools"]
         (always if operation.events is None else at_times).append("x-firstpass-route")
     if operation.events is not None:
         at_times.append("x-firstpass-stream")
