@@ -52,6 +52,19 @@ def test_the_system_and_its_turns_are_messages_in_their_places() -> None:
     ]
 
 
+BILLING = "x-anthropic-billing-header: cc_version=2.1.197.0a1; cc_entrypoint=cli; cch=0f3a1;"
+
+
+@pytest.mark.parametrize(
+    "system", [f"{BILLING}\nBe brief.", [text(BILLING), text("Be brief.")], f"{BILLING}\n\nBe brief."]
+)
+def test_the_line_that_is_for_anthropic_s_accounts_alone_goes(system: Any) -> None:
+    assert parsed(system=system).messages[0] == Message("system", "Be brief.")
+    assert [message.role for message in parsed(system=BILLING).messages] == ["user"]
+    said = f"What is {BILLING}?"
+    assert parsed(system=said).messages[0].content == said
+
+
 def test_tool_results_are_messages_of_their_own() -> None:
     failed = {"type": "tool_result", "tool_use_id": "t1", "content": "no", "is_error": True}
     empty = {"type": "tool_result", "tool_use_id": "t2"}

@@ -4,6 +4,7 @@ Its turns are made of blocks and ours are not: a turn becomes as many messages a
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -39,6 +40,10 @@ MODES: Mapping[str, Literal["auto", "none", "required", "named"]] = {
     "any": "required",
     "tool": "named",
 }
+_BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
+"""The first line of Claude Code's system prompt: for Anthropic's accounts, and another for each request, so that no
+engine's prefix cache knows the prompt again (vllm-project/vllm pull request 36829)."""
+
 OF_ROLES = {"system": ("text",), "user": ("text", "tool_result"), "assistant": BLOCKS[:-1]}
 
 
@@ -106,8 +111,9 @@ def _forwarded(caller: Caller) -> dict[str, str]:
 
 
 def _system(body: PromptBody) -> Iterator[Message]:
-    if body.system:
-        yield Message("system", body.system if isinstance(body.system, str) else _lines(body.system))
+    told = body.system if isinstance(body.system, str) else _lines(body.system or ())
+    if text := _BILLING.sub("", told):
+        yield Message("system", text)
 
 
 def _turn(number: int, turn: Turn) -> Iterator[Message]:
