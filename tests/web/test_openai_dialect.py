@@ -125,14 +125,34 @@ def test_tools_that_can_not_be_meant_are_refused_by_name(front: Front, changed: 
     assert (response.status_code, response.json()["error"]["param"]) == (400, param), response.text
 
 
-def test_a_tool_s_schema_is_bounded_as_a_format_is(front: Front) -> None:
+def nested(levels: int) -> dict[str, Any]:
     deep: dict[str, Any] = {}
-    for _ in range(40):
+    for _ in range(levels):
         deep = {"properties": deep}
-    tool = TOOL | {"function": TOOL["function"] | {"parameters": deep}}
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("schema", "further", "fits"),
+    [
+        (nested(40), {}, True),
+        ({"enum": ["x" * 60_000]}, {}, True),
+        (nested(40), {"tool_choice": "required"}, False),
+        (nested(40), {"tool_choice": {"type": "function", "function": {"name": "weather"}}}, False),
+        ({"enum": ["x" * 60_000]}, {"tool_choice": "required"}, False),
+        (nested(300), {}, False),
+    ],
+)
+def test_a_tool_s_schema_is_bounded_as_a_format_is_where_the_model_is_held_to_it(
+    front: Front, schema: dict[str, Any], further: dict[str, Any], fits: bool
+) -> None:
+    tool = TOOL | {"function": TOOL["function"] | {"parameters": schema, "strict": None}}
     with front(says("hi")) as client:
-        response = client.post("/v1/chat/completions", json=CHAT | {"tools": [tool]})
-    assert response.json()["error"]["param"] == "tools.0.function.parameters"
+        response = client.post("/v1/chat/completions", json=CHAT | {"tools": [tool]} | further)
+        strict = tool | {"function": tool["function"] | {"strict": True}}
+        held = client.post("/v1/chat/completions", json=CHAT | {"tools": [strict]} | further)
+    assert held.json()["error"]["param"] == "tools.0.function.parameters"
+    assert response.is_success if fits else response.json()["error"]["param"] == "tools.0.function.parameters"
 
 
 def test_store_false_keeps_no_tool_and_no_call(front: Front, tmp_path: Any) -> None:

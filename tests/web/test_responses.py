@@ -244,7 +244,7 @@ def test_an_optimistic_stream_says_at_its_end_what_became_of_it(front: Front, dr
         ({"input": []}, "input"),
         ({"tools": [FLAT_TOOL | {"name": "a b"}]}, "tools.0.name"),
         ({"tools": [{"type": "web\nsearch"}]}, "tools.0.type"),
-        ({"tools": [FLAT_TOOL | {"parameters": {"enum": ["x" * 20_000]}}]}, "tools.0.parameters"),
+        ({"tools": [FLAT_TOOL | {"strict": True, "parameters": {"enum": ["x" * 20_000]}}]}, "tools.0.parameters"),
         ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []}}, "tool_choice.type"),
         ({"tool_choice": "required", "tools": [{"type": "web_search"}]}, "tool_choice"),
         ({"include": ["file_search_call.names"]}, "include.0"),

@@ -18,6 +18,9 @@ SCHEMA_DEPTH_LIMIT = 32
 SCHEMA_CHARACTERS_LIMIT = 16_384
 """vLLM compiles a schema without a limit of its own; small ones can still be slow."""
 
+READ_DEPTH_LIMIT = 200
+"""Of a schema that is only shown to the model: templates and JSON writers go down it by recursion."""
+
 GRAMMAR_CHARACTERS_LIMIT = 65_536
 """Of all schemas that are compiled together: xgrammar took 19 s for 363 kB of them."""
 
@@ -123,15 +126,30 @@ def field_names() -> frozenset[str]:
 
 
 def bound(schema: dict[str, Any] | None, param: str) -> None:
-    """Raises: BadAsk for a schema that is deeper or longer than any honest one."""
-    level: list[Any] = [schema]
-    depth = 0
-    while level and depth <= SCHEMA_DEPTH_LIMIT:
-        level = [inner for value in level for inner in _inside(value)]
-        depth += 1
-    if level or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT:
+    """Raises: BadAsk for a schema that is deeper or longer than any honest one that an engine has to compile."""
+    if _is_deeper(schema, SCHEMA_DEPTH_LIMIT) or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT:
         limits = f"{SCHEMA_DEPTH_LIMIT} levels and {SCHEMA_CHARACTERS_LIMIT} characters"
         raise BadAsk(f"{param} may have {limits}", param=param)
+
+
+def bound_tool(schema: dict[str, Any] | None, param: str, *, compiled: bool) -> None:
+    """compiled: whether the model is held to it; a schema that it only reads may be as long as a body.
+
+    Raises: BadAsk.
+    """
+    if compiled:
+        bound(schema, param)
+    elif _is_deeper(schema, READ_DEPTH_LIMIT):
+        raise BadAsk(f"{param} may have {READ_DEPTH_LIMIT} levels", param=param)
+
+
+def _is_deeper(schema: dict[str, Any] | None, levels: int) -> bool:
+    level: list[Any] = [schema]
+    for _ in range(levels + 1):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return False
+    return True
 
 
 def bound_together(schemas: Iterable[dict[str, Any] | None], param: str) -> None:

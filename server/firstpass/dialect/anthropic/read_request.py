@@ -24,7 +24,7 @@ from firstpass.dialect.anthropic.wire import (
     ToolUseBlock,
     Turn,
 )
-from firstpass.dialect.body import bound, validated
+from firstpass.dialect.body import bound, bound_tool, validated
 from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
 from firstpass.dialect.openai.wire import SamplingBody
 from firstpass.errors import BadAsk
@@ -190,8 +190,9 @@ def _reasoning(block: ThinkingBlock | RedactedBlock) -> Reasoning:
 
 
 def _tools(body: PromptBody) -> tuple[Tool, ...] | None:
+    forced = body.tool_choice is not None and body.tool_choice.type in ("any", "tool")
     for number, tool in enumerate(body.tools or ()):
-        bound(tool.input_schema, f"tools.{number}.input_schema")
+        bound_tool(tool.input_schema, f"tools.{number}.input_schema", compiled=forced or bool(tool.strict))
     made = (Tool(tool.name, tool.description, tool.input_schema, tool.strict) for tool in body.tools or ())
     return tuple(made) or None
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
-from firstpass.dialect.body import bound, bound_together, validated
+from firstpass.dialect.body import bound, bound_together, bound_tool, validated
 from firstpass.dialect.openai.wire import (
     AskBody,
     ChatBody,
@@ -129,8 +129,10 @@ def _message(number: int, message: ChatMessage) -> Message:
 def _tools(body: ChatBody) -> tuple[Tool, ...] | None:
     if not body.tools:
         return None
+    forced = not isinstance(body.tool_choice, str | None) or body.tool_choice == "required"
     for number, tool in enumerate(body.tools):
-        bound(tool.function.parameters, f"tools.{number}.function.parameters")
+        compiled = forced or bool(tool.function.strict)
+        bound_tool(tool.function.parameters, f"tools.{number}.function.parameters", compiled=compiled)
     return tuple(Tool(**tool.function.model_dump()) for tool in body.tools)
 
 

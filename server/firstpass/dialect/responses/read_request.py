@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
-from firstpass.dialect.body import bound, members, validated
+from firstpass.dialect.body import bound, bound_tool, members, validated
 from firstpass.dialect.openai import read_request as parse
 from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
 from firstpass.dialect.responses import items
@@ -252,9 +252,10 @@ def _sampling(body: ResponsesBody) -> Sampling:
 
 def _tools(body: ResponsesBody) -> tuple[Tool, ...] | None:
     made = []
+    forced = not isinstance(body.tool_choice, str | None) or body.tool_choice == "required"
     for number, tool in enumerate(body.tools or ()):
         if isinstance(tool, FlatTool):
-            bound(tool.parameters, f"tools.{number}.parameters")
+            bound_tool(tool.parameters, f"tools.{number}.parameters", compiled=forced or bool(tool.strict))
             made.append(Tool(tool.name, tool.description, tool.parameters, tool.strict))
     return tuple(made) or None
 
