@@ -234,7 +234,7 @@ class Server:
 def build(settings: Settings) -> FastAPI:
     """The ASGI application of a whole server. Raises: BadSettings, StoreFailed."""
     server, wanted = Server(settings), settings.server
-    rules = Rules(_hosts(settings), keys_required=keys_required(settings))
+    rules = Rules(_hosts(settings), keys_required(settings), frozenset(wanted.allowed_origins))
     limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
     return routes.build(server, rules, limits, server.authenticate, server.running)
 

@@ -31,6 +31,9 @@ def default_data_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "firstpass"
 
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9_.\[\]:-]+")
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,6 +46,11 @@ class Server(Section):
     )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names, beside loopback and the listening address, that the Host header may carry."
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (),
+        description="Pages and applications in browsers that may ask, each exactly as its Origin header says it:"
+        " https://chat.example, app://obsidian.md. None by default.",
     )
     body_limit_bytes: int = Field(4 * 2**20, gt=0, description="Larger request bodies are answered 413.")
     body_seconds: float = Field(30.0, gt=0, description="A body must have arrived whole in this time.")
@@ -61,6 +69,14 @@ class Server(Section):
         None, description="A folder of contracts of your own, NAME/VERSION/contract.toml and so on."
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Where the record, keys and logs are kept.")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: a scheme, :// and a host, such as https://chat.example")
+        return origins
 
     @property
     def store_path(self) -> Path:

@@ -21,10 +21,14 @@ Authenticate = Callable[[str], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """hosts: names that a Host header may carry, None for any. keys_required: refuse a request without a live key."""
+    """hosts: names that a Host header may carry, None for any. keys_required: refuse a request without a live key.
+
+    origins: of other sites' pages and of applications, those whose requests are answered.
+    """
 
     hosts: frozenset[str] | None
     keys_required: bool
+    origins: frozenset[str] = frozenset()
 
 
 class Gate:
@@ -38,7 +42,7 @@ class Gate:
             headers = Headers(scope=scope)
             try:
                 self._check_host(headers)
-                _check_origin(headers)
+                self._check_origin(headers)
                 scope.setdefault("state", {})["key"] = await self._key(scope["path"], headers)
             except FirstpassError as error:
                 await refusal(scope, error.failure)(scope, receive, send)
@@ -50,6 +54,19 @@ class Gate:
         if self._rules.hosts is not None and host not in self._rules.hosts:
             raise Forbidden(f"the Host header names {host!r}, which server.allowed_hosts does not", code="bad_host")
 
+    def _check_origin(self, headers: Headers) -> None:
+        """A page of another site may not use this server through its visitor's browser, but for the allowed ones."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if origin in self._rules.origins:
+            return
+        if site is not None:
+            foreign = site not in ("same-origin", "none")
+        else:
+            foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+        if foreign:
+            message = "requests from other sites' pages are answered only where server.allowed_origins names them"
+            raise Forbidden(message, code="cross_site")
+
     async def _key(self, path: str, headers: Headers) -> str | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         key = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
@@ -57,17 +74,6 @@ class Gate:
         if found is None and self._rules.keys_required and path not in OPEN_PATHS:
             raise Unauthorised("no API key was given" if not key else "the API key is not a live one")
         return found
-
-
-def _check_origin(headers: Headers) -> None:
-    """A page of another site may not use this server through its visitor's browser."""
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        foreign = site not in ("same-origin", "none")
-    else:
-        foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
-    if foreign:
-        raise Forbidden("requests from other sites' pages are not answered", code="cross_site")
 
 
 def _hostname(netloc: str) -> str:

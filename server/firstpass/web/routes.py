@@ -9,6 +9,7 @@ from typing import Protocol
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 from starlette.types import Lifespan
@@ -44,6 +45,7 @@ from firstpass.web import ours
 from firstpass.web.access import Authenticate, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.document import document
+from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
@@ -111,6 +113,15 @@ def build(
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
     app = FastAPI(title="Firstpass", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     app.add_middleware(Gate, rules=rules, authenticate=authenticate)
+    if rules.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(rules.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=sorted(HEADERS),
+        )
     _add_errors(app)
     _add_asks(app, backend, limits)
     _add_responses(app, backend, limits)
