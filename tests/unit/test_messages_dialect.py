@@ -172,7 +172,7 @@ TOOL = {"name": "go", "input_schema": {}}
         (faulty(type="text", text=1), "messages.0.content.0.text", ""),
         (faulty(type="text", text="a", extra=1), "messages.0.content.0.extra", "unknown"),
         (faulty(type="thinking", thinking="a"), "messages.0.content.0", "does not belong to the role user"),
-        (faulty(**RESULT, content=[{"type": "image"}]), "messages.0.content.0.content.0", "image blocks"),
+        (faulty(**RESULT, content=[{"type": "audio"}]), "messages.0.content.0.content.0", "audio blocks"),
         ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "at least one"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages.0.role", ""),
         ({"messages": []}, "messages", ""),

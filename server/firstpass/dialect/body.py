@@ -33,7 +33,7 @@ def validated(kind: type[Body], raw: bytes) -> Body:
     for name in fields:
         if name in kind.unsupported:
             raise BadAsk(f"{name}: {kind.unsupported[name]}", param=name, code="unsupported_parameter")
-    ignored = _without_hints(fields, kind.hints)
+    ignored = [*_without_hints(fields, kind.hints), *kind.without_unseen(fields)]
     try:
         return kind.model_validate(fields).ignoring(ignored)
     except ValidationError as error:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 10.0
 """Claude Code stalls after 20 s of silence."""
+
+MOST_NAMED = 20
+"""Of what was left out, in a header."""
 
 HOUSE_NAMES: Mapping[Target, str] = {"cascade": "firstpass", "local": "local", "strong": "strong"}
 
@@ -211,7 +214,13 @@ def _otherwise(ask: Ask) -> dict[str, str]:
     skipped = ask.terms.skipped_tools if ask.terms else ()
     both = {"x-firstpass-skipped-tools": skipped, "x-firstpass-ignored": ask.ignored}
     answers = {"x-firstpass-model": HOUSE_NAMES[ask.target]} if ask.stands_in else {}
-    return answers | {name: ",".join(left) for name, left in both.items() if left}
+    return answers | {name: _few(left) for name, left in both.items() if left}
+
+
+def _few(names: Sequence[str]) -> str:
+    """A header's length is bounded by what proxies take: some 4 kB of all headers together."""
+    more = len(names) - MOST_NAMED
+    return ",".join([*names[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _ids(exchange_id: str) -> dict[str, str]:

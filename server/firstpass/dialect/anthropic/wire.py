@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictIn
 from pydantic_core import PydanticCustomError
 
 from firstpass.dialect.openai.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
+from firstpass.dialect.unseen import turns, without_unseen
 
 CacheControl = dict[str, Any] | None
 """A hint for hosts that are paid by it; there is nothing to pay here."""
@@ -24,6 +25,8 @@ NOT_HERE = {
 
 HINTS: Mapping[str, tuple[Any, ...]] = {"speed": ("standard",), "service_tier": ("auto", "standard_only")}
 """How fast and for how much an answer is made."""
+
+UNSEEN = {"image": "an image", "document": "a document"}
 
 TOOLS_LIMIT = 512
 STOPS_LIMIT = 16
@@ -219,6 +222,34 @@ class PromptBody(Wire):
     context_management: ContextManagement | None = None
     cache_control: CacheControl = None
     firstpass: FirstpassOptions = FirstpassOptions()
+
+    @classmethod
+    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
+        """What a tool read is history, in the newest turn too; a document of plain text is that text."""
+        left_out: list[str] = []
+        for at, turn, is_newest in turns(fields, "messages"):
+            blocks, path = _plain(turn.get("content")), f"messages.{at}.content"
+            for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
+                if isinstance(block, dict) and block.get("type") == "tool_result":
+                    inner, where = _plain(block.get("content")), f"{path}.{number}.content"
+                    block["content"] = without_unseen(inner, where, UNSEEN, "text", left_out)
+            if "content" in turn:
+                kinds = {} if is_newest else UNSEEN
+                turn["content"] = without_unseen(blocks, path, kinds, "text", left_out)
+        return left_out
+
+
+def _plain(blocks: Any) -> Any:
+    """Documents whose source is text, as blocks of that text."""
+    return [_as_text(block) for block in blocks] if isinstance(blocks, list) else blocks
+
+
+def _as_text(block: Any) -> Any:
+    source = block.get("source") if isinstance(block, dict) and block.get("type") == "document" else None
+    if not isinstance(source, dict) or source.get("type") != "text" or not isinstance(source.get("data"), str):
+        return block
+    title = block.get("title")
+    return {"type": "text", "text": f"{title}\n\n{source['data']}" if isinstance(title, str) else source["data"]}
 
 
 class MessagesBody(PromptBody):

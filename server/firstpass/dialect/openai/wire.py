@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from firstpass.dialect.unseen import turns, without_unseen
 from firstpass.exchange import Ceiling
 
 N_LIMIT = 8
@@ -50,6 +51,8 @@ TOOLS_LIMIT = 128
 
 TEXTS_LIMIT = 2048
 """OpenAI's own, of one request for embeddings."""
+
+UNSEEN = {"image_url": "an image", "input_audio": "a recording", "file": "a document"}
 
 PARTS_LIMIT = 10_000
 """Of a list of messages, or of one message's parts: more is no conversation."""
@@ -101,6 +104,11 @@ class Wire(BaseModel):
         properties = handler.resolve_ref_schema(schema).setdefault("properties", {})
         properties |= {name: {"description": "A hint; it changes no answer."} for name in cls.hints if "." not in name}
         return schema
+
+    @classmethod
+    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
+        """Puts texts in the place of what no model of texts can see, where that is no fault, and gives its paths."""
+        return []
 
     def ignoring(self, paths: Sequence[str]) -> Self:
         self._ignored = (*self._ignored, *paths)
@@ -253,6 +261,15 @@ class ChatBody(SamplingBody):
     store: StrictBool | None = None
     prompt_cache_key: StrictStr | None = None
     safety_identifier: StrictStr | None = None
+
+    @classmethod
+    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
+        left_out: list[str] = []
+        for at, turn, is_newest in turns(fields, "messages"):
+            if "content" in turn and not is_newest:
+                path = f"messages.{at}.content"
+                turn["content"] = without_unseen(turn["content"], path, UNSEEN, "text", left_out)
+        return left_out
 
 
 class CompletionBody(SamplingBody):

@@ -10,6 +10,9 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictBo
 from pydantic_core import PydanticCustomError
 
 from firstpass.dialect.openai.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, No, Number, StreamOptions, Wire
+from firstpass.dialect.unseen import turns, without_unseen
+
+UNSEEN = {"input_image": "an image", "input_file": "a document", "input_audio": "a recording"}
 
 ITEMS_LIMIT = 10_000
 
@@ -280,6 +283,17 @@ class ResponsesBody(AskBody):
     prompt_cache_key: StrictStr | None = None
     safety_identifier: StrictStr | None = None
     background: No | None = None
+
+    @classmethod
+    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
+        """What a tool gave back is history, in the newest turn too."""
+        left_out: list[str] = []
+        for at, item, is_newest in turns(fields, "input"):
+            name = "output" if item.get("type") == "function_call_output" else "content"
+            if name in item and not (is_newest and name == "content"):
+                path = f"input.{at}.{name}"
+                item[name] = without_unseen(item[name], path, UNSEEN, "input_text", left_out)
+        return left_out
 
 
 class CursorBody(ResponsesBody):
