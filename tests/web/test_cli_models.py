@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from firstpass import catalogue, cli_models
+from firstpass import catalogue
 from firstpass.catalogue import Hub
+from firstpass.cli import models as cli_models
 from tests.web.test_cli import firstpass
 
 DRAFT = Path(__file__).parents[2] / "models/catalogue/firstpass-draft-10m"
