@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 from measure import HELD_OUT, STRONGER, delayed, settings
 
-from firstpass.app import build_engine
+from firstpass import engine as engines
+from firstpass.app import engine_spec
 from firstpass.bench.cases import Case, read_labelled
 from firstpass.bench.figures import percentile
 from firstpass.settings import Settings
@@ -30,7 +31,7 @@ def engine(wanted: Settings) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    running = build_engine(wanted)
+    running = engines.build(engine_spec(wanted))
     try:
         endpoint = asyncio.run_coroutine_threadsafe(running.ensure_ready(), loop).result()
         yield f"unix:{endpoint.uds}"
