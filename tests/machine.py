@@ -4,8 +4,8 @@ import os
 import time
 from collections.abc import Callable
 
-TIMES, ROUNDS = 4, 3
-LINEAR = 8.0
+TIMES, ROUNDS = 4, 5
+LINEAR = 10.0
 """Growth above this is worse than linear: TIMES the size takes linear work TIMES as long, and quadratic its square."""
 
 

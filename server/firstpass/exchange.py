@@ -4,6 +4,7 @@ An `Exchange` only grows: a policy reads it and names the next `Move`; the casca
 History, audit, replay and evaluation all read this one type.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +17,8 @@ Ceiling = Literal["local-only", "redacted", "any"]
 CEILINGS: tuple[Ceiling, ...] = ("local-only", "redacted", "any")
 
 Target = Literal["cascade", "local", "strong"]
+OWN_NAMES: Mapping[Target, str] = {"cascade": "firstpass", "local": "local", "strong": "strong"}
+"""Of the targets, as models."""
 Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
 TierName = Literal["draft", "verifier"]
 Kind = Literal["chat", "completion", "embedding"]
@@ -39,6 +42,7 @@ class Terms:
 
     instructed: the first message is the request's own instructions, which no later request takes over.
     skipped_tools: the types of the tools that nothing here can call. summary: how a model's thoughts are wanted.
+    namespaces: by the name that the model has for a tool, the namespace that the caller has it in, and its name there.
     """
 
     instructed: bool = False
@@ -48,6 +52,7 @@ class Terms:
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
     client_metadata: dict[str, str] | None = None
+    namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

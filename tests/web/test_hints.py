@@ -61,6 +61,14 @@ def test_penalties_of_a_response_reach_the_model(front: Front) -> None:
     assert (seen[-1]["presence_penalty"], seen[-1]["frequency_penalty"]) == (1.5, -1)
 
 
+@pytest.mark.parametrize("odd", [{}, [], 1, None, [{}], [[]]])
+@pytest.mark.parametrize("field", ["include", "text", "reasoning", "stream_options", "input", "tools"])
+def test_no_shape_of_a_field_is_a_fault_of_the_server(front: Front, field: str, odd: Any) -> None:
+    with front(says("Hello.")) as client:
+        answer = client.post("/v1/responses", json=RESPONSES[1] | {field: odd})
+    assert answer.status_code in (httpx.codes.OK, httpx.codes.BAD_REQUEST), answer.text
+
+
 @pytest.mark.parametrize(
     ("where", "field"), [(CHAT, "web_search_options"), (CHAT, "audio"), (RESPONSES, "moderation"), (MESSAGES, "x")]
 )

@@ -1,18 +1,14 @@
 """An exchange as JSON text and back. Derived from the dataclasses themselves, so no field can be forgotten."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from pydantic import TypeAdapter
 
 from firstpass.chat import Message
-from firstpass.exchange import Answer, Ask, Exchange, Refuse, Reply, Step, Target
+from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Refuse, Reply, Step
 
 QUOTING = ("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice", "reasoning_effort")
 """Fields of `Sampling` that hold a caller's own words."""
-
-OWN_NAMES: Mapping[Target, str] = {"cascade": "firstpass", "local": "local", "strong": "strong"}
-"""What stays of a model's name, which is the caller's own text where an alias has a `*`."""
 
 _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
@@ -48,7 +44,10 @@ def _without_raw(step: Step) -> Step:
 
 
 def _wordless_ask(ask: Ask) -> Ask:
-    """Stays: by which key it was asked and when, what kind of answer under which limits, and how many turns."""
+    """Stays: by which key it was asked and when, what kind of answer under which limits, and how many turns.
+
+    A model's name is the caller's own text where an alias has a `*` or nothing here has the name.
+    """
     messages = tuple(Message(message.role, "") for message in ask.messages)
     sampling = replace(ask.sampling, **dict.fromkeys(QUOTING))
     ask = replace(ask, messages=messages, sampling=sampling, terms=None, forwarded={})

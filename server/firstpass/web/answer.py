@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from firstpass.dialect import render
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.errors import Failure, FirstpassError
-from firstpass.exchange import Answer, Ask, Exchange, Receipt, Refuse, Step, Target
+from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.tier.tokens import Counted
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ KEEPALIVE_SECONDS = 10.0
 
 MOST_NAMED = 20
 """Of what was left out, in a header."""
-
-HOUSE_NAMES: Mapping[Target, str] = {"cascade": "firstpass", "local": "local", "strong": "strong"}
 
 COUNT_SECONDS = 1.0
 """A caller waits for no count that takes longer: the end of its stream has the number too."""
@@ -213,7 +211,7 @@ def _otherwise(ask: Ask) -> dict[str, str]:
     """What was not done as the caller said: who answers for an unknown model, uncallable tools and hints left out."""
     skipped = ask.terms.skipped_tools if ask.terms else ()
     both = {"x-firstpass-skipped-tools": skipped, "x-firstpass-ignored": ask.ignored}
-    answers = {"x-firstpass-model": HOUSE_NAMES[ask.target]} if ask.stands_in else {}
+    answers = {"x-firstpass-model": OWN_NAMES[ask.target]} if ask.stands_in else {}
     return answers | {name: _few(left) for name, left in both.items() if left}
 
 

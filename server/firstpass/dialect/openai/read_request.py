@@ -24,11 +24,10 @@ from firstpass.dialect.openai.wire import (
     SamplingBody,
 )
 from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
+from firstpass.exchange import OWN_NAMES, Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
 
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
-OWN_NAMES = ("firstpass", "local", "strong")
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
 
@@ -62,7 +61,7 @@ class House:
 
     def target(self, model: str) -> Target:
         """Raises: NotFound."""
-        found = self.known(model) or (None if model in OWN_NAMES else self.unknown)
+        found = self.known(model) or (None if model in OWN_NAMES.values() else self.unknown)
         if found is None:
             message = f"unknown model {model!r}; this server has {', '.join(self.names)}"
             raise NotFound(message, param="model", code="model_not_found")

@@ -6,11 +6,12 @@ Every item that is written has an id from which its exchange can be told, so tha
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Literal
 
 from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.dialect.openai.write_reply import logprobs_of, refusal_of
-from firstpass.dialect.responses.wire import Call, CallOutput, Item, Thought, Turn, text_of
+from firstpass.dialect.responses.wire import AdditionalTools, Call, CallOutput, Item, Thought, Turn, text_of
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
 
@@ -20,6 +21,9 @@ REDACTED = "redacted_thinking:"
 
 ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_(ex_[0-9a-f]+)(?:_[0-9a-z]+)?")
 
+NAME_LIMIT = 64
+"""Characters of a tool's name, in OpenAI's APIs."""
+
 Status = Literal["in_progress", "completed", "incomplete"]
 
 
@@ -27,6 +31,17 @@ def exchange_of(item_id: str) -> str | None:
     """The exchange whose item that is; None for an id that is not ours."""
     match = ITEM_ID.fullmatch(item_id)
     return match[1] if match else None
+
+
+def flat(namespace: str | None, name: str) -> str:
+    """The one name that a model has for a tool of a namespace, in the 64 characters that APIs give it."""
+    if not namespace:
+        return name
+    whole = f"{namespace.rstrip('_')}__{name}"
+    if len(whole) <= NAME_LIMIT:
+        return whole
+    digest = sha256(f"{namespace}\0{name}".encode()).hexdigest()[:8]
+    return f"{whole[: NAME_LIMIT - 9]}_{digest}"
 
 
 def call_id(ask_id: str, index: int, given: str, taken: Collection[str]) -> str:
@@ -64,11 +79,13 @@ class _Reader:
                 self._think(item)
             case Call():
                 turn = self.turn or Message("assistant", "")
-                call = ToolCall(item.call_id, item.name, item.arguments or NO_ARGUMENTS)
+                call = ToolCall(item.call_id, flat(item.namespace, item.name), item.arguments or NO_ARGUMENTS)
                 self.turn = replace(turn, tool_calls=(*turn.tool_calls, call))
                 self.called.add(item.call_id)
             case CallOutput():
                 self._result(number, item)
+            case AdditionalTools():
+                pass
             case _:
                 raise AssertionError(f"a {type(item).__name__} is no item to read")
 
@@ -156,7 +173,7 @@ def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
     if message.content or not message.tool_calls:
         yield message_item(ask, f"msg_{ask.id}", message.content, (), "completed")
     for call in message.tool_calls:
-        yield call_item(f"fc_{ask.id}", call, "completed")
+        yield call_item(ask, f"fc_{ask.id}", call, "completed")
 
 
 def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
@@ -172,7 +189,7 @@ def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
         items.append(message_item(ask, f"msg_{ask.id}", step.text or "", logprobs, "completed"))
     if refusal:
         items.append(refusal_item(f"msg_{ask.id}_1" if step.text else f"msg_{ask.id}", refusal, "completed"))
-    items += [call_item(f"fc_{ask.id}_{at}", call, "completed") for at, call in enumerate(turn.tool_calls)]
+    items += [call_item(ask, f"fc_{ask.id}_{at}", call, "completed") for at, call in enumerate(turn.tool_calls)]
     return [*items[:-1], items[-1] | {"status": status}]
 
 
@@ -214,9 +231,15 @@ def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Stat
     return item
 
 
-def call_item(item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
+def call_item(ask: Ask, item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
     item = {"id": item_id, "type": "function_call", "status": status, "call_id": call.id}
-    return item | {"name": call.name, "arguments": call.given}
+    return item | named(ask, call.name) | {"arguments": call.given}
+
+
+def named(ask: Ask, name: str) -> dict[str, str]:
+    """A tool as its caller knows it: by the name, and by the namespace where it is in one."""
+    namespace, own = (ask.terms or Terms()).namespaces.get(name, (None, name))
+    return {"name": own} if namespace is None else {"namespace": namespace, "name": own}
 
 
 def by_id(exchange: Exchange) -> dict[str, dict[str, Any]]:
@@ -238,6 +261,8 @@ def item_length(item: Item) -> int:
             return len(item.name) + len(item.arguments or "")
         case CallOutput():
             return len(text_of(item.output))
+        case AdditionalTools():
+            return 0
         case _:
             raise AssertionError(f"a {type(item).__name__} is no item to read")
 

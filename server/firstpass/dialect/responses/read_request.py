@@ -3,7 +3,7 @@
 What a request goes on with, or refers to, comes from the record; where that is, it does not know.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,17 @@ from firstpass.dialect.openai import read_request as parse
 from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses.items import PREFIX
-from firstpass.dialect.responses.wire import CursorBody, FlatTool, Item, OtherTool, Reference, ResponsesBody, TextFormat
+from firstpass.dialect.responses.wire import (
+    AdditionalTools,
+    CursorBody,
+    FlatTool,
+    Item,
+    Namespace,
+    OtherTool,
+    Reference,
+    ResponsesBody,
+    TextFormat,
+)
 from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
 
@@ -34,6 +44,9 @@ OURS = {
 
 EXCHANGES_LIMIT = 256
 """Each is a read of the record. An agent that refers to its own answers refers to one a turn."""
+
+FLAT_TOOLS_LIMIT = 512
+"""Of functions, those of all namespaces together: as many as a request of the other API may have."""
 
 OVER = "is, with all that the request has from the record, over the limit of"
 
@@ -220,7 +233,12 @@ def _instructions(body: ResponsesBody) -> tuple[Message, ...]:
 def _terms(body: ResponsesBody) -> Terms:
     return Terms(
         instructed=bool(body.instructions),
-        skipped_tools=tuple(tool.type for tool in body.tools or () if isinstance(tool, OtherTool)),
+        skipped_tools=tuple(tool.type for _, _, tool in _offered(body) if isinstance(tool, OtherTool)),
+        namespaces={
+            items.flat(namespace, tool.name): (namespace, tool.name)
+            for _, namespace, tool in _offered(body)
+            if namespace is not None and isinstance(tool, FlatTool)
+        },
         summary=body.reasoning.summary or body.reasoning.generate_summary,
         include=body.include,
         prompt_cache_key=body.prompt_cache_key,
@@ -251,20 +269,49 @@ def _sampling(body: ResponsesBody) -> Sampling:
 
 
 def _tools(body: ResponsesBody) -> tuple[Tool, ...] | None:
-    made = []
+    """Raises: BadAsk for a schema that is too much, and where one name would be two tools'."""
+    made: dict[str, Tool] = {}
     forced = not isinstance(body.tool_choice, str | None) or body.tool_choice == "required"
-    for number, tool in enumerate(body.tools or ()):
+    for path, namespace, tool in _offered(body):
         if isinstance(tool, FlatTool):
-            bound_tool(tool.parameters, f"tools.{number}.parameters", compiled=forced or bool(tool.strict))
-            made.append(Tool(tool.name, tool.description, tool.parameters, tool.strict))
-    return tuple(made) or None
+            bound_tool(tool.parameters, f"{path}.parameters", compiled=forced or bool(tool.strict))
+            name = items.flat(namespace, tool.name)
+            if name in made and namespace is not None:
+                raise BadAsk(f"{path}: there is another tool {tool.name!r} in {namespace!r}", param=f"{path}.name")
+            made[name] = Tool(name, tool.description, tool.parameters, tool.strict)
+    if len(made) > FLAT_TOOLS_LIMIT:
+        raise BadAsk(f"tools: {len(made)} with those of namespaces; {FLAT_TOOLS_LIMIT} are the limit", param="tools")
+    return tuple(made.values()) or None
+
+
+def _offered(body: ResponsesBody) -> Iterator[tuple[str, str | None, FlatTool | OtherTool]]:
+    """(path, namespace, tool) of every tool."""
+    lists = [("tools", body.tools or [])]
+    lists += [
+        (f"input.{at}.tools", item.tools) for at, item in enumerate(body.input) if isinstance(item, AdditionalTools)
+    ]
+    for path, tools in lists:
+        for number, tool in enumerate(tools):
+            if not isinstance(tool, Namespace):
+                yield f"{path}.{number}", None, tool
+                continue
+            for at, inner in enumerate(tool.tools):
+                yield f"{path}.{number}.tools.{at}", tool.name, _introduced(inner, tool) if not at else inner
+
+
+def _introduced(tool: FlatTool | OtherTool, namespace: Namespace) -> FlatTool | OtherTool:
+    """The first tool of a namespace says what the namespace is for: a model is shown tools alone."""
+    if not isinstance(tool, FlatTool) or not namespace.description:
+        return tool
+    about = f"{namespace.name}: {namespace.description}"
+    return tool.model_copy(update={"description": f"{tool.description}\n\n{about}" if tool.description else about})
 
 
 def _tool_choice(body: ResponsesBody, tools: tuple[Tool, ...] | None) -> ToolChoice | None:
     choice = body.tool_choice
     if choice is None or isinstance(choice, str):
         return known_choice(ToolChoice(choice) if choice else None, tools)
-    return known_choice(ToolChoice("named", choice.name), tools)
+    return known_choice(ToolChoice("named", items.flat(choice.namespace, choice.name)), tools)
 
 
 def _response_format(given: TextFormat | None) -> dict[str, Any] | None:

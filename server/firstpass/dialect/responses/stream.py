@@ -19,6 +19,7 @@ from firstpass.dialect.responses.items import (
     call_id,
     call_item,
     message_item,
+    named,
     refusal_item,
     refusal_part,
     text_part,
@@ -219,7 +220,7 @@ class _Output:
 
     def _end_call(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
         assert known.index is not None, "what ends has begun"
-        said = {"name": known.call.name, "arguments": known.call.given}
+        said = named(self._ask, known.call.name) | {"arguments": known.call.given}
         if not known.call.arguments.strip():
             yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": NO_ARGUMENTS}
         yield "response.function_call_arguments.done", self._call_place(at, known) | said
@@ -240,7 +241,7 @@ class _Output:
         return f"{prefix}_{self._ask.id}_{number}" if number else f"{prefix}_{self._ask.id}"
 
     def _call_item(self, at: int, call: ToolCall, status: Status) -> dict[str, Any]:
-        return call_item(f"fc_{self._ask.id}_{at}", call, status)
+        return call_item(self._ask, f"fc_{self._ask.id}_{at}", call, status)
 
     def _call_place(self, at: int, known: _Call) -> dict[str, Any]:
         return {"item_id": f"fc_{self._ask.id}_{at}", "output_index": known.index}

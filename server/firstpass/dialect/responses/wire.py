@@ -100,7 +100,7 @@ class Call(Stamped):
     arguments: StrictStr | None = None
     id: StrictStr | None = None
     status: StrictStr | None = None
-    namespace: None = None
+    namespace: StrictStr | None = None
 
 
 class CallOutput(Stamped):
@@ -136,6 +136,72 @@ class Thought(Stamped):
         return "\n\n".join(part.text for part in self.content or self.summary)
 
 
+def _branch(known: dict[str, type[Wire]], default: Callable[[Any], str]) -> Discriminator:
+    """By the value's own `type`. Branches are named so that no part of an error's path is taken for one."""
+
+    def tell(value: Any) -> str:
+        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        kind = default(value) if kind is None else kind
+        return f"a {kind}" if isinstance(kind, str) and kind in known else "another"
+
+    return Discriminator(tell)
+
+
+class FlatTool(Wire):
+    """A function. The last two say how OpenAI's own hosts may load and call it; only their defaults are met here."""
+
+    type: Literal["function"]
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: StrictStr | None = None
+    parameters: dict[str, Any] | None = None
+    strict: StrictBool | None = None
+    defer_loading: No | None = None
+    output_schema: None = None
+
+
+class OtherTool(Wire):
+    """A tool that nothing here can call: it is left out, and the answer's headers name its type."""
+
+    model_config = ConfigDict(extra="allow")
+    type: Annotated[
+        StrictStr,
+        Field(pattern=r"^[a-z0-9_]{1,64}$", json_schema_extra={"not": {"enum": ["function", "namespace"]}}),
+    ]
+
+
+InnerTool = Annotated[
+    Annotated[FlatTool, Tag("a function")] | Annotated[OtherTool, Tag("another")],
+    _branch({"function": FlatTool}, lambda _: ""),
+]
+
+
+class Namespace(Wire):
+    """Tools of one origin: Codex makes one of each MCP server. Each is called by the namespace and its name."""
+
+    type: Literal["namespace"]
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: StrictStr | None = None
+    tools: Annotated[list[InnerTool], Field(max_length=TOOLS_LIMIT)]
+
+
+AnyTool = Annotated[
+    Annotated[FlatTool, Tag("a function")]
+    | Annotated[Namespace, Tag("a namespace")]
+    | Annotated[OtherTool, Tag("another")],
+    _branch({"function": FlatTool, "namespace": Namespace}, lambda _: ""),
+]
+AnyTools = Annotated[list[AnyTool], Field(max_length=TOOLS_LIMIT)]
+
+
+class AdditionalTools(Stamped):
+    """Tools that come with an item of the conversation; they are offered like those of the request."""
+
+    type: Literal["additional_tools"]
+    role: Literal["developer"] | None = None
+    tools: AnyTools
+    id: StrictStr | None = None
+
+
 class Reference(Wire):
     type: Literal["item_reference"] = "item_reference"
     id: StrictStr
@@ -158,19 +224,9 @@ ITEMS: dict[str, type[Wire]] = {
     "function_call": Call,
     "function_call_output": CallOutput,
     "reasoning": Thought,
+    "additional_tools": AdditionalTools,
     "item_reference": Reference,
 }
-
-
-def _branch(known: dict[str, type[Wire]], default: Callable[[Any], str]) -> Discriminator:
-    """By the value's own `type`. Branches are named so that no part of an error's path is taken for one."""
-
-    def tell(value: Any) -> str:
-        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-        kind = default(value) if kind is None else kind
-        return f"a {kind}" if isinstance(kind, str) and kind in known else "another"
-
-    return Discriminator(tell)
 
 
 def _untyped(value: Any) -> str:
@@ -183,6 +239,7 @@ Item = Annotated[
     | Annotated[Call, Tag("a function_call")]
     | Annotated[CallOutput, Tag("a function_call_output")]
     | Annotated[Thought, Tag("a reasoning")]
+    | Annotated[AdditionalTools, Tag("a additional_tools")]
     | Annotated[Reference, Tag("a item_reference")]
     | Annotated[NoItem, Tag("another")],
     _branch(ITEMS, _untyped),
@@ -192,34 +249,10 @@ Item = Annotated[
 Items = Annotated[list[Item], Field(min_length=1, max_length=ITEMS_LIMIT)]
 
 
-class FlatTool(Wire):
-    """A function. The last two say how OpenAI's own hosts may load and call it; only their defaults are met here."""
-
-    type: Literal["function"]
-    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: StrictStr | None = None
-    parameters: dict[str, Any] | None = None
-    strict: StrictBool | None = None
-    defer_loading: No | None = None
-    output_schema: None = None
-
-
-class OtherTool(Wire):
-    """A tool that nothing here can call: it is left out, and the answer's headers name its type."""
-
-    model_config = ConfigDict(extra="allow")
-    type: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_]{1,64}$", json_schema_extra={"not": {"const": "function"}})]
-
-
-AnyTool = Annotated[
-    Annotated[FlatTool, Tag("a function")] | Annotated[OtherTool, Tag("another")],
-    _branch({"function": FlatTool}, lambda _: ""),
-]
-
-
 class NamedFunction(Wire):
     type: Annotated[Literal["function"], _one_of("function", or_else="only functions can be chosen")]
     name: StrictStr
+    namespace: StrictStr | None = None
 
 
 class Thinking(Wire):
@@ -247,7 +280,7 @@ class ResponsesStreamOptions(StreamOptions):
 
 
 def _there(value: Any) -> Any:
-    return [one for one in value if one not in NEVER_THERE] if isinstance(value, list) else value
+    return [one for one in value if str(one) not in NEVER_THERE] if isinstance(value, list) else value
 
 
 def _as_turn(value: Any) -> Any:
@@ -273,7 +306,7 @@ class ResponsesBody(AskBody):
     stream_options: ResponsesStreamOptions | None = None
     store: StrictBool | None = None
     previous_response_id: StrictStr | None = None
-    tools: Annotated[list[AnyTool], Field(max_length=TOOLS_LIMIT)] | None = None
+    tools: AnyTools | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedFunction | None = None
     parallel_tool_calls: StrictBool | None = None
     reasoning: Thinking = Thinking()

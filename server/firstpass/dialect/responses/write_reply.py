@@ -6,10 +6,10 @@ Source: the OpenAI API reference; openai-python 3.54, openai/types/responses/res
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from firstpass.chat import Tool, ToolChoice, Usage
+from firstpass.chat import Usage
 from firstpass.dialect.openai.write_reply import error_body
 from firstpass.dialect.render import dump, how, sent_early
-from firstpass.dialect.responses.items import PREFIX, output_items
+from firstpass.dialect.responses.items import PREFIX, named, output_items
 from firstpass.dialect.responses.read_request import OURS
 from firstpass.errors import ContextTooLong, Failure
 from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms
@@ -102,8 +102,8 @@ def _base(ask: Ask, model: str, status: Status) -> dict[str, Any]:
         "store": ask.store,
         "temperature": sampling.temperature,
         "text": {"format": _format(sampling.response_format), "verbosity": "medium"},
-        "tool_choice": _tool_choice(sampling.tool_choice),
-        "tools": [_tool(tool) for tool in sampling.tools or ()],
+        "tool_choice": _tool_choice(ask),
+        "tools": _tools(ask),
         "top_logprobs": sampling.top_logprobs or 0,
         "top_p": sampling.top_p,
         "truncation": "disabled",
@@ -119,15 +119,30 @@ def _format(response_format: dict[str, Any] | None) -> dict[str, Any]:
     return {"type": response_format["type"]} | schema
 
 
-def _tool_choice(choice: ToolChoice | None) -> str | dict[str, Any]:
+def _tool_choice(ask: Ask) -> str | dict[str, Any]:
+    choice = ask.sampling.tool_choice
     if choice is None:
         return "auto"
-    return {"type": "function", "name": choice.name} if choice.mode == "named" else choice.mode
+    return {"type": "function"} | named(ask, choice.name or "") if choice.mode == "named" else choice.mode
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    named = {"type": "function", "name": tool.name, "description": tool.description}
-    return named | {"parameters": tool.parameters, "strict": tool.strict}
+def _tools(ask: Ask) -> list[dict[str, Any]]:
+    """As they were offered, those of a namespace together."""
+    listed: list[dict[str, Any]] = []
+    spaces: dict[str, dict[str, Any]] = {}
+    for tool in ask.sampling.tools or ():
+        whose = named(ask, tool.name)
+        said: dict[str, Any] = {"type": "function", "name": whose["name"], "description": tool.description}
+        said |= {"parameters": tool.parameters, "strict": tool.strict}
+        namespace = whose.get("namespace")
+        if namespace is None:
+            listed.append(said)
+            continue
+        if namespace not in spaces:
+            spaces[namespace] = {"type": "namespace", "name": namespace, "description": "", "tools": []}
+            listed.append(spaces[namespace])
+        spaces[namespace]["tools"].append(said)
+    return listed
 
 
 def _usage(usage: Usage | None) -> dict[str, Any] | None:

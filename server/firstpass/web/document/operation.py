@@ -242,9 +242,11 @@ def schemas(operations: Iterable[Operation], house: House) -> dict[str, Schema]:
 
 
 def _model(house: House) -> Schema:
-    """The names that there are, and the patterns of those that are taken for one of them."""
-    patterns = [{"pattern": _pattern(name)} for name in house.aliases if "*" in name]
-    names = {"enum": list(house.names)}
+    """The names that there are, and the patterns of those that are taken for one of them; any, if somebody answers."""
+    patterns: list[Schema] = [{"pattern": _pattern(name)} for name in house.aliases if "*" in name]
+    names: Schema = {"enum": list(house.names)}
+    if house.unknown is not None:
+        patterns.append({"type": "string", "description": f"The {house.unknown} answers for any other name."})
     return {"anyOf": [names, *patterns]} if patterns else names
 
 
