@@ -213,6 +213,16 @@ def test_code_alone_never_approves() -> None:
         assert not by_code("verdict", account_of(diff))[0].startswith("approve")
 
 
+def test_a_heading_that_only_a_hunk_s_heading_shows_is_not_told() -> None:
+    """The lines need not be under it, and a name in it is none that an answer may use."""
+    heading = "@@ -7,2 +7,3 @@ fastify.post('/the/url', handler)"
+    diff = f"--- a/docs/use.md\n+++ b/docs/use.md\n{heading}\n one\n+more of it\n two\n"
+    lines = "\n".join(by_code("changes", account_of(diff)))
+    assert "fastify" not in lines and "docs/use.md" in lines
+    shown = diff.replace(" one", " ## Sessions")
+    assert "Sessions" in "\n".join(by_code("changes", account_of(shown)))
+
+
 def test_an_empty_diff_has_nothing_to_be_told_of() -> None:
     assert says_enough("There are no changes.", account_of(""))
 

@@ -54,6 +54,7 @@ def _shown_file(file: FileFacts, names: frozenset[str]) -> FileFacts:
         symbols=tuple(_shown_symbol(symbol, names) for symbol in file.symbols if symbol.name in names),
         settings=tuple(setting for setting in file.settings if names.issuperset(names_in_text(setting.key))),
         tests_changed=tuple(name for name in file.tests_changed if names.issuperset(names_in_text(name))),
+        headings=tuple(text for text in file.headings if names.issuperset(names_in_text(text))),
     )
 
 
