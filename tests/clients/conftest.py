@@ -25,7 +25,7 @@ NODE_MODULES = HERE / "node" / "node_modules"
 OTHER_PYTHON = Path(sys.prefix) / "clients" / "bin" / "python"
 """What scripts/install --dev made from scripts/requirements/clients.txt."""
 
-PROGRAM_SECONDS = 300.0
+PROGRAM_SECONDS = 120.0
 
 STRUCTURED = '{"city": "Oslo", "degrees": 7}'
 FORECAST = "Rain in Oslo today."
@@ -119,10 +119,21 @@ def need(command: list[str], modules: Path = NODE_MODULES) -> None:
 
 
 def run(command: list[str], url: str, key: str, home: Path) -> dict[str, Any]:
-    """The program's scenes. Its home is empty, and it is told of no other host."""
+    """The program's scenes. Its home is empty, and it is told of no other host.
+
+    It has no input: `llm` waits for the end of it, and that of a worker of pytest-xdist does not end.
+    """
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TMPDIR")}
     environment |= {"HOME": str(home), "FIRSTPASS_BASE_URL": url, "FIRSTPASS_KEY": key}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
+    ran = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
     scenes: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     return scenes
