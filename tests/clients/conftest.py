@@ -119,10 +119,7 @@ def need(command: list[str], modules: Path = NODE_MODULES) -> None:
 
 
 def run(command: list[str], url: str, key: str, home: Path) -> dict[str, Any]:
-    """The program's scenes. Its home is empty, and it is told of no other host.
-
-    It has no input: `llm` waits for the end of it, and that of a worker of pytest-xdist does not end.
-    """
+    """The program's scenes. Its home is empty, it is told of no other host, and it has no input."""
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TMPDIR")}
     environment |= {"HOME": str(home), "FIRSTPASS_BASE_URL": url, "FIRSTPASS_KEY": key}
     ran = subprocess.run(

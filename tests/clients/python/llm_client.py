@@ -85,7 +85,11 @@ def failing(text: str = "hello", **changed: Any) -> Any:
 
 
 def left_in_the_middle() -> Any:
-    """On the command line, with Ctrl-C: closing its iterator closes no connection."""
+    """On the command line, with Ctrl-C: closing its iterator closes no connection.
+
+    A child of ours heeds it even where a shell in the background has it ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "llm", "prompt", "-m", "fp", "--key", KEY, "--no-log", "hold"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
