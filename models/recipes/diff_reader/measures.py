@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from diff_reader.rows import DRAFTED, NEW_SUMMARY, SUMMARY, changed_paths, subject_of
-from firstpass.bench.identify import RIVALS, identified
+from firstpass.bench.identify import identified, rivals_of
 from firstpass.contract.references import unknown
 from firstpass.contract.sections import SECTIONS, Sections, parse_answer
 from firstpass.contract.wording import summary
@@ -97,13 +97,9 @@ def overlap_of(sentence: str, subject: str) -> float | None:
 
 
 def with_rivals(commits: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """Each commit with the subjects of RIVALS others of its repository as `rivals`; none where there are fewer."""
-    rng = random.Random(seed)
-    found = []
-    for commit in commits:
-        others = sorted({one["subject"] for one in commits if one["repo"] == commit["repo"]} - {commit["subject"]})
-        found.append({**commit, "rivals": rng.sample(others, RIVALS) if len(others) >= RIVALS else []})
-    return found
+    """Each commit with the other subjects that its own is told from as `rivals`."""
+    drawn = rivals_of([(commit["repo"], commit["subject"]) for commit in commits], seed)
+    return [{**commit, "rivals": rivals} for commit, rivals in zip(commits, drawn, strict=True)]
 
 
 def marks_of(commit: dict[str, Any], answer: Sections, valid: bool, scores: Mapping[str, float] | None = None) -> Marks:

@@ -1,7 +1,6 @@
 """What is asked about: changes with labels, from files of them. Knows no server, no model and no contract."""
 
 import io
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from firstpass.bench.identify import RIVALS
+from firstpass.bench.identify import rivals_of
 from firstpass.errors import BadLabels
 from firstpass.evidence import normalised, parse_diff
 from firstpass.evidence.diffs.identifiers import identifiers, names_in_paths
@@ -51,17 +50,9 @@ class Line(BaseModel):
 
 
 def with_rivals(cases: Sequence[Case], seed: int) -> list[Case]:
-    """Each case with RIVALS other subjects of its repository, drawn at random; none where there are fewer."""
-    subjects: dict[str, list[str]] = {}
-    for case in cases:
-        subjects.setdefault(case.repository, []).append(case.subject)
-    rng = random.Random(seed)
-    found = []
-    for case in cases:
-        others = sorted({subject for subject in subjects[case.repository] if subject} - {case.subject})
-        drawn = tuple(rng.sample(others, RIVALS)) if case.subject and len(others) >= RIVALS else ()
-        found.append(replace(case, rivals=drawn))
-    return found
+    """Each case with the other subjects that its own is told from."""
+    drawn = rivals_of([(case.repository, case.subject) for case in cases], seed)
+    return [replace(case, rivals=rivals) for case, rivals in zip(cases, drawn, strict=True)]
 
 
 def case_of(

@@ -6,6 +6,7 @@ ties share it. Chance is 5%.
 """
 
 import math
+import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,6 +22,19 @@ _OF_ANY_CHANGE = frozenset(
      "test", "tests", "use", "used")
 )  # fmt: skip
 """What any change does, and any answer says."""
+
+
+def rivals_of(changes: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, ...]]:
+    """For each (repository, subject) RIVALS other subjects of its repository, at random; none where there are fewer."""
+    subjects: dict[str, set[str]] = {}
+    for repository, subject in changes:
+        subjects.setdefault(repository, set()).add(subject)
+    rng = random.Random(seed)
+    found: list[tuple[str, ...]] = []
+    for repository, subject in changes:
+        others = sorted(subjects[repository] - {subject, ""})
+        found.append(tuple(rng.sample(others, RIVALS)) if subject and len(others) >= RIVALS else ())
+    return found
 
 
 def identified(answer: str, subject: str, rivals: Sequence[str]) -> float:

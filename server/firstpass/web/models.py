@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from firstpass.dialect.openai.read_request import House
-from firstpass.errors import BadAsk, NotFound
+from firstpass.errors import BadAsk
 
 PAGE = 20
 PAGE_LIMIT = 1000
@@ -32,7 +32,7 @@ class Listing:
     def one(self, name: str) -> dict[str, Any]:
         """Raises: NotFound."""
         if self.house.known(name) is None:
-            raise NotFound(f"unknown model {name!r}", param="model", code="model_not_found")
+            raise self.house.no_model(name)
         return self._card(name)
 
     def _card(self, name: str) -> dict[str, Any]:

@@ -63,9 +63,12 @@ class House:
         """Raises: NotFound."""
         found = self.known(model) or (None if model in OWN_NAMES.values() else self.unknown)
         if found is None:
-            message = f"unknown model {model!r}; this server has {', '.join(self.names)}"
-            raise NotFound(message, param="model", code="model_not_found")
+            raise self.no_model(model)
         return found
+
+    def no_model(self, name: str) -> NotFound:
+        message = f"unknown model {name!r}; this server has {', '.join(self.names)}"
+        return NotFound(message, param="model", code="model_not_found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,14 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
     if body.top_logprobs is not None and not body.logprobs:
         raise BadAsk("top_logprobs needs logprobs: true", param="top_logprobs")
     bound(body.response_format, "response_format")
+    tools = _tools(body)
     sampling = _sampling(
         body,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         top_logprobs=body.top_logprobs,
         response_format=body.response_format,
-        tools=_tools(body),
-        tool_choice=_tool_choice(body),
+        tools=tools,
+        tool_choice=_tool_choice(body, tools),
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning_effort=body.reasoning_effort,
         top_k=body.top_k,
@@ -128,18 +132,23 @@ def _message(number: int, message: ChatMessage) -> Message:
 def _tools(body: ChatBody) -> tuple[Tool, ...] | None:
     if not body.tools:
         return None
-    forced = not isinstance(body.tool_choice, str | None) or body.tool_choice == "required"
+    forced = is_forced(body.tool_choice)
     for number, tool in enumerate(body.tools):
         compiled = forced or bool(tool.function.strict)
         bound_tool(tool.function.parameters, f"tools.{number}.function.parameters", compiled=compiled)
     return tuple(Tool(**tool.function.model_dump()) for tool in body.tools)
 
 
-def _tool_choice(body: ChatBody) -> ToolChoice | None:
+def is_forced(choice: object) -> bool:
+    """Whether a `tool_choice` of OpenAI's APIs leaves the model no way around a call: `required`, or a tool by name."""
+    return choice not in (None, "auto", "none")
+
+
+def _tool_choice(body: ChatBody, tools: tuple[Tool, ...] | None) -> ToolChoice | None:
     choice = body.tool_choice
     if choice is None or isinstance(choice, str):
-        return known_choice(ToolChoice(choice) if choice else None, _tools(body))
-    return known_choice(ToolChoice("named", choice.function.name), _tools(body))
+        return known_choice(ToolChoice(choice) if choice else None, tools)
+    return known_choice(ToolChoice("named", choice.function.name), tools)
 
 
 def known_choice(choice: ToolChoice | None, tools: tuple[Tool, ...] | None) -> ToolChoice | None:

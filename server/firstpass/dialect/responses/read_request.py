@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.dialect.body import bound, bound_tool, members, validated
 from firstpass.dialect.openai import read_request as parse
-from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
+from firstpass.dialect.openai.read_request import Caller, House, ask_of, is_forced, known_choice
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses.items import PREFIX
 from firstpass.dialect.responses.wire import (
@@ -271,7 +271,7 @@ def _sampling(body: ResponsesBody) -> Sampling:
 def _tools(body: ResponsesBody) -> tuple[Tool, ...] | None:
     """Raises: BadAsk for a schema that is too much, and where one name would be two tools'."""
     made: dict[str, Tool] = {}
-    forced = not isinstance(body.tool_choice, str | None) or body.tool_choice == "required"
+    forced = is_forced(body.tool_choice)
     for path, namespace, tool in _offered(body):
         if isinstance(tool, FlatTool):
             bound_tool(tool.parameters, f"{path}.parameters", compiled=forced or bool(tool.strict))
