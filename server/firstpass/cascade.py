@@ -9,7 +9,20 @@ from dataclasses import dataclass, replace
 from firstpass.chat import Chunk
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Finding, Mend, Receipt, Refuse, Reply, Step, TierName
+from firstpass.exchange import (
+    ESCALATED,
+    Ask,
+    Clamp,
+    Consult,
+    Exchange,
+    Finding,
+    Mend,
+    Receipt,
+    Refuse,
+    Reply,
+    Step,
+    TierName,
+)
 from firstpass.policy import Policy
 from firstpass.tier import Tier
 
@@ -115,6 +128,7 @@ class _StepListener:
         self._read = 0
         self.fault: Finding | None = None
         self._receipt: Receipt | None = None
+        self._clamped: Clamp | None = None
         self._streamed = False
 
     @property
@@ -135,10 +149,13 @@ class _StepListener:
     def sent(self, receipt: Receipt) -> None:
         self._receipt = receipt
 
+    def clamped(self, limit: Clamp) -> None:
+        self._clamped = limit
+
     async def chunk(self, chunk: Chunk) -> None:
         if self._sink is not None:
             self._streamed = True
             await self._sink(self.step(), chunk)
 
     def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
-        return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed)
+        return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed, clamped=self._clamped)

@@ -21,7 +21,7 @@ from firstpass.errors import (
     TierTimedOut,
     TierUnavailable,
 )
-from firstpass.exchange import Ask, Receipt
+from firstpass.exchange import Ask, Clamp, Receipt
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import serving
 
@@ -45,6 +45,9 @@ class Heard:
 
     def sent(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
+
+    def clamped(self, limit: Clamp) -> None:
+        raise AssertionError("no answer here is too long")
 
     async def chunk(self, chunk: Chunk) -> None:
         self.events.append(chunk)

@@ -1,8 +1,9 @@
 """What an endpoint says went wrong, as errors of our tree. Knows no dialect, no body and no connection."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from firstpass.dialect.too_long import LIMIT_FIELD, is_too_long, names_limit, wrong
+from firstpass.dialect.too_long import LIMIT_FIELD, is_about_answer, is_too_long, names_limit, room, wrong
 from firstpass.dialect.values import WireError
 from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, TierName
@@ -24,6 +25,19 @@ def failed_midway(part: TierName, ask: Ask, said: WireError) -> FirstpassError:
     if is_too_long(said.message, said.kind):
         return too_long(part, ask, said)
     return TierFailed(f"the {part} model failed while it answered: {said.message}", part=part)
+
+
+def with_room(ask: Ask, message: str) -> Ask | None:
+    """The ask with as long an answer as an endpoint that refused it has room for; None where it was refused otherwise.
+
+    Claude Code asks for 32,000 tokens whatever its model is; the Anthropic API and vLLM stop where the window ends.
+    """
+    if not _limited(ask) or not is_about_answer(message):
+        return None
+    limit, asked = room(message), ask.sampling.max_tokens
+    if limit is not None and asked is not None and not 0 < limit < asked:
+        return None
+    return replace(ask, sampling=replace(ask.sampling, max_tokens=limit))
 
 
 def _limited(ask: Ask) -> bool:

@@ -33,6 +33,11 @@ LIMITS = (
     rf"max_total_tokens=?{NUMBER}",
     rf"> ?{NUMBER} maximum",
     rf"[0-9] \+ [0-9]{{1,15}} > {NUMBER}",
+    rf"> {NUMBER}, which is the maximum",
+    rf"supports at most {NUMBER}",
+    rf"less than or equal to [`'\"]?{NUMBER}",
+    rf"range of max_tokens is \[[0-9]{{1,3}}, ?{NUMBER}",
+    rf"\(inclusive\) to {NUMBER} \(exclusive\)",
     rf"n_ctx[ :=(]{{1,3}}{NUMBER}",
     rf"{NUMBER} maximum context",
     rf"(?:must be <=|must have less than|configured limit of) {NUMBER}",
@@ -68,13 +73,14 @@ ANSWERS = (
     rf"max_(?:completion_|output_|new_)?tokens={NUMBER}",
     rf"max_(?:completion_|output_|new_)?tokens['`\"]?[^.0-9]{{0,40}}too large: {NUMBER}",
     rf"and {NUMBER} `max_new_tokens`",
+    rf"max_tokens: {NUMBER} >",
     rf"[0-9] \+ {NUMBER} >",
 )
 
-LIMIT_FIELD = re.compile(r"\bmax[_ ](?:completion_|output_|new_)?tokens\b")
+LIMIT_FIELD = re.compile(r"\bmax(?:[_ ](?:completion_|output_|new_)?|output)tokens\b", re.IGNORECASE)
 ANSWER_ALONE = re.compile(
-    r"(?<!\+ )(?<!\+ `)\bmax[_ ](?:completion_|output_|new_)?tokens['`\"]?[^.]{0,40}"
-    r"(?:cannot be greater|too large|must be <=|must be less)"
+    r"(?<!\+ )(?<!\+ `)\bmax(?:[_ ](?:completion_|output_|new_)?|output)tokens['`\"]?[^.]{0,40}"
+    r"(?:cannot be greater|too large|(?:must|should) be (?:<=|less)|valid range|supported range)"
 )
 
 
@@ -106,6 +112,19 @@ def wrong(message: str) -> Wrong:
     if limit is not None and prompt is not None:
         return "both"
     return "answer" if prompt is None and ANSWER_ALONE.search(message.lower()) else "prompt"
+
+
+def is_about_answer(message: str) -> bool:
+    """Whether a shorter answer would have been no fault."""
+    return (is_too_long(message) or names_limit(message)) and wrong(message) != "prompt"
+
+
+def room(message: str) -> int | None:
+    """For how long an answer there is room, in tokens, as far as the words have it."""
+    prompt, _, limit = sizes(message)
+    if limit is None:
+        return None
+    return limit - (prompt or 0) - ("(exclusive)" in message)
 
 
 def names_limit(field: str | None) -> bool:

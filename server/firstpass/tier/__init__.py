@@ -7,7 +7,7 @@ from typing import Protocol
 import httpx
 
 from firstpass.chat import Abilities, Chunk
-from firstpass.exchange import Ask, Receipt, Reply
+from firstpass.exchange import Ask, Clamp, Receipt, Reply
 
 
 class Listener(Protocol):
@@ -29,6 +29,10 @@ class Listener(Protocol):
 
     def sent(self, receipt: Receipt) -> None:
         """The request has just left the machine."""
+        ...
+
+    def clamped(self, limit: Clamp) -> None:
+        """The endpoint has no room for an answer as long as the caller allows; now it is asked for a shorter one."""
         ...
 
     async def chunk(self, chunk: Chunk) -> None:

@@ -15,6 +15,7 @@ from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import FirstpassError, TierFailed
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
+from firstpass.tier.again import Refused, lowered, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.sse import Event, events, until_broken
 
@@ -56,19 +57,28 @@ class AnthropicTier:
         self._thinks = thinks
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
-        started = time.monotonic()
         if ask.kind == "embedding":
             raise no_embeddings(PART)
-        model, streams = await self._door.model(), listener.streaming
-        asked, turns = for_thinking(ask) if self._thinks else ask, self._system_turns
-        body = body_of(asked, model, stream=streams, system_turns=turns, thinks=self._thinks)
+        model = await self._door.model()
+
+        def milder(refused: Ask, message: str) -> Ask | None:
+            return lowered(refused, message, listener)
+
+        asked = for_thinking(ask) if self._thinks else ask
+        _, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
+        return reply
+
+    async def _asked(self, ask: Ask, model: str, listener: Listener) -> Reply:
+        started = time.monotonic()
+        streams, turns = listener.streaming, self._system_turns
+        body = body_of(ask, model, stream=streams, system_turns=turns, thinks=self._thinks)
         with broken_wire(PART):
             async with (
                 asyncio.timeout(None if streams else self._whole_seconds),
                 self._door.post(ask, PATH, body, listener.sent, _headers(ask)) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    raise _refusal(ask, response, await response.aread())
+                    raise Refused(_refusal(ask, response, await response.aread()))
                 if streams:
                     return await _streamed(ask, response, listener, started)
                 return _whole(ask, await response.aread(), started)

@@ -13,9 +13,10 @@ from firstpass.dialect.openai.read_reply import DONE, OpenAIStream, whole_reply
 from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
 from firstpass.dialect.thinking import for_thinking, with_effort
 from firstpass.dialect.values import NONSENSE, wire_error
-from firstpass.errors import BadAsk, ContextTooLong, FirstpassError, TierFailed
+from firstpass.errors import BadAsk, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
+from firstpass.tier.again import Refused, lowered, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.sse import Event, events, until_broken
@@ -52,20 +53,15 @@ class OpenAITier:
         asked = with_effort(for_thinking(ask)) if self._thinks else ask
         if model == self._one_system:
             asked = with_one_system(asked)
-        try:
-            return await self._asked(asked, model, listener)
-        except _Refused as refused:
-            if not (is_strewn(asked) and refuses_place(refused.error.failure.message)):
-                raise refused.error from None
-            return await self._asked_again(with_one_system(asked), model, listener, refused.error)
 
-    async def _asked_again(self, ask: Ask, model: str, listener: Listener, first: FirstpassError) -> Reply:
-        """Once, with one system turn. Of a model that takes it this is remembered; else the first refusal stands."""
-        try:
-            reply = await self._asked(ask, model, listener)
-        except _Refused as refused:
-            raise (refused.error if isinstance(refused.error, ContextTooLong) else first) from None
-        self._one_system = model
+        def milder(refused: Ask, message: str) -> Ask | None:
+            if is_strewn(refused) and refuses_place(message):
+                return with_one_system(refused)
+            return lowered(refused, message, listener)
+
+        taken, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
+        if is_strewn(asked) and not is_strewn(taken):
+            self._one_system = model
         return reply
 
     async def _asked(self, ask: Ask, model: str, listener: Listener) -> Reply:
@@ -78,7 +74,7 @@ class OpenAITier:
                 self._door.post(ask, PATHS[ask.kind], body, listener.sent) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    raise _Refused(self._refusal(ask, response, await response.aread()))
+                    raise Refused(self._refusal(ask, response, await response.aread()))
                 if streams:
                     return await self._streamed(ask, response, listener, started)
                 return self._whole(ask, await response.aread(), started)
@@ -125,7 +121,7 @@ class OpenAITier:
         return gathered.reply(time.monotonic() - started)
 
     def _read(self, ask: Ask, gathered: OpenAIStream, event: Event, seconds: float) -> Chunk | None:
-        """None for what the stream broke off in. Raises: TierFailed for what is no event, _Refused."""
+        """None for what the stream broke off in. Raises: TierFailed for what is no event, Refused."""
         try:
             if event.data != DONE and b'"error"' in event.data:
                 self._raise_error(ask, event.data, begun=bool(gathered.texts))
@@ -136,19 +132,11 @@ class OpenAITier:
             raise TierFailed(f"the {self._part} model's stream is no event stream", part=self._part) from error
 
     def _raise_error(self, ask: Ask, data: bytes, *, begun: bool) -> None:
-        """A 200 stream may carry an error event. Raises: TierFailed, BadAsk for one, in _Refused at the beginning."""
+        """A 200 stream may carry an error event. Raises: TierFailed, BadAsk for one, in Refused at the beginning."""
         fields = json.loads(data)
         if fields.get("error") or fields.get("object") == "error":
             error = failed_midway(self._part, ask, wire_error(data))
-            raise error if begun else _Refused(error)
-
-
-class _Refused(Exception):
-    """The endpoint answered with an error and nothing else, so it can be asked again."""
-
-    def __init__(self, error: FirstpassError) -> None:
-        super().__init__(error.failure.message)
-        self.error = error
+            raise error if begun else Refused(error)
 
 
 def _awaited(ask: Ask) -> str:

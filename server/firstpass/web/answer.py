@@ -135,7 +135,7 @@ class _Stream:
             how = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
         else:
             how = {"x-firstpass-stream": "optimistic"}
-        how |= _receipt_header((step.receipt,) if step.receipt else ())
+        how |= _receipt_header((step.receipt,) if step.receipt else ()) | _clamped_header((step,))
         await self._write(self._writer.chunk(step, await self._counted(step, chunk)), how)
 
     async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
@@ -204,7 +204,7 @@ def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
     headers = _ids(exchange.ask.id) | {"x-firstpass-route": exchange.ending.route}
-    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts)
+    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts) | _clamped_header(exchange.steps)
 
 
 def _otherwise(ask: Ask) -> dict[str, str]:
@@ -229,6 +229,12 @@ def _ids(exchange_id: str) -> dict[str, str]:
 def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:
     sent = ",".join(f"{receipt.host};{receipt.sha256}" for receipt in receipts)
     return {"x-firstpass-receipt": sent} if sent else {}
+
+
+def _clamped_header(steps: Sequence[Step]) -> dict[str, str]:
+    """Of the last that was asked for a shorter answer than its caller allows."""
+    limits = [step.clamped for step in steps if step.clamped is not None]
+    return {"x-firstpass-max-tokens": str(limits[-1])} if limits else {}
 
 
 async def _disconnected(receive: Receive) -> None:
