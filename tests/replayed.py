@@ -30,7 +30,8 @@ READY["choices"][0]["logprobs"] = {"content": [{"token": "hi", "logprob": -0.1}]
 class Replayed:
     """stream, whole, error: what it answers; error is (status, body), and may depend on what is asked.
 
-    breaks: whether a stream's connection does, at its end. It answers the question whether it is ready by itself.
+    breaks: whether a stream's connection does, at its end. tokenizes: whether it counts tokens, as vLLM does. The
+    question whether it is ready it answers by itself.
     seen: the bodies of the other questions. counted: those that it was to count.
     """
 
@@ -38,6 +39,7 @@ class Replayed:
     whole: Mapping[str, Any] = field(default_factory=lambda: WHOLE)
     error: Callable[[dict[str, Any]], tuple[int, Any] | None] = lambda body: None
     breaks: bool = False
+    tokenizes: bool = True
     seen: list[dict[str, Any]] = field(default_factory=list)
     counted: list[dict[str, Any]] = field(default_factory=list)
 
@@ -56,7 +58,12 @@ class Replayed:
         body = await request.json()
         if body.get("messages", [{}])[0].get("content") == "ready?":
             return JSONResponse(READY)
-        (self.counted if request.url.path == "/tokenize" else self.seen).append(body)
+        if request.url.path == "/tokenize":
+            if not self.tokenizes:
+                return Response(status_code=404)
+            self.counted.append(body)
+        else:
+            self.seen.append(body)
         if (fault := self.error(body)) is not None:
             return JSONResponse(fault[1], fault[0])
         if body.get("stream"):

@@ -35,6 +35,7 @@ from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
+from firstpass.tier.template import Template
 from firstpass.tier.tokens import Counted, TokenCounter
 from firstpass.web import routes
 from firstpass.web.access import Rules
@@ -65,7 +66,8 @@ class Server:
             vllm=_constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
         )
-        self._counter = TokenCounter(self._local, settings.server.in_flight_limit)
+        self._template = Template(self._local)
+        self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         hold(self.shelf, self._store)
@@ -109,7 +111,7 @@ class Server:
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
-        tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local)}
+        tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local, template=self._template)}
         if self._outside and self._settings.verifier:
             tiers["verifier"] = _verifier_tier(self._settings.verifier, self._outside)
         return tiers

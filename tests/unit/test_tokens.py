@@ -12,6 +12,7 @@ from firstpass.engine import Endpoint, Kind, State
 from firstpass.errors import BadAsk, Busy, FirstpassError, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
+from firstpass.tier.template import Template
 from firstpass.tier.tokens import Counted, TokenCounter
 from tests.conftest import serving
 
@@ -41,7 +42,7 @@ class At:
 async def counted(url: str | None, seconds: float = 10.0) -> Counted:
     door = LocalDoor(At(url), 10.0)
     try:
-        return await TokenCounter(door, 2, seconds).count(ASK)
+        return await TokenCounter(door, Template(door), 2, seconds).count(ASK)
     finally:
         await door.aclose()
 
@@ -109,7 +110,7 @@ async def test_only_so_many_prompts_are_counted_at_once_and_as_many_wait() -> No
 
     with serving(app) as url:
         door = LocalDoor(At(url), 10.0)
-        counter = TokenCounter(door, 2)
+        counter = TokenCounter(door, Template(door), 2)
         try:
             many = await asyncio.gather(*(counter.count(ASK) for _ in range(60)), return_exceptions=True)
             later = await counter.count(ASK)

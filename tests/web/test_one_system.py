@@ -10,9 +10,10 @@ import pytest
 
 from tests.conftest import fronted, serving
 from tests.dialects import DONE, USER, ask, both, case, read
-from tests.replayed import Replayed, delta, sse
+from tests.doubles import counts_words, messages_app
+from tests.replayed import Replayed, delta, message, sse
 
-SAID = delta(role="assistant", content="hi")
+STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), DONE)
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def _strewn(body: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("fault", STRICT)
 def test_an_engine_that_takes_one_system_turn_gets_one(tmp_path: Path, stream: bool, fault: Any) -> None:
     assert case("system-in-middle")["upstream"] == ["received: system, user, assistant, system, user"]
-    engine = Replayed(sse(SAID, delta(finish_reason="stop"), DONE), error=lambda body: fault if _strewn(body) else None)
+    engine = Replayed(STREAM, error=lambda body: fault if _strewn(body) else None, tokenizes=False)
     with before(engine, tmp_path) as client:
         for _ in range(2):
             response = ask(client, "messages", stream=stream, system="first", messages=TURNS)
@@ -61,6 +62,57 @@ def test_an_engine_that_takes_one_system_turn_gets_one(tmp_path: Path, stream: b
     assert fourth == [("system", "first\n\nlater\n\nlast"), *expected[1:]]
 
 
+@both
+@pytest.mark.parametrize("fault", [*STRICT, None])
+def test_an_engine_that_counts_tokens_shows_before_what_its_template_takes(
+    tmp_path: Path, stream: bool, fault: Any
+) -> None:
+    """It refuses such turns; or it leaves them out, so the prompt is as long whatever they say."""
+    engine = Replayed(
+        STREAM, whole=message(content="hi") | {"count": 9}, error=lambda body: fault if _strewn(body) else None
+    )
+    with before(engine, tmp_path) as client:
+        for _ in range(2):
+            response = ask(client, "messages", stream=stream, system="first", messages=TURNS)
+            assert read(response, "messages", stream=stream)["text"] == "hi"
+    assert [[turn["role"] for turn in body["messages"]] for body in engine.seen] == [
+        ["system", "user", "assistant", "user"]
+    ] * 2, "none was refused"
+    probes = [body for body in engine.counted if _strewn(body)]
+    assert len(probes) == (2 if fault is None else 1), "it is found out once"
+
+
+@pytest.mark.parametrize("breaks", [1, 0])
+def test_what_could_not_be_found_out_is_tried_again(tmp_path: Path, breaks: int) -> None:
+    """The first question about the template gets no answer."""
+    left = [breaks]
+
+    def error(body: dict[str, Any]) -> tuple[int, Any] | None:
+        if not left[0] or not _strewn(body):
+            return None
+        left[0] -= 1
+        return 503, {"error": "busy"}
+
+    engine = Replayed(whole=message(content="hi") | {"count": 9}, error=error)
+    with before(engine, tmp_path) as client:
+        for _ in range(2):
+            assert ask(client, "messages", stream=False, messages=TURNS).status_code == 200
+    assert [_strewn(body) for body in engine.seen] == [bool(breaks), False]
+
+
+def test_an_engine_whose_template_takes_any_is_asked_in_their_order(tmp_path: Path) -> None:
+    app = counts_words(messages_app(lambda body: {"content": "hi"}))
+    with serving(app) as url, fronted(url, tmp_path / "data") as client:
+        assert ask(client, "messages", stream=False, system="first", messages=TURNS).status_code == 200
+    assert [turn["role"] for turn in app.state.seen[-1]["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "system",
+        "user",
+    ]
+
+
 def test_an_engine_that_takes_any_gets_them_as_they_are(tmp_path: Path) -> None:
     engine = Replayed()
     with before(engine, tmp_path) as client:
@@ -73,14 +125,14 @@ def test_neighbours_that_a_system_turn_parted_become_one_turn(tmp_path: Path) ->
     turns = [TURNS[0], TURNS[2], TURNS[3]]
     with before(engine, tmp_path) as client:
         assert ask(client, "chat", stream=False, messages=turns).status_code == 200
-    assert [turn["content"] for turn in engine.seen[1]["messages"]] == ["later", "one\n\nthree"]
+    assert [turn["content"] for turn in engine.seen[0]["messages"]] == ["later", "one\n\nthree"]
 
 
 @pytest.mark.parametrize(
     "fault", [(400, {"error": {"message": "seed must be an integer"}}), STRICT[0], (503, {"error": "busy"})]
 )
 def test_what_is_refused_either_way_keeps_its_first_error(tmp_path: Path, fault: Any) -> None:
-    engine = Replayed(error=lambda body: fault)
+    engine = Replayed(error=lambda body: fault, tokenizes=False)
     with before(engine, tmp_path) as client:
         response = ask(client, "messages", stream=False, messages=TURNS)
         assert response.status_code == fault[0] and len(engine.seen) == (2 if fault is STRICT[0] else 1)

@@ -20,6 +20,7 @@ from firstpass.tier.again import Refused, lowered, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.sse import Event, events, until_broken
+from firstpass.tier.template import Template
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
 
@@ -28,7 +29,7 @@ class OpenAITier:
     """part: how this tier is called in errors and records. whole_seconds: for a reply that does not stream.
 
     max_tokens_name: how the endpoint calls the limit of an answer; OpenAI's newer models want the longer name.
-    thinks: its model thinks before it answers, see `thinking`.
+    thinks: its model thinks before it answers, see `thinking`. template: what is known of its chat template.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class OpenAITier:
         max_tokens_name: MaxTokensName = "max_tokens",
         *,
         thinks: bool = False,
+        template: Template | None = None,
     ) -> None:
         self._part = part
         self._door = door
         self._whole_seconds = whole_seconds
         self._max_tokens_name = max_tokens_name
         self._thinks = thinks
+        self._template = template
         self._one_system: str | None = None  # The model that takes a system turn at the beginning only.
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
@@ -53,6 +56,8 @@ class OpenAITier:
         asked = with_effort(for_thinking(ask)) if self._thinks else ask
         if model == self._one_system:
             asked = with_one_system(asked)
+        elif self._template is not None:
+            asked = await self._template.fitted(asked, model)
 
         def milder(refused: Ask, message: str) -> Ask | None:
             if is_strewn(refused) and refuses_place(message):

@@ -11,10 +11,7 @@ from firstpass.dialect.values import NONSENSE, count, wire_error
 from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
-from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
-
-PATH = "tokenize"
-"""vLLM's, outside of the API's own prefix."""
+from firstpass.tier.template import TOKENIZE, Template
 
 NO_SUCH_PATH = (404, 405, 501)
 COUNT_SECONDS = 10.0
@@ -36,8 +33,9 @@ class Counted:
 class TokenCounter:
     """limit: how many asks the engine counts at once; as many more may wait for their turn."""
 
-    def __init__(self, door: LocalDoor, limit: int, seconds: float = COUNT_SECONDS) -> None:
+    def __init__(self, door: LocalDoor, template: Template, limit: int, seconds: float = COUNT_SECONDS) -> None:
         self._door = door
+        self._template = template
         self._limit = limit
         self._seconds = seconds
         self._turns = asyncio.Semaphore(limit)
@@ -74,15 +72,13 @@ class TokenCounter:
 
     async def _counted(self, ask: Ask) -> Counted:
         model = await self._model()
-        response = await self._asked(ask, model)
-        if not response.is_success and is_strewn(ask) and refuses_place(wire_error(response.content).message):
-            response = await self._asked(with_one_system(ask), model)
-        return Counted(_tokens(response), model)
+        fitted = await self._template.fitted(ask, model)
+        return Counted(_tokens(await self._asked(fitted, model)), model)
 
     async def _asked(self, ask: Ask, model: str) -> httpx.Response:
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._door.aside(PATH, prompt_of(ask, model))
+                return await self._door.aside(TOKENIZE, prompt_of(ask, model))
         except (TimeoutError, httpx.TimeoutException) as error:
             raise TierTimedOut("the draft engine did not count in time", part="draft") from error
         except httpx.HTTPError as error:
@@ -101,7 +97,7 @@ class TokenCounter:
 
 def _tokens(response: httpx.Response) -> int:
     if response.status_code in NO_SUCH_PATH:
-        text = f"the draft engine counts no tokens: it has no /{PATH}, which vLLM has"
+        text = f"the draft engine counts no tokens: it has no /{TOKENIZE}, which vLLM has"
         raise NotFound(text, part="draft", code="no_tokenizer")
     if response.status_code in (400, 422):
         raise BadAsk(wire_error(response.content).message, part="draft", param="messages")

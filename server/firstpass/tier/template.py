@@ -1,0 +1,68 @@
+"""What the chat template of the model on this machine does with system turns: found out by counting tokens.
+
+Some refuse them anywhere but at the beginning (Qwen3.5, Gemma, Mistral), which shows by an error; some leave them out
+without a word (gpt-oss, MiniMax), which shows by nothing but the prompt's length.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+import httpx
+
+from firstpass.chat import Message
+from firstpass.dialect.openai.write_request import prompt_of
+from firstpass.dialect.values import NONSENSE, count, wire_error
+from firstpass.exchange import Ask
+from firstpass.tier.local import LocalDoor
+from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
+
+TOKENIZE = "tokenize"
+"""vLLM's path, outside of the API's own prefix."""
+
+PROBE_SECONDS = 5.0
+SHORT, LONG = "a", "one two three four five"
+
+
+class Template:
+    """Asks once for each model, before the first chat with such turns, and an engine that counts none no more than that."""
+
+    def __init__(self, door: LocalDoor) -> None:
+        self._door = door
+        self._model: str | None = None
+        self._takes = True
+
+    async def fitted(self, ask: Ask, model: str) -> Ask:
+        """The ask as the template takes it whole, as far as that can be told."""
+        if not is_strewn(ask):
+            return ask
+        if model != self._model:
+            try:
+                async with asyncio.timeout(PROBE_SECONDS):
+                    self._takes = await self._takes_turns(model)
+            except (TimeoutError, httpx.HTTPError):  # It may well tell the next time.
+                return ask
+            self._model = model
+        return ask if self._takes else with_one_system(ask)
+
+    async def _takes_turns(self, model: str) -> bool:
+        """True also of an engine that counts no tokens. Raises: httpx.HTTPError."""
+        lengths = []
+        for words in (SHORT, LONG):
+            turns = (*_said("system", "user", "assistant"), Message("system", words), *_said("user"))
+            ask = Ask("probe", 0.0, "chat", model, "local", turns)
+            response = await self._door.aside(TOKENIZE, prompt_of(ask, model))
+            if not response.is_success and refuses_place(wire_error(response.content).message):
+                return False
+            if response.is_server_error:
+                response.raise_for_status()
+            try:
+                lengths.append(count(json.loads(response.content)["count"]))
+            except NONSENSE:
+                return True
+        return lengths[0] != lengths[1]
+
+
+def _said(*roles: Literal["system", "user", "assistant"]) -> Sequence[Message]:
+    return [Message(role, "hello") for role in roles]
