@@ -12,7 +12,6 @@ from firstpass.errors import Abandoned, Failure, FirstpassError, Part
 from firstpass.exchange import (
     ESCALATED,
     Ask,
-    Clamp,
     Consult,
     Exchange,
     Finding,
@@ -128,7 +127,7 @@ class _StepListener:
         self._read = 0
         self.fault: Finding | None = None
         self._receipt: Receipt | None = None
-        self._clamped: Clamp | None = None
+        self._instead: dict[str, str] = {}
         self._streamed = False
 
     @property
@@ -149,8 +148,8 @@ class _StepListener:
     def sent(self, receipt: Receipt) -> None:
         self._receipt = receipt
 
-    def clamped(self, limit: Clamp) -> None:
-        self._clamped = limit
+    def instead(self, field: str, value: str) -> None:
+        self._instead[field] = value
 
     async def chunk(self, chunk: Chunk) -> None:
         if self._sink is not None:
@@ -158,4 +157,6 @@ class _StepListener:
             await self._sink(self.step(), chunk)
 
     def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
-        return Step(self._move, reply, failure, receipt=self._receipt, streamed=self._streamed, clamped=self._clamped)
+        return Step(
+            self._move, reply, failure, receipt=self._receipt, streamed=self._streamed, instead=dict(self._instead)
+        )

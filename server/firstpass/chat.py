@@ -102,7 +102,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's.
+    """How to decode; None leaves the choice to the tier. Names and ranges are the OpenAI API's, else vLLM's.
 
     thinking_tokens: how many a model may think for, 0 for none. thinks_adaptively: as many as it finds that it needs.
     thinking_shown: False where the caller wants no more of the thoughts than their signature.
@@ -128,6 +128,9 @@ class Sampling:
     thinks_adaptively: bool | None = None
     thinking_shown: bool | None = None
     top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     echo: bool | None = None
     suffix: str | None = None
     dimensions: int | None = None

@@ -27,11 +27,6 @@ LimitName = Literal["max_tokens", "max_completion_tokens"]
 Watch = Literal["mended", "rewritten"]
 """What is tried on a faulty draft before a verifier is asked: code mends it; its model writes a sentence again, too."""
 
-Clamp = int | Literal["unset"]
-"""To what the limit of an answer was lowered; unset: to whatever the endpoint has room for."""
-
-UNSET: Literal["unset"] = "unset"
-
 ESCALATED = "escalated"
 """The finish reason of a reply that was cut off."""
 
@@ -289,8 +284,8 @@ class Step:
     """The draft after the edits that the reply or code made; None where the reply's own text is the answer."""
     signals: dict[str, float] = field(default_factory=dict)
     """What the reply shows of how sure its model was, by name; empty where the move did not want it."""
-    clamped: Clamp | None = None
-    """The limit of the answer that its endpoint took, where that is not the caller's."""
+    instead: dict[str, str] = field(default_factory=dict)
+    """What the endpoint was asked with in the place of what the caller said, by the field's name."""
 
     @property
     def text(self) -> str | None:

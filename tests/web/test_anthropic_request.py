@@ -13,7 +13,7 @@ from firstpass.exchange import Ask
 from tests.conftest import serving
 from tests.doubles import anthropic_app, claude_says
 from tests.web.test_anthropic_tier import ASK, TAGGED, asked, spoken
-from tests.web.test_tiers import answering
+from tests.web.test_tiers import Heard, answering
 
 WEATHER = Tool("weather", "Of a city.", {"properties": {"city": {"type": "string"}}}, strict=True)
 
@@ -198,6 +198,14 @@ async def test_a_contract_s_limit_gets_room_for_thoughts_and_its_other_wishes_ar
     assert body["max_tokens"] == 512 + 8192 and body.keys() & {"temperature", "seed"} == set()
 
 
+async def test_the_nearest_effort_of_the_api_is_asked_for_and_told() -> None:
+    server, heard = anthropic_app(claude_says("hi")), Heard()
+    with serving(server) as url:
+        await asked(url, replace(ASK, sampling=Sampling(reasoning_effort="minimal")), heard)
+    assert server.state.seen[-1]["output_config"] == {"effort": "low"}
+    assert heard.changed == {"reasoning_effort": "low"}
+
+
 @pytest.mark.parametrize(
     ("changed", "param"),
     [
@@ -208,7 +216,10 @@ async def test_a_contract_s_limit_gets_room_for_thoughts_and_its_other_wishes_ar
         ({"sampling": Sampling(presence_penalty=0.1)}, "presence_penalty"),
         ({"sampling": Sampling(frequency_penalty=-0.1)}, "frequency_penalty"),
         ({"sampling": Sampling(logprobs=True), "logprobs_required": True}, "logprobs"),
-        ({"sampling": Sampling(reasoning_effort="minimal")}, "reasoning_effort"),
+        ({"sampling": Sampling(reasoning_effort="enormous")}, "reasoning_effort"),
+        ({"sampling": Sampling(min_p=0.1)}, "min_p"),
+        ({"sampling": Sampling(repetition_penalty=1.1)}, "repetition_penalty"),
+        ({"sampling": Sampling(chat_template_kwargs={"a": 1})}, "chat_template_kwargs"),
         ({"sampling": Sampling(response_format={"type": "json_object"})}, "response_format"),
         ({"sampling": Sampling(response_format={"type": "json_schema"})}, "response_format"),
         ({"kind": "completion"}, "prompt"),

@@ -21,7 +21,7 @@ from firstpass.errors import (
     TierTimedOut,
     TierUnavailable,
 )
-from firstpass.exchange import Ask, Clamp, Receipt
+from firstpass.exchange import Ask, Receipt
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import serving
 
@@ -42,12 +42,13 @@ class Heard:
     receipts: list[Receipt] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
     events: list[Chunk] = field(default_factory=list)
+    changed: dict[str, str] = field(default_factory=dict)
 
     def sent(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
 
-    def clamped(self, limit: Clamp) -> None:
-        raise AssertionError("no answer here is too long")
+    def instead(self, field: str, value: str) -> None:
+        self.changed[field] = value
 
     async def chunk(self, chunk: Chunk) -> None:
         self.events.append(chunk)

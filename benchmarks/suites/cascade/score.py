@@ -22,7 +22,7 @@ from firstpass.chat import Message
 from firstpass.contract import PromptedContract, shipped
 from firstpass.egress import EgressDoor
 from firstpass.errors import BadVerdict, FirstpassError
-from firstpass.exchange import Ask, Clamp, Consult, Exchange, Receipt, Reply, Step
+from firstpass.exchange import Ask, Consult, Exchange, Receipt, Reply, Step
 from firstpass.gate.score import auroc
 from firstpass.tier.openai_http import OpenAITier
 
@@ -48,8 +48,8 @@ class Silent:
     def sent(self, receipt: Receipt) -> None:
         raise AssertionError("nothing leaves the machine")
 
-    def clamped(self, limit: Clamp) -> None:
-        raise AssertionError("a contract's answer is short")
+    def instead(self, field: str, value: str) -> None:
+        raise AssertionError("a contract asks for nothing that is refused")
 
     def goes_on(self, text: str) -> bool:
         return True

@@ -4,6 +4,8 @@ Such models (Claude since Opus 4.7, OpenAI's reasoning models) count thoughts by
 temperature and log-probabilities.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from firstpass.exchange import Ask
@@ -11,6 +13,9 @@ from firstpass.exchange import Ask
 THOUGHT_TOKENS = 8192
 """Room beside an answer whose limit whoever set it took to be the answer's alone."""
 
+
+ERROR_READ = 2_000
+"""Characters of an error's words that are read for efforts."""
 
 EFFORTS = ((0, "none"), (2048, "low"), (8192, "medium"))
 """Tokens of thought at most, and the effort that comes near it. Beyond the last it is high."""
@@ -22,6 +27,36 @@ def with_effort(ask: Ask) -> Ask:
     if tokens is None or ask.sampling.reasoning_effort is not None:
         return ask
     effort = next((name for most, name in EFFORTS if tokens <= most), "high")
+    return replace(ask, sampling=replace(ask.sampling, reasoning_effort=effort))
+
+
+SCALE = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+COMMON = ("low", "medium", "high")
+"""What gpt-oss knows, and all others that know any."""
+
+UNKNOWN_EFFORT = re.compile(
+    r"effort.{0,80}(?:support|must be|should be|one of|invalid|allowed)"
+    r"|(?:support|invalid|must be|one of).{0,80}effort",
+    re.DOTALL,
+)
+
+
+def efforts_in(message: str) -> Sequence[str]:
+    """Those that an endpoint knows, by its words for one that it does not; none where they are about something else."""
+    lowered = message.lower()[:ERROR_READ]
+    if UNKNOWN_EFFORT.search(lowered) is None:
+        return ()
+    said = re.split(r"supported values|should be|must be|one of|allowed|supports", lowered, maxsplit=1)[-1]
+    named = [effort for effort in SCALE if re.search(rf"\b{effort}\b", said)]
+    return named if len(named) > 1 else COMMON
+
+
+def with_known_effort(ask: Ask, known: Sequence[str]) -> Ask | None:
+    """With the nearest of the efforts that are known; None where the ask has one of them, or nothing that is one."""
+    asked = ask.sampling.reasoning_effort
+    if asked not in SCALE or asked in known or not known:
+        return None
+    effort = min(known, key=lambda name: (abs(SCALE.index(name) - SCALE.index(asked)), name == "none"))
     return replace(ask, sampling=replace(ask.sampling, reasoning_effort=effort))
 
 

@@ -17,7 +17,7 @@ from firstpass.gate.score import Score
 
 STEERING = (
     *("top_p", "top_k", "stop", "logit_bias", "presence_penalty", "frequency_penalty"),
-    *("reasoning_effort", "thinking_tokens"),
+    *("min_p", "repetition_penalty", "chat_template_kwargs", "reasoning_effort", "thinking_tokens"),
 )
 """Fields of `Sampling` with which a model says something else."""
 

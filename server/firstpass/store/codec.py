@@ -7,7 +7,10 @@ from pydantic import TypeAdapter
 from firstpass.chat import Message
 from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Refuse, Reply, Step
 
-QUOTING = ("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice", "reasoning_effort")
+QUOTING = (
+    *("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice", "reasoning_effort"),
+    "chat_template_kwargs",
+)
 """Fields of `Sampling` that hold a caller's own words."""
 
 _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)

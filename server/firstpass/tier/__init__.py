@@ -7,7 +7,7 @@ from typing import Protocol
 import httpx
 
 from firstpass.chat import Abilities, Chunk
-from firstpass.exchange import Ask, Clamp, Receipt, Reply
+from firstpass.exchange import Ask, Receipt, Reply
 
 
 class Listener(Protocol):
@@ -31,8 +31,8 @@ class Listener(Protocol):
         """The request has just left the machine."""
         ...
 
-    def clamped(self, limit: Clamp) -> None:
-        """The endpoint has no room for an answer as long as the caller allows; now it is asked for a shorter one."""
+    def instead(self, field: str, value: str) -> None:
+        """The endpoint does not take what the caller said there, and is asked with the nearest that it takes."""
         ...
 
     async def chunk(self, chunk: Chunk) -> None:

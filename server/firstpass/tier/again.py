@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from firstpass.dialect.faults import with_room
+from firstpass.dialect.thinking import efforts_in, with_known_effort
 from firstpass.errors import ContextTooLong, FirstpassError
-from firstpass.exchange import UNSET, Ask, Reply
+from firstpass.exchange import Ask, Reply
 from firstpass.tier import Listener
 
 TRIES = 4
@@ -39,9 +40,11 @@ async def until_taken(ask: Ask, once: Callable[[Ask], Awaitable[Reply]], milder:
             ask = other
 
 
-def lowered(ask: Ask, message: str, listener: Listener) -> Ask | None:
-    """With a limit of the answer that the endpoint has room for; the listener hears which."""
-    other = with_room(ask, message)
-    if other is not None:
-        listener.clamped(UNSET if other.sampling.max_tokens is None else other.sampling.max_tokens)
+def nearest(ask: Ask, message: str, listener: Listener) -> Ask | None:
+    """With the limit of the answer, or the effort, that the endpoint takes; the listener hears which."""
+    if (other := with_room(ask, message)) is not None:
+        limit = other.sampling.max_tokens
+        listener.instead("max_tokens", "unset" if limit is None else str(limit))
+    elif (other := with_known_effort(ask, efforts_in(message))) is not None:
+        listener.instead("reasoning_effort", str(other.sampling.reasoning_effort))
     return other

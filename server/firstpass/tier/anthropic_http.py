@@ -9,13 +9,13 @@ import httpx
 
 from firstpass.chat import Chunk
 from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
-from firstpass.dialect.anthropic.write_request import PART, body_of
-from firstpass.dialect.thinking import for_thinking
+from firstpass.dialect.anthropic.write_request import EFFORTS, PART, body_of
+from firstpass.dialect.thinking import for_thinking, with_known_effort
 from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import FirstpassError, TierFailed
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
-from firstpass.tier.again import Refused, lowered, until_taken
+from firstpass.tier.again import Refused, nearest, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.sse import Event, events, until_broken
 
@@ -62,9 +62,12 @@ class AnthropicTier:
         model = await self._door.model()
 
         def milder(refused: Ask, message: str) -> Ask | None:
-            return lowered(refused, message, listener)
+            return nearest(refused, message, listener)
 
         asked = for_thinking(ask) if self._thinks else ask
+        if (other := with_known_effort(asked, EFFORTS)) is not None:
+            listener.instead("reasoning_effort", str(other.sampling.reasoning_effort))
+            asked = other
         _, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
         return reply
 

@@ -16,7 +16,7 @@ from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import BadAsk, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
-from firstpass.tier.again import Refused, lowered, until_taken
+from firstpass.tier.again import Refused, nearest, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.sse import Event, events, until_broken
@@ -62,7 +62,7 @@ class OpenAITier:
         def milder(refused: Ask, message: str) -> Ask | None:
             if is_strewn(refused) and refuses_place(message):
                 return with_one_system(refused)
-            return lowered(refused, message, listener)
+            return nearest(refused, message, listener)
 
         taken, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
         if is_strewn(asked) and not is_strewn(taken):

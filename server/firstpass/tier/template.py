@@ -26,7 +26,7 @@ SHORT, LONG = "a", "one two three four five"
 
 
 class Template:
-    """Asks once for each model, before the first chat with such turns, and an engine that counts none no more than that."""
+    """Asks once for each model, before the first chat with such turns; also where the engine counts no tokens."""
 
     def __init__(self, door: LocalDoor) -> None:
         self._door = door

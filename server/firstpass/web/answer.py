@@ -135,7 +135,7 @@ class _Stream:
             how = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
         else:
             how = {"x-firstpass-stream": "optimistic"}
-        how |= _receipt_header((step.receipt,) if step.receipt else ()) | _clamped_header((step,))
+        how |= _receipt_header((step.receipt,) if step.receipt else ()) | _instead((step,))
         await self._write(self._writer.chunk(step, await self._counted(step, chunk)), how)
 
     async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
@@ -204,7 +204,7 @@ def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
     headers = _ids(exchange.ask.id) | {"x-firstpass-route": exchange.ending.route}
-    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts) | _clamped_header(exchange.steps)
+    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts) | _instead(exchange.steps)
 
 
 def _otherwise(ask: Ask) -> dict[str, str]:
@@ -231,10 +231,10 @@ def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:
     return {"x-firstpass-receipt": sent} if sent else {}
 
 
-def _clamped_header(steps: Sequence[Step]) -> dict[str, str]:
-    """Of the last that was asked for a shorter answer than its caller allows."""
-    limits = [step.clamped for step in steps if step.clamped is not None]
-    return {"x-firstpass-max-tokens": str(limits[-1])} if limits else {}
+def _instead(steps: Sequence[Step]) -> dict[str, str]:
+    """What models were asked with in the place of what the caller said; of several the last."""
+    fields = (item for step in steps for item in step.instead.items())
+    return {f"x-firstpass-{name.replace('_', '-')}": value for name, value in fields}
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -20,7 +20,9 @@ PART: TierName = "verifier"
 DEFAULT_MAX_TOKENS = 8192
 """The API wants a limit. This is for callers that give none, with room for thoughts beside it."""
 
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
+EFFORTS = ("none", "low", "medium", "high", "xhigh", "max")
+"""With none there is no thinking."""
+
 CHOICES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 SYSTEM = ("system", "developer")
 
@@ -56,6 +58,9 @@ def _refuse_foreign(ask: Ask) -> None:
         "logit_bias": bool(asked.logit_bias),
         "presence_penalty": bool(asked.presence_penalty),
         "frequency_penalty": bool(asked.frequency_penalty),
+        "min_p": asked.min_p not in (None, 0),
+        "repetition_penalty": asked.repetition_penalty not in (None, 1),
+        "chat_template_kwargs": bool(asked.chat_template_kwargs),
         "seed": asked.seed is not None and "seed" not in ask.wishes,
     }
     for param, is_asked in foreign.items():

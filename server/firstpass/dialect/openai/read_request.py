@@ -28,6 +28,9 @@ from firstpass.exchange import OWN_NAMES, Ask, CallerDialect, Ceiling, Kind, Lab
 
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
+OWN_FIELDS = ("top_k", "min_p", "repetition_penalty")
+"""vLLM's, beside the API's."""
+
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
 
@@ -97,7 +100,7 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
         tool_choice=_tool_choice(body, tools),
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning_effort=body.reasoning_effort,
-        top_k=body.top_k,
+        chat_template_kwargs=body.chat_template_kwargs,
     )
     messages = tuple(_message(number, message) for number, message in enumerate(body.messages))
     ask = ask_of(body, "chat", messages, sampling, caller, house)
@@ -195,7 +198,7 @@ def label(raw: bytes, exchange_id: str, key: str | None, now_unix: float) -> Lab
 
 
 def _sampling(body: SamplingBody, **own: Any) -> Sampling:
-    shared = {name: getattr(body, name, None) for name in SHARED_FIELDS}
+    shared = {name: getattr(body, name, None) for name in (*SHARED_FIELDS, *OWN_FIELDS)}
     return Sampling(**shared, **own, stop=tuple(body.stop) if body.stop else None)
 
 

@@ -76,7 +76,33 @@ StopText = Annotated[StrictStr, Field(max_length=1_000)]
 """vLLM looks for each of them after every token."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-StopTexts = Annotated[list[StopText], Field(max_length=4)]
+StopTexts = Annotated[list[StopText], Field(max_length=32)]
+"""OpenAI's own models take four, and say so."""
+
+WORD_LIMIT = 1_000
+TemplateName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]{1,64}$")]
+TemplateValue = StrictBool | StrictInt | Number | Annotated[StrictStr, Field(max_length=WORD_LIMIT)] | None
+
+NO_TEMPLATE_NAMES = frozenset(("chat_template", "tokenize", "conversation", "messages", "tools", "documents")) | {
+    *("add_generation_prompt", "continue_final_message", "padding", "truncation", "max_length", "return_tensors"),
+    *("return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs", "processor_kwargs", "load_audio_from_video"),
+}
+"""Of transformers' apply_chat_template: what they say the request says, or an engine would have to pay for."""
+
+
+def _of_template(value: Any) -> Any:
+    """Names the variable at fault, which a union of types can not."""
+    for name, word in value.items() if isinstance(value, dict) else ():
+        if name in NO_TEMPLATE_NAMES:
+            raise PydanticCustomError("value_error", "{name} is no variable of a template", {"name": name})
+        if not isinstance(word, bool | int | float | str | None) or (isinstance(word, str) and len(word) > WORD_LIMIT):
+            text = "{name} should be a number, true, false, null or a text of at most {limit} characters"
+            raise PydanticCustomError("value_error", text, {"name": name, "limit": WORD_LIMIT})
+    return value
+
+
+TemplateWords = Annotated[dict[TemplateName, TemplateValue], Field(max_length=16), BeforeValidator(_of_template)]
+
 OneText = Annotated[list[StrictStr], Field(min_length=1, max_length=1)]
 Texts = Annotated[list[StrictStr], Field(min_length=1, max_length=TEXTS_LIMIT)]
 
@@ -243,6 +269,9 @@ class SamplingBody(AskBody):
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
     presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    top_k: Annotated[StrictInt, Field(ge=-1)] | None = None
+    min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[Number, Field(gt=0, le=10)] | None = None
 
 
 class ChatBody(SamplingBody):
@@ -257,7 +286,7 @@ class ChatBody(SamplingBody):
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     parallel_tool_calls: StrictBool | None = None
     reasoning_effort: StrictStr | None = None
-    top_k: Annotated[StrictInt, Field(ge=-1)] | None = None
+    chat_template_kwargs: TemplateWords | None = None
     store: StrictBool | None = None
     prompt_cache_key: StrictStr | None = None
     safety_identifier: StrictStr | None = None

@@ -13,7 +13,7 @@ MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 SAME = (
     *("temperature", "top_p", "n", "stop", "seed", "logprobs", "top_logprobs", "logit_bias", "presence_penalty"),
     *("frequency_penalty", "response_format", "parallel_tool_calls", "reasoning_effort", "top_k", "echo", "suffix"),
-    *("dimensions", "encoding_format"),
+    *("min_p", "repetition_penalty", "chat_template_kwargs", "dimensions", "encoding_format"),
 )
 """Fields of `Sampling` that the wire calls and writes alike."""
 
@@ -66,9 +66,11 @@ def prompt_of(ask: Ask, model: str) -> bytes:
     fields: dict[str, Any] = {"model": model, "messages": [_message(message, vllm=True) for message in ask.messages]}
     if ask.sampling.tools is not None:
         fields["tools"] = [_tool(tool) for tool in ask.sampling.tools]
-    if ask.sampling.reasoning_effort is not None:
-        effort = ask.sampling.reasoning_effort
-        fields["chat_template_kwargs"] = {"reasoning_effort": effort, "enable_thinking": effort != "none"}
+    told = dict(ask.sampling.chat_template_kwargs or {})
+    if (effort := ask.sampling.reasoning_effort) is not None:
+        told = {"reasoning_effort": effort, "enable_thinking": effort != "none"} | told
+    if told:
+        fields["chat_template_kwargs"] = told
     if ask.continues:
         fields |= CONTINUED
     return json.dumps(fields).encode()
