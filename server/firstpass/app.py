@@ -25,7 +25,7 @@ from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Label, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
 from firstpass.gate.drift import Monitor
-from firstpass.policy.first import Course, FirstPolicy, Verifier
+from firstpass.policy.escalation import Course, EscalationPolicy, Verifier
 from firstpass.policy.rules import Rule
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
@@ -78,7 +78,7 @@ class Server:
         for exchange, label in self._store.labelled("user") if gates else ():
             self._hear(exchange, label)
         self._show_gates()
-        self._policy = FirstPolicy(
+        self._policy = EscalationPolicy(
             _where(settings.verifier),
             rules,
             redrafts=_constrains(settings.engine),

@@ -13,7 +13,7 @@ from firstpass.chat import Chunk, Message, Usage
 from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import TierFailed
 from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Refuse, Reply, Step, TierName
-from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.policy.escalation import EscalationPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
 
@@ -29,7 +29,7 @@ def asked(contract: str | None = "pr-summary@3", **changes: object) -> Ask:
 def parts(where: Verifier, *, early: bool = False, **tiers: Tier) -> Parts:
     named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
     clock = itertools.count().__next__
-    return Parts(FirstPolicy(where, escalates_early=early), named, {"pr-summary@3": CONTRACT}, clock)
+    return Parts(EscalationPolicy(where, escalates_early=early), named, {"pr-summary@3": CONTRACT}, clock)
 
 
 async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:

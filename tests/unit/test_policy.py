@@ -21,7 +21,7 @@ from firstpass.exchange import (
     Step,
     strictest,
 )
-from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.policy.escalation import EscalationPolicy, Verifier
 
 ASK = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", "diff"),), contract="pr-summary@3")
 GOOD = Reply("good", "m", "stop", None, 0.1)
@@ -34,7 +34,7 @@ DOWN = TierUnavailable("down", part="draft").failure
 
 
 def next_move(verifier: Verifier, *steps: Step, **changes: object) -> object:
-    return FirstPolicy(verifier).next(Exchange(replace(ASK, **changes), steps))  # type: ignore[arg-type]
+    return EscalationPolicy(verifier).next(Exchange(replace(ASK, **changes), steps))  # type: ignore[arg-type]
 
 
 def test_a_contract_is_drafted_before_anything_else() -> None:
@@ -74,7 +74,7 @@ def test_a_sentence_that_names_what_is_not_there_is_written_again_before_a_verif
     verifier: Verifier,
 ) -> None:
     def after(*steps: Step) -> object:
-        return FirstPolicy(verifier, redrafts=True).next(Exchange(ASK, (*STRAYING, *steps)))
+        return EscalationPolicy(verifier, redrafts=True).next(Exchange(ASK, (*STRAYING, *steps)))
 
     assert after() == REDRAFT and after(Step(REDRAFT, GOOD, edited="new")) == Answer(2, "repaired")
     left = VERIFY if verifier == "local" else Answer(1, "unverified")
@@ -83,14 +83,14 @@ def test_a_sentence_that_names_what_is_not_there_is_written_again_before_a_verif
 
 
 def test_what_is_wrong_beside_a_sentence_is_not_written_again() -> None:
-    policy = FirstPolicy("local", redrafts=True)
+    policy = EscalationPolicy("local", redrafts=True)
     assert policy.next(Exchange(ASK, FAILING)) == VERIFY
     empty = Finding("format", "fail", "Summary is empty", "Summary", "Summary")
     assert policy.next(Exchange(ASK, (STRAYING[0], replace(STRAYING[1], findings=(empty,))))) == VERIFY
     both = replace(STRAYING[1], findings=STRAY + BAD)
     assert policy.next(Exchange(ASK, (STRAYING[0], both))) == VERIFY
     assert policy.next(Exchange(ASK, (STRAYING[0], Step(Mend(0))))) == VERIFY, "code had nothing to say"
-    assert FirstPolicy("local").next(Exchange(ASK, STRAYING)) == VERIFY, "the engine can not be held to a pattern"
+    assert EscalationPolicy("local").next(Exchange(ASK, STRAYING)) == VERIFY, "the engine can not be held to a pattern"
 
 
 def test_a_second_engine_on_this_machine_verifies_under_local_only() -> None:
@@ -125,7 +125,7 @@ def test_a_draft_engine_that_is_down_is_refused_where_nothing_else_may_answer() 
 
 def test_a_draft_is_watched_only_where_a_verifier_may_answer_in_its_place() -> None:
     def first(verifier: Verifier, ceiling: Ceiling = "local-only", *, redrafts: bool = False) -> Move:
-        policy = FirstPolicy(verifier, redrafts=redrafts, escalates_early=True)
+        policy = EscalationPolicy(verifier, redrafts=redrafts, escalates_early=True)
         return policy.next(Exchange(replace(ASK, ceiling=ceiling)))
 
     assert first("none") == first("hosted") == DRAFT
@@ -138,7 +138,7 @@ CUT = Step(replace(DRAFT, watched="mended"), replace(GOOD, finish_reason=ESCALAT
 
 
 def after_cut(*steps: Step) -> Move:
-    return FirstPolicy("local", escalates_early=True).next(Exchange(ASK, (CUT, *steps)))
+    return EscalationPolicy("local", escalates_early=True).next(Exchange(ASK, (CUT, *steps)))
 
 
 def test_after_a_cut_the_verifier_answers_and_where_it_fails_the_draft_is_written_to_its_end() -> None:
@@ -154,9 +154,11 @@ def test_after_a_cut_the_verifier_answers_and_where_it_fails_the_draft_is_writte
 
 
 def test_early_escalation_is_in_what_a_request_is_told_before_it_is_made() -> None:
-    told = FirstPolicy("local", escalates_early=True).explain(ASK).steps
+    told = EscalationPolicy("local", escalates_early=True).explain(ASK).steps
     assert told[1].startswith("as soon as a line of it has a fault that would end at the verifier")
-    assert FirstPolicy("none", escalates_early=True).explain(ASK).steps == FirstPolicy("none").explain(ASK).steps
+    assert (
+        EscalationPolicy("none", escalates_early=True).explain(ASK).steps == EscalationPolicy("none").explain(ASK).steps
+    )
 
 
 def test_a_bad_ask_is_not_sent_on() -> None:
@@ -215,7 +217,7 @@ def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceil
     verifier: Verifier, target: str, contract: str | None, ceiling: str, outcome: object
 ) -> None:
     ask = replace(ASK, target=target, contract=contract, ceiling=ceiling)  # type: ignore[arg-type]
-    exchange, policy = Exchange(ask), FirstPolicy(verifier)
+    exchange, policy = Exchange(ask), EscalationPolicy(verifier)
     while isinstance(move := policy.next(exchange), Consult | Mend):
         if move.tier == "verifier":
             assert verifier == "local" or (verifier == "hosted" and ceiling == "any")

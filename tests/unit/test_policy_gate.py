@@ -10,7 +10,7 @@ from firstpass.exchange import Answer, Consult, Exchange, Finding, Mend, Move, S
 from firstpass.gate import Gate
 from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score, Term
-from firstpass.policy.first import FirstPolicy, Verifier
+from firstpass.policy.escalation import EscalationPolicy, Verifier
 from tests.doubles import DIFF
 from tests.unit.test_policy import ASK, BAD, CUT, DOWN, DRAFT, GOOD, MENDED, VERIFY
 
@@ -33,7 +33,7 @@ SURE, UNSURE = (
 
 
 def gated(verifier: Verifier, *steps: Step, broken: bool = False) -> Move:
-    return FirstPolicy(verifier, gates=[GATE], broken=lambda _: broken).next(Exchange(ASK, steps))
+    return EscalationPolicy(verifier, gates=[GATE], broken=lambda _: broken).next(Exchange(ASK, steps))
 
 
 OF_ALL, OF_PYTHON, OF_KEY = GATE, replace(GATE, language="python"), replace(GATE, key="k1")
@@ -60,7 +60,7 @@ def test_of_the_gates_that_fit_the_narrowest_counts(
 ) -> None:
     gates = [replace(gate, most_bytes=10_000) for gate in gates]
     ask = replace(ASK, messages=(Message("user", diff),), key=key)
-    policy = FirstPolicy("none", gates=gates)
+    policy = EscalationPolicy("none", gates=gates)
     move = policy.next(Exchange(ask, (SURE,)))
     name = None if counts is None else replace(counts, most_bytes=10_000).name
     assert isinstance(move, Answer) and (move.judged.gate if move.judged else None) == name
@@ -75,7 +75,7 @@ def test_a_gate_for_all_keeps_the_name_that_it_had_before_there_were_others() ->
 
 def test_a_gate_wants_the_draft_s_signals() -> None:
     assert gated("none") == replace(DRAFT, measured=True)
-    assert FirstPolicy("none", measures=True).next(Exchange(ASK)) == replace(DRAFT, measured=True)
+    assert EscalationPolicy("none", measures=True).next(Exchange(ASK)) == replace(DRAFT, measured=True)
 
 
 def test_a_sure_draft_is_never_sent_to_the_verifier() -> None:
@@ -95,7 +95,7 @@ def test_an_unsure_draft_is_verified_although_it_passes_the_checks() -> None:
 
 
 def scoring(*steps: Step, verifier: Verifier = "local") -> Move:
-    return FirstPolicy(verifier, gates=[GATE], score_floor=-4.0).next(Exchange(ASK, steps))
+    return EscalationPolicy(verifier, gates=[GATE], score_floor=-4.0).next(Exchange(ASK, steps))
 
 
 def test_a_verifier_that_scores_gives_its_verdict_only_where_it_doubts_a_name() -> None:
@@ -173,7 +173,7 @@ def test_a_gate_accepts_only_drafts_of_its_model_with_log_probabilities(step: St
     ],
 )
 def test_a_gate_accepts_only_requests_like_those_that_it_was_calibrated_on(changes: dict[str, Any], by: str) -> None:
-    move = FirstPolicy("none", gates=[GATE]).next(Exchange(replace(ASK, **changes), (SURE,)))
+    move = EscalationPolicy("none", gates=[GATE]).next(Exchange(replace(ASK, **changes), (SURE,)))
     assert isinstance(move, Answer) and move.judged is not None
     assert (move.judged.by, move.judged.accepted) == (by, by == "score")
 
@@ -181,7 +181,7 @@ def test_a_gate_accepts_only_requests_like_those_that_it_was_calibrated_on(chang
 def test_a_high_score_accepts_nothing_that_fails_the_checks_and_audits_nothing_of_it() -> None:
     """Bug: a sure draft that nobody could mend was marked as accepted, and its label counted against the promise."""
     steps = (replace(SURE, findings=BAD), Step(Mend(0), edited="mended", findings=BAD))
-    policies = [FirstPolicy(verifier, gates=[GATE], audit_share=1.0) for verifier in ("none", "local")]
+    policies = [EscalationPolicy(verifier, gates=[GATE], audit_share=1.0) for verifier in ("none", "local")]
     for move in (policy.next(Exchange(ASK, steps)) for policy in policies):
         assert isinstance(move, Answer | Consult) and move.judged is not None
         assert (move.judged.accepted, move.judged.audit, move.judged.by) == (False, False, "failed checks")
@@ -190,13 +190,13 @@ def test_a_high_score_accepts_nothing_that_fails_the_checks_and_audits_nothing_o
 
 
 def test_the_gate_is_in_what_a_request_is_told_before_it_is_made() -> None:
-    told = FirstPolicy("local", gates=[GATE]).explain(ASK).steps
+    told = EscalationPolicy("local", gates=[GATE]).explain(ASK).steps
     assert "what passes but is not accepted by the gate is sent to the verifier for its verdict" in told
-    told = FirstPolicy("local", gates=[GATE], score_floor=-4.0).explain(ASK).steps
+    told = EscalationPolicy("local", gates=[GATE], score_floor=-4.0).explain(ASK).steps
     assert any("is scored by it; where it doubts a name, sent to the verifier for its verdict" in step for step in told)
 
 
 def test_the_gate_has_nothing_to_say_of_half_a_draft() -> None:
-    policy = FirstPolicy("local", gates=[GATE], escalates_early=True)
+    policy = EscalationPolicy("local", gates=[GATE], escalates_early=True)
     answered = Step(Consult("verifier", "answer"), GOOD)
     assert policy.next(Exchange(ASK, (CUT, answered))) == Answer(1, "strong")

@@ -7,7 +7,7 @@ import pytest
 from firstpass.chat import Message
 from firstpass.errors import TierUnavailable
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
-from firstpass.policy.first import FirstPolicy
+from firstpass.policy.escalation import EscalationPolicy
 from firstpass.policy.rules import Rule, first_fit
 
 DIFF = """diff --git a/src/auth/login.py b/src/auth/login.py
@@ -127,7 +127,7 @@ def test_the_first_rule_that_fits_decides() -> None:
 
 
 def test_a_rule_s_strong_model_is_asked_before_any_draft_and_its_answer_checked() -> None:
-    policy = FirstPolicy("local", (AUTH,))
+    policy = EscalationPolicy("local", (AUTH,))
     consult = Consult("verifier", "answer", rule="authorisation")
     assert policy.next(Exchange(ASK)) == consult
     assert policy.next(Exchange(ASK, (Step(consult, REPLY),))) == Answer(0, "strong")
@@ -137,12 +137,12 @@ def test_a_rule_s_strong_model_is_asked_before_any_draft_and_its_answer_checked(
 
 def test_a_rule_that_can_not_be_met_refuses_and_names_itself() -> None:
     for verifier, ceiling in (("none", "any"), ("hosted", "local-only")):
-        move = FirstPolicy(verifier, (AUTH,)).next(Exchange(replace(ASK, ceiling=ceiling)))  # type: ignore[arg-type]
+        move = EscalationPolicy(verifier, (AUTH,)).next(Exchange(replace(ASK, ceiling=ceiling)))  # type: ignore[arg-type]
         assert isinstance(move, Refuse) and move.failure.message.startswith("the rule 'authorisation' sends this to")
 
 
 def test_a_rule_may_keep_a_request_on_this_machine() -> None:
-    policy = FirstPolicy("local", (Rule("by night", "local"),))
+    policy = EscalationPolicy("local", (Rule("by night", "local"),))
     consult = Consult("draft", "answer", rule="by night")
     assert policy.next(Exchange(ASK)) == consult
     assert policy.next(Exchange(ASK, (Step(consult, REPLY),))) == Answer(0, "draft")
@@ -150,5 +150,5 @@ def test_a_rule_may_keep_a_request_on_this_machine() -> None:
 
 
 def test_a_rule_has_no_say_where_the_caller_names_the_model() -> None:
-    policy = FirstPolicy("local", (Rule("all", "strong"),))
+    policy = EscalationPolicy("local", (Rule("all", "strong"),))
     assert policy.next(Exchange(replace(ASK, target="local"))) == Consult("draft", "answer")

@@ -5,7 +5,7 @@ from typing import Any
 
 from firstpass.contract import Files
 from firstpass.exchange import Ask, Label
-from firstpass.policy.first import Course
+from firstpass.policy.escalation import Course
 
 
 def label(made: Label) -> dict[str, Any]:

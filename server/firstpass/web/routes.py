@@ -39,7 +39,7 @@ from firstpass.errors import (
     WrongMethod,
 )
 from firstpass.exchange import Ask, Exchange, Label
-from firstpass.policy.first import Course
+from firstpass.policy.escalation import Course
 from firstpass.tier.tokens import Counted
 from firstpass.web import ours
 from firstpass.web.access import Authenticate, Gate, Rules

@@ -1,4 +1,4 @@
-"""The first policy: accept a draft that passes its checks, else mend it, else verify it, else answer it unverified.
+"""Escalation: accept a draft that passes its checks, else mend it, else verify it, else answer it unverified.
 
 It knows whether a verifier exists and whether it is off this machine; it does not know how to reach it.
 """
@@ -51,7 +51,7 @@ class Course:
     steps: tuple[str, ...]
 
 
-class FirstPolicy:
+class EscalationPolicy:
     """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
