@@ -14,7 +14,7 @@ from typing import Any, Literal
 from fastapi import FastAPI
 
 from firstpass import cascade, catalogue, engine
-from firstpass.cascade import Parts, Sink
+from firstpass.cascade import Parts
 from firstpass.contract import Shelf
 from firstpass.dialect.openai.read_request import House
 from firstpass.egress import EgressDoor
@@ -25,6 +25,7 @@ from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Label, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
 from firstpass.gate.drift import Monitor
+from firstpass.listening import Sink
 from firstpass.policy.escalation import Course, EscalationPolicy, Verifier
 from firstpass.policy.rules import Rule
 from firstpass.settings import EngineSettings, Settings, VerifierSettings

@@ -3,33 +3,15 @@
 It knows no HTTP, model, database, clock or event loop; all of these come in as plain callables and Protocols.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from firstpass.chat import Chunk
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import (
-    ESCALATED,
-    Ask,
-    Consult,
-    Exchange,
-    Finding,
-    Mend,
-    Receipt,
-    Refuse,
-    Reply,
-    Step,
-    TierName,
-)
+from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Mend, Refuse, Step, TierName
+from firstpass.listening import Sink, StepListener, watcher
 from firstpass.policy import Policy
 from firstpass.tier import Tier
-
-Sink = Callable[[Step, Chunk], Awaitable[None]]
-"""Takes the events of a reply that may stream as they come, with the step so far: its move and its receipt."""
-
-Watcher = Callable[[str], Finding | None]
-"""Reads the whole lines of a reply so far, and says what fault makes the rest of it worthless, if one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +32,7 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     """
     exchange, started = Exchange(ask), parts.clock()
     while isinstance(move := parts.policy.next(exchange), Consult | Mend):
-        listener = _StepListener(move, sink if move.streams else None, _watcher(exchange.ask, move, parts))
+        listener = StepListener(move, sink if move.streams else None, watcher(ask, move, parts.contracts))
         try:
             if isinstance(move, Mend):
                 exchange = exchange.grown(_mended(exchange, move, parts))
@@ -64,14 +46,6 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     exchange = exchange.ended(move, parts.clock() - started)
     keep(exchange)
     return exchange
-
-
-def _watcher(ask: Ask, move: Consult | Mend, parts: Parts) -> Watcher | None:
-    if not isinstance(move, Consult) or (watch := move.watched) is None:
-        return None
-    assert ask.contract is not None, "only what a contract checks is watched"
-    contract = parts.contracts[ask.contract]
-    return lambda text: contract.doomed(ask, text, watch)
 
 
 def _why(stop: BaseException, move: Consult | Mend) -> Failure:
@@ -97,7 +71,7 @@ def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
         return Step(move, failure=error.failure)
 
 
-async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_StepListener") -> Step:
+async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: StepListener) -> Step:
     """One step: what the tier said and what the checks found. A failure is part of the step, not an exception."""
     ask, reply = exchange.ask, None
     contract = parts.contracts[ask.contract] if ask.contract is not None else None
@@ -115,48 +89,3 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: "_
         return listener.step(reply=reply, failure=error.failure)
     edited = None if text == reply.text else text
     return replace(listener.step(reply=reply), findings=findings, edited=edited, signals=signals)
-
-
-class _StepListener:
-    """Hears what a tier does during one step. fault: that for which it wanted no more of the reply."""
-
-    def __init__(self, move: Consult | Mend, sink: Sink | None, watcher: Watcher | None) -> None:
-        self._move = move
-        self._sink = sink
-        self._watcher = watcher
-        self._read = 0
-        self.fault: Finding | None = None
-        self._receipt: Receipt | None = None
-        self._instead: dict[str, str] = {}
-        self._streamed = False
-
-    @property
-    def streaming(self) -> bool:
-        return self._sink is not None or self.watching
-
-    @property
-    def watching(self) -> bool:
-        return self._watcher is not None
-
-    def goes_on(self, text: str) -> bool:
-        """Looks only where another line has ended."""
-        end = text.rfind("\n") + 1
-        if self._watcher is not None and end > self._read:
-            self._read, self.fault = end, self._watcher(text[:end])
-        return self.fault is None
-
-    def sent(self, receipt: Receipt) -> None:
-        self._receipt = receipt
-
-    def instead(self, field: str, value: str) -> None:
-        self._instead[field] = value
-
-    async def chunk(self, chunk: Chunk) -> None:
-        if self._sink is not None:
-            self._streamed = True
-            await self._sink(self.step(), chunk)
-
-    def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
-        return Step(
-            self._move, reply, failure, receipt=self._receipt, streamed=self._streamed, instead=dict(self._instead)
-        )

@@ -14,13 +14,13 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from firstpass.cascade import Sink
 from firstpass.chat import Chunk, Usage
 from firstpass.dialect import render
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.errors import Failure, FirstpassError
 from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Receipt, Refuse, Step
+from firstpass.listening import Sink
 from firstpass.tier.tokens import Counted
 
 log = logging.getLogger(__name__)

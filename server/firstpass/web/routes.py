@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 from starlette.types import Lifespan
 
-from firstpass.cascade import Sink
 from firstpass.contract import Shelf
 from firstpass.dialect.anthropic import read_request as messages_parse
 from firstpass.dialect.anthropic.write_reply import ANTHROPIC
@@ -39,6 +38,7 @@ from firstpass.errors import (
     WrongMethod,
 )
 from firstpass.exchange import Ask, Exchange, Label
+from firstpass.listening import Sink
 from firstpass.policy.escalation import Course
 from firstpass.tier.tokens import Counted
 from firstpass.web import ours

@@ -1,0 +1,71 @@
+"""What is heard of one step while it happens: its chunks, its receipt, and a fault that ends it early.
+
+It knows no tier and no policy; who wants to hear comes in as a plain callable.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from firstpass.chat import Chunk
+from firstpass.contract import Contract
+from firstpass.errors import Failure
+from firstpass.exchange import Ask, Consult, Finding, Mend, Receipt, Reply, Step
+
+Sink = Callable[[Step, Chunk], Awaitable[None]]
+"""Takes the events of a reply that may stream as they come, with the step so far: its move and its receipt."""
+
+Watcher = Callable[[str], Finding | None]
+"""Reads the whole lines of a reply so far, and says what fault makes the rest of it worthless, if one does."""
+
+
+class StepListener:
+    """Hears what a tier does during one step. fault: that for which it wanted no more of the reply."""
+
+    def __init__(self, move: Consult | Mend, sink: Sink | None, watcher: Watcher | None) -> None:
+        self._move = move
+        self._sink = sink
+        self._watcher = watcher
+        self._read = 0
+        self.fault: Finding | None = None
+        self._receipt: Receipt | None = None
+        self._instead: dict[str, str] = {}
+        self._streamed = False
+
+    @property
+    def streaming(self) -> bool:
+        return self._sink is not None or self.watching
+
+    @property
+    def watching(self) -> bool:
+        return self._watcher is not None
+
+    def goes_on(self, text: str) -> bool:
+        """Looks only where another line has ended."""
+        end = text.rfind("\n") + 1
+        if self._watcher is not None and end > self._read:
+            self._read, self.fault = end, self._watcher(text[:end])
+        return self.fault is None
+
+    def sent(self, receipt: Receipt) -> None:
+        self._receipt = receipt
+
+    def instead(self, field: str, value: str) -> None:
+        self._instead[field] = value
+
+    async def chunk(self, chunk: Chunk) -> None:
+        if self._sink is not None:
+            self._streamed = True
+            await self._sink(self.step(), chunk)
+
+    def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
+        return Step(
+            self._move, reply, failure, receipt=self._receipt, streamed=self._streamed, instead=dict(self._instead)
+        )
+
+
+def watcher(ask: Ask, move: Consult | Mend, contracts: Mapping[str, Contract]) -> Watcher | None:
+    """Of a step that may be cut short, None for every other."""
+    if not isinstance(move, Consult) or (watch := move.watched) is None:
+        return None
+    assert ask.contract is not None, "only what a contract checks is watched"
+    contract = contracts[ask.contract]
+    return lambda text: contract.doomed(ask, text, watch)
