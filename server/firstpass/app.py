@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -20,14 +19,16 @@ from firstpass.dialect.openai.read_request import House
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
-from firstpass.errors import BadSettings, Busy, FirstpassError, NotFound
+from firstpass.engine.keeping import keep_ready
+from firstpass.errors import BadSettings, Busy
 from firstpass.evidence.repository import Repositories
-from firstpass.exchange import Ask, Exchange, Label, Receipt, Target, TierName
+from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
 from firstpass.gate.drift import Monitor
 from firstpass.listening import Sink
 from firstpass.policy.escalation import Course, EscalationPolicy, Verifier
 from firstpass.policy.rules import Rule
+from firstpass.record import Record
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
 from firstpass.store.keys import key_id, load_pepper, matches
@@ -44,7 +45,6 @@ from firstpass.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-GLANCE_SECONDS = 5.0
 ROUTES = ("firstpass", "local", "strong")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -75,16 +75,13 @@ class Server:
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
         gates = read_gates(settings.policy.gates, self.shelf)
         self.metrics = Metrics()
-        self._monitor = Monitor(gates)
-        for exchange, label in self._store.labelled("user") if gates else ():
-            self._hear(exchange, label)
-        self._show_gates()
+        self.record = Record(self._store, Monitor(gates), settings.policy.auditors, self.metrics.show_gate)
         self._policy = EscalationPolicy(
             _where(settings.verifier),
             rules,
             redrafts=_constrains(settings.engine),
             gates=gates,
-            broken=self._monitor.broken,
+            broken=self.record.broken,
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
             escalates_early=settings.policy.early_escalation,
@@ -147,39 +144,6 @@ class Server:
     async def count(self, ask: Ask) -> Counted:
         return await self._counter.count(ask)
 
-    async def label(self, label: Label) -> None:
-        """Keep a label, and let the gate's monitor hear it. Raises: NotFound, StoreFailed."""
-        exchange = await asyncio.to_thread(self._store.read, label.exchange)
-        if exchange is None or exchange.ask.key not in (None, label.key):
-            raise NotFound(f"no exchange {label.exchange[:80]!r} in the record", part="store", param="exchange")
-        kept = label if exchange.ask.store else replace(label, text=None)
-        await asyncio.to_thread(self._store.add_label, kept)
-        self._hear(exchange, label)
-        self._show_gates()
-
-    async def recall(self, exchange_id: str, key: str | None) -> Exchange:
-        """Raises: NotFound, StoreFailed. Another key's exchange is told from none by nothing."""
-        exchange = await asyncio.to_thread(self._store.read, exchange_id)
-        if exchange is None or exchange.ask.key != key or not exchange.ask.store:
-            raise NotFound(f"no exchange {exchange_id[:80]!r} in the record", part="store", param="exchange")
-        return exchange
-
-    async def forget(self, exchange_id: str, key: str | None) -> None:
-        """Raises: NotFound, StoreFailed."""
-        exchange = await self.recall(exchange_id, key)
-        await asyncio.shield(asyncio.to_thread(self._store.forget, exchange.ask.id))
-
-    def _hear(self, exchange: Exchange, label: Label) -> None:
-        auditors = self._settings.policy.auditors
-        if auditors and label.key not in auditors:
-            return
-        if self._monitor.hear(exchange, label) and exchange.judged is not None:
-            log.error("the promise of the gate %s is broken: it accepts nothing any more", exchange.judged.gate)
-
-    def _show_gates(self) -> None:
-        for name, audits in self._monitor.audits.items():
-            self.metrics.show_gate(name, audits.evidence, broken=self._monitor.broken(name))
-
     @contextmanager
     def _counted(self) -> Iterator[None]:
         task = asyncio.current_task()
@@ -206,7 +170,7 @@ class Server:
 
         What still runs at the end is stopped and recorded before the store closes: uvicorn does not wait for it.
         """
-        keeping = asyncio.create_task(self._keep_engine_ready())
+        keeping = asyncio.create_task(keep_ready(self._engine))
         try:
             yield
         finally:
@@ -219,19 +183,6 @@ class Server:
                 await self._outside.aclose()
             await self._engine.close()
             self._store.close()
-
-    async def _keep_engine_ready(self) -> None:
-        """No request has to come for an engine that failed to be tried again; its own restart limit still holds."""
-        said = ""
-        while True:
-            try:
-                await self._engine.ensure_ready()
-                said = ""
-            except FirstpassError as error:
-                if str(error) != said:
-                    log.error("the draft engine is not ready: %s", error)
-                said = str(error)
-            await asyncio.sleep(GLANCE_SECONDS)
 
 
 def build(settings: Settings) -> FastAPI:

@@ -31,7 +31,7 @@ class Metrics:
             "firstpass_gate_broken", "1 where a gate accepts nothing any more.", ("gate",), registry=registry
         )
 
-    def show_gate(self, gate: str, evidence: float, *, broken: bool) -> None:
+    def show_gate(self, gate: str, evidence: float, broken: bool) -> None:
         self._evidence.labels(gate).set(evidence)
         self._broken.labels(gate).set(broken)
 

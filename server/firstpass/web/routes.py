@@ -37,9 +37,10 @@ from firstpass.errors import (
     WrongMediaType,
     WrongMethod,
 )
-from firstpass.exchange import Ask, Exchange, Label
+from firstpass.exchange import Ask, Exchange
 from firstpass.listening import Sink
 from firstpass.policy.escalation import Course
+from firstpass.record import Record
 from firstpass.tier.tokens import Counted
 from firstpass.web import ours
 from firstpass.web.access import Authenticate, Gate, Rules
@@ -71,6 +72,9 @@ class Backend(Protocol):
     def shelf(self) -> Shelf: ...
 
     @property
+    def record(self) -> Record: ...
+
+    @property
     def metrics(self) -> Metrics: ...
 
     @property
@@ -88,18 +92,6 @@ class Backend(Protocol):
 
     async def count(self, ask: Ask) -> Counted:
         """The tokens of an ask, by the draft engine's tokenizer; nobody is asked. Raises: FirstpassError."""
-        ...
-
-    async def label(self, label: Label) -> None:
-        """Raises: NotFound for an exchange that is not in the record, or not of the same key."""
-        ...
-
-    async def recall(self, exchange_id: str, key: str | None) -> Exchange:
-        """Raises: NotFound for an exchange that is not in the record with its words, or not of that very key."""
-        ...
-
-    async def forget(self, exchange_id: str, key: str | None) -> None:
-        """The exchange's words are out of the record when this returns. Raises: NotFound as `recall` does."""
         ...
 
 
@@ -167,11 +159,11 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
     async def create(request: Request) -> Response:
         caller = Caller(request.headers, request.scope["state"]["key"])
         raw = await _body(request, limits)
-        ask = await responses.responses(raw, caller, backend.house, backend.recall, limits.body_bytes)
+        ask = await responses.responses(raw, caller, backend.house, backend.record.recall, limits.body_bytes)
         return AnswerResponse(ask, backend.run, RESPONSES)
 
     async def recalled(response_id: str, request: Request) -> Exchange:
-        return await responses.recalled(response_id, request.scope["state"]["key"], backend.recall)
+        return await responses.recalled(response_id, request.scope["state"]["key"], backend.record.recall)
 
     @app.get("/v1/responses/{response_id}")
     async def retrieve(response_id: str, request: Request) -> dict[str, object]:
@@ -181,7 +173,7 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
     @app.delete("/v1/responses/{response_id}")
     async def delete(response_id: str, request: Request) -> dict[str, object]:
         exchange = await recalled(response_id, request)
-        await backend.forget(exchange.ask.id, exchange.ask.key)
+        await backend.record.forget(exchange.ask.id, exchange.ask.key)
         return {"id": response_id, "object": "response", "deleted": True}
 
     @app.get("/v1/responses/{response_id}/input_items")
@@ -218,7 +210,7 @@ def _add_labels(app: FastAPI, backend: Backend, limits: Limits) -> None:
     async def label(exchange_id: str, request: Request) -> dict[str, object]:
         raw = await _body(request, limits)
         made = parse.label(raw, exchange_id, request.scope["state"]["key"], time.time())
-        await backend.label(made)
+        await backend.record.label(made)
         return ours.label(made)
 
 
