@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from firstpass.dialect.described import Operation, Where
 from firstpass.dialect.openai.read_request import House
 from firstpass.web.document import anthropic, openai, ours, responses
-from firstpass.web.document.operation import Operation, Where, operation_object, schemas
+from firstpass.web.document.operation import operation_object, schemas
 
 OPERATIONS: Mapping[Where, Operation] = {
     **openai.OPERATIONS,

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from firstpass.dialect.anthropic.wire import MessagesBody, PromptBody
+from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Where
+from firstpass.dialect.how import How
 from firstpass.errors import Part
-from firstpass.web.document.firstpass import How
 from firstpass.web.document.openai import ModelCard, ModelList, OpenAIError
-from firstpass.web.document.operation import TEXT, Link, Operation, Parameter, Schema, Where
 from firstpass.web.models import PAGE_LIMIT
 
 

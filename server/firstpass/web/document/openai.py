@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from firstpass.dialect.described import Operation, Shape, Where
+from firstpass.dialect.how import How
 from firstpass.dialect.openai.wire import ChatBody, CompletionBody, EmbeddingsBody
 from firstpass.dialect.responses.wire import CursorBody
 from firstpass.errors import Part
-from firstpass.web.document.firstpass import How
-from firstpass.web.document.operation import Operation, Shape, Where
 
 
 class OpenAIFault(BaseModel):

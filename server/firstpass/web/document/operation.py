@@ -1,27 +1,17 @@
-"""One route, described, and how that is written in OpenAPI 3.1. It knows no route.
+"""How a described route is written in OpenAPI 3.1. It knows no route.
 
 Sources: the OpenAPI Specification 3.1.1; RFC 9110 for the header fields.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import UnionType
-from typing import Any, Literal, get_args
+from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import models_json_schema
 
+from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Shape, each
 from firstpass.dialect.openai.read_request import FLAGS, HEADER, House
 from firstpass.dialect.openai.wire import FirstpassOptions
-
-Where = tuple[str, str]
-"""Method and path."""
-
-Schema = dict[str, Any]
-
-Shape = type[BaseModel] | UnionType
-"""One kind of body, or any of several."""
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -38,13 +28,6 @@ MEANINGS: Mapping[int, str] = {
     503: "A model is not running, or not yet.",
     504: "A model did not answer in time.",
 }
-
-EVERYWHERE = (401, 403, 500)
-READS_A_BODY = (400, 413, 415)
-ASKS = (404, 429, 502, 503, 504)
-"""What can go wrong on the way to a model, beside the body."""
-
-TEXT: Schema = {"type": "string"}
 
 HEADERS: Mapping[str, tuple[str, Schema]] = {
     "x-request-id": ("The id of the exchange in the record.", TEXT),
@@ -67,68 +50,6 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
     "retry-after": ("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}),
     "www-authenticate": ("The scheme that is wanted.", {"type": "string", "enum": ["Bearer"]}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Of a request, beside its path and the options of the `firstpass` object."""
-
-    name: str
-    place: Literal["header", "query"]
-    about: str
-    schema: Schema
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What an answer gives to another route. value: a runtime expression of the specification."""
-
-    where: Where
-    parameter: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What the document says of a route.
-
-    answer: the body of a 200; a media type where it is no JSON. envelope: of an error. body: of the request.
-    rules: in words, what is refused although the body's schema allows it. asks: whether it leads to a model.
-    events: what a stream consists of, None where it never streams. fails: statuses beside the usual ones.
-    open: whether it is answered without a key. headers: that a 200 always has beside the usual ones.
-    """
-
-    summary: str
-    answer: Shape | str
-    envelope: Shape
-    body: Shape | None = None
-    rules: str = ""
-    asks: bool = False
-    events: str | None = None
-    fails: tuple[int, ...] = ()
-    open: bool = False
-    parameters: tuple[Parameter, ...] = ()
-    headers: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
-
-    @property
-    def statuses(self) -> list[int]:
-        everywhere = set(EVERYWHERE) - ({401} if self.open else set())
-        return sorted({*everywhere, *self.fails, *(READS_A_BODY if self.body else ()), *(ASKS if self.asks else ())})
-
-    @property
-    def models(self) -> list[tuple[type[BaseModel], JsonSchemaMode]]:
-        answers = () if isinstance(self.answer, str) else each(self.answer)
-        written = (*answers, *each(self.envelope))
-        return [*((body, "validation") for body in self.bodies), *((model, "serialization") for model in written)]
-
-    @property
-    def bodies(self) -> tuple[type[BaseModel], ...]:
-        return each(self.body) if self.body else ()
-
-
-def each(shape: Shape) -> tuple[type[BaseModel], ...]:
-    return get_args(shape) or (shape,)
 
 
 def operation_object(method: str, path: str, operation: Operation) -> dict[str, Any]:

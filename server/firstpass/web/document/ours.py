@@ -7,11 +7,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from firstpass.chat import Usage
+from firstpass.dialect.described import Operation, Where
+from firstpass.dialect.how import How
 from firstpass.dialect.openai.wire import ChatBody, InferBody, LabelBody
 from firstpass.exchange import Ceiling, Target
-from firstpass.web.document.firstpass import How
 from firstpass.web.document.openai import CHAT_RULES, OpenAIError
-from firstpass.web.document.operation import Operation, Where
 
 
 class InferToken(BaseModel):

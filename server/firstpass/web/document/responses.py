@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Where
+from firstpass.dialect.how import How
 from firstpass.dialect.responses.wire import ResponsesBody
 from firstpass.errors import Part
-from firstpass.web.document.firstpass import How
 from firstpass.web.document.openai import ChatToken, OpenAIError
-from firstpass.web.document.operation import TEXT, Link, Operation, Parameter, Where
 
 Progress = Literal["in_progress", "completed", "incomplete"]
 
