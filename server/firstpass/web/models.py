@@ -7,12 +7,11 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from firstpass.dialect.anthropic.described import PAGE_LIMIT
 from firstpass.dialect.openai.read_request import House
 from firstpass.errors import BadAsk
 
 PAGE = 20
-PAGE_LIMIT = 1000
-"""Anthropic's own."""
 
 
 @dataclass(frozen=True, slots=True)

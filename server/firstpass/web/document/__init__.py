@@ -1,15 +1,19 @@
 """The document at /openapi.json: what every route takes and gives. It knows the wire models, no backend.
 
-Each dialect describes its routes in a module of its own here; a test holds `OPERATIONS` to the routes that there are.
+Each dialect describes its routes in a room of its own, and `ours` the others; a test holds `OPERATIONS` to the routes
+that there are.
 """
 
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from firstpass.dialect.anthropic import described as anthropic
 from firstpass.dialect.described import Operation, Where
+from firstpass.dialect.openai import described as openai
 from firstpass.dialect.openai.read_request import House
-from firstpass.web.document import anthropic, openai, ours, responses
+from firstpass.dialect.responses import described as responses
+from firstpass.web.document import ours
 from firstpass.web.document.operation import operation_object, schemas
 
 OPERATIONS: Mapping[Where, Operation] = {

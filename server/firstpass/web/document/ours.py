@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from firstpass.chat import Usage
 from firstpass.dialect.described import Operation, Where
 from firstpass.dialect.how import How
+from firstpass.dialect.openai.described import CHAT_RULES, OpenAIError
 from firstpass.dialect.openai.wire import ChatBody, InferBody, LabelBody
 from firstpass.exchange import Ceiling, Target
-from firstpass.web.document.openai import CHAT_RULES, OpenAIError
 
 
 class InferToken(BaseModel):

@@ -12,9 +12,8 @@ from pydantic import BaseModel
 from firstpass.dialect.anthropic.wire import MessagesBody, PromptBody
 from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Where
 from firstpass.dialect.how import How
+from firstpass.dialect.openai.described import ModelCard, ModelList, OpenAIError
 from firstpass.errors import Part
-from firstpass.web.document.openai import ModelCard, ModelList, OpenAIError
-from firstpass.web.models import PAGE_LIMIT
 
 
 class AnthropicFault(BaseModel):
@@ -124,6 +123,9 @@ a header and its field that differ."""
 EVENTS = """With `stream: true` the answer is server-sent events, as the Anthropic API has them: one `message_start`,
 blocks one after the other, `message_delta`, `message_stop`. `ping` events keep it alive while nothing is sent. A
 failure after the first byte is an `error` event, and no other follows."""
+
+PAGE_LIMIT = 1000
+"""The most that a page of models may have."""
 
 PRINTABLE: Schema = {"type": "string", "pattern": "^[ -~]*$"}
 VERSION = Parameter("anthropic-version", "header", "It goes on unchanged to a verifier of this dialect.", PRINTABLE)

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Where
 from firstpass.dialect.how import How
+from firstpass.dialect.openai.described import ChatToken, OpenAIError
 from firstpass.dialect.responses.wire import ResponsesBody
 from firstpass.errors import Part
-from firstpass.web.document.openai import ChatToken, OpenAIError
 
 Progress = Literal["in_progress", "completed", "incomplete"]
 
