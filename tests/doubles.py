@@ -170,7 +170,7 @@ def echo(body: dict[str, Any]) -> dict[str, Any]:
 def pieces(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A message as the deltas of a stream."""
     yield {"role": "assistant", "content": ""}
-    for name in ("reasoning", "content"):
+    for name in ("reasoning", "content", "refusal"):
         yield from ({name: word} for word in re.findall(r"\S+\s*", message.get(name) or ""))
     for index, call in enumerate(message.get("tool_calls", ())):
         function = call["function"]

@@ -19,6 +19,7 @@ from firstpass.dialect.responses import write_reply as response
 from firstpass.dialect.responses.stream import RESPONSES, Stream
 from firstpass.errors import Busy, ContextTooLong, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step, Terms
+from tests.open_responses import EVENT
 
 ASK = Ask("ex_ab", 1.0, "chat", "local", "local", (Message("user", "hi"),), dialect="responses", terms=Terms())
 BINDING = Step(Consult("draft", "answer", binding=True))
@@ -52,6 +53,7 @@ def events_of(sent: bytes) -> list[dict[str, Any]]:
         name, data = block.split("\n")
         events.append(json.loads(data.removeprefix("data: ")))
         assert name == f"event: {events[-1]['type']}"
+        EVENT.validate_python(events[-1])
     return events
 
 

@@ -97,7 +97,8 @@ def test_what_the_record_gives_back_is_what_the_document_says(guarded: tuple[htt
 
     call = {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}
     result = {"type": "function_call_output", "call_id": "c", "output": "rain"}
-    asked = {"model": "local", "input": [{"role": "user", "content": "hi"}, call, result], "tools": [FLAT_TOOL]}
+    tools = [FLAT_TOOL, {"type": "namespace", "name": "maps", "tools": [FLAT_TOOL]}]
+    asked = {"model": "local", "input": [{"role": "user", "content": "hi"}, call, result], "tools": tools}
     made = hold("ResponseObject", client.post("/v1/responses", json=asked, headers=headers).json())
     here = f"/v1/responses/{made['id']}"
     assert hold("ResponseObject", client.get(here, headers=headers).json()) == made

@@ -72,6 +72,7 @@ class FunctionCallItem(BaseModel):
     status: Progress
     call_id: str
     name: str
+    namespace: str | None = None
     arguments: str
 
 
@@ -131,9 +132,17 @@ class ToolAsked(BaseModel):
     strict: bool | None
 
 
+class NamespaceAsked(BaseModel):
+    type: Literal["namespace"]
+    name: str
+    description: str
+    tools: list[ToolAsked]
+
+
 class ToolChosen(BaseModel):
     type: Literal["function"]
     name: str
+    namespace: str | None = None
 
 
 class ResponseObject(BaseModel):
@@ -160,12 +169,14 @@ class ResponseObject(BaseModel):
     safety_identifier: str | None
     service_tier: Literal["default"]
     store: bool
-    temperature: float | None
+    temperature: float
     text: TextAsked
     tool_choice: Literal["auto", "none", "required"] | ToolChosen
-    tools: list[ToolAsked]
+    tools: list[ToolAsked | NamespaceAsked]
     top_logprobs: int
-    top_p: float | None
+    top_p: float
+    presence_penalty: float
+    frequency_penalty: float
     truncation: Literal["disabled"]
     usage: ResponsesUsage | None
     user: str | None

@@ -170,7 +170,7 @@ def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
         return
     if message.reasoning is not None:
         yield thought_item(ask, f"rs_{ask.id}", message.reasoning, "completed")
-    if message.content or not message.tool_calls:
+    if message.content or not (message.tool_calls or message.reasoning):
         yield message_item(ask, f"msg_{ask.id}", message.content, (), "completed")
     for call in message.tool_calls:
         yield call_item(ask, f"fc_{ask.id}", call, "completed")
@@ -184,7 +184,7 @@ def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
     if reply.reasoning is not None:
         items.append(thought_item(ask, f"rs_{ask.id}", reply.reasoning, "completed"))
     refusal = refusal_of(step, reply)
-    if step.text or not (turn.tool_calls or refusal):
+    if step.text or not (turn.tool_calls or refusal or reply.reasoning):
         logprobs = reply.logprobs if step.edited is None else ()
         items.append(message_item(ask, f"msg_{ask.id}", step.text or "", logprobs, "completed"))
     if refusal:
@@ -216,7 +216,13 @@ def text_part(ask: Ask, text: str, logprobs: Sequence[TokenLogprob]) -> dict[str
 
 
 def token_entries(ask: Ask, logprobs: Sequence[TokenLogprob]) -> list[Any]:
-    return (logprobs_of(logprobs, ask) or {"content": []})["content"]  # type: ignore[no-any-return]
+    """Bytes that nobody knows are an empty list: in this API they may not be null."""
+    entries: list[dict[str, Any]] = (logprobs_of(logprobs, ask) or {"content": []})["content"]
+    return [_spelt(entry) | {"top_logprobs": list(map(_spelt, entry["top_logprobs"]))} for entry in entries]
+
+
+def _spelt(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"bytes": entry["bytes"] or []}
 
 
 def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Status) -> dict[str, Any]:
@@ -226,9 +232,8 @@ def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Stat
     parts = [{"type": kind, "text": thought.text}] if thought is not None else []
     item: dict[str, Any] = {"id": item_id, "type": "reasoning", "status": status}
     item |= {"summary": parts, "content": []} if terms.summary else {"summary": [], "content": parts}
-    if "reasoning.encrypted_content" in terms.include:
-        item["encrypted_content"] = _seal(thought) if thought else None
-    return item
+    seal = _seal(thought) if thought and "reasoning.encrypted_content" in terms.include else None
+    return item if seal is None else item | {"encrypted_content": seal}
 
 
 def call_item(ask: Ask, item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class _Output:
         text, self._text = self._text, None
         if text is None:
             return
-        if instead is not None and instead != "".join(text.pieces):
+        if instead is not None and text.kind == "text" and instead != "".join(text.pieces):
             text.pieces, text.logprobs = [instead], []
         said = "refusal" if text.kind == "refusal" else "text"
         whole = {said: "".join(text.pieces)} | self._tokens(text, text.logprobs)
@@ -214,7 +214,7 @@ class _Output:
             known.index = len(self._items)
             yield self._added(self._call_item(at, known.call, "in_progress") | {"arguments": ""})
         unsent = known.call.arguments[known.sent :]
-        if known.index is not None and unsent:
+        if known.index is not None and unsent and known.call.arguments.strip():
             known.sent += len(unsent)
             yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": unsent}
 

@@ -1,6 +1,7 @@
 """The response object of the Responses API: whole from the record, or as far as a stream has come. It decides nothing.
 
-Source: the OpenAI API reference; openai-python 3.54, openai/types/responses/response.py.
+Sources: the OpenAI API reference; openai-python 3.54, openai/types/responses/response.py; Open Responses 2026-04-24,
+which wants more fields to be there and fewer of them null.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
 
 REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why an answer is incomplete, by how the model ended."""
+
+DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""The API's, said of what a request leaves to the model, whose own are not known here: none of these may be null."""
 
 
 def whole(exchange: Exchange) -> bytes:
@@ -100,23 +104,22 @@ def _base(ask: Ask, model: str, status: Status) -> dict[str, Any]:
         "safety_identifier": terms.safety_identifier,
         "service_tier": "default",
         "store": ask.store,
-        "temperature": sampling.temperature,
         "text": {"format": _format(sampling.response_format), "verbosity": "medium"},
         "tool_choice": _tool_choice(ask),
         "tools": _tools(ask),
         "top_logprobs": sampling.top_logprobs or 0,
-        "top_p": sampling.top_p,
         "truncation": "disabled",
         "usage": None,
         "user": ask.user,
-    }
+    } | {name: default if (asked := getattr(sampling, name)) is None else asked for name, default in DEFAULTS.items()}
 
 
 def _format(response_format: dict[str, Any] | None) -> dict[str, Any]:
     if response_format is None:
         return {"type": "text"}
-    schema: dict[str, Any] = response_format.get("json_schema", {})
-    return {"type": response_format["type"]} | schema
+    schema = response_format.get("json_schema")
+    defaults = {"description": None, "strict": False} if schema else {}
+    return {"type": response_format["type"]} | defaults | (schema or {})
 
 
 def _tool_choice(ask: Ask) -> str | dict[str, Any]:
