@@ -109,15 +109,15 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
 
 def _message(number: int, message: ChatMessage) -> Message:
     """Raises: BadAsk for a part that does not belong to the role."""
-    where = f"messages.{number}"
-    if message.content in (None, []) and not (message.role == "assistant" and (message.tool_calls or message.refusal)):
+    where, thought = f"messages.{number}", message.thought
+    says = message.tool_calls or message.refusal or thought or message.reasoning_details
+    if message.content in (None, []) and not (message.role == "assistant" and says):
         raise BadAsk(f"missing parameter: {where}.content", param=f"{where}.content", code="missing_required_parameter")
     if (message.role == "tool") != (message.tool_call_id is not None):
         text = "belongs to the role tool, and only to that"
         raise BadAsk(f"{where}.tool_call_id {text}", param=f"{where}.tool_call_id")
     if message.tool_calls and message.role != "assistant":
         raise BadAsk(f"{where}.tool_calls belong to the role assistant", param=f"{where}.tool_calls")
-    thought = message.reasoning or message.reasoning_content
     calls = (
         ToolCall(call.id, call.function.name, call.function.arguments or NO_ARGUMENTS)
         for call in message.tool_calls or ()

@@ -180,6 +180,15 @@ class ToolCallPart(Wire):
     index: StrictInt | None = None
 
 
+def _readable(detail: Any) -> str:
+    """What a piece of OpenRouter's `reasoning_details` says: a text or a summary. Sealed ones say nothing here.
+
+    Source: openrouter.ai/docs, reasoning tokens.
+    """
+    said = (detail.get("text") or detail.get("summary")) if isinstance(detail, dict) else None
+    return said if isinstance(said, str) else ""
+
+
 class ChatMessage(Wire):
     """refusal, annotations and audio come back from clients that send an answer again as they got it.
 
@@ -193,6 +202,7 @@ class ChatMessage(Wire):
     tool_call_id: StrictStr | None = None
     reasoning: StrictStr | None = None
     reasoning_content: StrictStr | None = None
+    reasoning_details: list[dict[str, Any]] | None = None
     refusal: StrictStr | None = None
     annotations: list[Any] | None = None
     audio: None = None
@@ -202,6 +212,10 @@ class ChatMessage(Wire):
     def text(self) -> str:
         said = self.content or self.refusal or ""
         return said if isinstance(said, str) else "".join(part.text for part in said)
+
+    @property
+    def thought(self) -> str:
+        return self.reasoning or self.reasoning_content or "".join(map(_readable, self.reasoning_details or ()))
 
 
 class Function(Wire):
@@ -298,6 +312,9 @@ class ChatBody(SamplingBody):
             if "content" in turn and not is_newest:
                 path = f"messages.{at}.content"
                 turn["content"] = without_unseen(turn["content"], path, UNSEEN, "text", left_out)
+            details = turn.get("reasoning_details")
+            for number, detail in enumerate(details if isinstance(details, list) else ()):
+                left_out += [] if _readable(detail) else [f"messages.{at}.reasoning_details.{number}"]
         return left_out
 
 
