@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +94,7 @@ class Server:
         self._running: set[asyncio.Task[Any]] = set()
         models = self._models()
         aliases = read_aliases(settings.aliases, models)
-        self.house = House(
+        self._house = House(
             models, self.shelf.pins, settings.policy.egress, repositories.names, aliases, _unknown(settings)
         )
         self.started_unix = time.time()
@@ -115,9 +116,16 @@ class Server:
         return tiers
 
     def _models(self) -> Mapping[str, Target]:
-        """The names that a caller may give. The engine's own name means the engine."""
+        """The names that a caller may give. The engine's own names mean the engine."""
         names: dict[str, Target] = {"firstpass": "cascade", "local": "local", self._engine.name: "local"}
-        return names | ({"strong": "strong"} if self._settings.verifier else {})
+        names |= {"strong": "strong"} if self._settings.verifier else {}
+        own = self._engine.served
+        return names if own is None or own in ROUTES else names | {own: "local"}
+
+    @property
+    def house(self) -> House:
+        """As it is now: what an engine that somebody else runs serves is known once it is there."""
+        return replace(self._house, models=self._models())
 
     def engine_state(self) -> str:
         return self._engine.state

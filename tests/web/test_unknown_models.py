@@ -1,12 +1,14 @@
 """Change the base URL and nothing else: somebody answers for an unknown name of a model, and the answer says who."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import Front
+from tests.conftest import Front, fronted, serving
 from tests.doubles import says
+from tests.replayed import Replayed
 
 TURN = {"messages": [{"role": "user", "content": "hi"}]}
 ASKS = [
@@ -50,3 +52,11 @@ def test_an_alias_comes_before(front: Front) -> None:
     with front(says("Hello."), aliases={"gpt-*": "local"}) as client:
         answer = client.post("/v1/chat/completions", json=TURN | {"model": "gpt-9"})
     assert answer.is_success and "x-firstpass-model" not in answer.headers
+
+
+def test_the_model_of_an_engine_that_somebody_else_runs_is_known_and_listed(tmp_path: Path) -> None:
+    with serving(Replayed().app) as url, fronted(url, tmp_path, server={"unknown_models": "refuse"}) as client:
+        listed = [model["id"] for model in client.get("/v1/models").json()["data"]]
+        answer = client.post("/v1/chat/completions", json=TURN | {"model": "replayed"})
+    assert listed == ["firstpass", "local", "external", "replayed"]
+    assert answer.is_success and "x-firstpass-model" not in answer.headers and answer.json()["model"] == "replayed"

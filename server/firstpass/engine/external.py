@@ -28,6 +28,7 @@ class ExternalEngine:
         self.gives_logprobs = False
         self._spec = spec
         self._clock = clock
+        self.served: str | None = spec.served_name
         self._base_url, self._uds = local_address(spec.url or "")
         self._endpoint: Endpoint | None = None
         self._seen = 0.0
@@ -48,6 +49,7 @@ class ExternalEngine:
         """Raises: TierUnavailable, TierFailed."""
         model = await probe.first_model(Endpoint(self._base_url, self._uds, ""))
         endpoint = Endpoint(self._base_url, self._uds, self._spec.served_name or model)
+        self.served = endpoint.model
         if endpoint != self._endpoint:
             self.gives_logprobs = await self._warm_up(endpoint)
         return endpoint

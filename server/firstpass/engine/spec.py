@@ -58,6 +58,11 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     @property
+    def served(self) -> str | None:
+        """The model's name in the engine's own API; an engine that somebody else runs says it when it is there."""
+        ...
+
+    @property
     def kind(self) -> Kind: ...
 
     @property

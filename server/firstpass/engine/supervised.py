@@ -96,6 +96,10 @@ class SupervisedEngine:
         return self._spec.name
 
     @property
+    def served(self) -> str:
+        return self._spec.served_name or self._spec.name
+
+    @property
     def kind(self) -> Kind:
         return self._spec.kind
 
