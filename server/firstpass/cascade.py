@@ -77,7 +77,7 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
     contract = parts.contracts[ask.contract] if ask.contract is not None else None
     try:
         if contract is None:
-            return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener))
+            return replace(listener.step(reply=await parts.tiers[move.tier].reply(ask, listener)), findings=ask.notes)
         reply = await parts.tiers[move.tier].reply(contract.prepare(exchange, move), listener)
         if listener.fault is not None:
             return replace(listener.step(reply=replace(reply, finish_reason=ESCALATED)), findings=(listener.fault,))
@@ -88,4 +88,4 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
     edited = None if text == reply.text else text
-    return replace(listener.step(reply=reply), findings=findings, edited=edited, signals=signals)
+    return replace(listener.step(reply=reply), findings=(*findings, *ask.notes), edited=edited, signals=signals)

@@ -106,6 +106,11 @@ class Ask:
     stands_in: bool = False
     ignored: tuple[str, ...] = ()
 
+    @property
+    def notes(self) -> "tuple[Finding, ...]":
+        """That the answer is of a request without what was ignored."""
+        return tuple(Finding("ignored", "note", f"{path} was left out", subject=path) for path in self.ignored)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

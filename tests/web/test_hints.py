@@ -1,12 +1,15 @@
 """Wishes that change no answer's meaning are no errors: they are left out, and the answer says which."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import Front
+from firstpass.store.sqlite import SqliteStore
+from tests.conftest import Front, fronted, serving
 from tests.doubles import says
+from tests.replayed import Replayed
 
 CHAT = ("/v1/chat/completions", {"model": "local", "messages": [{"role": "user", "content": "hi"}]})
 RESPONSES = ("/v1/responses", {"model": "local", "input": "hi"})
@@ -79,3 +82,20 @@ def test_what_changes_the_meaning_of_an_answer_stays_an_error(
     with front(says("Hello.")) as client:
         answer = client.post(path, json=body | {field: {}})
     assert answer.status_code == httpx.codes.BAD_REQUEST and field in answer.text
+
+
+@pytest.mark.parametrize("model", ["local", "firstpass"])
+def test_what_was_left_out_is_a_finding_in_the_record(tmp_path: Path, model: str) -> None:
+    turns = [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
+        {"role": "assistant", "content": "A cat."},
+        {"role": "user", "content": "Whose?"},
+    ]
+    with serving(Replayed().app) as url, fronted(url, tmp_path) as client:
+        answer = client.post(CHAT[0], json={"model": model, "messages": turns, "verbosity": "low"})
+    (kept,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(1)
+    named = answer.headers["x-firstpass-ignored"].split(",")
+    assert named == ["verbosity", "messages.0.content.0"]
+    assert [(one.check, one.severity, one.subject) for one in kept.steps[-1].findings] == [
+        ("ignored", "note", path) for path in named
+    ]
