@@ -39,6 +39,20 @@ def test_the_messages_api_answers_streams_counts_and_calls(live: Live) -> None:
     assert isinstance(block.input["metric"], bool)
 
 
+def test_conversations_of_claude_code_share_the_cache_of_their_long_prompt(live: Live) -> None:
+    """Each begins with a line of its own for the bill."""
+    rules, shares = " ".join(f"Rule {number}: write plain code." for number in range(150)), []
+    with anthropic.Anthropic(base_url=live.url, api_key="unused", max_retries=0, timeout=60) as sdk:
+        for number in range(3):
+            bill = f"x-anthropic-billing-header: cc_version=2.1.{number}; cc_entrypoint=cli; cch={number:05x};"
+            system: Any = [{"type": "text", "text": bill}, {"type": "text", "text": rules}]
+            turns: Any = [{"role": "user", "content": f"What is {number}?"}]
+            usage = sdk.messages.create(model="local", max_tokens=4, system=system, messages=turns).usage
+            cached = usage.cache_read_input_tokens or 0
+            shares.append(cached / (cached + usage.input_tokens))
+    assert shares[0] < 0.1 < 0.8 < min(shares[1:]), shares
+
+
 def test_the_responses_api_answers_streams_goes_on_and_calls(live: Live) -> None:
     tool: Any = {"type": "function", "name": "weather", "parameters": SCHEMA, "strict": True}
     asked: dict[str, Any] = {"model": "local", "max_output_tokens": 16}
