@@ -57,7 +57,8 @@ class VllmRecipe:
         argv += ["--max-model-len", str(spec.context_tokens)] if spec.context_tokens else []
         argv += ["--dtype", "bfloat16", "--max-logprobs", "20"]
         argv += ["--disable-fastapi-docs", "--disable-uvicorn-access-log", "--uvicorn-log-level", "warning"]
-        argv += ["--disable-log-stats", "--enable-prompt-tokens-details", "--structured-outputs-config", STRUCTURED_OUTPUTS]
+        argv += ["--disable-log-stats", "--enable-prompt-tokens-details"]
+        argv += ["--structured-outputs-config", STRUCTURED_OUTPUTS]
         argv += self._cpu_argv() if self._on_cpu else ["--enable-prefix-caching"]
         return argv + list(spec.extra_args)
 
