@@ -127,6 +127,12 @@ def test_changes_have_a_line_a_file_and_an_end() -> None:
     assert len(lines) == MOST_LINES and lines[-1].startswith("29 more files: ")
 
 
+def test_what_a_file_says_twice_is_told_once() -> None:
+    raised = '+        raise Refused("the path is not allowed")'
+    (line,) = change_lines(account_of(changed("src/paths.py", " def f(p):", raised, " def g(p):", raised)))
+    assert line.count("the path is not allowed") == 1 and "new error" in line
+
+
 def test_a_model_s_changes_stay_and_code_adds_the_files_that_they_leave_out() -> None:
     both = DIFF + SIGNATURE
     text = mended(

@@ -45,8 +45,8 @@ def _place(file: FileFacts) -> str:
 
 
 def _happened(file: FileFacts, account: Account) -> str:
-    """Phrases with commas between; at least how many lines changed."""
-    phrases = [*_as_a_whole(file), *_inside(file, account)][:MOST_PHRASES]
+    """Phrases with semicolons between, each once; at least how many lines changed."""
+    phrases = list(dict.fromkeys([*_as_a_whole(file), *_inside(file, account)]))[:MOST_PHRASES]
     said = {word for phrase in phrases for token in phrase.replace("`", " ").split() for word in words_of(token)}
     more = [f"`{term.text}`" if term.code else term.text for term in account.terms if _is_news(term.words, said)
             and file.path in term.paths][:MOST_TERMS]  # fmt: skip
