@@ -17,7 +17,7 @@ from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import Refused, nearest, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
-from firstpass.tier.sse import Event, events, until_broken
+from firstpass.tier.sse import Event, drained, events, until_broken
 
 PATH = "messages"
 VERSION = "2023-06-01"
@@ -109,12 +109,14 @@ def _whole(ask: Ask, raw: bytes, started: float) -> Reply:
 
 async def _streamed(ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
     stream = AnthropicStream(ask=ask)
-    async for event in until_broken(events(response), lambda: stream.ended(1)):
+    coming = until_broken(events(response), lambda: stream.ended(1))
+    async for event in coming:
         chunk = _read(stream, event, time.monotonic() - started)
         if chunk is None:
             break
         await listener.chunk(chunk)
         if stream.done:
+            await drained(coming)
             return stream.reply(time.monotonic() - started)
     if not stream.ended(1):
         raise TierFailed(f"the {PART} model's stream broke off", part=PART)

@@ -19,7 +19,7 @@ from firstpass.tier import Door, Listener
 from firstpass.tier.again import Refused, nearest, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
-from firstpass.tier.sse import Event, events, until_broken
+from firstpass.tier.sse import Event, drained, events, until_broken
 from firstpass.tier.template import Template
 
 PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completions", "embedding": "embeddings"}
@@ -111,13 +111,17 @@ class OpenAITier:
     async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
         tools = {tool.name for tool in ask.sampling.tools or ()}
         gathered = OpenAIStream(wants_usage=ask.include_usage, tools=tools)
-        async for event in until_broken(events(response), lambda: gathered.ended(ask.sampling.n or 1)):
+        stream = until_broken(events(response), lambda: gathered.ended(ask.sampling.n or 1))
+        async for event in stream:
             chunk = self._read(ask, gathered, event, time.monotonic() - started)
             if chunk is None:
                 break
             await listener.chunk(chunk)
+            if gathered.done:
+                await drained(stream)
+                return gathered.reply(time.monotonic() - started)
             # Leaving a response that is not read to its end closes its connection, which stops the work at the model.
-            if gathered.done or (listener.watching and not listener.goes_on(gathered.text)):
+            if listener.watching and not listener.goes_on(gathered.text):
                 return gathered.reply(time.monotonic() - started)
         if not gathered.ended(ask.sampling.n or 1):
             raise TierFailed(f"the {self._part} model's stream broke off", part=self._part)

@@ -1,8 +1,10 @@
 """Server-sent events as a tier's connection brings them. Knows no dialect. Source: the HTML standard, section 9.2."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import httpx
@@ -10,6 +12,7 @@ import httpx
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BOM = b"\xef\xbb\xbf"
 NAME_OF_DATA = b"data"
+DRAIN_SECONDS = 0.05
 
 
 class Event(NamedTuple):
@@ -45,6 +48,14 @@ async def until_broken(stream: AsyncIterator[Event], ended: Callable[[], bool]) 
     except (httpx.RemoteProtocolError, httpx.ReadError):
         if not ended():
             raise
+
+
+async def drained(stream: AsyncIterator[Event]) -> None:
+    """Reads a stream that has said all to its end, so that its connection can serve again, unless that is long."""
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in stream:
+                pass
 
 
 def _event(lines: list[bytes]) -> Event | None:

@@ -131,11 +131,7 @@ class _Stream:
         return max(0.0, self._sent + KEEPALIVE_SECONDS - time.monotonic())
 
     async def forward(self, step: Step, chunk: Chunk) -> None:
-        if step.move.binding:
-            how = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
-        else:
-            how = {"x-firstpass-stream": "optimistic"}
-        how |= _receipt_header((step.receipt,) if step.receipt else ()) | _instead((step,))
+        how = {} if self.started else _how(step)
         await self._write(self._writer.chunk(step, await self._counted(step, chunk)), how)
 
     async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
@@ -198,6 +194,13 @@ def error_response(failure: Failure, exchange_id: str | None = None, dialect: Di
 
 def as_failure(error: Exception) -> Failure:
     return error.failure if isinstance(error, FirstpassError) else FirstpassError("internal error").failure
+
+
+def _how(step: Step) -> dict[str, str]:
+    """As far as it is known where a stream begins."""
+    route = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
+    how = route if step.move.binding else {"x-firstpass-stream": "optimistic"}
+    return how | _receipt_header((step.receipt,) if step.receipt else ()) | _instead((step,))
 
 
 def _headers(exchange: Exchange) -> dict[str, str]:
