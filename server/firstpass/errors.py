@@ -7,6 +7,7 @@ FirstpassError
 ├── Forbidden 403             a rule of this server: host, origin, egress ceiling
 ├── NotFound 404              no such model, route or exchange
 ├── WrongMethod 405
+│   └── NoWebSockets 426      asked for where there are only requests
 ├── TooLarge 413              the body is over the limit
 ├── WrongMediaType 415        the body is not JSON
 ├── Busy 429                  more requests at once than this server takes
@@ -95,6 +96,13 @@ class NotFound(FirstpassError):
 class WrongMethod(FirstpassError):
     status = 405
     code = "method_not_allowed"
+
+
+class NoWebSockets(WrongMethod):
+    """Codex tries a WebSocket first, and only this status sends it to requests at once, not after five tries more."""
+
+    status = 426
+    code = "no_websockets"
 
 
 class TooLarge(FirstpassError):

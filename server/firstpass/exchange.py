@@ -43,6 +43,7 @@ class Terms:
     instructed: the first message is the request's own instructions, which no later request takes over.
     skipped_tools: the types of the tools that nothing here can call. summary: how a model's thoughts are wanted.
     namespaces: by the name that the model has for a tool, the namespace that the caller has it in, and its name there.
+    freeform: the names that the model has for the tools that are called with a text.
     """
 
     instructed: bool = False
@@ -53,6 +54,7 @@ class Terms:
     safety_identifier: str | None = None
     client_metadata: dict[str, str] | None = None
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    freeform: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

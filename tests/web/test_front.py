@@ -370,6 +370,14 @@ def test_routing_errors_have_the_envelope_too(front: Front, method: str, path: s
     assert response.status_code == status and response.json()["error"]["message"]
 
 
+def test_a_websocket_is_refused_in_a_way_that_codex_takes_for_final(front: Front) -> None:
+    handshake = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    with front(says("hi")) as client:
+        response = client.get("/v1/responses", headers=handshake)
+    assert (response.status_code, response.headers["upgrade"]) == (426, "HTTP/1.1")
+    assert "POST to /v1/responses" in response.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("headers", "code"),
     [

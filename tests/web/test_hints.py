@@ -26,6 +26,8 @@ MESSAGES = ("/v1/messages", {"model": "local", "max_tokens": 9, "messages": [{"r
         (CHAT, {"prompt_cache_retention": "24h", "service_tier": "flex"}, "prompt_cache_retention,service_tier"),
         (CHAT, {"service_tier": "auto"}, None),
         (RESPONSES, {"text": {"verbosity": "high"}}, "text.verbosity"),
+        (RESPONSES, {"reasoning": {"context": "current_turn"}}, "reasoning.context"),
+        (RESPONSES, {"reasoning": {"context": "all_turns", "mode": "standard"}}, None),
         (RESPONSES, {"reasoning": {"effort": "low", "summary": "concise"}}, None),
         (RESPONSES, {"truncation": "auto"}, "truncation"),
         (RESPONSES, {"truncation": "disabled"}, None),

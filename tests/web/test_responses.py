@@ -169,12 +169,12 @@ def test_codex_is_served(front: Front) -> None:
         ]
         second = client.post("/v1/responses", json=asked | {"input": [rules, turn, *back, *results]})
         unkept = client.get(f"/v1/responses/{answer['id']}")
-    assert first.headers["x-firstpass-skipped-tools"] == "web_search,custom"
+    assert first.headers["x-firstpass-skipped-tools"] == "web_search"
     assert "Rain here and there." in second.text and unkept.status_code == 404
     assert [message["role"] for message in engine.state.seen[-1]["messages"]] == [
         *("system", "developer", "user", "assistant", "tool", "tool")
     ]
-    assert [len(body["tools"]) for body in engine.state.seen[-2:]] == [1, 1]
+    assert [len(body["tools"]) for body in engine.state.seen[-2:]] == [2, 2]
 
 
 def test_log_probabilities_are_included_where_they_are_asked_for(front: Front) -> None:
@@ -238,7 +238,10 @@ def test_an_optimistic_stream_says_at_its_end_what_became_of_it(front: Front, dr
             "input.0.content.0.type",
         ),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.type"),
-        ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "i"}]}, "input.0.type"),
+        ({"input": [{"type": "local_shell_call", "call_id": "c"}]}, "input.0.type"),
+        ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "n"}]}, "input.0.input"),
+        ({"input": [{"type": "custom_tool_call_output", "call_id": "c", "output": "o"}]}, "input.0.call_id"),
+        ({"tools": [{"type": "custom", "name": "n", "format": {"type": "json"}}]}, "tools.0.format.type"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input.0.call_id"),
         ({"input": [{"type": "none"}]}, "input.0.type"),
         ({"input": []}, "input"),

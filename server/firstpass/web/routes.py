@@ -32,6 +32,7 @@ from firstpass.errors import (
     Failure,
     FirstpassError,
     NotFound,
+    NoWebSockets,
     TierUnavailable,
     TooLarge,
     WrongMediaType,
@@ -240,7 +241,9 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
         response = refusal(request.scope, _routing_failure(request, error.status_code))
-        if error.status_code == 405:
+        if response.status_code == NoWebSockets.status:
+            response.headers["upgrade"] = "HTTP/1.1"
+        elif error.status_code == 405:
             response.headers["allow"] = _allowed(request)
         return response
 
@@ -258,6 +261,8 @@ def _allowed(request: Request) -> str:
 def _routing_failure(request: Request, status: int) -> Failure:
     path = request.url.path
     if status == 405:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return NoWebSockets(f"there are no WebSockets here: POST to {path}").failure
         return WrongMethod(f"{request.method} is not allowed on {path}").failure
     return NotFound(f"there is no {path} here", code="route_not_found").failure
 

@@ -3,6 +3,7 @@
 Every item that is written has an id from which its exchange can be told, so that a later request may refer to it.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,17 @@ from typing import Any, Literal
 
 from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.dialect.openai.write_reply import logprobs_of, refusal_of
-from firstpass.dialect.responses.wire import AdditionalTools, Call, CallOutput, Item, Thought, Turn, text_of
+from firstpass.dialect.responses.wire import (
+    AdditionalTools,
+    Call,
+    CallOutput,
+    ConfigurationUpdate,
+    FreeformCall,
+    Item,
+    Thought,
+    Turn,
+    text_of,
+)
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
 
@@ -20,6 +31,9 @@ REDACTED = "redacted_thinking:"
 """Begins the encrypted content of a thought that only its maker can read. A signature is base64, without colons."""
 
 ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_(ex_[0-9a-f]+)(?:_[0-9a-z]+)?")
+
+INPUT = "input"
+"""The one argument of a function that stands for a custom tool: models are shown functions alone."""
 
 NAME_LIMIT = 64
 """Characters of a tool's name, in OpenAI's APIs."""
@@ -78,13 +92,12 @@ class _Reader:
             case Thought():
                 self._think(item)
             case Call():
-                turn = self.turn or Message("assistant", "")
-                call = ToolCall(item.call_id, flat(item.namespace, item.name), item.arguments or NO_ARGUMENTS)
-                self.turn = replace(turn, tool_calls=(*turn.tool_calls, call))
-                self.called.add(item.call_id)
+                self._call(item, item.arguments or NO_ARGUMENTS)
+            case FreeformCall():
+                self._call(item, json.dumps({INPUT: item.input}, ensure_ascii=False))
             case CallOutput():
                 self._result(number, item)
-            case AdditionalTools():
+            case AdditionalTools() | ConfigurationUpdate():
                 pass
             case _:
                 raise AssertionError(f"a {type(item).__name__} is no item to read")
@@ -105,6 +118,12 @@ class _Reader:
         first = self.turn.reasoning
         thought = _unsealed(item.text, seal) if first is None else Reasoning(f"{first.text}\n\n{item.text}")
         self.turn = replace(self.turn, reasoning=thought)
+
+    def _call(self, item: Call | FreeformCall, arguments: str) -> None:
+        turn = self.turn or Message("assistant", "")
+        call = ToolCall(item.call_id, flat(item.namespace, item.name), arguments)
+        self.turn = replace(turn, tool_calls=(*turn.tool_calls, call))
+        self.called.add(item.call_id)
 
     def _result(self, number: int, item: CallOutput) -> None:
         if item.call_id not in self.called:
@@ -155,7 +174,8 @@ def input_items(ask: Ask) -> list[dict[str, Any]]:
 
 def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
-        output = {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.content}
+        kind = "custom_tool_call_output" if _is_freeform(ask, message.tool_call_id) else "function_call_output"
+        output = {"type": kind, "call_id": message.tool_call_id, "output": message.content}
         yield {"id": f"fco_{ask.id}"} | output | {"status": "completed"}
         return
     if message.role != "assistant":
@@ -174,6 +194,11 @@ def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
         yield message_item(ask, f"msg_{ask.id}", message.content, (), "completed")
     for call in message.tool_calls:
         yield call_item(ask, f"fc_{ask.id}", call, "completed")
+
+
+def _is_freeform(ask: Ask, call_id: str | None) -> bool:
+    calls = (call for message in ask.messages for call in message.tool_calls)
+    return any(call.id == call_id and call.name in (ask.terms or Terms()).freeform for call in calls)
 
 
 def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
@@ -237,8 +262,20 @@ def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Stat
 
 
 def call_item(ask: Ask, item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
-    item = {"id": item_id, "type": "function_call", "status": status, "call_id": call.id}
-    return item | named(ask, call.name) | {"arguments": call.given}
+    is_freeform = call.name in (ask.terms or Terms()).freeform
+    kind = "custom_tool_call" if is_freeform else "function_call"
+    item = {"id": item_id, "type": kind, "status": status, "call_id": call.id} | named(ask, call.name)
+    return item | ({"input": text_input(call)} if is_freeform else {"arguments": call.given})
+
+
+def text_input(call: ToolCall) -> str:
+    """What a custom tool is called with. A model that wrote no JSON wrote the text itself."""
+    try:
+        given = json.loads(call.given)
+    except ValueError:
+        return call.arguments
+    said = given.get(INPUT) if isinstance(given, dict) else given
+    return said if isinstance(said, str) else call.arguments
 
 
 def named(ask: Ask, name: str) -> dict[str, str]:
@@ -264,9 +301,11 @@ def item_length(item: Item) -> int:
             return len(item.text) + len(item.encrypted_content or "")
         case Call():
             return len(item.name) + len(item.arguments or "")
+        case FreeformCall():
+            return len(item.name) + len(item.input)
         case CallOutput():
             return len(text_of(item.output))
-        case AdditionalTools():
+        case AdditionalTools() | ConfigurationUpdate():
             return 0
         case _:
             raise AssertionError(f"a {type(item).__name__} is no item to read")

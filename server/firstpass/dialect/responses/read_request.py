@@ -17,8 +17,10 @@ from firstpass.dialect.responses import items
 from firstpass.dialect.responses.items import PREFIX
 from firstpass.dialect.responses.wire import (
     AdditionalTools,
+    ConfigurationUpdate,
     CursorBody,
     FlatTool,
+    FreeformTool,
     Item,
     Namespace,
     OtherTool,
@@ -44,6 +46,14 @@ OURS = {
 
 EXCHANGES_LIMIT = 256
 """Each is a read of the record. An agent that refers to its own answers refers to one a turn."""
+
+ONE_TEXT = {
+    "type": "object",
+    "properties": {items.INPUT: {"type": "string"}},
+    "required": [items.INPUT],
+    "additionalProperties": False,
+}
+"""The arguments of a function that stands for a custom tool."""
 
 FLAT_TOOLS_LIMIT = 512
 """Of functions, those of all namespaces together: as many as a request of the other API may have."""
@@ -205,6 +215,7 @@ def _ask(
     dialect: CallerDialect = "responses",
 ) -> Ask:
     """What was said under a ceiling stays under it, whoever goes on with it."""
+    body = _configured(body, given)
     before = earlier.messages
     messages = (*_instructions(body), *before, *items.read(given, before))
     try:
@@ -217,7 +228,18 @@ def _ask(
         logprobs_required=bool(ask.sampling.logprobs),
         previous=earlier.previous.ask.id if earlier.previous else None,
         terms=_terms(body),
+        ignored=(*ask.ignored, *_grammars(body)),
     )
+
+
+def _configured(body: ResponsesBody, given: Sequence[Item]) -> ResponsesBody:
+    """The request as its conversation has changed it; what an earlier request was told so is not kept."""
+    for item in given:
+        if isinstance(item, ConfigurationUpdate):
+            thinking, text = item.reasoning or body.reasoning, item.text or body.text
+            reasoning = body.reasoning.model_copy(update={"effort": thinking.effort})
+            body = body.model_copy(update={"reasoning": reasoning, "text": text})
+    return body
 
 
 def in_our_words(error: BadAsk) -> BadAsk:
@@ -237,8 +259,11 @@ def _terms(body: ResponsesBody) -> Terms:
         namespaces={
             items.flat(namespace, tool.name): (namespace, tool.name)
             for _, namespace, tool in _offered(body)
-            if namespace is not None and isinstance(tool, FlatTool)
+            if namespace is not None and not isinstance(tool, OtherTool)
         },
+        freeform=tuple(
+            items.flat(namespace, tool.name) for _, namespace, tool in _offered(body) if isinstance(tool, FreeformTool)
+        ),
         summary=body.reasoning.summary or body.reasoning.generate_summary,
         include=body.include,
         prompt_cache_key=body.prompt_cache_key,
@@ -273,25 +298,48 @@ def _tools(body: ResponsesBody) -> tuple[Tool, ...] | None:
     made: dict[str, Tool] = {}
     forced = is_forced(body.tool_choice)
     for path, namespace, tool in _offered(body):
-        if isinstance(tool, FlatTool):
+        if isinstance(tool, OtherTool):
+            continue
+        name = items.flat(namespace, tool.name)
+        if name in made and namespace is not None:
+            raise BadAsk(f"{path}: there is another tool {tool.name!r} in {namespace!r}", param=f"{path}.name")
+        if isinstance(tool, FreeformTool):
+            made[name] = Tool(name, _formatted(tool), ONE_TEXT)
+        else:
             bound_tool(tool.parameters, f"{path}.parameters", compiled=forced or bool(tool.strict))
-            name = items.flat(namespace, tool.name)
-            if name in made and namespace is not None:
-                raise BadAsk(f"{path}: there is another tool {tool.name!r} in {namespace!r}", param=f"{path}.name")
             made[name] = Tool(name, tool.description, tool.parameters, tool.strict)
     if len(made) > FLAT_TOOLS_LIMIT:
         raise BadAsk(f"tools: {len(made)} with those of namespaces; {FLAT_TOOLS_LIMIT} are the limit", param="tools")
     return tuple(made.values()) or None
 
 
-def _offered(body: ResponsesBody) -> Iterator[tuple[str, str | None, FlatTool | OtherTool]]:
-    """(path, namespace, tool) of every tool."""
+def _formatted(tool: FreeformTool) -> str | None:
+    """Its description with the grammar, for a model that nothing holds to it."""
+    if tool.format is None or tool.format.definition is None:
+        return tool.description
+    grammar = f"{items.INPUT} is a text of this {tool.format.syntax} grammar:\n{tool.format.definition}"
+    return f"{tool.description}\n\n{grammar}" if tool.description else grammar
+
+
+def _grammars(body: ResponsesBody) -> Iterator[str]:
+    for path, _, tool in _offered(body):
+        if isinstance(tool, FreeformTool) and tool.format is not None and tool.format.type == "grammar":
+            yield f"{path}.format"
+
+
+AnyInner = FlatTool | FreeformTool | OtherTool
+
+
+def _offered(body: ResponsesBody) -> Iterator[tuple[str, str | None, AnyInner]]:
+    """(path, namespace, tool) of every tool. The chats that answer Cursor's bodies have no calls of custom ones."""
     lists = [("tools", body.tools or [])]
     lists += [
         (f"input.{at}.tools", item.tools) for at, item in enumerate(body.input) if isinstance(item, AdditionalTools)
     ]
     for path, tools in lists:
         for number, tool in enumerate(tools):
+            if isinstance(tool, FreeformTool) and isinstance(body, CursorBody):
+                tool = OtherTool(type=tool.type)
             if not isinstance(tool, Namespace):
                 yield f"{path}.{number}", None, tool
                 continue
@@ -299,9 +347,9 @@ def _offered(body: ResponsesBody) -> Iterator[tuple[str, str | None, FlatTool | 
                 yield f"{path}.{number}.tools.{at}", tool.name, _introduced(inner, tool) if not at else inner
 
 
-def _introduced(tool: FlatTool | OtherTool, namespace: Namespace) -> FlatTool | OtherTool:
+def _introduced(tool: AnyInner, namespace: Namespace) -> AnyInner:
     """The first tool of a namespace says what the namespace is for: a model is shown tools alone."""
-    if not isinstance(tool, FlatTool) or not namespace.description:
+    if isinstance(tool, OtherTool) or not namespace.description:
         return tool
     about = f"{namespace.name}: {namespace.description}"
     return tool.model_copy(update={"description": f"{tool.description}\n\n{about}" if tool.description else about})

@@ -22,6 +22,7 @@ from firstpass.dialect.responses.items import (
     named,
     refusal_item,
     refusal_part,
+    text_input,
     text_part,
     thought_item,
     token_entries,
@@ -212,7 +213,10 @@ class _Output:
             taken = {other.call.id for other in self._calls.values() if other.index is not None}
             known.call = replace(known.call, id=call_id(self._ask.id, at, known.call.id, taken))
             known.index = len(self._items)
-            yield self._added(self._call_item(at, known.call, "in_progress") | {"arguments": ""})
+            item = self._call_item(at, known.call, "in_progress")
+            yield self._added(item | ({"input": ""} if self._is_freeform(known) else {"arguments": ""}))
+        if self._is_freeform(known):
+            return
         unsent = known.call.arguments[known.sent :]
         if known.index is not None and unsent and known.call.arguments.strip():
             known.sent += len(unsent)
@@ -220,11 +224,25 @@ class _Output:
 
     def _end_call(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
         assert known.index is not None, "what ends has begun"
+        if self._is_freeform(known):
+            yield from self._end_freeform(at, known, status)
+            return
         said = named(self._ask, known.call.name) | {"arguments": known.call.given}
         if not known.call.arguments.strip():
             yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": NO_ARGUMENTS}
         yield "response.function_call_arguments.done", self._call_place(at, known) | said
         yield self._ended(known.index, self._call_item(at, known.call, status))
+
+    def _end_freeform(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
+        """The text lies in JSON that only the end makes whole, so it comes in one piece."""
+        assert known.index is not None, "what ends has begun"
+        said, place = text_input(known.call), self._call_place(at, known)
+        yield "response.custom_tool_call_input.delta", place | {"delta": said}
+        yield "response.custom_tool_call_input.done", place | {"input": said}
+        yield self._ended(known.index, self._call_item(at, known.call, status))
+
+    def _is_freeform(self, known: _Call) -> bool:
+        return known.call.name in (self._ask.terms or Terms()).freeform
 
     def _added(self, item: dict[str, Any]) -> _Event:
         self._items.append(None)

@@ -32,6 +32,8 @@ HINTS = {
     "service_tier": ("auto", "default"),
     "max_tool_calls": (),
     "truncation": ("disabled",),
+    "reasoning.context": ("auto", "all_turns"),
+    "reasoning.mode": ("standard",),
     "text.verbosity": ("medium",),
     "stream_options.include_obfuscation": (False,),
 }
@@ -103,12 +105,27 @@ class Call(Stamped):
     namespace: StrictStr | None = None
 
 
+class FreeformCall(Stamped):
+    """A call of a custom tool: a text, not JSON."""
+
+    type: Literal["custom_tool_call"]
+    call_id: Annotated[StrictStr, Field(min_length=1)]
+    name: StrictStr
+    input: StrictStr
+    id: StrictStr | None = None
+    status: StrictStr | None = None
+    namespace: StrictStr | None = None
+
+
 class CallOutput(Stamped):
-    type: Literal["function_call_output"]
+    """name: of the tool, which Codex says with what a custom one gave."""
+
+    type: Literal["function_call_output", "custom_tool_call_output"]
     call_id: StrictStr
     output: Said
     id: StrictStr | None = None
     status: StrictStr | None = None
+    name: StrictStr | None = None
 
 
 class SummaryText(Wire):
@@ -159,19 +176,37 @@ class FlatTool(Wire):
     output_schema: None = None
 
 
+class InputFormat(Wire):
+    type: Literal["text", "grammar"]
+    syntax: StrictStr | None = None
+    definition: StrictStr | None = None
+
+
+class FreeformTool(Wire):
+    """A tool that is called with a text. A model is told of the grammar of that text, and nothing holds it to it."""
+
+    type: Literal["custom"]
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: StrictStr | None = None
+    format: InputFormat | None = None
+    defer_loading: No | None = None
+
+
 class OtherTool(Wire):
     """A tool that nothing here can call: it is left out, and the answer's headers name its type."""
 
     model_config = ConfigDict(extra="allow")
     type: Annotated[
         StrictStr,
-        Field(pattern=r"^[a-z0-9_]{1,64}$", json_schema_extra={"not": {"enum": ["function", "namespace"]}}),
+        Field(pattern=r"^[a-z0-9_]{1,64}$", json_schema_extra={"not": {"enum": ["custom", "function", "namespace"]}}),
     ]
 
 
 InnerTool = Annotated[
-    Annotated[FlatTool, Tag("a function")] | Annotated[OtherTool, Tag("another")],
-    _branch({"function": FlatTool}, lambda _: ""),
+    Annotated[FlatTool, Tag("a function")]
+    | Annotated[FreeformTool, Tag("a custom")]
+    | Annotated[OtherTool, Tag("another")],
+    _branch({"function": FlatTool, "custom": FreeformTool}, lambda _: ""),
 ]
 
 
@@ -186,9 +221,10 @@ class Namespace(Wire):
 
 AnyTool = Annotated[
     Annotated[FlatTool, Tag("a function")]
+    | Annotated[FreeformTool, Tag("a custom")]
     | Annotated[Namespace, Tag("a namespace")]
     | Annotated[OtherTool, Tag("another")],
-    _branch({"function": FlatTool, "namespace": Namespace}, lambda _: ""),
+    _branch({"function": FlatTool, "custom": FreeformTool, "namespace": Namespace}, lambda _: ""),
 ]
 AnyTools = Annotated[list[AnyTool], Field(max_length=TOOLS_LIMIT)]
 
@@ -199,6 +235,39 @@ class AdditionalTools(Stamped):
     type: Literal["additional_tools"]
     role: Literal["developer"] | None = None
     tools: AnyTools
+    id: StrictStr | None = None
+
+
+class Thinking(Wire):
+    """summary: nothing here makes one, so what is given is the whole thought, however concise it was wished for."""
+
+    effort: StrictStr | None = None
+    summary: Literal["auto", "detailed", "concise"] | None = None
+    generate_summary: Literal["auto", "detailed", "concise"] | None = None
+
+
+class TextFormat(Wire):
+    type: Literal["text", "json_object", "json_schema"]
+    name: StrictStr | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    description: StrictStr | None = None
+    strict: StrictBool | None = None
+
+
+class TextOptions(Wire):
+    format: TextFormat | None = None
+
+
+class NewEffort(Wire):
+    effort: StrictStr | None = None
+
+
+class ConfigurationUpdate(Stamped):
+    """Takes the place of what the request says of thinking and of the text's form: Codex changes them as it goes."""
+
+    type: Literal["configuration_update"]
+    reasoning: NewEffort | None = None
+    text: TextOptions | None = None
     id: StrictStr | None = None
 
 
@@ -223,8 +292,11 @@ ITEMS: dict[str, type[Wire]] = {
     "message": Turn,
     "function_call": Call,
     "function_call_output": CallOutput,
+    "custom_tool_call": FreeformCall,
+    "custom_tool_call_output": CallOutput,
     "reasoning": Thought,
     "additional_tools": AdditionalTools,
+    "configuration_update": ConfigurationUpdate,
     "item_reference": Reference,
 }
 
@@ -238,8 +310,11 @@ Item = Annotated[
     Annotated[Turn, Tag("a message")]
     | Annotated[Call, Tag("a function_call")]
     | Annotated[CallOutput, Tag("a function_call_output")]
+    | Annotated[FreeformCall, Tag("a custom_tool_call")]
+    | Annotated[CallOutput, Tag("a custom_tool_call_output")]
     | Annotated[Thought, Tag("a reasoning")]
     | Annotated[AdditionalTools, Tag("a additional_tools")]
+    | Annotated[ConfigurationUpdate, Tag("a configuration_update")]
     | Annotated[Reference, Tag("a item_reference")]
     | Annotated[NoItem, Tag("another")],
     _branch(ITEMS, _untyped),
@@ -250,29 +325,12 @@ Items = Annotated[list[Item], Field(min_length=1, max_length=ITEMS_LIMIT)]
 
 
 class NamedFunction(Wire):
-    type: Annotated[Literal["function"], _one_of("function", or_else="only functions can be chosen")]
+    type: Annotated[
+        Literal["function", "custom"],
+        _one_of("function", "custom", or_else="only functions and custom tools can be chosen"),
+    ]
     name: StrictStr
     namespace: StrictStr | None = None
-
-
-class Thinking(Wire):
-    """summary: nothing here makes one, so what is given is the whole thought, however concise it was wished for."""
-
-    effort: StrictStr | None = None
-    summary: Literal["auto", "detailed", "concise"] | None = None
-    generate_summary: Literal["auto", "detailed", "concise"] | None = None
-
-
-class TextFormat(Wire):
-    type: Literal["text", "json_object", "json_schema"]
-    name: StrictStr | None = None
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
-    description: StrictStr | None = None
-    strict: StrictBool | None = None
-
-
-class TextOptions(Wire):
-    format: TextFormat | None = None
 
 
 class ResponsesStreamOptions(StreamOptions):

@@ -126,7 +126,13 @@ def _tool_choice(ask: Ask) -> str | dict[str, Any]:
     choice = ask.sampling.tool_choice
     if choice is None:
         return "auto"
-    return {"type": "function"} | named(ask, choice.name or "") if choice.mode == "named" else choice.mode
+    if choice.mode != "named":
+        return choice.mode
+    return {"type": _kind(ask, choice.name or "")} | named(ask, choice.name or "")
+
+
+def _kind(ask: Ask, tool: str) -> str:
+    return "custom" if tool in (ask.terms or Terms()).freeform else "function"
 
 
 def _tools(ask: Ask) -> list[dict[str, Any]]:
@@ -135,8 +141,9 @@ def _tools(ask: Ask) -> list[dict[str, Any]]:
     spaces: dict[str, dict[str, Any]] = {}
     for tool in ask.sampling.tools or ():
         whose = named(ask, tool.name)
-        said: dict[str, Any] = {"type": "function", "name": whose["name"], "description": tool.description}
-        said |= {"parameters": tool.parameters, "strict": tool.strict}
+        kind = _kind(ask, tool.name)
+        said: dict[str, Any] = {"type": kind, "name": whose["name"], "description": tool.description}
+        said |= {"parameters": tool.parameters, "strict": tool.strict} if kind == "function" else {}
         namespace = whose.get("namespace")
         if namespace is None:
             listed.append(said)
