@@ -149,8 +149,10 @@ async def embed(request: Request) -> Response:
 
 
 async def tokenize(request: Request) -> Response:
-    """As vLLM's, with as many tokens as it counts itself when it is asked."""
-    count = USAGE["prompt_tokens"]
+    """As vLLM's: as many tokens as it counts itself when it is asked, and a word each of system turns in between."""
+    asked = await request.json()
+    between = [turn["content"] for turn in asked.get("messages", ())[1:-1] if turn["role"] == "system"]
+    count = USAGE["prompt_tokens"] + sum(len(text.split()) for text in between)
     return JSONResponse({"count": count, "max_model_len": 4096, "tokens": list(range(count))})
 
 

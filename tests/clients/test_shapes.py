@@ -107,7 +107,7 @@ def message(response: httpx.Response, stream: bool) -> list[str]:
 
 
 def answer(response: httpx.Response, stream: bool) -> list[str]:
-    """The same of a response; Codex asks for summaries, and finds the thought in their place."""
+    """The same of a response; who asks for summaries finds the thought in their place."""
     told = events(response) if stream else [{"response": response.json()}]
     told[-1]["response"]["usage"]["input_tokens_details"]["cache_write_tokens"] = 0  # Which no tier tells of.
     if stream:
@@ -116,7 +116,7 @@ def answer(response: httpx.Response, stream: bool) -> list[str]:
         assert (read[0].type, read[-1].type) == ("response.created", "response.completed")
     thought, text = Response.model_validate(told[-1]["response"]).output
     assert thought.type == "reasoning" and text.type == "message" and text.content[0].type == "output_text"
-    return [thought.summary[0].text, text.content[0].text]
+    return [(thought.summary or thought.content or [])[0].text, text.content[0].text]
 
 
 def test_claude_code_s_context_is_counted(client: httpx.Client) -> None:
