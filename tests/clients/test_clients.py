@@ -84,7 +84,7 @@ def test_a_conversation_is_kept_read_again_and_deleted(told: Told) -> None:
 
 def test_embeddings_and_models_are_read_by_the_clients_that_have_them(told: Told) -> None:
     assert told.scenes.get("embedding", [1]) == [1]
-    assert told.scenes.get("models", ["local"])[-1] in ("local", "external")
+    assert told.scenes.get("models", ["scripted"])[-1] == "scripted"
 
 
 def test_tokens_are_counted_before_anyone_is_asked(told: Told) -> None:

@@ -67,7 +67,7 @@ def test_the_document_names_this_server_s_models_and_contracts(guarded: tuple[ht
     client, key = guarded
     schemas = client.get("/openapi.json", headers={"x-api-key": key}).json()["components"]["schemas"]
     names, others = schemas["ChatBody"]["properties"]["model"]["anyOf"]
-    assert names["enum"] == ["firstpass", "local", "external"] and others["type"] == "string"
+    assert names["enum"] == ["firstpass", "local", "external", "scripted"] and others["type"] == "string"
     assert schemas["MessagesBody"]["properties"]["model"] == schemas["ResponsesBody"]["properties"]["model"]
     contracts: list[Any] = schemas["FirstpassOptions"]["properties"]["contract"]["anyOf"]
     assert "pr-summary@3" in contracts[0]["enum"]
