@@ -84,7 +84,7 @@ def test_a_conversation_changes_how_it_is_answered(front: Front) -> None:
     changes = [
         {"type": "configuration_update", "reasoning": {"effort": "low"}, "text": {"format": {"type": "json_object"}}},
         {"type": "configuration_update", "reasoning": {"effort": "high"}},
-        {"type": "configuration_update", "text": {"format": form}},
+        {"type": "configuration_update", "reasoning": {"effort": None}, "text": {"format": form}},
     ]
     seen: list[dict[str, Any]] = []
     with front(lambda body: seen.append(body) or "{}") as client:  # type: ignore[func-returns-value]

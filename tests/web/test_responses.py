@@ -321,6 +321,9 @@ def test_a_stream_that_breaks_ends_with_a_failed_response(front: Front) -> None:
     assert kept.status == "failed" and kept.output == [] and failed.value.param == "previous_response_id"
 
 
+PATCH = {"type": "custom", "name": "ApplyPatch", "format": {"type": "grammar"}}
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_cursor_sends_responses_bodies_to_chat_completions_and_gets_a_chat(front: Front, stream: bool) -> None:
     engine = messages_app(calling, "tool_calls")
@@ -328,7 +331,7 @@ def test_cursor_sends_responses_bodies_to_chat_completions_and_gets_a_chat(front
         "model": "local",
         "user": "u",
         "input": [{"role": "system", "content": "You are in Cursor."}, {"role": "user", "content": ASKED["input"]}],
-        "tools": [FLAT_TOOL, {"type": "custom", "name": "ApplyPatch", "format": {"type": "grammar"}}],
+        "tools": [FLAT_TOOL, PATCH, {"type": "namespace", "name": "more", "tools": [PATCH]}],
         "stream": stream,
         **({"stream_options": {"include_usage": True}} if stream else {}),
     }
@@ -336,7 +339,7 @@ def test_cursor_sends_responses_bodies_to_chat_completions_and_gets_a_chat(front
         answer = client.post("/v1/chat/completions", json=asked)
         referring = client.post("/v1/chat/completions", json={"model": "local", "input": [{"id": "msg_ex_0"}]})
         neither = client.post("/v1/chat/completions", json={"model": "local"})
-    assert answer.headers["x-firstpass-skipped-tools"] == "custom"
+    assert answer.headers["x-firstpass-skipped-tools"] == "custom,custom"
     if stream:
         chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
         assert chunks[-1]["usage"]["total_tokens"] == 24 and answer.text.endswith("data: [DONE]\n\n")

@@ -236,9 +236,9 @@ def _configured(body: ResponsesBody, given: Sequence[Item]) -> ResponsesBody:
     """The request as its conversation has changed it; what an earlier request was told so is not kept."""
     for item in given:
         if isinstance(item, ConfigurationUpdate):
-            thinking, text = item.reasoning or body.reasoning, item.text or body.text
-            reasoning = body.reasoning.model_copy(update={"effort": thinking.effort})
-            body = body.model_copy(update={"reasoning": reasoning, "text": text})
+            effort = (item.reasoning and item.reasoning.effort) or body.reasoning.effort
+            reasoning = body.reasoning.model_copy(update={"effort": effort})
+            body = body.model_copy(update={"reasoning": reasoning, "text": item.text or body.text})
     return body
 
 
@@ -331,20 +331,25 @@ AnyInner = FlatTool | FreeformTool | OtherTool
 
 
 def _offered(body: ResponsesBody) -> Iterator[tuple[str, str | None, AnyInner]]:
-    """(path, namespace, tool) of every tool. The chats that answer Cursor's bodies have no calls of custom ones."""
+    """(path, namespace, tool) of every tool."""
     lists = [("tools", body.tools or [])]
     lists += [
         (f"input.{at}.tools", item.tools) for at, item in enumerate(body.input) if isinstance(item, AdditionalTools)
     ]
     for path, tools in lists:
         for number, tool in enumerate(tools):
-            if isinstance(tool, FreeformTool) and isinstance(body, CursorBody):
-                tool = OtherTool(type=tool.type)
             if not isinstance(tool, Namespace):
-                yield f"{path}.{number}", None, tool
+                yield f"{path}.{number}", None, _answerable(tool, body)
                 continue
             for at, inner in enumerate(tool.tools):
+                inner = _answerable(inner, body)
                 yield f"{path}.{number}.tools.{at}", tool.name, _introduced(inner, tool) if not at else inner
+
+
+def _answerable(tool: AnyInner, body: ResponsesBody) -> AnyInner:
+    """The chats that answer Cursor's bodies have no calls of custom tools."""
+    is_chat = isinstance(body, CursorBody)
+    return OtherTool(type=tool.type) if is_chat and isinstance(tool, FreeformTool) else tool
 
 
 def _introduced(tool: AnyInner, namespace: Namespace) -> AnyInner:
