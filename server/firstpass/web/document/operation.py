@@ -109,7 +109,7 @@ def _success(operation: Operation) -> dict[str, Any]:
         return {"description": operation.summary, "content": {operation.answer: {"schema": TEXT}}}
     content = {"application/json": _schema_of(operation.answer)}
     if operation.events is not None:
-        content["text/event-stream"] = {"schema": TEXT}
+        content["text/event-stream"] = {}  # A schema would be taken for that of each event.
     said = {"headers": _headers_of(operation), "links": dict(map(_link, operation.links))}
     filled = {name: value for name, value in said.items() if value}
     return {"description": operation.summary, "content": content} | filled
