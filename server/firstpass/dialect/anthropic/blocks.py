@@ -11,8 +11,8 @@ from typing import Any, Literal
 from firstpass.chat import CallPiece, Delta, strict_json
 from firstpass.dialect.render import dump
 
-Track = Literal["thinking", "text"] | int
-"""What a block is made of: thoughts, text, or the call with this number."""
+Track = Literal["thinking", "redacted", "text"] | int
+"""What a block is made of: thoughts, one that only its maker can read, text, or the call with this number."""
 
 NO_OBJECT = "INVALID_JSON"
 """The key that Anthropic's documentation of fine-grained tool streaming gives to arguments that are no JSON object."""
@@ -106,19 +106,13 @@ class Blocks:
             yield from self._begin("text")
             yield from self._shut()
 
-    def redacted(self, data: str) -> Iterator[bytes]:
-        """Thoughts that only their maker can read are a block without deltas."""
-        yield from self._shut()
-        self._open, self.count = "thinking", self.count + 1
-        block = {"type": "redacted_thinking", "data": data}
-        yield sent("content_block_start", index=self.count - 1, content_block=block)
-        yield from self._shut()
-
     def _pieces(self, delta: Delta) -> Iterator[_Piece]:
         if delta.reasoning and self.thinking_shown:
             yield _Piece("thinking", delta.reasoning)
         if delta.signature is not None:
             yield _Piece("thinking", signature=delta.signature)
+        if delta.redacted is not None:
+            yield _Piece("redacted", delta.redacted)
         for said in (delta.text, delta.refusal):
             if said:
                 yield _Piece("text", said)
@@ -145,7 +139,7 @@ class Blocks:
             mine = self._leading(track)
             if track != self._open:
                 yield from self._shut()
-                yield from self._begin(track)
+                yield from self._begin(track, mine[0].text)
             for piece in mine:
                 yield from self._write(piece)
 
@@ -160,11 +154,13 @@ class Blocks:
             return mine
         return [self._waiting.pop(0)]
 
-    def _begin(self, track: Track) -> Iterator[bytes]:
-        """vllm-project/vllm#39056: no delta comes before this."""
+    def _begin(self, track: Track, data: str = "") -> Iterator[bytes]:
+        """data: of a thought that only its maker can read. vllm-project/vllm#39056: no delta comes before this."""
         block: dict[str, Any] = {"type": "text", "text": ""}
         if track == "thinking":
             block = {"type": "thinking", "thinking": "", "signature": ""}
+        elif track == "redacted":
+            block = {"type": "redacted_thinking", "data": data}
         elif isinstance(track, int):
             call = self._calls[track]
             block = {"type": "tool_use", "id": call.id or f"{self.prefix}_{track}", "name": call.name, "input": {}}
@@ -174,6 +170,8 @@ class Blocks:
     def _write(self, piece: _Piece) -> Iterator[bytes]:
         if isinstance(piece.track, int):
             yield from self._arguments(self._calls[piece.track], piece.text)
+        elif piece.track == "redacted":
+            yield from self._shut()
         elif piece.signature is not None:
             yield self._delta("signature_delta", signature=piece.signature)
             yield from self._shut()

@@ -70,11 +70,16 @@ class ToolUsed(BaseModel):
     input: dict[str, Any]
 
 
+class ThinkingTokens(BaseModel):
+    thinking_tokens: int
+
+
 class AnthropicUsage(BaseModel):
     """input_tokens: without those that came from a cache."""
 
     input_tokens: int
     output_tokens: int
+    output_tokens_details: ThinkingTokens | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
 

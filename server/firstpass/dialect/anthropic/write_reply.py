@@ -5,6 +5,7 @@ anew from the reply. Source: the Anthropic API reference; the official client, a
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from firstpass.chat import Chunk, Reasoning, ToolCall, Usage
@@ -61,7 +62,7 @@ def whole(exchange: Exchange) -> bytes:
     return dump(body | _end(step, reply, called=bool(reply.tool_calls)) | _how(exchange, step))
 
 
-def _message(ask: Ask, model: str, usage: dict[str, int]) -> dict[str, Any]:
+def _message(ask: Ask, model: str, usage: dict[str, Any]) -> dict[str, Any]:
     kind = {"id": f"msg_{ask.id}", "type": "message", "role": "assistant", "model": model}
     return kind | {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
 
@@ -97,15 +98,18 @@ def _call_prefix(ask: Ask) -> str:
     return f"toolu_{ask.id}"
 
 
-def usage_of(usage: Usage | None) -> dict[str, int]:
-    """Anthropic's input tokens are those that had to be read; the cached ones are beside them. Unknown is 0."""
-    if usage is None:
-        return {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0}
+def usage_of(usage: Usage | None) -> dict[str, Any]:
+    """Anthropic's input tokens are those that had to be read; the cached ones are beside them. Unknown is 0.
+
+    Thoughts are counted where there are some: a tier that counts none apart may have had them all the same.
+    """
+    known = usage or Usage(0, 0)
+    thought = {"output_tokens_details": {"thinking_tokens": known.reasoning_tokens}} if known.reasoning_tokens else {}
     return {
-        "input_tokens": max(0, usage.prompt_tokens - usage.cached_tokens),
-        "cache_read_input_tokens": usage.cached_tokens,
-        "output_tokens": usage.completion_tokens,
-    }
+        "input_tokens": max(0, known.prompt_tokens - known.cached_tokens),
+        "cache_read_input_tokens": known.cached_tokens,
+        "output_tokens": known.completion_tokens,
+    } | thought
 
 
 def _end(step: Step, reply: Reply, *, called: bool) -> dict[str, Any]:
@@ -160,7 +164,7 @@ class Stream:
         if self._begun:
             return b""
         self._begun = True
-        read = usage_of(usage) | {"output_tokens": 0}
+        read = usage_of(usage and replace(usage, completion_tokens=0, reasoning_tokens=0))
         return sent("message_start", message=_message(self._ask, model, read))
 
     def _rest(self, exchange: Exchange) -> Iterator[bytes]:
@@ -169,8 +173,6 @@ class Stream:
         more = _how(exchange, step)
         if not self._begun:
             yield self._start(reply.model, reply.usage)
-            if reply.reasoning and reply.reasoning.redacted is not None:
-                yield from self._blocks.redacted(reply.reasoning.redacted)
             yield from self._blocks.add(answer_of(exchange, step, reply))
         elif self._early:
             more = {"firstpass": how(exchange) | sent_early(exchange)}

@@ -210,8 +210,9 @@ class ChatMessage(Wire):
 
     @property
     def text(self) -> str:
-        said = self.content or self.refusal or ""
-        return said if isinstance(said, str) else "".join(part.text for part in said)
+        said = self.content or ""
+        words = said if isinstance(said, str) else "".join(part.text for part in said)
+        return words + (self.refusal or "")
 
     @property
     def thought(self) -> str:

@@ -165,7 +165,7 @@ class Stream:
     def _piece(self, delta: Delta, end: dict[str, Any] | None = None) -> bytes:
         """The text, and its end in an event of its own. end: what the last event says beside its choice."""
         said: dict[str, Any] = {}
-        if delta.text or delta.choice not in self._begun:
+        if delta.text or delta.logprobs or delta.choice not in self._begun:
             said["content"] = delta.text if delta.text or not (delta.calls or delta.refusal) else None
         if delta.refusal:
             said["refusal"] = delta.refusal

@@ -130,6 +130,9 @@ class _Output:
         self._calls: dict[int, _Call] = {}
         self._items: list[dict[str, Any] | None] = []
         self._made: Counter[str] = Counter()
+        self._said: list[str] = []
+        self._held: tuple[TokenLogprob, ...] = ()
+        """Of tokens of the text that are half a character, and so have no words yet."""
 
     @property
     def done(self) -> list[dict[str, Any]]:
@@ -140,7 +143,11 @@ class _Output:
             seal = Reasoning("", delta.signature, delta.redacted)
             yield from self._write("thought", delta.reasoning, (), seal)
         if delta.text:
-            yield from self._write("text", delta.text, delta.logprobs)
+            self._said.append(delta.text)
+            tokens, self._held = (*self._held, *delta.logprobs), ()
+            yield from self._write("text", delta.text, tokens)
+        elif not (delta.reasoning or delta.refusal or delta.calls):
+            self._held += delta.logprobs
         if delta.refusal:
             yield from self._write("refusal", delta.refusal, ())
         for piece in delta.calls:
@@ -151,6 +158,8 @@ class _Output:
 
         instead: what an answer that was shown before it was checked has become.
         """
+        if instead == "".join(self._said):
+            instead = None
         for at, known in sorted(self._calls.items()):
             yield from self._begin_call(at, known, nameless=True)
         if not self._items or (instead and (self._text is None or self._text.kind != "text")):
@@ -186,8 +195,11 @@ class _Output:
         text, self._text = self._text, None
         if text is None:
             return
-        if instead is not None and text.kind == "text" and instead != "".join(text.pieces):
-            text.pieces, text.logprobs = [instead], []
+        if text.kind == "text":
+            text.logprobs += self._held
+            self._held = ()
+            if instead is not None:
+                text.pieces, text.logprobs = [instead], []
         said = "refusal" if text.kind == "refusal" else "text"
         whole = {said: "".join(text.pieces)} | self._tokens(text, text.logprobs)
         yield f"{self._text_name(text)}.done", self._place(text) | whole
