@@ -4,6 +4,7 @@ Standard library only; it knows no wire format, no model and no exchange. The wo
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,9 +18,17 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 def strict_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """RFC 8259, 6: "Numeric values that cannot be represented [...] (such as Infinity and NaN) are not permitted."
 
+    A number beyond a float's range would be read as infinite, and written so, which is no JSON.
     pairs: makes an object of its members. Raises: ValueError, RecursionError.
     """
-    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant, parse_float=_finite)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is larger than any number here")
+    return number
 
 
 def _no_constant(name: str) -> None:

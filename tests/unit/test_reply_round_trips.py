@@ -5,12 +5,14 @@ What a dialect has no words for, or only one form of, stands in `openai_s`, `ant
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._models import construct_type
@@ -20,7 +22,19 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 from starlette.datastructures import Headers
 
-from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning, Sampling, TokenLogprob, Tool, ToolCall, Usage
+from firstpass.chat import (
+    CallPiece,
+    Chunk,
+    Delta,
+    Message,
+    Reasoning,
+    Sampling,
+    TokenLogprob,
+    Tool,
+    ToolCall,
+    Usage,
+    strict_json,
+)
 from firstpass.dialect.anthropic import read_reply as anthropic_in
 from firstpass.dialect.anthropic.read_request import messages
 from firstpass.dialect.anthropic.write_reply import ANTHROPIC
@@ -31,9 +45,10 @@ from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses.stream import RESPONSES
 from firstpass.dialect.responses.wire import Item
+from firstpass.errors import BadAsk
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step, Terms
 from firstpass.tier.sse import events
-from tests.unit.spoken import objects, some_text, words
+from tests.unit.spoken import arguments, objects, some_text, words
 
 EXAMPLES = settings(max_examples=100, derandomize=True)
 ENCRYPTED = "reasoning.encrypted_content"
@@ -146,6 +161,11 @@ def whole(dialect: Dialect, reply: Reply) -> bytes:
     return dialect.whole(exchange(replace(reply, dialect=other)))  # type: ignore[arg-type]
 
 
+def streamed_whole(dialect: Dialect, reply: Reply) -> bytes:
+    """A stream of an answer that came whole."""
+    return dialect.writer(ASK).end(exchange(replace(reply, dialect="openai" if dialect is ANTHROPIC else "anthropic")))
+
+
 def response_read(body: dict[str, Any]) -> Reply:
     """A response as a reply."""
     text, refusal, calls, spelt, thought = "", "", [], [], None
@@ -210,6 +230,15 @@ def test_an_answer_that_is_sent_back_is_the_turn_that_it_was(reply: Reply) -> No
 def turn(reply: Reply) -> Message:
     text = reply.text + (reply.refusal or "")
     return Message("assistant", text, tool_calls=reply.tool_calls, reasoning=reply.reasoning)
+
+
+@EXAMPLES
+@given(replies(), arguments)
+def test_whatever_a_model_wrote_as_arguments_the_answer_is_json(reply: Reply, given: str) -> None:
+    reply = replace(reply, tool_calls=(ToolCall("c1", "f", given),))
+    for dialect, write in product((OPENAI, ANTHROPIC, RESPONSES), (whole, streamed_whole)):
+        for data in re.findall(rb"^(?:data: )?({.*)$", write(dialect, reply), re.M):
+            strict_json(data.decode())
 
 
 @st.composite
@@ -395,3 +424,13 @@ def test_a_refusal_beside_a_text_is_not_lost_where_the_answer_is_sent_back() -> 
     said = {"role": "assistant", "content": "Well: ", "refusal": "no."}
     body = {"model": "local", "messages": [{"role": "user", "content": "hi"}, said]}
     assert chat(json.dumps(body).encode(), CALLER, HOUSE).messages[1].content == "Well: no."
+
+
+def test_a_number_that_no_float_holds_is_not_written_as_infinity() -> None:
+    """The answer was no JSON, and a body that was sent on to a model was none."""
+    reply = Reply("", "m", "tool_calls", Usage(1, 1), 0.0, tool_calls=(ToolCall("c1", "f", '{"at": 1e999}'),))
+    (block,) = strict_json(whole(ANTHROPIC, reply).decode())["content"]
+    assert block["input"] == {"INVALID_JSON": '{"at": 1e999}'}
+    with pytest.raises(BadAsk, match="1e999"):
+        chat(b'{"model": "local", "messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function", '
+             b'"function": {"name": "f", "parameters": {"maximum": 1e999}}}]}', CALLER, HOUSE)  # fmt: skip
