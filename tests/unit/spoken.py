@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 words = st.text(st.characters(codec="utf-8"), max_size=6)
 some_text = words.filter(bool)
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+leaves: st.SearchStrategy[Any] = st.none() | st.booleans() | numbers | words
 values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | numbers | words,
+    leaves,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
     max_leaves=4,
 )

@@ -139,9 +139,14 @@ def anthropic_s(reply: Reply) -> Reply:
 
 
 def responses_s(reply: Reply) -> Reply:
-    """Of ends it tells those before the answer was complete."""
+    """Of ends it tells those before the answer was complete. Bytes that nobody knows are none."""
     ends = reply.finish_reason if reply.finish_reason in ("length", "content_filter") else None
-    return replace(reply, finish_reason=ends, stop_sequence=None)
+    return replace(reply, finish_reason=ends, stop_sequence=None, logprobs=tuple(map(spelt, reply.logprobs)))
+
+
+def spelt(token: TokenLogprob) -> TokenLogprob:
+    others = token.top_octets or (None,) * len(token.top)
+    return replace(token, octets=token.octets or (), top_octets=tuple(one or () for one in others))
 
 
 def rewritten(reply: Reply) -> Reply:
@@ -168,10 +173,10 @@ def streamed_whole(dialect: Dialect, reply: Reply) -> bytes:
 
 def response_read(body: dict[str, Any]) -> Reply:
     """A response as a reply."""
-    text, refusal, calls, spelt, thought = "", "", [], [], None
+    text, refusal, calls, tokens, thought = "", "", [], [], None
     for item in body["output"]:
         if item["type"] == "reasoning":
-            seal = item["encrypted_content"] or ""
+            seal = item.get("encrypted_content", "")
             words = "".join(part["text"] for part in item["content"])
             hidden = seal.removeprefix(items.REDACTED) if seal.startswith(items.REDACTED) else None
             thought = Reasoning(words, (seal or None) if hidden is None else None, hidden)
@@ -180,7 +185,7 @@ def response_read(body: dict[str, Any]) -> Reply:
         for part in item["content"] if item["type"] == "message" else ():
             text += part.get("text", "")
             refusal += part.get("refusal", "")
-            spelt += part.get("logprobs", [])
+            tokens += part.get("logprobs", [])
     reason = body["incomplete_details"] and body["incomplete_details"]["reason"]
     usage = body["usage"]
     return Reply(
@@ -194,7 +199,7 @@ def response_read(body: dict[str, Any]) -> Reply:
             usage["output_tokens_details"]["reasoning_tokens"],
         ),
         0.0,
-        logprobs=openai_in._logprobs({"content": spelt}),
+        logprobs=openai_in._logprobs({"content": tokens}),
         tool_calls=tuple(calls),
         reasoning=thought,
         refusal=refusal or None,
