@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
@@ -220,12 +220,23 @@ def test_a_chat_that_is_written_for_anthropic_is_read_as_it_was_asked(ask: Ask) 
 @EXAMPLES
 @given(openai_asks() | anthropic_asks(), st.booleans())
 def test_what_anthropic_s_dialect_makes_of_any_chat_it_makes_of_that_again(ask: Ask, system_turns: bool) -> None:
+    """It refuses what it can not say; what it writes is a request, unless nobody says anything, or stops at nothing."""
+    assume(any(message.role == "tool" or message.content or message.tool_calls for message in ask.messages))
+    sampling = replace(ask.sampling, n=None, logprobs=None, logit_bias=None, presence_penalty=None, seed=None)
+    ask = replace(ask, sampling=replace(sampling, frequency_penalty=None, repetition_penalty=None, min_p=None))
+    ask = replace(ask, sampling=replace(ask.sampling, stop=tuple(filter(None, ask.sampling.stop or ()))[:16] or None))
     try:
-        read = through_anthropic(ask, system_turns=system_turns)
-    except BadAsk as error:
-        assert error.failure.param, "which field can not be said is told"
+        anthropic_out.body_of(ask, ask.model, stream=ask.stream, system_turns=system_turns, thinks=False)
+    except BadAsk:
         return
+    read = through_anthropic(ask, system_turns=system_turns)
     assert through_anthropic(read, system_turns=system_turns) == read
+
+
+def test_a_chat_of_nothing_but_the_system_s_words_is_a_turn_for_anthropic() -> None:
+    """It was a list of no messages, which the API refuses."""
+    ask = asked((Message("system", "Say hi."), Message("user", "")), Sampling())
+    assert through_anthropic(ask).messages == (Message("user", "<system>\nSay hi.\n</system>"),)
 
 
 @EXAMPLES

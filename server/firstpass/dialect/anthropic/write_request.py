@@ -30,9 +30,14 @@ Block = dict[str, Any]
 
 
 def body_of(ask: Ask, model: str, *, stream: bool, system_turns: bool, thinks: bool) -> bytes:
-    """The wire request. system_turns, thinks: as of AnthropicTier. Raises: BadAsk."""
+    """The wire request. system_turns, thinks: as of AnthropicTier. Raises: BadAsk.
+
+    The API wants a turn beside the system's words: where nothing else is said, they are one, as they are elsewhere.
+    """
     _refuse_foreign(ask)
     leading = len(list(takewhile(_is_system, ask.messages)))
+    if not any(map(_speaks, ask.messages[leading:])):
+        leading = 0
     fields: dict[str, Any] = {"model": model, "max_tokens": _max_tokens(ask.sampling, thinks=thinks)}
     if system := _texts(ask.messages[:leading]):
         fields["system"] = system
