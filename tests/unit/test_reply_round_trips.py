@@ -439,3 +439,25 @@ def test_a_number_that_no_float_holds_is_not_written_as_infinity() -> None:
     with pytest.raises(BadAsk, match="1e999"):
         chat(b'{"model": "local", "messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function", '
              b'"function": {"name": "f", "parameters": {"maximum": 1e999}}}]}', CALLER, HOUSE)  # fmt: skip
+
+
+def test_a_call_to_which_a_model_gave_no_id_gets_one_by_which_its_result_can_come_back() -> None:
+    """Some engines give none, and what they answered was a 400 as soon as a chat went on with it."""
+    calls = [{"function": {"name": "f", "arguments": "{}"}}, {"id": "", "function": {"name": "go", "arguments": "{}"}}]
+    ends = {"index": 0, "finish_reason": "tool_calls"}
+    answer = {
+        "model": "m",
+        "choices": [ends | {"message": {"role": "assistant", "content": None, "tool_calls": calls}}],
+    }
+    given = ("call_ex_ab_0", "call_ex_ab_1")
+    reply = openai_in.whole_reply(ASK, json.dumps(answer).encode(), 0.0)
+    assert tuple(call.id for call in reply.tool_calls) == given and reply.raw is not None
+    body = {"model": "local", "messages": [json.loads(reply.raw)["choices"][0]["message"]]}
+    assert chat(json.dumps(body).encode(), CALLER, HOUSE).messages[0].tool_calls == reply.tool_calls
+    pieces = [{"index": at} | call for at, call in enumerate(calls)]
+    chunk = {"model": "m", "choices": [ends | {"delta": {"tool_calls": pieces}}]}
+    stream = openai_in.OpenAIStream(prefix=openai_in.call_prefix(ASK))
+    sent = stream.read(b"", json.dumps(chunk).encode(), 0.1)
+    assert tuple(call.id for call in stream.reply(0.2).tool_calls) == given
+    told = json.loads(sent.raw.removeprefix(b"data: "))["choices"][0]["delta"]["tool_calls"]
+    assert tuple(call["id"] for call in told) == given

@@ -9,7 +9,7 @@ import httpx
 
 from firstpass.chat import Chunk
 from firstpass.dialect.faults import failed_midway
-from firstpass.dialect.openai.read_reply import DONE, OpenAIStream, whole_reply
+from firstpass.dialect.openai.read_reply import DONE, OpenAIStream, call_prefix, whole_reply
 from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
 from firstpass.dialect.thinking import for_thinking, with_effort
 from firstpass.dialect.values import NONSENSE, wire_error
@@ -110,7 +110,7 @@ class OpenAITier:
 
     async def _streamed(self, ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
         tools = {tool.name for tool in ask.sampling.tools or ()}
-        gathered = OpenAIStream(wants_usage=ask.include_usage, tools=tools)
+        gathered = OpenAIStream(wants_usage=ask.include_usage, tools=tools, prefix=call_prefix(ask))
         stream = until_broken(events(response), lambda: gathered.ended(ask.sampling.n or 1))
         async for event in stream:
             chunk = self._read(ask, gathered, event, time.monotonic() - started)

@@ -75,10 +75,14 @@ class _Entry:
 
 
 class CallReader:
-    """Reads the calls of one choice. tools: the names that a call may have; by them a name in pieces is known."""
+    """Reads the calls of one choice. tools: the names that a call may have; by them a name in pieces is known.
 
-    def __init__(self, tools: Collection[str] = ()) -> None:
+    prefix: of the ids of calls that have none when their names are out; "" leaves them without.
+    """
+
+    def __init__(self, tools: Collection[str] = (), prefix: str = "") -> None:
         self._tools = tools
+        self._prefix = prefix
         self._calls: list[_Call] = []
         self._last: _Call | None = None
         self._by_id: dict[str, _Call] = {}
@@ -185,14 +189,16 @@ class CallReader:
                 yield from self._tell(call)
             return
         late = call.sent_id if call.id and not call.id_told else None
-        call.id_told = bool(call.id)
+        call.id_told = call.id_told or bool(call.id)
         yield CallPiece(call.index, late, None, arguments)
 
     def _may_grow(self, name: str) -> bool:
         return name not in self._tools or any(tool != name and tool.startswith(name) for tool in self._tools)
 
     def _tell(self, call: _Call) -> Iterator[CallPiece]:
-        call.told, call.id_told = True, bool(call.id)
+        if not call.sent_id and self._prefix:
+            call.sent_id = f"{self._prefix}_{call.index}"
+        call.told, call.id_told = True, bool(call.sent_id)
         yield CallPiece(call.index, call.sent_id or None, call.name or None, "".join(call.held))
         call.held.clear()
 

@@ -27,7 +27,7 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     if ask.kind == "embedding":
         raw = in_form(answer, raw, ask.sampling.encoding_format or "float")
         return Reply("", text(answer["model"]), None, _usage(answer.get("usage")), seconds, raw=raw)
-    raw = _mended(answer, raw)
+    raw = _mended(answer, raw, call_prefix(ask))
     texts = [_choice_text(choice) for choice in answer["choices"]]
     first = answer["choices"][0]
     logprobs = _logprobs(first.get("logprobs"))
@@ -52,7 +52,12 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     )
 
 
-def _mended(answer: dict[str, Any], raw: bytes) -> bytes:
+def call_prefix(ask: Ask) -> str:
+    """Of the ids of calls to which a model gave none: results come back by them."""
+    return f"call_{ask.id}"
+
+
+def _mended(answer: dict[str, Any], raw: bytes, prefix: str) -> bytes:
     """The body with arguments and an id of its own for every call, mended in place; as it came where none lacks them.
 
     Source: openai/openai-agents-js#664.
@@ -62,7 +67,7 @@ def _mended(answer: dict[str, Any], raw: bytes) -> bytes:
         taken: set[str] = set()
         for at, call in enumerate((choice.get("message") or {}).get("tool_calls") or ()):
             given, function = text(call.get("id")), call["function"]
-            own, whole = unlike(given, at, taken), arguments(function.get("arguments"))
+            own, whole = unlike(given or f"{prefix}_{at}", at, taken), arguments(function.get("arguments"))
             changed |= own != given or function.get("arguments") != whole
             call |= {"id": own} if own != given else {}
             function["arguments"] = whole
@@ -74,11 +79,12 @@ def _mended(answer: dict[str, Any], raw: bytes) -> bytes:
 class OpenAIStream(Gathered):
     """Reads a stream's events into one reply. wants_usage: the caller asked for the count that comes at the end.
 
-    tools: the names of those that the model may call.
+    tools: the names of those that the model may call. prefix: of the ids of calls to which it gives none.
     """
 
     wants_usage: bool = False
     tools: Collection[str] = ()
+    prefix: str = ""
     readers: dict[int, CallReader] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
 
@@ -128,7 +134,7 @@ class OpenAIStream(Gathered):
     def _pieces(self, number: int, calls: Sequence[dict[str, Any]], *, ended: bool) -> list[CallPiece]:
         if not calls and number not in self.readers:
             return []
-        reader = self.readers.setdefault(number, CallReader(self.tools))
+        reader = self.readers.setdefault(number, CallReader(self.tools, self.prefix))
         return reader.read(calls) + (reader.end() if ended else [])
 
 
