@@ -16,7 +16,6 @@ from fastapi import FastAPI
 from firstpass import cascade, catalogue, engine
 from firstpass.cascade import Parts
 from firstpass.contract import Shelf
-from firstpass.dialect.openai.read_request import House
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
@@ -26,6 +25,7 @@ from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
 from firstpass.gate.drift import Monitor
+from firstpass.house import House
 from firstpass.listening import Sink
 from firstpass.policy.escalation import Course, EscalationPolicy, Verifier
 from firstpass.policy.rules import Rule

@@ -14,9 +14,10 @@ from firstpass.chat import CallPiece, Chunk, Delta, Message, Reasoning, Sampling
 from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object
 from firstpass.dialect.anthropic.read_request import messages, prompt
 from firstpass.dialect.anthropic.write_reply import Stream, whole
-from firstpass.dialect.openai.read_request import Caller, House
+from firstpass.dialect.openai.read_request import Caller
 from firstpass.errors import BadAsk
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step
+from firstpass.house import House
 
 HOUSE = House({"firstpass": "cascade", "local": "local"}, {}, "local-only")
 BODY: dict[str, Any] = {"model": "local", "max_tokens": 2000, "messages": [{"role": "user", "content": "hi"}]}

@@ -8,9 +8,10 @@ from starlette.datastructures import Headers
 
 from firstpass.chat import Message, Reasoning
 from firstpass.dialect.openai import read_request
-from firstpass.dialect.openai.read_request import Caller, House
+from firstpass.dialect.openai.read_request import Caller
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask
+from firstpass.house import House
 
 TEXT = {"type": "reasoning.text", "text": "Look ", "signature": "s", "format": "anthropic-claude-v1", "index": 0}
 MORE = TEXT | {"text": "up.", "id": None}

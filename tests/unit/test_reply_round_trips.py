@@ -40,13 +40,14 @@ from firstpass.dialect.anthropic.read_request import messages
 from firstpass.dialect.anthropic.write_reply import ANTHROPIC
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai import read_reply as openai_in
-from firstpass.dialect.openai.read_request import Caller, House, chat
+from firstpass.dialect.openai.read_request import Caller, chat
 from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses.stream import RESPONSES
 from firstpass.dialect.responses.wire import Item
 from firstpass.errors import BadAsk
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step, Terms
+from firstpass.house import House
 from firstpass.tier.sse import events
 from tests.unit.spoken import arguments, objects, some_text, words
 

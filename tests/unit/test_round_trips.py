@@ -17,9 +17,10 @@ from firstpass.dialect.anthropic import read_request as anthropic_in
 from firstpass.dialect.anthropic import write_request as anthropic_out
 from firstpass.dialect.openai import read_request as openai_in
 from firstpass.dialect.openai import write_request as openai_out
-from firstpass.dialect.openai.read_request import Caller, House
+from firstpass.dialect.openai.read_request import Caller
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask
+from firstpass.house import House
 from tests.unit.spoken import arguments, leaves, objects, some_text, words
 
 HOUSE = House({"local": "local"}, {}, "local-only")

@@ -8,10 +8,11 @@ from starlette.datastructures import Headers
 
 from firstpass.dialect.anthropic import read_request as anthropic
 from firstpass.dialect.openai import read_request as openai
-from firstpass.dialect.openai.read_request import Caller, House
+from firstpass.dialect.openai.read_request import Caller
 from firstpass.dialect.responses import read_request as responses
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange
+from firstpass.house import House
 
 HOUSE = House({"local": "local"}, {}, "local-only")
 CALLER = Caller(Headers({}), None)

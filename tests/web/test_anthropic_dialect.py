@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from firstpass import app
-from firstpass.dialect.openai.read_request import House
+from firstpass.house import House
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore

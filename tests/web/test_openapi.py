@@ -13,8 +13,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from firstpass import app
-from firstpass.dialect.openai.read_request import House
 from firstpass.dialect.openai.wire import Wire
+from firstpass.house import House
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from firstpass.dialect.anthropic.described import PAGE_LIMIT
-from firstpass.dialect.openai.read_request import House
 from firstpass.errors import BadAsk
+from firstpass.house import House
 
 PAGE = 20
 

@@ -20,7 +20,7 @@ from firstpass.dialect.anthropic.write_reply import ANTHROPIC
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.infer import INFER
 from firstpass.dialect.openai import read_request as parse
-from firstpass.dialect.openai.read_request import Caller, House
+from firstpass.dialect.openai.read_request import Caller
 from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses import read_request as responses
@@ -39,6 +39,7 @@ from firstpass.errors import (
     WrongMethod,
 )
 from firstpass.exchange import Ask, Exchange
+from firstpass.house import House
 from firstpass.listening import Sink
 from firstpass.policy.escalation import Course
 from firstpass.record import Record

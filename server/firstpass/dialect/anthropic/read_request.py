@@ -25,10 +25,11 @@ from firstpass.dialect.anthropic.wire import (
     Turn,
 )
 from firstpass.dialect.body import bound, bound_tool, validated
-from firstpass.dialect.openai.read_request import Caller, House, ask_of, known_choice
+from firstpass.dialect.openai.read_request import Caller, ask_of, known_choice
 from firstpass.dialect.openai.wire import SamplingBody
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask
+from firstpass.house import House
 
 FORWARDED = ("anthropic-version", "anthropic-beta")
 INTERLEAVED = "interleaved-thinking"

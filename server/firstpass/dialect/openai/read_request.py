@@ -1,11 +1,10 @@
 """From a body and its headers to an Ask. Every fault is an error that names its field; it knows no tier or store."""
 
-import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.datastructures import Headers
@@ -23,8 +22,9 @@ from firstpass.dialect.openai.wire import (
     LabelBody,
     SamplingBody,
 )
-from firstpass.errors import BadAsk, NotFound
-from firstpass.exchange import OWN_NAMES, Ask, CallerDialect, Ceiling, Kind, Label, Target, strictest
+from firstpass.errors import BadAsk
+from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, strictest
+from firstpass.house import House
 
 HEADER = "x-firstpass-"
 SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
@@ -33,45 +33,6 @@ OWN_FIELDS = ("top_k", "min_p", "repetition_penalty")
 
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What this server offers and allows: the names that parse may accept.
-
-    models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
-    ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
-    aliases: further names of models, some with a * in them. unknown: who answers for a name that is none of these; the
-    house's own names are never unknown ones.
-    """
-
-    models: Mapping[str, Target]
-    contracts: Mapping[str, str]
-    ceiling: Ceiling
-    repositories: Callable[[], Sequence[str]] = tuple
-    aliases: Mapping[str, Target] = field(default_factory=dict)
-    unknown: Literal["cascade", "local"] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of models, all that can be listed."""
-        return (*self.models, *(name for name in self.aliases if "*" not in name))
-
-    def known(self, model: str) -> Target | None:
-        exact = self.models.get(model) or self.aliases.get(model)
-        fitting = (target for name, target in self.aliases.items() if fits(name, model))
-        return exact or next(fitting, None)
-
-    def target(self, model: str) -> Target:
-        """Raises: NotFound."""
-        found = self.known(model) or (None if model in OWN_NAMES.values() else self.unknown)
-        if found is None:
-            raise self.no_model(model)
-        return found
-
-    def no_model(self, name: str) -> NotFound:
-        message = f"unknown model {name!r}; this server has {', '.join(self.names)}"
-        return NotFound(message, param="model", code="model_not_found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +245,6 @@ def _flag(header: str, value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise BadAsk(f"{header} must be true or false", param=header)
     return value.lower() == "true"
-
-
-def fits(pattern: str, name: str) -> bool:
-    """Whether a name is one of the pattern's, where * stands for any text."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.S) is not None
 
 
 def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> str | None:

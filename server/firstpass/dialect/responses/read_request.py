@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.dialect.body import bound, bound_tool, members, validated
 from firstpass.dialect.openai import read_request as parse
-from firstpass.dialect.openai.read_request import Caller, House, ask_of, is_forced, known_choice
+from firstpass.dialect.openai.read_request import Caller, ask_of, is_forced, known_choice
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses.items import PREFIX
 from firstpass.dialect.responses.wire import (
@@ -30,6 +30,7 @@ from firstpass.dialect.responses.wire import (
 )
 from firstpass.errors import BadAsk, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
+from firstpass.house import House
 
 Recall = Callable[[str, str | None], Awaitable[Exchange]]
 """The exchange of that id, for the key of that id. Raises: NotFound where the record has none for it, or no words."""

@@ -11,8 +11,8 @@ from typing import Any
 from firstpass.dialect.anthropic import described as anthropic
 from firstpass.dialect.described import Operation, Where
 from firstpass.dialect.openai import described as openai
-from firstpass.dialect.openai.read_request import House
 from firstpass.dialect.responses import described as responses
+from firstpass.house import House
 from firstpass.web.document import ours
 from firstpass.web.document.operation import operation_object, schemas
 

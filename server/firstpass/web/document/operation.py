@@ -10,8 +10,9 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Shape, each
-from firstpass.dialect.openai.read_request import FLAGS, HEADER, House
+from firstpass.dialect.openai.read_request import FLAGS, HEADER
 from firstpass.dialect.openai.wire import FirstpassOptions
+from firstpass.house import House
 
 REFERENCE = "#/components/schemas/{model}"
 

@@ -1,0 +1,53 @@
+"""What this server has and allows, as a request may name it. Knows no request, dialect or model."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from firstpass.errors import NotFound
+from firstpass.exchange import OWN_NAMES, Ceiling, Target
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The names that a request may say.
+
+    models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
+    ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
+    aliases: further names of models, some with a * in them. unknown: who answers for a name that is none of these; the
+    house's own names are never unknown ones.
+    """
+
+    models: Mapping[str, Target]
+    contracts: Mapping[str, str]
+    ceiling: Ceiling
+    repositories: Callable[[], Sequence[str]] = tuple
+    aliases: Mapping[str, Target] = field(default_factory=dict)
+    unknown: Literal["cascade", "local"] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of models, all that can be listed."""
+        return (*self.models, *(name for name in self.aliases if "*" not in name))
+
+    def known(self, model: str) -> Target | None:
+        exact = self.models.get(model) or self.aliases.get(model)
+        fitting = (target for name, target in self.aliases.items() if fits(name, model))
+        return exact or next(fitting, None)
+
+    def target(self, model: str) -> Target:
+        """Raises: NotFound."""
+        found = self.known(model) or (None if model in OWN_NAMES.values() else self.unknown)
+        if found is None:
+            raise self.no_model(model)
+        return found
+
+    def no_model(self, name: str) -> NotFound:
+        message = f"unknown model {name!r}; this server has {', '.join(self.names)}"
+        return NotFound(message, param="model", code="model_not_found")
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Whether a name is one of the pattern's, where * stands for any text."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.S) is not None
