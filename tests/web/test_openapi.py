@@ -97,12 +97,16 @@ def test_what_the_record_gives_back_is_what_the_document_says(guarded: tuple[htt
 
     call = {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}
     result = {"type": "function_call_output", "call_id": "c", "output": "rain"}
-    tools = [FLAT_TOOL, {"type": "namespace", "name": "maps", "tools": [FLAT_TOOL]}]
-    asked = {"model": "local", "input": [{"role": "user", "content": "hi"}, call, result], "tools": tools}
+    custom_call = {"type": "custom_tool_call", "call_id": "d", "name": "patch", "input": "+ a"}
+    custom_result = {"type": "custom_tool_call_output", "call_id": "d", "output": "done"}
+    custom = {"type": "custom", "name": "patch", "description": "Of a file."}
+    tools = [FLAT_TOOL, custom, {"type": "namespace", "name": "maps", "tools": [FLAT_TOOL, custom]}]
+    said = [{"role": "user", "content": "hi"}, call, custom_call, result, custom_result]
+    asked = {"model": "local", "input": said, "tools": tools}
     made = hold("ResponseObject", client.post("/v1/responses", json=asked, headers=headers).json())
     here = f"/v1/responses/{made['id']}"
     assert hold("ResponseObject", client.get(here, headers=headers).json()) == made
-    assert len(hold("InputItems", client.get(f"{here}/input_items", headers=headers).json())["data"]) == 3
+    assert len(hold("InputItems", client.get(f"{here}/input_items", headers=headers).json())["data"]) == 5
     hold("DeletedResponse", client.delete(here, headers=headers).json())
     with pytest.raises(jsonschema.ValidationError):
         hold("DeletedResponse", client.get(here, headers=headers).json())

@@ -76,9 +76,19 @@ class FunctionCallItem(BaseModel):
     arguments: str
 
 
-class FunctionOutputItem(BaseModel):
+class CustomCallItem(BaseModel):
     id: str
-    type: Literal["function_call_output"]
+    type: Literal["custom_tool_call"]
+    status: Progress
+    call_id: str
+    name: str
+    namespace: str | None = None
+    input: str
+
+
+class CallOutputItem(BaseModel):
+    id: str
+    type: Literal["function_call_output", "custom_tool_call_output"]
     status: Progress
     call_id: str
     output: str
@@ -132,15 +142,23 @@ class ToolAsked(BaseModel):
     strict: bool | None
 
 
+class CustomAsked(BaseModel):
+    """description: with the grammar of its text, as the model is told of it."""
+
+    type: Literal["custom"]
+    name: str
+    description: str | None
+
+
 class NamespaceAsked(BaseModel):
     type: Literal["namespace"]
     name: str
     description: str
-    tools: list[ToolAsked]
+    tools: list[ToolAsked | CustomAsked]
 
 
 class ToolChosen(BaseModel):
-    type: Literal["function"]
+    type: Literal["function", "custom"]
     name: str
     namespace: str | None = None
 
@@ -161,7 +179,7 @@ class ResponseObject(BaseModel):
     max_tool_calls: None
     metadata: dict[str, str]
     model: str
-    output: list[OutputMessage | ReasoningItem | FunctionCallItem]
+    output: list[OutputMessage | ReasoningItem | FunctionCallItem | CustomCallItem]
     parallel_tool_calls: bool
     previous_response_id: str | None
     prompt_cache_key: str | None
@@ -172,7 +190,7 @@ class ResponseObject(BaseModel):
     temperature: float
     text: TextAsked
     tool_choice: Literal["auto", "none", "required"] | ToolChosen
-    tools: list[ToolAsked | NamespaceAsked]
+    tools: list[ToolAsked | CustomAsked | NamespaceAsked]
     top_logprobs: int
     top_p: float
     presence_penalty: float
@@ -191,7 +209,7 @@ class DeletedResponse(BaseModel):
 
 class InputItems(BaseModel):
     object: Literal["list"]
-    data: list[InputMessage | OutputMessage | ReasoningItem | FunctionCallItem | FunctionOutputItem]
+    data: list[InputMessage | OutputMessage | ReasoningItem | FunctionCallItem | CustomCallItem | CallOutputItem]
     first_id: str | None
     last_id: str | None
     has_more: bool
