@@ -285,6 +285,8 @@ class Step:
     failure: Failure | None = None
     findings: tuple[Finding, ...] = ()
     receipt: Receipt | None = None
+    refused: tuple[Receipt, ...] = ()
+    """Of what was sent before that, refused, and sent again in another form."""
     streamed: bool = False
     """Whether some of its text already reached the caller."""
     edited: str | None = None
@@ -293,6 +295,10 @@ class Step:
     """What the reply shows of how sure its model was, by name; empty where the move did not want it."""
     instead: dict[str, str] = field(default_factory=dict)
     """What the endpoint was asked with in the place of what the caller said, by the field's name."""
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        return (*self.refused, self.receipt) if self.receipt else ()
 
     @property
     def text(self) -> str | None:
@@ -352,4 +358,4 @@ class Exchange:
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
-        return tuple(step.receipt for step in self.steps if step.receipt)
+        return tuple(receipt for step in self.steps for receipt in step.receipts)

@@ -26,7 +26,7 @@ class StepListener:
         self._watcher = watcher
         self._read = 0
         self.fault: Finding | None = None
-        self._receipt: Receipt | None = None
+        self._receipts: list[Receipt] = []
         self._instead: dict[str, str] = {}
         self._streamed = False
 
@@ -46,7 +46,7 @@ class StepListener:
         return self.fault is None
 
     def sent(self, receipt: Receipt) -> None:
-        self._receipt = receipt
+        self._receipts.append(receipt)
 
     def instead(self, field: str, value: str) -> None:
         self._instead[field] = value
@@ -58,7 +58,13 @@ class StepListener:
 
     def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
         return Step(
-            self._move, reply, failure, receipt=self._receipt, streamed=self._streamed, instead=dict(self._instead)
+            self._move,
+            reply,
+            failure,
+            receipt=self._receipts[-1] if self._receipts else None,
+            refused=tuple(self._receipts[:-1]),
+            streamed=self._streamed,
+            instead=dict(self._instead),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from firstpass.store.sqlite import SqliteStore
 from tests.conftest import fronted, serving
 from tests.dialects import DONE, ask, both, read
 from tests.replayed import Replayed, delta, sse
@@ -148,3 +149,18 @@ def test_a_place_and_a_limit_that_are_refused_are_both_mended(tmp_path: Path) ->
     with before(Replayed(error=error), tmp_path) as client:
         response = ask(client, "messages", stream=False, messages=turns, max_tokens=32_000)
     assert response.headers[HEADER] == "3096" and window.asked == [32_000, 3096]
+
+
+@both
+def test_all_that_left_the_machine_on_the_way_has_a_receipt(tmp_path: Path, stream: bool) -> None:
+    """A verifier that refuses is sent the text again."""
+    window = Window(SUM)
+    stronger = Replayed(STREAM, error=window.error)
+    with serving(Replayed().app) as draft, serving(stronger.app) as url:
+        sections = {"verifier": {"url": f"{url}/v1", "model": "stronger"}, "policy": {"egress": "any"}}
+        with fronted(draft, tmp_path, **sections) as client:
+            response = ask(client, "chat", stream=stream, model="strong", max_tokens=32_000)
+    receipts = response.headers["x-firstpass-receipt"].split(",")
+    (kept,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(1)
+    assert response.headers[HEADER] == "3096" and len(set(receipts)) == len(window.asked) == 2
+    assert [f"{one.host};{one.sha256}" for one in kept.receipts] == receipts

@@ -200,7 +200,7 @@ def _how(step: Step) -> dict[str, str]:
     """As far as it is known where a stream begins."""
     route = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
     how = route if step.move.binding else {"x-firstpass-stream": "optimistic"}
-    return how | _receipt_header((step.receipt,) if step.receipt else ()) | _instead((step,))
+    return how | _receipt_header(step.receipts) | _instead((step,))
 
 
 def _headers(exchange: Exchange) -> dict[str, str]:
