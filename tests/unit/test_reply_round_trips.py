@@ -462,3 +462,29 @@ def test_a_call_to_which_a_model_gave_no_id_gets_one_by_which_its_result_can_com
     assert tuple(call.id for call in stream.reply(0.2).tool_calls) == given
     told = json.loads(sent.raw.removeprefix(b"data: "))["choices"][0]["delta"]["tool_calls"]
     assert tuple(call["id"] for call in told) == given
+
+
+def test_half_a_character_in_arguments_is_none_where_they_are_an_object() -> None:
+    """An answer with it could not be sent back: neither here nor at Anthropic is it JSON."""
+    reply = Reply("", "m", "tool_calls", Usage(1, 1), 0.0, tool_calls=(ToolCall("c1", "f", '{"a": "\\ud83d"}'),))
+    content = json.loads(whole(ANTHROPIC, reply))["content"]
+    body = {"model": "local", "messages": [{"role": "assistant", "content": content}], "max_tokens": 9}
+    (turn,) = messages(json.dumps(body).encode(), CALLER, HOUSE).messages
+    assert turn.tool_calls == (ToolCall("c1", "f", '{"a": "?"}'),)
+
+
+def test_calls_are_told_in_their_order_where_a_name_might_go_on() -> None:
+    """`go` waited, since it might be `go_on`, for as long as the first call went on, and a third one overtook it."""
+    said = [
+        CallPiece(0, "a", "f", "{"),
+        CallPiece(1, "b", "go"),
+        CallPiece(0, arguments="}"),
+        CallPiece(2, "c", "f", "{}"),
+    ]
+    reply = Reply("", "m", "tool_calls", Usage(1, 1), 0.0)
+    chunks = [Chunk(b"", "anthropic", "m", (Delta(calls=(piece,)),)) for piece in said]
+    chunks.append(Chunk(b"", "anthropic", "m", (Delta(finish_reason="tool_calls"),)))
+    heard_chunks, read = read_by(OPENAI, streamed(OPENAI, chunks, reply, BINDING, -1), [])
+    assert [call.id for call in read.tool_calls] == ["a", "b", "c"]
+    told = response_streamed(streamed(RESPONSES, heard_chunks, read, BINDING, -1))
+    assert [call.id for call in response_read(told).tool_calls] == ["a", "b", "c"]

@@ -23,9 +23,14 @@ def sent(name: str, **fields: Any) -> bytes:
 
 
 def as_object(arguments: str) -> dict[str, Any] | None:
-    """What a tool is called with; None for what is no JSON object. A call without arguments has an empty one."""
+    """What a tool is called with; None for what is no JSON object. A call without arguments has an empty one.
+
+    JSON can say half a UTF-16 pair, which no API takes: it is a question mark, as in all that models write.
+    """
     try:
         value = strict_json(arguments) if arguments.strip() else {}
+        if "\\u" in arguments:
+            value = strict_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Any, NoReturn
 
-from firstpass.chat import Message, Sampling, Tool, ToolChoice, strict_json
+from firstpass.chat import Message, Sampling, Tool, ToolChoice
+from firstpass.dialect.anthropic.blocks import as_object
 from firstpass.dialect.thinking import THOUGHT_TOKENS
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, TierName
@@ -231,10 +232,7 @@ def _assistant_blocks(number: int, message: Message) -> Iterator[Block]:
 
 def _input(arguments: str, where: str) -> dict[str, Any]:
     """Raises: BadAsk for what is no JSON object."""
-    try:
-        given = strict_json(arguments)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+    given = as_object(arguments)
+    if given is None:
         _bad("must be a JSON object for a verifier that speaks the Anthropic API", where)
     return given

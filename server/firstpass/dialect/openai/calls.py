@@ -107,8 +107,9 @@ class CallReader:
     def _pieces(self, entry: _Entry) -> Iterator[CallPiece]:
         call = self._call_of(entry)
         if call is None:
-            if self._last is not None and not self._last.told and self._last.name:
-                yield from self._tell(self._last)
+            for earlier in self._calls:
+                if not earlier.told and earlier.name:
+                    yield from self._tell(earlier)
             call = self._begin(entry.place)
         self._last = call
         if entry.place is not None:
