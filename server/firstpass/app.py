@@ -92,10 +92,11 @@ class Server:
         contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
         self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
+        self._aliases: Mapping[str, Target] = {}
         models = self._models()
-        aliases = read_aliases(settings.aliases, models)
+        self._aliases = read_aliases(settings.aliases, models)
         self._house = House(
-            models, self.shelf.pins, settings.policy.egress, repositories.names, aliases, _unknown(settings)
+            models, self.shelf.pins, settings.policy.egress, repositories.names, self._aliases, _unknown(settings)
         )
         self.started_unix = time.time()
 
@@ -120,7 +121,7 @@ class Server:
         names: dict[str, Target] = {"firstpass": "cascade", "local": "local", self._engine.name: "local"}
         names |= {"strong": "strong"} if self._settings.verifier else {}
         own = self._engine.served
-        return names if own is None or own in ROUTES else names | {own: "local"}
+        return names if own is None or own in ROUTES or own in self._aliases else names | {own: "local"}
 
     @property
     def house(self) -> House:

@@ -66,7 +66,7 @@ def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
         if text is None:
             return Step(move)
         answer = replace(source.reply, text=text, finish_reason="stop")
-        return Step(move, findings=contract.check(ask, answer), edited=text)
+        return Step(move, findings=(*contract.check(ask, answer), *ask.notes), edited=text)
     except FirstpassError as error:
         return Step(move, failure=error.failure)
 

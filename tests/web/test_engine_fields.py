@@ -69,12 +69,22 @@ EFFORTS = [
         ("minimal", "low", "medium", "high"),
     ),
     ("Invalid reasoning effort {effort!r}: must be one of none, high", ("none", "high")),
+    (
+        "Unsupported value: {effort!r} is not supported. Supported values are: 'low', 'medium', 'high'.",
+        ("low", "medium", "high"),
+    ),
+    ("reasoning_effort: Input should be 'low', 'medium' or 'high' [input_value={effort!r}]", ("low", "medium", "high")),
+    ("reasoning_effort must be one of low, medium, high, got {effort}", ("low", "medium", "high")),
+    (
+        "This model does not support effort level {effort!r}. Supported levels: high, low, medium",
+        ("low", "medium", "high"),
+    ),
 ]
 NEAREST = {
     ("low", "medium", "high"): {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"},
     ("minimal", "low", "medium", "high"): {"none": "minimal", "xhigh": "high", "max": "high"},
     ("none", "high"): {"minimal": "none", "xhigh": "high"},
-    ("medium",): {},
+    ("medium",): {"low": "medium", "max": "medium"},
 }
 
 

@@ -94,3 +94,41 @@ def test_a_conversation_changes_how_it_is_answered(front: Front) -> None:
     assert (seen[-1]["reasoning_effort"], answer.json()["reasoning"]) == ("high", {"effort": "high", "summary": "auto"})
     assert seen[-1]["response_format"]["json_schema"]["name"] == "n"
     assert [message["role"] for message in seen[-1]["messages"]] == ["user"]
+
+
+def test_a_model_s_nonsense_is_the_text_that_it_wrote(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    with serving(calls(0, deep, [])) as url, fronted(url, tmp_path / "data") as client:
+        (item,) = client.post("/v1/responses", json=ASKED).json()["output"]
+        streamed = events(client.post("/v1/responses", json=ASKED | {"stream": True}).text)
+    assert item["input"] == deep and streamed[-1]["response"]["output"][0]["input"] == deep
+
+
+@pytest.mark.parametrize("kinds", [("custom", "function"), ("function", "custom")])
+def test_one_name_is_no_two_kinds_of_tool(front: Front, kinds: tuple[str, str]) -> None:
+    tools = [{"type": kind, "name": "patch"} for kind in kinds]
+    with front(lambda body: "hi") as client:
+        error = client.post("/v1/responses", json=ASKED | {"tools": tools}).json()["error"]
+    assert error["param"] == "tools.1.name" and "patch" in error["message"]
+
+
+def test_a_conversation_changes_what_it_says_and_nothing_else(tmp_path: Path) -> None:
+    update = {
+        "type": "configuration_update",
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "text": {"verbosity": "low"},
+    }
+    said = [{"role": "user", "content": "hi"}, update]
+    body = {"model": "local", "input": said, "text": {"format": {"type": "json_object"}}}
+    seen: list[dict[str, Any]] = []
+
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        seen.append(asked)
+        return {"role": "assistant", "content": "{}"}
+
+    with serving(messages_app(answer)) as url, fronted(url, tmp_path / "data") as client:
+        answered = client.post("/v1/responses", json=body)
+        nothing = client.post("/v1/responses", json={"model": "local", "input": [update]})
+    assert answered.headers["x-firstpass-ignored"] == "input.1.text.verbosity"
+    assert seen[-1]["reasoning_effort"] == "low" and seen[-1]["response_format"] == {"type": "json_object"}
+    assert (nothing.status_code, nothing.json()["error"]["param"]) == (400, "input")

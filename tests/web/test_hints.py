@@ -101,3 +101,13 @@ def test_what_was_left_out_is_a_finding_in_the_record(tmp_path: Path, model: str
     assert [(one.check, one.severity, one.subject) for one in kept.steps[-1].findings] == [
         ("ignored", "note", path) for path in named
     ]
+
+
+def test_however_much_is_left_out_little_is_kept_of_it(tmp_path: Path) -> None:
+    turns = [{"role": "assistant", "content": None, "reasoning_details": [{}] * 20_000} for _ in range(40)]
+    with serving(Replayed().app) as url, fronted(url, tmp_path) as client:
+        answer = client.post(CHAT[0], json={"model": "local", "messages": [*turns, {"role": "user", "content": "?"}]})
+    (kept,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(1)
+    named = answer.headers["x-firstpass-ignored"].split(",")
+    assert named[0] == "messages.0.reasoning_details" and named[-1] == "and 20 more" and len(named) == 21
+    assert len(kept.steps[0].findings) == len(kept.ask.ignored) == 21

@@ -1,5 +1,6 @@
 """Engines whose templates take one system turn, at the beginning, through the whole front."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,11 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Response
 
+from firstpass.chat import Message
+from firstpass.exchange import Ask
+from firstpass.tier import template
+from firstpass.tier.local import LocalDoor
 from tests.conftest import fronted, serving
 from tests.dialects import DONE, USER, ask, both, case, read
 from tests.doubles import counts_words, messages_app
 from tests.replayed import Replayed, delta, message, sse
+from tests.unit.test_tokens import At, tokenizer
 
 STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), DONE)
 
@@ -83,8 +90,11 @@ def test_an_engine_that_counts_tokens_shows_before_what_its_template_takes(
 
 
 @pytest.mark.parametrize("breaks", [1, 0])
-def test_what_could_not_be_found_out_is_tried_again(tmp_path: Path, breaks: int) -> None:
+def test_what_could_not_be_found_out_is_tried_again(
+    tmp_path: Path, breaks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first question about the template gets no answer."""
+    monkeypatch.setattr(template, "QUIET_SECONDS", 0.0)
     left = [breaks]
 
     def error(body: dict[str, Any]) -> tuple[int, Any] | None:
@@ -98,6 +108,18 @@ def test_what_could_not_be_found_out_is_tried_again(tmp_path: Path, breaks: int)
         for _ in range(2):
             assert ask(client, "messages", stream=False, messages=TURNS).status_code == 200
     assert [_strewn(body) for body in engine.seen] == [bool(breaks), False]
+
+
+async def test_an_engine_that_does_not_answer_is_not_waited_for_by_every_chat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "PROBE_SECONDS", 0.2)
+    asked = Ask("ex_1", 0.0, "chat", "local", "local", (Message("user", "a"), Message("system", "b")))
+    with serving(tokenizer(Response("{}"), slow_seconds=30)) as url:
+        door = LocalDoor(At(url), 10.0)
+        known, started = template.Template(door), time.monotonic()
+        for _ in range(20):
+            assert await known.fitted(asked, "double") == asked
+        assert time.monotonic() - started < 2, "twenty waits would be four seconds"
+        await door.aclose()
 
 
 def test_an_engine_whose_template_takes_any_is_asked_in_their_order(tmp_path: Path) -> None:

@@ -76,6 +76,55 @@ def test_an_answer_is_as_long_as_there_is_room_for(tmp_path: Path, stream: bool,
             window.asked.clear()
 
 
+LONGEST = "maximum context length is"
+PASSED = "You passed 1000 input tokens and requested 7500 output tokens. However, the model's"
+
+
+@pytest.mark.parametrize(
+    ("words", "room"),
+    [
+        (f"{LONGEST} 8192 tokens (1234 in the messages, 220 in the functions, and 7500 in the completion)", 6738),
+        (f"{LONGEST} 40960 tokens (122 of text input, 10444 of tool input, 32000 in the output)", 30394),
+        (f"{PASSED} context length is only 4096 tokens, resulting in a maximum input length of 96 tokens.", 3096),
+        ("Range of max_tokens should be [1, 4096]", 4096),
+    ],
+)  # fmt: skip
+def test_whatever_is_counted_as_the_prompt_is_no_room(tmp_path: Path, words: str, room: int) -> None:
+    engine = Replayed(error=lambda body: (400, {"error": {"message": words}}) if body["max_tokens"] > room else None)
+    with before(engine, tmp_path) as client:
+        response = ask(client, "chat", stream=False, max_tokens=40_000)
+    assert response.headers[HEADER] == str(room)
+
+
+def test_where_the_prompt_was_not_counted_to_its_end_the_limit_is_left_away(tmp_path: Path) -> None:
+    """vLLM stops to count where the answer has no room; its "at least" says nothing of the prompt."""
+    words = "maximum context length is 131072 tokens. However, you requested {} output tokens and your prompt contains "
+    words += "at least 3073 input tokens, for a total of at least 131073 tokens."
+    told = (400, {"error": words.format(128_000)})
+    engine = Replayed(error=lambda body: told if "max_tokens" in body else None)
+    with before(engine, tmp_path) as client:
+        response = ask(client, "chat", stream=False, max_tokens=128_000)
+    assert response.headers[HEADER] == "unset" and len(engine.seen) == 2
+
+
+@pytest.mark.parametrize(("status", "answered"), [(429, 503), (503, 503), (500, 502)])
+def test_a_second_try_that_fails_for_another_reason_says_that_one(tmp_path: Path, status: int, answered: int) -> None:
+    window = Window(SUM)
+    engine = Replayed(error=lambda body: window.error(body) or (status, {"error": "busy"}))
+    with before(engine, tmp_path) as client:
+        response = ask(client, "messages", stream=False, max_tokens=32_000)
+    assert response.status_code == answered and "retry-after" in response.headers and window.asked == [32_000, 3096]
+
+
+@pytest.mark.parametrize("first", [{"choices": []}, {"choices": [], "usage": {"prompt_tokens": 5}}])
+def test_what_has_begun_is_not_asked_again(tmp_path: Path, first: dict[str, Any]) -> None:
+    fault = {"error": {"message": SUM.format(window=4096, prompt=1000, limit=32_000)}}
+    engine = Replayed(sse({"model": "m"} | first, fault))
+    with before(engine, tmp_path) as client:
+        ask(client, "messages", stream=True, max_tokens=32_000)
+    assert len(engine.seen) == 1
+
+
 @both
 def test_one_that_fits_is_left_as_it_is(tmp_path: Path, stream: bool) -> None:
     window = Window(SUM)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, fronted, serving
 from tests.doubles import says
 from tests.replayed import Replayed
@@ -52,6 +53,14 @@ def test_an_alias_comes_before(front: Front) -> None:
     with front(says("Hello."), aliases={"gpt-*": "local"}) as client:
         answer = client.post("/v1/chat/completions", json=TURN | {"model": "gpt-9"})
     assert answer.is_success and "x-firstpass-model" not in answer.headers
+
+
+def test_an_alias_stays_what_its_operator_said_when_the_engine_has_that_name(tmp_path: Path) -> None:
+    with serving(Replayed().app) as url, fronted(url, tmp_path, aliases={"replayed": "firstpass"}) as client:
+        listed = [model["id"] for model in client.get("/v1/models").json()["data"]]
+        client.post("/v1/chat/completions", json=TURN | {"model": "replayed"})
+    (kept,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(1)
+    assert listed.count("replayed") == 1 and kept.ask.target == "cascade"
 
 
 def test_the_model_of_an_engine_that_somebody_else_runs_is_known_and_listed(tmp_path: Path) -> None:

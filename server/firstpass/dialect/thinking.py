@@ -41,22 +41,25 @@ UNKNOWN_EFFORT = re.compile(
 )
 
 
-def efforts_in(message: str) -> Sequence[str]:
-    """Those that an endpoint knows, by its words for one that it does not; none where they are about something else."""
+def efforts_in(message: str, field: str | None) -> Sequence[str]:
+    """Those that an endpoint knows, by its words for one that it does not; none where they are about something else.
+
+    field: at fault; some name it there alone (anomalyco/opencode#4451). The one that was asked for may be among them.
+    """
     lowered = message.lower()[:ERROR_READ]
-    if UNKNOWN_EFFORT.search(lowered) is None:
+    if UNKNOWN_EFFORT.search(lowered if field is None else f"{field} {lowered}") is None:
         return ()
     said = re.split(r"supported values|should be|must be|one of|allowed|supports", lowered, maxsplit=1)[-1]
-    named = [effort for effort in SCALE if re.search(rf"\b{effort}\b", said)]
-    return named if len(named) > 1 else COMMON
+    return [effort for effort in SCALE if re.search(rf"\b{effort}\b", said)]
 
 
 def with_known_effort(ask: Ask, known: Sequence[str]) -> Ask | None:
-    """With the nearest of the efforts that are known; None where the ask has one of them, or nothing that is one."""
+    """With the nearest of the efforts that are said to be known but for its own; None where it has none."""
     asked = ask.sampling.reasoning_effort
-    if asked not in SCALE or asked in known or not known:
+    if asked not in SCALE or not known:
         return None
-    effort = min(known, key=lambda name: (abs(SCALE.index(name) - SCALE.index(asked)), name == "none"))
+    others = [name for name in known if name != asked] or [name for name in COMMON if name != asked]
+    effort = min(others, key=lambda name: (abs(SCALE.index(name) - SCALE.index(asked)), name == "none"))
     return replace(ask, sampling=replace(ask.sampling, reasoning_effort=effort))
 
 

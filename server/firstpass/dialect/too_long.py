@@ -35,8 +35,8 @@ LIMITS = (
     rf"[0-9] \+ [0-9]{{1,15}} > {NUMBER}",
     rf"> {NUMBER}, which is the maximum",
     rf"supports at most {NUMBER}",
-    rf"less than or equal to [`'\"]?{NUMBER}",
-    rf"range of max_tokens is \[[0-9]{{1,3}}, ?{NUMBER}",
+    rf"tokens[`'\"]?[^.0-9]{{0,40}}less than or equal to [`'\"]?{NUMBER}",
+    rf"range of max_tokens (?:is|should be) \[[0-9]{{1,3}}, ?{NUMBER}",
     rf"\(inclusive\) to {NUMBER} \(exclusive\)",
     rf"n_ctx[ :=(]{{1,3}}{NUMBER}",
     rf"{NUMBER} maximum context",
@@ -50,6 +50,7 @@ LIMITS = (
     rf"tokens?, max(?:imum)? {NUMBER}",
 )
 PROMPTS = (
+    rf"you passed {NUMBER} input",
     rf"{NUMBER} (?:tokens )?(?:in|from) (?:the (?:input )?messages|your prompt|the prompt|the input)",
     rf"{NUMBER} of text input",
     rf"messages resulted in {NUMBER}",
@@ -62,10 +63,13 @@ PROMPTS = (
     rf"(?:prompt|request) contains (?:at least )?{NUMBER} (?:input )?tokens",
     rf"(?:prompt|request) has {NUMBER} (?:input )?tokens",
     rf"(?:prompt|input|request) \((?:total )?(?:length )?{NUMBER}",
-    rf"(?:prompt|input) length[^0-9]{{0,5}}{NUMBER}",
+    rf"(?<!maximum )(?:prompt|input) length[^0-9]{{0,5}}{NUMBER}",
     rf"input token count[^0-9]{{0,5}}{NUMBER}",
     rf"input_ids is {NUMBER}",
 )
+TOOLS = re.compile(rf"{NUMBER} (?:tokens )?(?:in the functions|of tool input)")
+"""What some count apart from the messages."""
+
 ANSWERS = (
     rf"{NUMBER} (?:tokens )?(?:in|for) the (?:completion|output)",
     rf"{NUMBER} in the output",
@@ -80,7 +84,7 @@ ANSWERS = (
 LIMIT_FIELD = re.compile(r"\bmax(?:[_ ](?:completion_|output_|new_)?|output)tokens\b", re.IGNORECASE)
 ANSWER_ALONE = re.compile(
     r"(?<!\+ )(?<!\+ `)\bmax(?:[_ ](?:completion_|output_|new_)?|output)tokens['`\"]?[^.]{0,40}"
-    r"(?:cannot be greater|too large|(?:must|should) be (?:<=|less)|valid range|supported range)"
+    r"(?:cannot be greater|too large|(?:must|should) be (?:<=|less|\[)|valid range|supported range)"
 )
 
 
@@ -99,7 +103,8 @@ def is_too_long(message: str, kind: str = "") -> bool:
 
 def sizes(message: str) -> Sizes:
     lowered = message.lower()
-    return Sizes(_first(PROMPTS, lowered), _first(ANSWERS, lowered), _first(LIMITS, lowered))
+    prompt, tools = _first(PROMPTS, lowered), sum(map(_number, TOOLS.findall(lowered)))
+    return Sizes(prompt and prompt + tools, _first(ANSWERS, lowered), _first(LIMITS, lowered))
 
 
 def wrong(message: str) -> Wrong:
@@ -120,9 +125,12 @@ def is_about_answer(message: str) -> bool:
 
 
 def room(message: str) -> int | None:
-    """For how long an answer there is room, in tokens, as far as the words have it."""
+    """For how long an answer there is room, in tokens, as far as the words have it.
+
+    vLLM's "at least" is no size of the prompt: it is where it stopped to count (AIDotNet/OpenCowork#82).
+    """
     prompt, _, limit = sizes(message)
-    if limit is None:
+    if limit is None or "at least" in message.lower():
         return None
     return limit - (prompt or 0) - ("(exclusive)" in message)
 
@@ -146,5 +154,9 @@ def in_claude_s_words(message: str) -> str:
 def _first(patterns: Sequence[str], lowered: str) -> int | None:
     for pattern in patterns:
         if (match := re.search(pattern, lowered)) is not None:
-            return int(match[1].replace(",", "").replace("_", ""))
+            return _number(match[1])
     return None
+
+
+def _number(written: str) -> int:
+    return int(written.replace(",", "").replace("_", ""))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from firstpass.chat import NO_ARGUMENTS
@@ -11,6 +12,9 @@ NONSENSE = (ValueError, KeyError, IndexError, TypeError, AttributeError, Recursi
 
 LOGPROB_FLOOR = -9999.0
 """vLLM's own stand-in for minus infinity, which JSON can not say."""
+
+MOST_NAMED = 20
+"""Of what was left out, in a header and in the record: proxies take some 4 kB of all headers together."""
 
 ERROR_CHARACTERS = 4_000
 """Of an endpoint's words: some repeat the whole request."""
@@ -89,3 +93,9 @@ def _sizes(error: dict[str, Any]) -> str:
     if type(prompt) is not int or type(limit) is not int:
         return ""
     return f" (n_prompt_tokens {prompt}, n_ctx {limit})"
+
+
+def few(names: Sequence[str]) -> tuple[str, ...]:
+    """The first of them, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return (*names[:MOST_NAMED], *([f"and {more} more"] if more > 0 else []))

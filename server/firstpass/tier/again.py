@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 
 from firstpass.dialect.faults import with_room
 from firstpass.dialect.thinking import efforts_in, with_known_effort
-from firstpass.errors import ContextTooLong, FirstpassError
+from firstpass.errors import BadAsk, ContextTooLong, Failure, FirstpassError
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Listener
 
 TRIES = 4
 """As it was asked, with one system turn, with an answer as long as the model's can be, and as the window has room."""
 
-Milder = Callable[[Ask, str], Ask | None]
-"""What to ask in the place of an ask that was refused in these words; None where nothing would help."""
+Milder = Callable[[Ask, Failure], Ask | None]
+"""What to ask in the place of an ask that was refused for this; None where nothing would help."""
 
 
 class Refused(Exception):
@@ -26,7 +26,7 @@ class Refused(Exception):
 async def until_taken(ask: Ask, once: Callable[[Ask], Awaitable[Reply]], milder: Milder) -> tuple[Ask, Reply]:
     """The reply, and the ask that was taken.
 
-    Raises: what the first refusal says, or the last where that is of a prompt that is too long in any case.
+    Raises: what the first refusal says, or the last where the request itself is not at fault, or too long in any case.
     """
     refusals: list[FirstpassError] = []
     while True:
@@ -34,17 +34,18 @@ async def until_taken(ask: Ask, once: Callable[[Ask], Awaitable[Reply]], milder:
             return ask, await once(ask)
         except Refused as refused:
             refusals.append(refused.error)
-            other = milder(ask, refused.error.failure.message) if len(refusals) < TRIES else None
+            other = milder(ask, refused.error.failure) if len(refusals) < TRIES else None
             if other is None:
-                raise (refused.error if isinstance(refused.error, ContextTooLong) else refusals[0]) from None
+                is_first_s = isinstance(refused.error, BadAsk) and not isinstance(refused.error, ContextTooLong)
+                raise (refusals[0] if is_first_s else refused.error) from None
             ask = other
 
 
-def nearest(ask: Ask, message: str, listener: Listener) -> Ask | None:
+def nearest(ask: Ask, failure: Failure, listener: Listener) -> Ask | None:
     """With the limit of the answer, or the effort, that the endpoint takes; the listener hears which."""
-    if (other := with_room(ask, message)) is not None:
+    if (other := with_room(ask, failure.message)) is not None:
         limit = other.sampling.max_tokens
         listener.instead("max_tokens", "unset" if limit is None else str(limit))
-    elif (other := with_known_effort(ask, efforts_in(message))) is not None:
+    elif (other := with_known_effort(ask, efforts_in(failure.message, failure.param))) is not None:
         listener.instead("reasoning_effort", str(other.sampling.reasoning_effort))
     return other

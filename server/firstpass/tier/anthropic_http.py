@@ -12,7 +12,7 @@ from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
 from firstpass.dialect.anthropic.write_request import EFFORTS, PART, body_of
 from firstpass.dialect.thinking import for_thinking, with_known_effort
 from firstpass.dialect.values import NONSENSE, wire_error
-from firstpass.errors import FirstpassError, TierFailed
+from firstpass.errors import Failure, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import Refused, nearest, until_taken
@@ -61,11 +61,12 @@ class AnthropicTier:
             raise no_embeddings(PART)
         model = await self._door.model()
 
-        def milder(refused: Ask, message: str) -> Ask | None:
-            return nearest(refused, message, listener)
+        def milder(refused: Ask, failure: Failure) -> Ask | None:
+            return nearest(refused, failure, listener)
 
         asked = for_thinking(ask) if self._thinks else ask
-        if (other := with_known_effort(asked, EFFORTS)) is not None:
+        unknown = asked.sampling.reasoning_effort not in (None, *EFFORTS)
+        if unknown and (other := with_known_effort(asked, EFFORTS)) is not None:
             listener.instead("reasoning_effort", str(other.sampling.reasoning_effort))
             asked = other
         _, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)

@@ -13,7 +13,7 @@ from firstpass.dialect.openai.read_reply import DONE, OpenAIStream, call_prefix,
 from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
 from firstpass.dialect.thinking import for_thinking, with_effort
 from firstpass.dialect.values import NONSENSE, wire_error
-from firstpass.errors import BadAsk, FirstpassError, TierFailed
+from firstpass.errors import BadAsk, Failure, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import Refused, nearest, until_taken
@@ -59,10 +59,10 @@ class OpenAITier:
         elif self._template is not None:
             asked = await self._template.fitted(asked, model)
 
-        def milder(refused: Ask, message: str) -> Ask | None:
-            if is_strewn(refused) and refuses_place(message):
+        def milder(refused: Ask, failure: Failure) -> Ask | None:
+            if is_strewn(refused) and refuses_place(failure.message):
                 return with_one_system(refused)
-            return nearest(refused, message, listener)
+            return nearest(refused, failure, listener)
 
         taken, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
         if is_strewn(asked) and not is_strewn(taken):
@@ -112,10 +112,12 @@ class OpenAITier:
         tools = {tool.name for tool in ask.sampling.tools or ()}
         gathered = OpenAIStream(wants_usage=ask.include_usage, tools=tools, prefix=call_prefix(ask))
         stream = until_broken(events(response), lambda: gathered.ended(ask.sampling.n or 1))
+        begun = False
         async for event in stream:
-            chunk = self._read(ask, gathered, event, time.monotonic() - started)
+            chunk = self._read(ask, gathered, event, time.monotonic() - started, begun=begun)
             if chunk is None:
                 break
+            begun = True
             await listener.chunk(chunk)
             if gathered.done:
                 await drained(stream)
@@ -129,11 +131,11 @@ class OpenAITier:
         await listener.chunk(gathered.close(time.monotonic() - started))
         return gathered.reply(time.monotonic() - started)
 
-    def _read(self, ask: Ask, gathered: OpenAIStream, event: Event, seconds: float) -> Chunk | None:
+    def _read(self, ask: Ask, gathered: OpenAIStream, event: Event, seconds: float, *, begun: bool) -> Chunk | None:
         """None for what the stream broke off in. Raises: TierFailed for what is no event, Refused."""
         try:
             if event.data != DONE and b'"error"' in event.data:
-                self._raise_error(ask, event.data, begun=bool(gathered.texts))
+                self._raise_error(ask, event.data, begun=begun)
             return gathered.read(event.raw, event.data, seconds)
         except NONSENSE as error:
             if not event.whole:

@@ -6,6 +6,7 @@ without a word (gpt-oss, MiniMax), which shows by nothing but the prompt's lengt
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,6 +23,9 @@ TOKENIZE = "tokenize"
 """vLLM's path, outside of the API's own prefix."""
 
 PROBE_SECONDS = 5.0
+QUIET_SECONDS = 60.0
+"""After an engine did not answer; then it may well."""
+
 SHORT, LONG = "a", "one two three four five"
 
 
@@ -32,16 +36,18 @@ class Template:
         self._door = door
         self._model: str | None = None
         self._takes = True
+        self._asks_from = 0.0
 
     async def fitted(self, ask: Ask, model: str) -> Ask:
         """The ask as the template takes it whole, as far as that can be told."""
-        if not is_strewn(ask):
+        if not is_strewn(ask) or time.monotonic() < self._asks_from:
             return ask
         if model != self._model:
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
                     self._takes = await self._takes_turns(model)
-            except (TimeoutError, httpx.HTTPError):  # It may well tell the next time.
+            except (TimeoutError, httpx.HTTPError):
+                self._asks_from = time.monotonic() + QUIET_SECONDS
                 return ask
             self._model = model
         return ask if self._takes else with_one_system(ask)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from firstpass.chat import Chunk, Usage
 from firstpass.dialect import render
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import OPENAI
+from firstpass.dialect.values import few
 from firstpass.errors import Failure, FirstpassError
 from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.listening import Sink
@@ -27,9 +28,6 @@ log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 10.0
 """Claude Code stalls after 20 s of silence."""
-
-MOST_NAMED = 20
-"""Of what was left out, in a header."""
 
 COUNT_SECONDS = 1.0
 """A caller waits for no count that takes longer: the end of its stream has the number too."""
@@ -200,28 +198,22 @@ def _how(step: Step) -> dict[str, str]:
     """As far as it is known where a stream begins."""
     route = {"x-firstpass-route": "draft" if step.move.tier == "draft" else "strong"}
     how = route if step.move.binding else {"x-firstpass-stream": "optimistic"}
-    return how | _receipt_header(step.receipts) | _instead((step,))
+    return how | _receipt_header(step.receipts) | _instead(step)
 
 
 def _headers(exchange: Exchange) -> dict[str, str]:
     """Every answer says how it was made, and what left the machine on the way."""
     assert isinstance(exchange.ending, Answer), "only an answer has a route"
     headers = _ids(exchange.ask.id) | {"x-firstpass-route": exchange.ending.route}
-    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts) | _instead(exchange.steps)
+    return headers | _otherwise(exchange.ask) | _receipt_header(exchange.receipts) | _instead(exchange.answer)
 
 
 def _otherwise(ask: Ask) -> dict[str, str]:
     """What was not done as the caller said: who answers for an unknown model, uncallable tools and hints left out."""
     skipped = ask.terms.skipped_tools if ask.terms else ()
-    both = {"x-firstpass-skipped-tools": skipped, "x-firstpass-ignored": ask.ignored}
+    both = {"x-firstpass-skipped-tools": few(skipped), "x-firstpass-ignored": ask.ignored}
     answers = {"x-firstpass-model": OWN_NAMES[ask.target]} if ask.stands_in else {}
-    return answers | {name: _few(left) for name, left in both.items() if left}
-
-
-def _few(names: Sequence[str]) -> str:
-    """A header's length is bounded by what proxies take: some 4 kB of all headers together."""
-    more = len(names) - MOST_NAMED
-    return ",".join([*names[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    return answers | {name: ",".join(left) for name, left in both.items() if left}
 
 
 def _ids(exchange_id: str) -> dict[str, str]:
@@ -234,10 +226,9 @@ def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:
     return {"x-firstpass-receipt": sent} if sent else {}
 
 
-def _instead(steps: Sequence[Step]) -> dict[str, str]:
-    """What models were asked with in the place of what the caller said; of several the last."""
-    fields = (item for step in steps for item in step.instead.items())
-    return {f"x-firstpass-{name.replace('_', '-')}": value for name, value in fields}
+def _instead(step: Step | None) -> dict[str, str]:
+    """What the answer's model was asked with in the place of what the caller said."""
+    return {f"x-firstpass-{name.replace('_', '-')}": value for name, value in (step.instead if step else {}).items()}
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -22,6 +22,7 @@ from firstpass.dialect.openai.wire import (
     LabelBody,
     SamplingBody,
 )
+from firstpass.dialect.values import few
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, strictest
 from firstpass.house import House
@@ -202,7 +203,7 @@ def ask_of(
         user=body.user or getattr(body, "safety_identifier", None),
         metadata=body.metadata,
         dialect=dialect,
-        ignored=body.ignored,
+        ignored=few(body.ignored),
     )
 
 

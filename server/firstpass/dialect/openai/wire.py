@@ -80,12 +80,13 @@ StopTexts = Annotated[list[StopText], Field(max_length=32)]
 """OpenAI's own models take four, and say so."""
 
 WORD_LIMIT = 1_000
-TemplateName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]{1,64}$")]
+TemplateName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 TemplateValue = StrictBool | StrictInt | Number | Annotated[StrictStr, Field(max_length=WORD_LIMIT)] | None
 
 NO_TEMPLATE_NAMES = frozenset(("chat_template", "tokenize", "conversation", "messages", "tools", "documents")) | {
     *("add_generation_prompt", "continue_final_message", "padding", "truncation", "max_length", "return_tensors"),
     *("return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs", "processor_kwargs", "load_audio_from_video"),
+    *("self", "tokenizer"),
 }
 """Of transformers' apply_chat_template: what they say the request says, or an engine would have to pay for."""
 
@@ -314,8 +315,8 @@ class ChatBody(SamplingBody):
                 path = f"messages.{at}.content"
                 turn["content"] = without_unseen(turn["content"], path, UNSEEN, "text", left_out)
             details = turn.get("reasoning_details")
-            for number, detail in enumerate(details if isinstance(details, list) else ()):
-                left_out += [] if _readable(detail) else [f"messages.{at}.reasoning_details.{number}"]
+            if isinstance(details, list) and not all(map(_readable, details)):
+                left_out.append(f"messages.{at}.reasoning_details")
         return left_out
 
 

@@ -272,7 +272,7 @@ def text_input(call: ToolCall) -> str:
     """What a custom tool is called with. A model that wrote no JSON wrote the text itself."""
     try:
         given = json.loads(call.given)
-    except ValueError:
+    except (ValueError, RecursionError):
         return call.arguments
     said = given.get(INPUT) if isinstance(given, dict) else given
     return said if isinstance(said, str) else call.arguments

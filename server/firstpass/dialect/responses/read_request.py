@@ -216,9 +216,11 @@ def _ask(
     dialect: CallerDialect = "responses",
 ) -> Ask:
     """What was said under a ceiling stays under it, whoever goes on with it."""
-    body = _configured(body, given)
+    body = _configured(body.ignoring(tuple(_left_out(body))), given)
     before = earlier.messages
     messages = (*_instructions(body), *before, *items.read(given, before))
+    if not messages:
+        raise BadAsk("input: nothing is said in it", param="input")
     try:
         ask = ask_of(body, "chat", messages, _sampling(body), caller, house, dialect)
     except BadAsk as error:
@@ -229,7 +231,6 @@ def _ask(
         logprobs_required=bool(ask.sampling.logprobs),
         previous=earlier.previous.ask.id if earlier.previous else None,
         terms=_terms(body),
-        ignored=(*ask.ignored, *_grammars(body)),
     )
 
 
@@ -237,9 +238,9 @@ def _configured(body: ResponsesBody, given: Sequence[Item]) -> ResponsesBody:
     """The request as its conversation has changed it; what an earlier request was told so is not kept."""
     for item in given:
         if isinstance(item, ConfigurationUpdate):
-            effort = (item.reasoning and item.reasoning.effort) or body.reasoning.effort
-            reasoning = body.reasoning.model_copy(update={"effort": effort})
-            body = body.model_copy(update={"reasoning": reasoning, "text": item.text or body.text})
+            said = item.reasoning.model_dump(exclude_none=True) if item.reasoning else {}
+            text = item.text if item.text and item.text.format else body.text
+            body = body.model_copy(update={"reasoning": body.reasoning.model_copy(update=said), "text": text})
     return body
 
 
@@ -302,8 +303,9 @@ def _tools(body: ResponsesBody) -> tuple[Tool, ...] | None:
         if isinstance(tool, OtherTool):
             continue
         name = items.flat(namespace, tool.name)
-        if name in made and namespace is not None:
-            raise BadAsk(f"{path}: there is another tool {tool.name!r} in {namespace!r}", param=f"{path}.name")
+        is_text = isinstance(tool, FreeformTool)
+        if name in made and (namespace is not None or is_text != (made[name].parameters is ONE_TEXT)):
+            raise BadAsk(f"{path}: there is another tool {name!r}", param=f"{path}.name")
         if isinstance(tool, FreeformTool):
             made[name] = Tool(name, _formatted(tool), ONE_TEXT)
         else:
@@ -322,10 +324,14 @@ def _formatted(tool: FreeformTool) -> str | None:
     return f"{tool.description}\n\n{grammar}" if tool.description else grammar
 
 
-def _grammars(body: ResponsesBody) -> Iterator[str]:
+def _left_out(body: ResponsesBody) -> Iterator[str]:
+    """Paths of what is only told to a model, or wished for in vain."""
     for path, _, tool in _offered(body):
         if isinstance(tool, FreeformTool) and tool.format is not None and tool.format.type == "grammar":
             yield f"{path}.format"
+    for at, item in enumerate(body.input):
+        if isinstance(item, ConfigurationUpdate) and item.text and item.text.verbosity:
+            yield f"input.{at}.text.verbosity"
 
 
 AnyInner = FlatTool | FreeformTool | OtherTool

@@ -258,16 +258,16 @@ class TextOptions(Wire):
     format: TextFormat | None = None
 
 
-class NewEffort(Wire):
-    effort: StrictStr | None = None
+class NewText(TextOptions):
+    verbosity: StrictStr | None = None
 
 
 class ConfigurationUpdate(Stamped):
     """Takes the place of what the request says of thinking and of the text's form: Codex changes them as it goes."""
 
     type: Literal["configuration_update"]
-    reasoning: NewEffort | None = None
-    text: TextOptions | None = None
+    reasoning: Thinking | None = None
+    text: NewText | None = None
     id: StrictStr | None = None
 
 
