@@ -128,12 +128,14 @@ def test_a_conversation_with_tools_reaches_the_engine_as_it_was(front: Front) ->
 
 
 def test_an_answer_sent_back_as_the_client_holds_it_is_taken(front: Front) -> None:
-    with before(front, messages_app(calling, "tool_calls")) as client, sdk_of(client) as sdk:
+    engine = messages_app(calling, "tool_calls")
+    with before(front, engine) as client, sdk_of(client) as sdk:
         said = sdk.messages.create(**ASKED | {"tools": [TOOL]}).content
         results = [{"type": "tool_result", "tool_use_id": block.id} for block in said if block.type == "tool_use"]
         turns = [{"role": "assistant", "content": said}, {"role": "user", "content": results}]
         turns = [*ASKED["messages"], *turns]
         assert sdk.messages.create(**ASKED | {"messages": turns}).content[0].text == "warm"
+    assert engine.state.seen[-1]["messages"][1]["reasoning"] == said[0].thinking
 
 
 def test_the_events_of_a_stream_are_in_the_order_that_clients_rely_on(front: Front) -> None:
@@ -147,7 +149,7 @@ def test_the_events_of_a_stream_are_in_the_order_that_clients_rely_on(front: Fro
     assert first["message"]["content"] == [] and first["message"]["stop_reason"] is None
     assert first["message"]["id"] == f"msg_{response.headers['request-id']}"
     assert [(event["type"].removeprefix("content_block_"), event["index"]) for event in middle] == [
-        *(("start", 0), ("delta", 0), ("stop", 0)),
+        *(("start", 0), ("delta", 0), ("delta", 0), ("stop", 0)),
         *(("start", 1), ("delta", 1), ("delta", 1), ("stop", 1)),
         *(("start", 2), ("delta", 2), ("delta", 2), ("stop", 2)),
         *(("start", 3), ("delta", 3), ("delta", 3), ("stop", 3)),

@@ -53,9 +53,9 @@ def _turn(response: httpx.Response, dialect: str, stream: bool) -> tuple[str | N
         return body["incomplete_details"]["reason"], body["output"]
     if dialect == "messages":
         deltas = [event["delta"] for event in told if event.get("type") == "content_block_delta"]
-        said = "".join(piece.get("thinking", "") for piece in deltas)
+        said, seal = ("".join(piece.get(name, "") for piece in deltas) for name in ("thinking", "signature"))
         reason = next(event["delta"] for event in told if event["type"] == "message_delta") if stream else told[0]
-        content = [{"type": "thinking", "thinking": said, "signature": ""}] if stream else told[0]["content"]
+        content = [{"type": "thinking", "thinking": said, "signature": seal}] if stream else told[0]["content"]
         return reason["stop_reason"], [{"role": "assistant", "content": content}]
     choices = [choice for event in told for choice in event["choices"]]
     parts = [choice["delta" if stream else "message"] for choice in choices]
@@ -84,6 +84,20 @@ def test_a_thought_that_was_cut_off_is_told_and_comes_back(play: Play, model: st
         ("user", "hello"),
     ]
     assert THOUGHT in str(turn)
+
+
+@both
+def test_a_thought_that_nobody_signed_is_signed_here_and_goes_to_no_model_that_asks_for_its_seal(
+    play: Play, stream: bool
+) -> None:
+    """Pydantic AI told an unsigned thought again as its user's words, and the ai SDK left it out."""
+    with play(_cut_off()) as client:
+        _, turn = _turn(ask(client, "messages", stream=stream), "messages", stream)
+    assert turn[0]["content"] == [{"type": "thinking", "thinking": THOUGHT, "signature": "firstpass"}]
+    later = _claude_s()
+    with play(later) as client:
+        ask(client, "messages", stream=False, model="strong", messages=[*USER, *turn, *USER]).raise_for_status()
+    assert "thinking" not in str(later.seen[-1]["messages"])
 
 
 def test_a_response_goes_on_from_a_thought_that_was_cut_off(play: Play) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from firstpass.chat import CallPiece, Delta, strict_json
+from firstpass.dialect.anthropic.wire import NO_SEAL
 from firstpass.dialect.render import dump
 
 Track = Literal["thinking", "redacted", "text"] | int
@@ -178,8 +179,7 @@ class Blocks:
         elif piece.track == "redacted":
             yield from self._shut()
         elif piece.signature is not None:
-            yield self._delta("signature_delta", signature=piece.signature)
-            yield from self._shut()
+            yield from self._shut(piece.signature)
         elif piece.track == "thinking":
             yield self._delta("thinking_delta", thinking=piece.text)
         else:
@@ -196,9 +196,11 @@ class Blocks:
     def _delta(self, kind: str, **fields: str) -> bytes:
         return sent("content_block_delta", index=self.count - 1, delta={"type": kind} | fields)
 
-    def _shut(self) -> Iterator[bytes]:
+    def _shut(self, seal: str = NO_SEAL) -> Iterator[bytes]:
         if self._open is None:
             return
+        if self._open == "thinking":
+            yield self._delta("signature_delta", signature=seal)
         if isinstance(self._open, int):
             call = self._calls[self._open]
             call.closed = True

@@ -49,7 +49,7 @@ class TextSaid(BaseModel):
 
 
 class ThoughtSaid(BaseModel):
-    """signature: empty where the model that thought gives none."""
+    """signature: `firstpass` where the model that thought gives none."""
 
     type: Literal["thinking"]
     thinking: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, ToolCall, Usage, strict_json
+from firstpass.dialect.anthropic.wire import sealed
 from firstpass.dialect.anthropic.write_request import PART
 from firstpass.dialect.faults import DEFAULT_RETRY_SECONDS, failed_midway
 from firstpass.dialect.gathered import Gathered
@@ -109,7 +110,7 @@ def _reasoning(blocks: list[dict[str, Any]]) -> Reasoning | None:
     (block,) = blocks
     if block["type"] == "redacted_thinking":
         return Reasoning("", redacted=text(block["data"]))
-    return Reasoning(text(block["thinking"]), text(block.get("signature")) or None)
+    return Reasoning(text(block["thinking"]), sealed(text(block.get("signature"))))
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
@@ -235,7 +236,7 @@ def _words(kind: str, fields: dict[str, Any]) -> Delta:
     if kind == "text":
         return Delta(text=text(fields["text"]))
     if kind in ("thinking", "signature"):
-        return Delta(reasoning=text(fields.get("thinking")), signature=text(fields.get("signature")) or None)
+        return Delta(reasoning=text(fields.get("thinking")), signature=sealed(text(fields.get("signature"))))
     return Delta()
 
 

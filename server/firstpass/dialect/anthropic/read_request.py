@@ -23,6 +23,7 @@ from firstpass.dialect.anthropic.wire import (
     ToolResultBlock,
     ToolUseBlock,
     Turn,
+    sealed,
 )
 from firstpass.dialect.body import bound, bound_tool, validated
 from firstpass.dialect.openai.read_request import Caller, ask_of, known_choice
@@ -187,7 +188,7 @@ def _written(blocks: Sequence[Any]) -> Message:
 def _reasoning(block: ThinkingBlock | RedactedBlock) -> Reasoning:
     if isinstance(block, RedactedBlock):
         return Reasoning("", redacted=block.data)
-    return Reasoning(block.thinking, block.signature or None)
+    return Reasoning(block.thinking, sealed(block.signature))
 
 
 def _tools(body: PromptBody) -> tuple[Tool, ...] | None:

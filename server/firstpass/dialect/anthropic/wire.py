@@ -35,6 +35,14 @@ STOPS_LIMIT = 16
 THINKING_BUDGET_LEAST = 1024
 """Anthropic's own."""
 
+NO_SEAL = "firstpass"
+"""Signs a thought that its maker did not: without a signature, clients say it again as their user's, or not at all."""
+
+
+def sealed(signature: str | None) -> str | None:
+    """The signature, if its maker gave one."""
+    return None if signature in ("", NO_SEAL) else signature
+
 
 class TextBlock(Wire):
     """citations: null where an answer is sent back as it came."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from firstpass.chat import Chunk, Reasoning, ToolCall, Usage
 from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object, sent
+from firstpass.dialect.anthropic.wire import NO_SEAL
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import answer_of, refusal_of
 from firstpass.dialect.render import dump, how, sent_early
@@ -82,7 +83,7 @@ def _thoughts(reasoning: Reasoning, ask: Ask) -> Iterator[dict[str, Any]]:
         yield {"type": "redacted_thinking", "data": reasoning.redacted}
     text = reasoning.text if _thinking_shown(ask) else ""
     if text or reasoning.signature is not None:
-        yield {"type": "thinking", "thinking": text, "signature": reasoning.signature or ""}
+        yield {"type": "thinking", "thinking": text, "signature": reasoning.signature or NO_SEAL}
 
 
 def _called(call: ToolCall) -> dict[str, Any]:
