@@ -27,6 +27,12 @@ OTHER_PYTHON = Path(sys.prefix) / "clients" / "bin" / "python"
 
 PROGRAM_SECONDS = 120.0
 
+NOWHERE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9") | {
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+"""A proxy that leads nowhere: who heeds it can reach this machine alone."""
+
 STRUCTURED = '{"city": "Oslo", "degrees": 7}'
 FORECAST = "Rain in Oslo today."
 THOUGHT = "Autumn, and the sea is near."
@@ -121,7 +127,7 @@ def need(command: list[str], modules: Path = NODE_MODULES) -> None:
 def run(command: list[str], url: str, key: str, home: Path) -> dict[str, Any]:
     """The program's scenes. Its home is empty, it is told of no other host, and it has no input."""
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TMPDIR")}
-    environment |= {"HOME": str(home), "FIRSTPASS_BASE_URL": url, "FIRSTPASS_KEY": key}
+    environment |= NOWHERE | {"HOME": str(home), "FIRSTPASS_BASE_URL": url, "FIRSTPASS_KEY": key}
     ran = subprocess.run(
         command,
         env=environment,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.clients.conftest import HERE
+from tests.clients.conftest import HERE, NOWHERE
 
 MODULES = HERE / "agents" / "node_modules"
 AIDER = Path(sys.prefix) / "aider" / "bin" / "aider"
@@ -19,7 +19,6 @@ AIDER = Path(sys.prefix) / "aider" / "bin" / "aider"
 
 TURN_SECONDS = 180.0
 TASK = "Write hello.txt with the word hello."
-NOWHERE = "http://127.0.0.1:9"
 
 
 def machine() -> str:
@@ -59,8 +58,7 @@ class Agent:
         environment = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")}
         environment |= {"HOME": str(home)} | {name: filled(value) for name, value in self.told.items()}
         if self.heeds_no_proxy:
-            environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
-            environment |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+            environment |= NOWHERE
         return environment
 
 
