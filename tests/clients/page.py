@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 
-from tests.clients import test_clients
+from tests.clients import test_clients, test_libraries
 from tests.clients.conftest import HERE
 from tests.clients.test_agents import SHOWN
 from tests.clients.turns import AGENTS, Agent
@@ -27,7 +28,7 @@ class Library:
 
 
 NODE = "tests/clients/node/package.json"
-DEV, CLIENTS, AIDER = (f"scripts/requirements/{name}.txt" for name in ("dev", "clients", "aider"))
+DEV, CLIENTS, OPENAI2, AIDER = (f"scripts/requirements/{name}.txt" for name in ("dev", "clients", "openai2", "aider"))
 LIBRARIES = [
     Library(
         "OpenAI, Python", "openai", DEV, "Chat Completions, Responses", 'OpenAI(base_url="{url}/v1", api_key="{key}")'
@@ -79,7 +80,58 @@ LIBRARIES = [
         "an entry of extra-openai-models.yaml with `api_base: {url}/v1` and `api_key_name: firstpass`",
     ),
 ]
-
+LOOPS = [
+    Library(
+        "LangChain, OpenAI",
+        "langchain-openai",
+        CLIENTS,
+        "Chat Completions, Responses",
+        'ChatOpenAI(base_url="{url}/v1", api_key="{key}")',
+    ),
+    Library(
+        "LangChain, Anthropic",
+        "langchain-anthropic",
+        CLIENTS,
+        "Messages",
+        'ChatAnthropic(model="claude-sonnet-4-5", base_url="{url}", api_key="{key}")',
+    ),
+    Library(
+        "LlamaIndex",
+        "llama-index-llms-openai",
+        OPENAI2,
+        "Chat Completions, Responses",
+        '`OpenAI(api_base="{url}/v1", api_key="{key}")`; it takes no model whose name is none of OpenAI\'s',
+    ),
+    Library(
+        "Pydantic AI, OpenAI",
+        "pydantic-ai-slim",
+        CLIENTS,
+        "Chat Completions, Responses",
+        'OpenAIProvider(base_url="{url}/v1", api_key="{key}")',
+    ),
+    Library(
+        "Pydantic AI, Anthropic",
+        "pydantic-ai-slim",
+        CLIENTS,
+        "Messages",
+        'AnthropicProvider(base_url="{url}", api_key="{key}")',
+    ),
+    Library(
+        "OpenAI Agents SDK",
+        "openai-agents",
+        CLIENTS,
+        "Responses, Chat Completions",
+        "`OPENAI_BASE_URL={url}/v1` and `OPENAI_API_KEY={key}`; but what was said goes to OpenAI as a trace, unless "
+        "`OPENAI_AGENTS_DISABLE_TRACING=1`",
+    ),
+    Library(
+        "instructor",
+        "instructor",
+        OPENAI2,
+        "Chat Completions, Responses",
+        'instructor.from_openai(OpenAI(base_url="{url}/v1", api_key="{key}"))',
+    ),
+]
 
 INTRODUCTION = """\
 # Clients
@@ -100,6 +152,11 @@ would ask for loopback there too. Codex runs without its sandbox, for which a co
 opencode is the program that its package `opencode-ai` starts."""
 
 ABOUT_LIBRARIES = "## Libraries"
+ABOUT_LOOPS = """\
+## Libraries that run an agent's loop
+
+Each names a model that Firstpass does not have, its own by default where it has one. Its tool is run by the library
+itself, and the model thinks before it calls it."""
 ABOUT_SHAPES = "Requests of tools that are in no registry, such as Cursor, are kept in `tests/clients/shapes`."
 
 
@@ -110,9 +167,13 @@ def page() -> str:
         table(["agent", "package", "version", "API", "shown beside that"], map(agent_row, AGENTS)),
         *map(settings, AGENTS),
         ABOUT_LIBRARIES,
-        table(["client", "package", "version", "API", "told of Firstpass by"], map(library_row, LIBRARIES)),
+        libraries(LIBRARIES),
         "Shown of each, as far as its API and the client itself have it:",
-        "\n".join(f"- {words(name)}" for name in vars(test_clients) if name.startswith("test_")),
+        shown_by(test_clients),
+        ABOUT_LOOPS,
+        libraries(LOOPS),
+        "Shown over each API, the last of instructor and the others of all but it:",
+        shown_by(test_libraries),
         ABOUT_SHAPES,
     ]
     return "\n\n".join(parts) + "\n"
@@ -121,6 +182,14 @@ def page() -> str:
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def libraries(rows: Iterable[Library]) -> str:
+    return table(["client", "package", "version", "API", "told of Firstpass by"], map(library_row, rows))
+
+
+def shown_by(tests: ModuleType) -> str:
+    return "\n".join(f"- {words(name)}" for name in vars(tests) if name.startswith("test_"))
 
 
 def agent_row(agent: Agent) -> list[str]:
