@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.conftest import fronted, serving
 
 
 def message(finish_reason: str = "stop", **said: Any) -> dict[str, Any]:
@@ -95,3 +100,14 @@ def call(**fields: Any) -> dict[str, Any]:
     """One call of a delta: `name` and `arguments` are its function's."""
     function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
     return fields | ({"function": function} if function else {})
+
+
+STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), "[DONE]")
+"""A whole streamed answer."""
+
+
+@contextmanager
+def before(engine: Replayed, tmp_path: Path) -> Iterator[httpx.Client]:
+    """A whole Firstpass before the engine, once it is ready."""
+    with serving(engine.app) as url, fronted(url, tmp_path / "data") as client:
+        yield client

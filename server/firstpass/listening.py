@@ -26,7 +26,8 @@ class StepListener:
         self._watcher = watcher
         self._read = 0
         self.fault: Finding | None = None
-        self._receipts: list[Receipt] = []
+        self._receipt: Receipt | None = None
+        self._refused: tuple[Receipt, ...] = ()
         self._instead: dict[str, str] = {}
         self._streamed = False
 
@@ -46,10 +47,11 @@ class StepListener:
         return self.fault is None
 
     def sent(self, receipt: Receipt) -> None:
-        self._receipts.append(receipt)
+        self._refused += (self._receipt,) if self._receipt else ()
+        self._receipt = receipt
 
     def instead(self, field: str, value: str) -> None:
-        self._instead[field] = value
+        self._instead = self._instead | {field: value}
 
     async def chunk(self, chunk: Chunk) -> None:
         if self._sink is not None:
@@ -61,10 +63,10 @@ class StepListener:
             self._move,
             reply,
             failure,
-            receipt=self._receipts[-1] if self._receipts else None,
-            refused=tuple(self._receipts[:-1]),
+            receipt=self._receipt,
+            refused=self._refused,
             streamed=self._streamed,
-            instead=dict(self._instead),
+            instead=self._instead,
         )
 
 

@@ -13,10 +13,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.conftest import fronted, serving
-from tests.dialects import DONE, ask, read
-from tests.replayed import READY, delta, sse
-
-STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), DONE)
+from tests.dialects import ask, read
+from tests.replayed import READY, STREAM
 
 
 def engine(ports: list[int], further: bytes, seconds: float) -> Starlette:

@@ -1,18 +1,13 @@
 """What engines take beside the OpenAI API's own fields, and efforts that a model does not know."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.conftest import fronted, serving
-from tests.dialects import DONE, ask, both, read
-from tests.replayed import Replayed, delta, sse
+from tests.dialects import ask, both, read
+from tests.replayed import STREAM, Replayed, before
 
-STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), DONE)
 OWN: dict[str, Any] = {
     "top_k": 20,
     "min_p": 0.05,
@@ -20,12 +15,6 @@ OWN: dict[str, Any] = {
     "stop": [f"s{number}" for number in range(12)],
     "chat_template_kwargs": {"enable_thinking": False, "thinking_budget": 64, "custom": "x", "more": None, "p": 0.5},
 }
-
-
-@contextmanager
-def before(engine: Replayed, tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(engine.app) as url, fronted(url, tmp_path / "data") as client:
-        yield client
 
 
 def test_an_engine_s_own_fields_reach_it(tmp_path: Path) -> None:

@@ -1,12 +1,9 @@
 """Engines whose templates take one system turn, at the beginning, through the whole front."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import Response
 
@@ -15,19 +12,10 @@ from firstpass.exchange import Ask
 from firstpass.tier import template
 from firstpass.tier.local import LocalDoor
 from tests.conftest import fronted, serving
-from tests.dialects import DONE, USER, ask, both, case, read
+from tests.dialects import USER, ask, both, case, read
 from tests.doubles import counts_words, messages_app
-from tests.replayed import Replayed, delta, message, sse
+from tests.replayed import STREAM, Replayed, before, message
 from tests.unit.test_tokens import At, tokenizer
-
-STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), DONE)
-
-
-@contextmanager
-def before(engine: Replayed, tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(engine.app) as url, fronted(url, tmp_path / "data") as client:
-        yield client
-
 
 # system-in-middle
 

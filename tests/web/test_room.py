@@ -1,17 +1,14 @@
 """An answer that may be longer than its model has room for: asked for as long as it can be, and said so."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import fronted, serving
-from tests.dialects import DONE, ask, both, read
-from tests.replayed import Replayed, delta, sse
+from tests.dialects import ask, both, read
+from tests.replayed import STREAM, Replayed, before, sse
 
 LIMITS = [
     ("chat", "max_tokens"),
@@ -20,7 +17,6 @@ LIMITS = [
     ("responses", "max_output_tokens"),
 ]
 HEADER = "x-firstpass-max-tokens"
-STREAM = sse(delta(role="assistant", content="hi"), delta(finish_reason="stop"), DONE)
 
 
 class Window:
@@ -55,12 +51,6 @@ WORDS = [
     ("Invalid max_tokens value, the valid range of max_tokens is [1, {cap}]", 2048),
     ("a maxOutputTokens value of {limit}, but the supported range is from 1 (inclusive) to 2049 (exclusive)", 2048),
 ]
-
-
-@contextmanager
-def before(engine: Replayed, tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(engine.app) as url, fronted(url, tmp_path / "data") as client:
-        yield client
 
 
 @both

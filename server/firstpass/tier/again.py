@@ -1,6 +1,6 @@
 """A request that an endpoint refused, asked again as it may take it. Knows no wire format and no connection."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from firstpass.dialect.faults import with_room
 from firstpass.dialect.thinking import efforts_in, with_known_effort
@@ -43,9 +43,17 @@ async def until_taken(ask: Ask, once: Callable[[Ask], Awaitable[Reply]], milder:
 
 def nearest(ask: Ask, failure: Failure, listener: Listener) -> Ask | None:
     """With the limit of the answer, or the effort, that the endpoint takes; the listener hears which."""
-    if (other := with_room(ask, failure.message)) is not None:
-        limit = other.sampling.max_tokens
-        listener.instead("max_tokens", "unset" if limit is None else str(limit))
-    elif (other := with_known_effort(ask, efforts_in(failure.message, failure.param))) is not None:
+    other = with_room(ask, failure.message)
+    if other is None:
+        return nearest_effort(ask, efforts_in(failure.message, failure.param), listener)
+    limit = other.sampling.max_tokens
+    listener.instead("max_tokens", "unset" if limit is None else str(limit))
+    return other
+
+
+def nearest_effort(ask: Ask, known: Sequence[str], listener: Listener) -> Ask | None:
+    """Likewise, of the efforts that are known; None where there is nothing to change."""
+    other = with_known_effort(ask, known)
+    if other is not None:
         listener.instead("reasoning_effort", str(other.sampling.reasoning_effort))
     return other

@@ -10,12 +10,12 @@ import httpx
 from firstpass.chat import Chunk
 from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
 from firstpass.dialect.anthropic.write_request import EFFORTS, PART, body_of
-from firstpass.dialect.thinking import for_thinking, with_known_effort
+from firstpass.dialect.thinking import for_thinking
 from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import Failure, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
-from firstpass.tier.again import Refused, nearest, until_taken
+from firstpass.tier.again import Refused, nearest, nearest_effort, until_taken
 from firstpass.tier.failures import broken_wire, no_embeddings, refusal
 from firstpass.tier.sse import Event, drained, events, until_broken
 
@@ -65,10 +65,8 @@ class AnthropicTier:
             return nearest(refused, failure, listener)
 
         asked = for_thinking(ask) if self._thinks else ask
-        unknown = asked.sampling.reasoning_effort not in (None, *EFFORTS)
-        if unknown and (other := with_known_effort(asked, EFFORTS)) is not None:
-            listener.instead("reasoning_effort", str(other.sampling.reasoning_effort))
-            asked = other
+        if asked.sampling.reasoning_effort not in EFFORTS:
+            asked = nearest_effort(asked, EFFORTS, listener) or asked
         _, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
         return reply
 

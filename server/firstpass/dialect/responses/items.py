@@ -174,7 +174,7 @@ def input_items(ask: Ask) -> list[dict[str, Any]]:
 
 def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
-        kind = "custom_tool_call_output" if _is_freeform(ask, message.tool_call_id) else "function_call_output"
+        kind = "custom_tool_call_output" if _called_freeform(ask, message.tool_call_id) else "function_call_output"
         output = {"type": kind, "call_id": message.tool_call_id, "output": message.content}
         yield {"id": f"fco_{ask.id}"} | output | {"status": "completed"}
         return
@@ -196,9 +196,14 @@ def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
         yield call_item(ask, f"fc_{ask.id}", call, "completed")
 
 
-def _is_freeform(ask: Ask, call_id: str | None) -> bool:
+def is_freeform(ask: Ask, tool: str) -> bool:
+    """Whether the function of that name stands for a custom tool."""
+    return tool in (ask.terms or Terms()).freeform
+
+
+def _called_freeform(ask: Ask, call_id: str | None) -> bool:
     calls = (call for message in ask.messages for call in message.tool_calls)
-    return any(call.id == call_id and call.name in (ask.terms or Terms()).freeform for call in calls)
+    return any(call.id == call_id and is_freeform(ask, call.name) for call in calls)
 
 
 def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
@@ -262,10 +267,10 @@ def thought_item(ask: Ask, item_id: str, thought: Reasoning | None, status: Stat
 
 
 def call_item(ask: Ask, item_id: str, call: ToolCall, status: Status) -> dict[str, Any]:
-    is_freeform = call.name in (ask.terms or Terms()).freeform
-    kind = "custom_tool_call" if is_freeform else "function_call"
+    takes_text = is_freeform(ask, call.name)
+    kind = "custom_tool_call" if takes_text else "function_call"
     item = {"id": item_id, "type": kind, "status": status, "call_id": call.id} | named(ask, call.name)
-    return item | ({"input": text_input(call)} if is_freeform else {"arguments": call.given})
+    return item | ({"input": text_input(call)} if takes_text else {"arguments": call.given})
 
 
 def text_input(call: ToolCall) -> str:

@@ -255,16 +255,17 @@ def _instructions(body: ResponsesBody) -> tuple[Message, ...]:
 
 
 def _terms(body: ResponsesBody) -> Terms:
+    offered = [(namespace, tool) for _, namespace, tool in _offered(body)]
     return Terms(
         instructed=bool(body.instructions),
-        skipped_tools=tuple(tool.type for _, _, tool in _offered(body) if isinstance(tool, OtherTool)),
+        skipped_tools=tuple(tool.type for _, tool in offered if isinstance(tool, OtherTool)),
         namespaces={
             items.flat(namespace, tool.name): (namespace, tool.name)
-            for _, namespace, tool in _offered(body)
+            for namespace, tool in offered
             if namespace is not None and not isinstance(tool, OtherTool)
         },
         freeform=tuple(
-            items.flat(namespace, tool.name) for _, namespace, tool in _offered(body) if isinstance(tool, FreeformTool)
+            items.flat(namespace, tool.name) for namespace, tool in offered if isinstance(tool, FreeformTool)
         ),
         summary=body.reasoning.summary or body.reasoning.generate_summary,
         include=body.include,

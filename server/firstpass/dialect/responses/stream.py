@@ -18,6 +18,7 @@ from firstpass.dialect.responses.items import (
     Status,
     call_id,
     call_item,
+    is_freeform,
     message_item,
     named,
     refusal_item,
@@ -254,7 +255,7 @@ class _Output:
         yield self._ended(known.index, self._call_item(at, known.call, status))
 
     def _is_freeform(self, known: _Call) -> bool:
-        return known.call.name in (self._ask.terms or Terms()).freeform
+        return is_freeform(self._ask, known.call.name)
 
     def _added(self, item: dict[str, Any]) -> _Event:
         self._items.append(None)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from firstpass.chat import Usage
 from firstpass.dialect.openai.write_reply import error_body
 from firstpass.dialect.render import dump, how, sent_early
-from firstpass.dialect.responses.items import PREFIX, named, output_items
+from firstpass.dialect.responses.items import PREFIX, is_freeform, named, output_items
 from firstpass.dialect.responses.read_request import OURS
 from firstpass.errors import ContextTooLong, Failure
 from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms
@@ -132,7 +132,7 @@ def _tool_choice(ask: Ask) -> str | dict[str, Any]:
 
 
 def _kind(ask: Ask, tool: str) -> str:
-    return "custom" if tool in (ask.terms or Terms()).freeform else "function"
+    return "custom" if is_freeform(ask, tool) else "function"
 
 
 def _tools(ask: Ask) -> list[dict[str, Any]]:
