@@ -19,7 +19,6 @@ MOST_NAMED = 20
 ERROR_CHARACTERS = 4_000
 """Of an endpoint's words: some repeat the whole request."""
 
-
 NESTED_ERRORS = 2
 
 
@@ -29,6 +28,14 @@ class WireError(NamedTuple):
     message: str
     param: str | None = None
     kind: str = ""
+
+
+class ErrorEvent(Exception):
+    """A stream's event is an error."""
+
+    def __init__(self, said: WireError) -> None:
+        super().__init__(said.message)
+        self.said = said
 
 
 def text(value: object) -> str:

@@ -1,25 +1,24 @@
 """Asks a model that speaks the Anthropic Messages API. Knows no policy: the door decides what may go."""
 
-import asyncio
 import re
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import httpx
 
-from firstpass.chat import Chunk
 from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
 from firstpass.dialect.anthropic.write_request import EFFORTS, PART, body_of
 from firstpass.dialect.thinking import for_thinking
-from firstpass.dialect.values import NONSENSE, wire_error
-from firstpass.errors import Failure, FirstpassError, TierFailed
+from firstpass.dialect.values import wire_error
+from firstpass.errors import Failure, FirstpassError
 from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
-from firstpass.tier.again import Refused, nearest, nearest_effort, until_taken
-from firstpass.tier.failures import broken_wire, no_embeddings, refusal
-from firstpass.tier.sse import Event, drained, events, until_broken
+from firstpass.tier.again import nearest, nearest_effort, until_taken
+from firstpass.tier.failures import no_embeddings, refusal
+from firstpass.tier.http import Call, Format
 
-PATH = "messages"
+MESSAGES = Format("messages", "message", whole_reply, lambda ask: AnthropicStream(ask=ask))
+
 VERSION = "2023-06-01"
 """Of the API, where the caller names none."""
 
@@ -37,53 +36,36 @@ PARAMS: Mapping[str, str] = {
 """The API's names of fields, and ours."""
 
 
+@dataclass(slots=True)
 class AnthropicTier:
     """whole_seconds: for a reply that does not stream. system_turns: the model takes system turns between others.
 
     thinks: it thinks before it answers, see `thinking`.
     """
 
-    def __init__(
-        self,
-        door: Door,
-        whole_seconds: float | None = None,
-        *,
-        system_turns: bool = True,
-        thinks: bool = True,
-    ) -> None:
-        self._door = door
-        self._whole_seconds = whole_seconds
-        self._system_turns = system_turns
-        self._thinks = thinks
+    door: Door
+    whole_seconds: float | None = None
+    system_turns: bool = True
+    thinks: bool = True
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         if ask.kind == "embedding":
             raise no_embeddings(PART)
-        model = await self._door.model()
+        model = await self.door.model()
 
         def milder(refused: Ask, failure: Failure) -> Ask | None:
             return nearest(refused, failure, listener)
 
-        asked = for_thinking(ask) if self._thinks else ask
+        asked = for_thinking(ask) if self.thinks else ask
         if asked.sampling.reasoning_effort not in EFFORTS:
             asked = nearest_effort(asked, EFFORTS, listener) or asked
-        _, reply = await until_taken(asked, lambda ask: self._asked(ask, model, listener), milder)
+        _, reply = await until_taken(asked, lambda ask: self._call(ask, model, listener).reply(listener), milder)
         return reply
 
-    async def _asked(self, ask: Ask, model: str, listener: Listener) -> Reply:
-        started = time.monotonic()
-        streams, turns = listener.streaming, self._system_turns
-        body = body_of(ask, model, stream=streams, system_turns=turns, thinks=self._thinks)
-        with broken_wire(PART):
-            async with (
-                asyncio.timeout(None if streams else self._whole_seconds),
-                self._door.post(ask, PATH, body, listener.sent, _headers(ask)) as response,
-            ):
-                if response.status_code != httpx.codes.OK:
-                    raise Refused(_refusal(ask, response, await response.aread()))
-                if streams:
-                    return await _streamed(ask, response, listener, started)
-                return _whole(ask, await response.aread(), started)
+    def _call(self, ask: Ask, model: str, listener: Listener) -> Call:
+        turns = self.system_turns
+        body = body_of(ask, model, stream=listener.streaming, system_turns=turns, thinks=self.thinks)
+        return Call(PART, self.door, self.whole_seconds, ask, MESSAGES, body, _headers(ask), _refusal)
 
 
 def _headers(ask: Ask) -> dict[str, str]:
@@ -97,38 +79,3 @@ def _refusal(ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
     named = NAMED.match(said.message)
     param = PARAMS.get(named["name"]) if named else None
     return refusal(PART, ask, response, said._replace(param=param))
-
-
-def _whole(ask: Ask, raw: bytes, started: float) -> Reply:
-    try:
-        return whole_reply(ask, raw, time.monotonic() - started)
-    except NONSENSE as error:
-        raise TierFailed(f"the {PART} model's answer is no message", part=PART) from error
-
-
-async def _streamed(ask: Ask, response: httpx.Response, listener: Listener, started: float) -> Reply:
-    stream = AnthropicStream(ask=ask)
-    coming = until_broken(events(response), lambda: stream.ended(1))
-    async for event in coming:
-        chunk = _read(stream, event, time.monotonic() - started)
-        if chunk is None:
-            break
-        await listener.chunk(chunk)
-        if stream.done:
-            await drained(coming)
-            return stream.reply(time.monotonic() - started)
-    if not stream.ended(1):
-        raise TierFailed(f"the {PART} model's stream broke off", part=PART)
-    # The model has said why it ends; clients wait for the event that says that it has.
-    await listener.chunk(stream.close())
-    return stream.reply(time.monotonic() - started)
-
-
-def _read(stream: AnthropicStream, event: Event, seconds: float) -> Chunk | None:
-    """None for what the stream broke off in. Raises: TierFailed for what is no event."""
-    try:
-        return stream.read(event.raw, event.data, seconds)
-    except NONSENSE as error:
-        if not event.whole:
-            return None
-        raise TierFailed(f"the {PART} model's stream is no event stream", part=PART) from error

@@ -152,7 +152,7 @@ class AnthropicStream(Gathered):
         deltas = (self.add(delta, seconds),) if delta != Delta() else ()
         return Chunk(raw, "anthropic", self.model, deltas, self.usage, last=self.done)
 
-    def close(self) -> Chunk:
+    def close(self, seconds: float) -> Chunk:
         """The last event, where the stream ended without it."""
         self.done = True
         return Chunk(_sent({"type": "message_stop"}), "anthropic", self.model, (), self.usage, last=True)

@@ -13,7 +13,7 @@ from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, Too
 from firstpass.dialect.gathered import Gathered
 from firstpass.dialect.openai.calls import CallReader, as_sent, says, unlike
 from firstpass.dialect.openai.embeddings import in_form
-from firstpass.dialect.values import arguments, count, logprob, octets, text
+from firstpass.dialect.values import ErrorEvent, arguments, count, logprob, octets, text, wire_error
 from firstpass.exchange import Ask, Reply
 
 DONE = b"[DONE]"
@@ -89,10 +89,15 @@ class OpenAIStream(Gathered):
     base: dict[str, Any] = field(default_factory=dict)
 
     def read(self, event: bytes, data: bytes, seconds: float) -> Chunk:
-        """One event of the stream, added; its usage alone is for the caller only where that was asked for."""
+        """One event of the stream, added; its usage alone is for the caller only where that was asked for.
+
+        Raises: ErrorEvent.
+        """
         if data == DONE:
             return self.close(seconds, event)
         fields = json.loads(data)
+        if fields.get("error") or fields.get("object") == "error":
+            raise ErrorEvent(wire_error(data))
         self.model = text(fields.get("model")) or self.model
         if fields.get("usage"):
             self.usage = _usage(fields["usage"])

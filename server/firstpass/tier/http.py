@@ -1,0 +1,97 @@
+"""One request to a model over HTTP, and its reply read whole or event by event. Knows no policy and no field."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from firstpass.chat import Chunk
+from firstpass.dialect.anthropic.read_reply import AnthropicStream
+from firstpass.dialect.faults import failed_midway
+from firstpass.dialect.openai.read_reply import OpenAIStream
+from firstpass.dialect.values import NONSENSE, ErrorEvent
+from firstpass.errors import FirstpassError, TierFailed
+from firstpass.exchange import Ask, Reply, TierName
+from firstpass.tier import Door, Listener
+from firstpass.tier.again import Refused
+from firstpass.tier.failures import broken_wire
+from firstpass.tier.sse import Event, drained, events, until_broken
+
+Reading = OpenAIStream | AnthropicStream
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """awaited: what a whole reply is called."""
+
+    path: str
+    awaited: str
+    whole: Callable[[Ask, bytes, float], Reply]
+    reading: Callable[[Ask], Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """whole_seconds: for a reply that does not stream. refusal: what an error status says."""
+
+    part: TierName
+    door: Door
+    whole_seconds: float | None
+    ask: Ask
+    form: Format
+    body: bytes
+    headers: Mapping[str, str]
+    refusal: Callable[[Ask, httpx.Response, bytes], FirstpassError]
+
+    async def reply(self, listener: Listener) -> Reply:
+        """Raises: Refused for an error and nothing else."""
+        started = time.monotonic()
+        with broken_wire(self.part):
+            async with (
+                asyncio.timeout(None if listener.streaming else self.whole_seconds),
+                self.door.post(self.ask, self.form.path, self.body, listener.sent, self.headers) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    raise Refused(self.refusal(self.ask, response, await response.aread()))
+                if listener.streaming:
+                    return await self._streamed(response, listener, started)
+                raw = await response.aread()
+        try:
+            return self.form.whole(self.ask, raw, time.monotonic() - started)
+        except NONSENSE as error:
+            raise TierFailed(f"the {self.part} model's answer is no {self.form.awaited}", part=self.part) from error
+
+    async def _streamed(self, response: httpx.Response, listener: Listener, started: float) -> Reply:
+        reading, choices, begun = self.form.reading(self.ask), self.ask.sampling.n or 1, False
+        coming = until_broken(events(response), lambda: reading.ended(choices))
+        async for event in coming:
+            chunk = self._read(reading, event, time.monotonic() - started, begun=begun)
+            if chunk is None:
+                break
+            begun = True
+            await listener.chunk(chunk)
+            if reading.done:
+                await drained(coming)
+                return reading.reply(time.monotonic() - started)
+            # Leaving a response that is not read to its end closes its connection, which stops the work at the model.
+            if listener.watching and not listener.goes_on(reading.text):
+                return reading.reply(time.monotonic() - started)
+        if not reading.ended(choices):
+            raise TierFailed(f"the {self.part} model's stream broke off", part=self.part)
+        # NousResearch/hermes-agent#100515: the model has said that it ends, and clients wait for the word.
+        await listener.chunk(reading.close(time.monotonic() - started))
+        return reading.reply(time.monotonic() - started)
+
+    def _read(self, reading: Reading, event: Event, seconds: float, *, begun: bool) -> Chunk | None:
+        """None for what the stream broke off in. Raises: TierFailed for what is no event, and what an error says."""
+        try:
+            return reading.read(event.raw, event.data, seconds)
+        except ErrorEvent as error:
+            failure = failed_midway(self.part, self.ask, error.said)
+            raise (failure if begun else Refused(failure)) from error
+        except NONSENSE as error:
+            if not event.whole:
+                return None
+            raise TierFailed(f"the {self.part} model's stream is no event stream", part=self.part) from error
