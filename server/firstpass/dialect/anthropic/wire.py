@@ -7,9 +7,10 @@ of the official client, anthropic 2.14.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
+from firstpass.dialect.by_type import ByType
 from firstpass.dialect.openai.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
 from firstpass.dialect.unseen import turns, without_unseen
 
@@ -116,22 +117,8 @@ def _kind(value: dict[str, Any]) -> dict[str, Any]:
     return {"kind": str(value.get("type", "untyped"))[:80]}
 
 
-def _tag(value: Any) -> str:
-    """No name of a field, since these are left out of the path to a fault: see body.written."""
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"the {kind} block"
-
-
 Block = Annotated[
-    Annotated[
-        Annotated[TextBlock, Tag("the text block")]
-        | Annotated[ThinkingBlock, Tag("the thinking block")]
-        | Annotated[RedactedBlock, Tag("the redacted_thinking block")]
-        | Annotated[ToolUseBlock, Tag("the tool_use block")]
-        | Annotated[ToolResultBlock, Tag("the tool_result block")],
-        Discriminator(_tag, custom_error_type="no_block", custom_error_message="must be a block with a type"),
-    ],
-    BeforeValidator(_known),
+    TextBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock, ByType(), BeforeValidator(_known)
 ]
 
 

@@ -3,12 +3,12 @@
 It knows no model and no policy. Source: the OpenAI API reference; openai-python 3.54, openai/types/responses.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
+from firstpass.dialect.by_type import ByType
 from firstpass.dialect.openai.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, No, Number, StreamOptions, Wire
 from firstpass.dialect.unseen import turns, without_unseen
 
@@ -153,17 +153,6 @@ class Thought(Stamped):
         return "\n\n".join(part.text for part in self.content or self.summary)
 
 
-def _branch(known: dict[str, type[Wire]], default: Callable[[Any], str]) -> Discriminator:
-    """By the value's own `type`. Branches are named so that no part of an error's path is taken for one."""
-
-    def tell(value: Any) -> str:
-        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-        kind = default(value) if kind is None else kind
-        return f"a {kind}" if isinstance(kind, str) and kind in known else "another"
-
-    return Discriminator(tell)
-
-
 class FlatTool(Wire):
     """A function. The last two say how OpenAI's own hosts may load and call it; only their defaults are met here."""
 
@@ -202,12 +191,7 @@ class OtherTool(Wire):
     ]
 
 
-InnerTool = Annotated[
-    Annotated[FlatTool, Tag("a function")]
-    | Annotated[FreeformTool, Tag("a custom")]
-    | Annotated[OtherTool, Tag("another")],
-    _branch({"function": FlatTool, "custom": FreeformTool}, lambda _: ""),
-]
+InnerTool = Annotated[FlatTool | FreeformTool | OtherTool, ByType()]
 
 
 class Namespace(Wire):
@@ -219,13 +203,7 @@ class Namespace(Wire):
     tools: Annotated[list[InnerTool], Field(max_length=TOOLS_LIMIT)]
 
 
-AnyTool = Annotated[
-    Annotated[FlatTool, Tag("a function")]
-    | Annotated[FreeformTool, Tag("a custom")]
-    | Annotated[Namespace, Tag("a namespace")]
-    | Annotated[OtherTool, Tag("another")],
-    _branch({"function": FlatTool, "custom": FreeformTool, "namespace": Namespace}, lambda _: ""),
-]
+AnyTool = Annotated[FlatTool | FreeformTool | Namespace | OtherTool, ByType()]
 AnyTools = Annotated[list[AnyTool], Field(max_length=TOOLS_LIMIT)]
 
 
@@ -288,39 +266,13 @@ class NoItem(Wire):
     type: Annotated[Any, BeforeValidator(_never)]
 
 
-ITEMS: dict[str, type[Wire]] = {
-    "message": Turn,
-    "function_call": Call,
-    "function_call_output": CallOutput,
-    "custom_tool_call": FreeformCall,
-    "custom_tool_call_output": CallOutput,
-    "reasoning": Thought,
-    "additional_tools": AdditionalTools,
-    "configuration_update": ConfigurationUpdate,
-    "item_reference": Reference,
-}
-
-
 def _untyped(value: Any) -> str:
     """An item without a type is a message, or where it has an id and nothing else, a reference."""
     return "item_reference" if isinstance(value, dict) and value.keys() <= {"id", "type"} else "message"
 
 
-Item = Annotated[
-    Annotated[Turn, Tag("a message")]
-    | Annotated[Call, Tag("a function_call")]
-    | Annotated[CallOutput, Tag("a function_call_output")]
-    | Annotated[FreeformCall, Tag("a custom_tool_call")]
-    | Annotated[CallOutput, Tag("a custom_tool_call_output")]
-    | Annotated[Thought, Tag("a reasoning")]
-    | Annotated[AdditionalTools, Tag("a additional_tools")]
-    | Annotated[ConfigurationUpdate, Tag("a configuration_update")]
-    | Annotated[Reference, Tag("a item_reference")]
-    | Annotated[NoItem, Tag("another")],
-    _branch(ITEMS, _untyped),
-]
-
-
+AnyItem = Turn | Call | CallOutput | FreeformCall | Thought | AdditionalTools | ConfigurationUpdate | Reference | NoItem
+Item = Annotated[AnyItem, ByType(_untyped)]
 Items = Annotated[list[Item], Field(min_length=1, max_length=ITEMS_LIMIT)]
 
 
