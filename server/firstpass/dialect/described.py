@@ -33,6 +33,17 @@ class Parameter:
     schema: Schema
 
 
+def in_query(model: type[BaseModel]) -> tuple[Parameter, ...]:
+    """What a model takes from an address. A parameter that may be left out is never null."""
+    fields = model.model_json_schema()["properties"].items()
+    return tuple(Parameter(name, "query", field["description"], _given(field)) for name, field in fields)
+
+
+def _given(field: Schema) -> Schema:
+    kept = field.get("anyOf", [field])[0]
+    return {key: value for key, value in kept.items() if key not in ("default", "description", "title")}
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """What an answer gives to another route. value: a runtime expression of the specification."""

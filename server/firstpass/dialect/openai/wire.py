@@ -220,9 +220,12 @@ class ChatMessage(Wire):
         return self.reasoning or self.reasoning_content or "".join(map(_readable, self.reasoning_details or ()))
 
 
-class Function(Wire):
+class Described(Wire):
     name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: StrictStr | None = None
+
+
+class Function(Described):
     parameters: dict[str, Any] | None = None
     strict: StrictBool | None = None
 
@@ -269,6 +272,23 @@ class AskBody(Wire):
     user: StrictStr | None = None
     metadata: Annotated[dict[StrictStr, StrictStr], Field(max_length=16)] | None = None
     firstpass: FirstpassOptions = FirstpassOptions()
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+
+
+class TalkBody(AskBody):
+    """Fields that chats and responses share.
+
+    prompt_cache_key: a hint for hosts that are paid by it, as cache_control. safety_identifier: the newer `user`.
+    """
+
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
+    parallel_tool_calls: StrictBool | None = None
+    store: StrictBool | None = None
+    prompt_cache_key: StrictStr | None = None
+    safety_identifier: StrictStr | None = None
 
 
 class SamplingBody(AskBody):
@@ -277,35 +297,24 @@ class SamplingBody(AskBody):
     unsupported = UNSUPPORTED
     hints = HINTS
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
-    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=N_LIMIT)] | None = None
     stop: Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=StrictStr | StopTexts)] | None = None
     seed: StrictInt | None = None
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
-    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
     top_k: Annotated[StrictInt, Field(ge=-1)] | None = None
     min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[Number, Field(gt=0, le=10)] | None = None
 
 
-class ChatBody(SamplingBody):
-    """prompt_cache_key: a hint for hosts that are paid by it, as cache_control. safety_identifier: the newer `user`."""
-
+class ChatBody(SamplingBody, TalkBody):
     messages: Annotated[list[ChatMessage], FAST, Field(min_length=1), at_most(PARTS_LIMIT)]
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     logprobs: StrictBool | None = None
-    top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
     response_format: dict[str, Any] | None = None
     tools: Annotated[list[FunctionTool], Field(max_length=TOOLS_LIMIT)] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
-    parallel_tool_calls: StrictBool | None = None
     reasoning_effort: StrictStr | None = None
     chat_template_kwargs: TemplateWords | None = None
-    store: StrictBool | None = None
-    prompt_cache_key: StrictStr | None = None
-    safety_identifier: StrictStr | None = None
 
     @classmethod
     def without_unseen(cls, fields: dict[str, Any]) -> list[str]:

@@ -4,94 +4,29 @@ Source: the OpenAI API reference.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
-from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Where
+from firstpass.dialect.described import Link, Operation, Where, in_query
 from firstpass.dialect.how import How
-from firstpass.dialect.openai.described import ChatToken, OpenAIError
-from firstpass.dialect.responses.wire import ResponsesBody
+from firstpass.dialect.openai.described import OpenAIError
+from firstpass.dialect.responses.listing import Page, Retrieval
+from firstpass.dialect.responses.wire import (
+    Call,
+    CallOutput,
+    FlatTool,
+    FreeformCall,
+    FreeformTool,
+    NamedFunction,
+    Namespace,
+    NewText,
+    ResponsesBody,
+    Thinking,
+    Thought,
+    Turn,
+)
 from firstpass.errors import Part
-
-Progress = Literal["in_progress", "completed", "incomplete"]
-
-
-class OutputText(BaseModel):
-    type: Literal["output_text"]
-    text: str
-    annotations: list[Any]
-    logprobs: list[ChatToken]
-
-
-class RefusalPart(BaseModel):
-    type: Literal["refusal"]
-    refusal: str
-
-
-class InputText(BaseModel):
-    type: Literal["input_text"]
-    text: str
-
-
-class OutputMessage(BaseModel):
-    id: str
-    type: Literal["message"]
-    role: Literal["assistant"]
-    status: Progress
-    content: list[OutputText | RefusalPart]
-
-
-class InputMessage(BaseModel):
-    id: str
-    type: Literal["message"]
-    role: Literal["user", "system", "developer"]
-    status: Progress
-    content: list[InputText]
-
-
-class ThoughtPart(BaseModel):
-    type: Literal["summary_text", "reasoning_text"]
-    text: str
-
-
-class ReasoningItem(BaseModel):
-    """summary: the whole thought where one was asked for. content: the thought where none was."""
-
-    id: str
-    type: Literal["reasoning"]
-    status: Progress
-    summary: list[ThoughtPart]
-    content: list[ThoughtPart]
-    encrypted_content: str | None = None
-
-
-class FunctionCallItem(BaseModel):
-    id: str
-    type: Literal["function_call"]
-    status: Progress
-    call_id: str
-    name: str
-    namespace: str | None = None
-    arguments: str
-
-
-class CustomCallItem(BaseModel):
-    id: str
-    type: Literal["custom_tool_call"]
-    status: Progress
-    call_id: str
-    name: str
-    namespace: str | None = None
-    input: str
-
-
-class CallOutputItem(BaseModel):
-    id: str
-    type: Literal["function_call_output", "custom_tool_call_output"]
-    status: Progress
-    call_id: str
-    output: str
 
 
 class ResponseFault(BaseModel):
@@ -124,47 +59,8 @@ class ResponsesUsage(BaseModel):
     total_tokens: int
 
 
-class ReasoningAsked(BaseModel):
-    effort: str | None
-    summary: str | None
-
-
-class TextAsked(BaseModel):
-    format: dict[str, Any]
-    verbosity: Literal["medium"]
-
-
-class ToolAsked(BaseModel):
-    type: Literal["function"]
-    name: str
-    description: str | None
-    parameters: dict[str, Any] | None
-    strict: bool | None
-
-
-class CustomAsked(BaseModel):
-    """description: with the grammar of its text, as the model is told of it."""
-
-    type: Literal["custom"]
-    name: str
-    description: str | None
-
-
-class NamespaceAsked(BaseModel):
-    type: Literal["namespace"]
-    name: str
-    description: str
-    tools: list[ToolAsked | CustomAsked]
-
-
-class ToolChosen(BaseModel):
-    type: Literal["function", "custom"]
-    name: str
-    namespace: str | None = None
-
-
 class ResponseObject(BaseModel):
-    """Beside the answer it repeats what was asked for."""
+    """Beside the answer it repeats what was asked for. Its items may be sent again; each has its id and its status."""
 
     id: str
     object: Literal["response"]
@@ -179,18 +75,18 @@ class ResponseObject(BaseModel):
     max_tool_calls: None
     metadata: dict[str, str]
     model: str
-    output: list[OutputMessage | ReasoningItem | FunctionCallItem | CustomCallItem]
+    output: list[Turn | Thought | Call | FreeformCall]
     parallel_tool_calls: bool
     previous_response_id: str | None
     prompt_cache_key: str | None
-    reasoning: ReasoningAsked
+    reasoning: Thinking
     safety_identifier: str | None
     service_tier: Literal["default"]
     store: bool
     temperature: float
-    text: TextAsked
-    tool_choice: Literal["auto", "none", "required"] | ToolChosen
-    tools: list[ToolAsked | CustomAsked | NamespaceAsked]
+    text: NewText
+    tool_choice: Literal["auto", "none", "required"] | NamedFunction
+    tools: list[FlatTool | FreeformTool | Namespace]
     top_logprobs: int
     top_p: float
     presence_penalty: float
@@ -209,7 +105,7 @@ class DeletedResponse(BaseModel):
 
 class InputItems(BaseModel):
     object: Literal["list"]
-    data: list[InputMessage | OutputMessage | ReasoningItem | FunctionCallItem | CustomCallItem | CallOutputItem]
+    data: list[Turn | Thought | Call | FreeformCall | CallOutput]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -236,22 +132,6 @@ LINKS = (
     Link(("DELETE", HERE), "response_id", ITS_ID),
 )
 
-INCLUDE = Parameter(
-    "include",
-    "query",
-    "Nothing is added by it: a response is given as it was asked for.",
-    {
-        "type": "array",
-        "items": {"type": "string", "enum": ["reasoning.encrypted_content", "message.output_text.logprobs"]},
-    },
-)
-STREAM = Parameter("stream", "query", "It can only be read whole.", {"type": "string", "enum": ["false"]})
-PAGES = (
-    Parameter("limit", "query", "How many at once; 20.", {"type": "integer", "minimum": 1, "maximum": 100}),
-    Parameter("after", "query", "Those after this one.", TEXT),
-    Parameter("order", "query", "The newest come first.", {"type": "string", "enum": ["desc", "asc"]}),
-)
-
 OPERATIONS: Mapping[Where, Operation] = {
     ("POST", "/v1/responses"): Operation(
         "A response to what is said, or to what goes on with an earlier one.",
@@ -264,7 +144,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         links=LINKS,
     ),
     ("GET", HERE): Operation(
-        "A recorded response.", ResponseObject, OpenAIError, fails=(400, 404), parameters=(INCLUDE, STREAM)
+        "A recorded response.", ResponseObject, OpenAIError, fails=(400, 404), parameters=in_query(Retrieval)
     ),
     ("DELETE", HERE): Operation(
         "Take a response's words out of the record; its numbers stay.", DeletedResponse, OpenAIError, fails=(404,)
@@ -274,6 +154,6 @@ OPERATIONS: Mapping[Where, Operation] = {
         InputItems,
         OpenAIError,
         fails=(400, 404),
-        parameters=PAGES,
+        parameters=in_query(Page),
     ),
 }

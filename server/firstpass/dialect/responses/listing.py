@@ -1,7 +1,7 @@
 """What may be asked of a recorded response by its address, and its items page by page. It knows no record."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, StrictStr, ValidationError
 from starlette.datastructures import QueryParams
@@ -15,16 +15,14 @@ Query = TypeVar("Query", bound=Wire)
 
 
 class Retrieval(Wire):
-    """A response is given as it was asked for: what `include` names is there if the request had it included."""
-
-    include: tuple[Included, ...] = ()
-    stream: Literal["false"] | None = None
+    include: tuple[Included, ...] = Field((), description="Nothing is added: a response is given as it was asked for.")
+    stream: Literal["false"] = Field("false", description="It can only be read whole.")
 
 
 class Page(Wire):
-    after: StrictStr | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
-    order: Literal["asc", "desc"] = "desc"
+    limit: int = Field(20, ge=1, le=100, description="How many at once; 20.")
+    after: StrictStr | None = Field(None, description="Those after this one.")
+    order: Literal["desc", "asc"] = Field("desc", description="The newest come first.")
 
     def of(self, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Raises: BadAsk for a page after an item that is none of these."""

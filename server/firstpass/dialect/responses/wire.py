@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, 
 from pydantic_core import PydanticCustomError
 
 from firstpass.dialect.by_type import ByType
-from firstpass.dialect.openai.wire import TOOLS_LIMIT, TOP_LOGPROBS_LIMIT, AskBody, No, Number, StreamOptions, Wire
+from firstpass.dialect.openai.wire import TOOLS_LIMIT, Described, Function, No, StreamOptions, TalkBody, Wire
 from firstpass.dialect.unseen import turns, without_unseen
 
 UNSEEN = {"input_image": "an image", "input_file": "a document", "input_audio": "a recording"}
@@ -83,48 +83,47 @@ class Stamped(Wire):
     internal_chat_message_metadata_passthrough: dict[str, Any] | None = None
 
 
-class Turn(Stamped):
+class Echoed(Stamped):
+    """What may come back with an answer that is sent again."""
+
+    id: StrictStr | None = None
+    status: StrictStr | None = None
+
+
+class Turn(Echoed):
     """phase, end_turn, id and status come back with an answer that is sent again; they say nothing to a model."""
 
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer", "assistant"]
     content: Said
-    id: StrictStr | None = None
-    status: StrictStr | None = None
     phase: StrictStr | None = None
     end_turn: StrictBool | None = None
 
 
-class Call(Stamped):
-    type: Literal["function_call"]
+class AnyCall(Echoed):
     call_id: Annotated[StrictStr, Field(min_length=1)]
     name: StrictStr
-    arguments: StrictStr | None = None
-    id: StrictStr | None = None
-    status: StrictStr | None = None
     namespace: StrictStr | None = None
 
 
-class FreeformCall(Stamped):
+class Call(AnyCall):
+    type: Literal["function_call"]
+    arguments: StrictStr | None = None
+
+
+class FreeformCall(AnyCall):
     """A call of a custom tool: a text, not JSON."""
 
     type: Literal["custom_tool_call"]
-    call_id: Annotated[StrictStr, Field(min_length=1)]
-    name: StrictStr
     input: StrictStr
-    id: StrictStr | None = None
-    status: StrictStr | None = None
-    namespace: StrictStr | None = None
 
 
-class CallOutput(Stamped):
+class CallOutput(Echoed):
     """name: of the tool, which Codex says with what a custom one gave."""
 
     type: Literal["function_call_output", "custom_tool_call_output"]
     call_id: StrictStr
     output: Said
-    id: StrictStr | None = None
-    status: StrictStr | None = None
     name: StrictStr | None = None
 
 
@@ -138,29 +137,23 @@ class ThoughtText(Wire):
     text: StrictStr
 
 
-class Thought(Stamped):
+class Thought(Echoed):
     """encrypted_content: its maker's seal; no model but the maker's can read it."""
 
     type: Literal["reasoning"]
     summary: tuple[SummaryText, ...] = ()
     content: tuple[ThoughtText, ...] | None = None
     encrypted_content: StrictStr | None = None
-    id: StrictStr | None = None
-    status: StrictStr | None = None
 
     @property
     def text(self) -> str:
         return "\n\n".join(part.text for part in self.content or self.summary)
 
 
-class FlatTool(Wire):
+class FlatTool(Function):
     """A function. The last two say how OpenAI's own hosts may load and call it; only their defaults are met here."""
 
     type: Literal["function"]
-    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: StrictStr | None = None
-    parameters: dict[str, Any] | None = None
-    strict: StrictBool | None = None
     defer_loading: No | None = None
     output_schema: None = None
 
@@ -171,12 +164,10 @@ class InputFormat(Wire):
     definition: StrictStr | None = None
 
 
-class FreeformTool(Wire):
+class FreeformTool(Described):
     """A tool that is called with a text. A model is told of the grammar of that text, and nothing holds it to it."""
 
     type: Literal["custom"]
-    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: StrictStr | None = None
     format: InputFormat | None = None
     defer_loading: No | None = None
 
@@ -194,12 +185,10 @@ class OtherTool(Wire):
 InnerTool = Annotated[FlatTool | FreeformTool | OtherTool, ByType()]
 
 
-class Namespace(Wire):
+class Namespace(Described):
     """Tools of one origin: Codex makes one of each MCP server. Each is called by the namespace and its name."""
 
     type: Literal["namespace"]
-    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: StrictStr | None = None
     tools: Annotated[list[InnerTool], Field(max_length=TOOLS_LIMIT)]
 
 
@@ -297,7 +286,7 @@ def _as_turn(value: Any) -> Any:
     return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
 
-class ResponsesBody(AskBody):
+class ResponsesBody(TalkBody):
     unsupported: ClassVar = {
         "conversation": "conversations are not kept; give previous_response_id",
         "prompt": "prompts are not kept here; send the text",
@@ -308,23 +297,14 @@ class ResponsesBody(AskBody):
     input: Annotated[Items, BeforeValidator(_as_turn, json_schema_input_type=StrictStr | Items)]
     instructions: StrictStr | None = None
     max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
-    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
-    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
-    top_logprobs: Annotated[StrictInt, Field(ge=0, le=TOP_LOGPROBS_LIMIT)] | None = None
     stream_options: ResponsesStreamOptions | None = None
-    store: StrictBool | None = None
     previous_response_id: StrictStr | None = None
     tools: AnyTools | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedFunction | None = None
-    parallel_tool_calls: StrictBool | None = None
     reasoning: Thinking = Thinking()
     text: TextOptions = TextOptions()
     include: Annotated[tuple[Included, ...], BeforeValidator(_there)] = ()
     client_metadata: dict[StrictStr, StrictStr] | None = None
-    prompt_cache_key: StrictStr | None = None
-    safety_identifier: StrictStr | None = None
     background: No | None = None
 
     @classmethod
