@@ -25,10 +25,10 @@ ASKS = (404, 429, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Of a request, beside its path and the options of the `firstpass` object."""
+    """Of a request, beside its body."""
 
     name: str
-    place: Literal["header", "query"]
+    place: Literal["path", "header", "query"]
     about: str
     schema: Schema
 

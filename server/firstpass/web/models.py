@@ -1,13 +1,13 @@
 """The list of models, as either API shapes it. It knows the house's names and the time of the start."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from firstpass.dialect.anthropic.described import PAGE_LIMIT
+from firstpass.dialect.anthropic.wire import ModelsPage
+from firstpass.dialect.responses.listing import query
 from firstpass.errors import BadAsk
 from firstpass.house import House
 
@@ -20,9 +20,9 @@ class Listing:
     started_unix: float
     anthropic: bool
 
-    def all(self, query: QueryParams) -> dict[str, Any]:
+    def all(self, params: QueryParams) -> dict[str, Any]:
         """Raises: BadAsk for a page that there is not. OpenAI's list has all where nobody asks for a page."""
-        page, more = _page(self.house.names, query, PAGE if self.anthropic else PAGE_LIMIT)
+        page, more = _page(list(self.house.names), query(ModelsPage, params), PAGE if self.anthropic else None)
         if not self.anthropic:
             return {"object": "list", "data": [self._card(name) for name in page]}
         ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
@@ -41,25 +41,16 @@ class Listing:
         return {"type": "model", "id": name, "display_name": name, "created_at": created, "lifecycle": "active"}
 
 
-def _page(names: Sequence[str], query: QueryParams, most: int) -> tuple[list[str], bool]:
+def _page(names: list[str], page: ModelsPage, otherwise: int | None) -> tuple[list[str], bool]:
     """The names after or before a known one, and whether there are more in that direction. Raises: BadAsk."""
-    before, after = query.get("before_id"), query.get("after_id")
-    if before is not None and after is not None:
-        raise BadAsk("before_id and after_id exclude each other", param="before_id")
-    limit, listed = _limit(query.get("limit"), most), list(names)
-    if before is not None:
-        rest = listed[: _place(listed, before, "before_id")]
+    limit = page.limit or otherwise or len(names)
+    if page.before_id is not None:
+        if page.after_id is not None:
+            raise BadAsk("before_id and after_id exclude each other", param="before_id")
+        rest = names[: _place(names, page.before_id, "before_id")]
         return rest[-limit:], len(rest) > limit
-    rest = listed[_place(listed, after, "after_id") + 1 :] if after is not None else listed
+    rest = names[_place(names, page.after_id, "after_id") + 1 :] if page.after_id is not None else names
     return rest[:limit], len(rest) > limit
-
-
-def _limit(given: str | None, otherwise: int) -> int:
-    if given is None:
-        return otherwise
-    if not (given.isascii() and given.isdigit() and len(given) < 5 and 1 <= int(given) <= PAGE_LIMIT):
-        raise BadAsk(f"limit must be a number from 1 to {PAGE_LIMIT}", param="limit")
-    return int(given)
 
 
 def _place(names: list[str], name: str, param: str) -> int:

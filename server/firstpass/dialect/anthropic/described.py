@@ -7,27 +7,18 @@ Anthropic API reference.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from firstpass.dialect.anthropic.wire import MessagesBody, PromptBody
-from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Where
+from firstpass.dialect.anthropic.wire import MessagesBody, ModelsPage, PromptBody
+from firstpass.dialect.anthropic.write_reply import TYPES
+from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Where, in_query
 from firstpass.dialect.how import How
 from firstpass.dialect.openai.described import ModelCard, ModelList, OpenAIError
 from firstpass.errors import Part
 
 
 class AnthropicFault(BaseModel):
-    type: Literal[
-        "invalid_request_error",
-        "authentication_error",
-        "permission_error",
-        "not_found_error",
-        "request_too_large",
-        "rate_limit_error",
-        "overloaded_error",
-        "timeout_error",
-        "api_error",
-    ]
+    type: str = Field(json_schema_extra={"enum": ["invalid_request_error", *TYPES.values(), "api_error"]})
     message: str
     part: Part
     code: str
@@ -129,18 +120,10 @@ EVENTS = """With `stream: true` the answer is server-sent events, as the Anthrop
 blocks one after the other, `message_delta`, `message_stop`. `ping` events keep it alive while nothing is sent. A
 failure after the first byte is an `error` event, and no other follows."""
 
-PAGE_LIMIT = 1000
-"""The most that a page of models may have."""
-
 PRINTABLE: Schema = {"type": "string", "pattern": "^[ -~]*$"}
 VERSION = Parameter("anthropic-version", "header", "It goes on unchanged to a verifier of this dialect.", PRINTABLE)
 BETA = Parameter("anthropic-beta", "header", "As anthropic-version.", PRINTABLE)
 SHAPE = Parameter("anthropic-version", "header", "Whatever it says: with it, all is as in the Anthropic API.", TEXT)
-PAGES = (
-    Parameter("limit", "query", "How many at once.", {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT}),
-    Parameter("after_id", "query", "Those after this one.", {"type": "string"}),
-    Parameter("before_id", "query", "Those before this one; not with after_id.", {"type": "string"}),
-)
 LABEL = Link(("POST", "/v1/exchanges/{exchange_id}/label"), "exchange_id", "$response.header.request-id")
 
 OPERATIONS: Mapping[Where, Operation] = {
@@ -170,7 +153,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         ModelList | AnthropicModels,
         OpenAIError | AnthropicError,
         fails=(400,),
-        parameters=(SHAPE, *PAGES),
+        parameters=(SHAPE, *in_query(ModelsPage)),
     ),
     ("GET", "/v1/models/{name}"): Operation(
         "One of them.",

@@ -7,7 +7,7 @@ of the official client, anthropic 2.14.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
 from firstpass.dialect.by_type import ByType
@@ -256,3 +256,12 @@ class MessagesBody(PromptBody):
     stream: StrictBool | None = None
     metadata: UserMetadata | None = None
     diagnostics: Diagnostics | None = None
+
+
+class ModelsPage(Wire):
+    """Of the list of models. Other parameters say nothing here."""
+
+    model_config = ConfigDict(extra="ignore")
+    limit: int | None = Field(None, ge=1, le=1000, description="How many at once.")
+    after_id: StrictStr | None = Field(None, description="Those after this one.")
+    before_id: StrictStr | None = Field(None, description="Those before this one; not with after_id.")

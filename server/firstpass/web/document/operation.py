@@ -4,7 +4,7 @@ Sources: the OpenAPI Specification 3.1.1; RFC 9110 for the header fields.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -58,11 +58,10 @@ def operation_object(method: str, path: str, operation: Operation) -> dict[str, 
     words = [operation.rules, operation.events or ""]
     if description := "\n\n".join(word for word in words if word):
         said["description"] = description
-    parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", path)]
-    parameters += [_parameter(parameter) for parameter in operation.parameters]
-    parameters += _steering() if operation.asks else []
+    parameters = [Parameter(name, "path", "", TEXT) for name in re.findall(r"{(\w+)}", path)]
+    parameters += [*operation.parameters, *(_steering() if operation.asks else ())]
     if parameters:
-        said["parameters"] = parameters
+        said["parameters"] = list(map(_parameter, parameters))
     if operation.body:
         said["requestBody"] = {"required": True, "content": {"application/json": _schema_of(operation.body)}}
     failures = {str(status): _failure(status, operation) for status in operation.statuses}
@@ -74,30 +73,17 @@ def _operation_id(method: str, path: str) -> str:
     return "_".join([method.lower(), *re.findall(r"\w+", path.removeprefix("/v1"))])
 
 
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": TEXT}
-
-
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    said = {"name": parameter.name, "in": parameter.place, "description": parameter.about}
-    return said | {"schema": parameter.schema}
+    said = {"name": parameter.name, "in": parameter.place, "schema": parameter.schema}
+    return said | ({"required": True} if parameter.place == "path" else {"description": parameter.about})
 
 
-def _steering() -> list[dict[str, Any]]:
+def _steering() -> Iterator[Parameter]:
     """The options of the `firstpass` object, each as a header."""
-    fields = FirstpassOptions.model_json_schema()["properties"]
-    return [_header_parameter(f"{HEADER}{name}", name, field) for name, field in fields.items()]
-
-
-def _header_parameter(header: str, name: str, field: Schema) -> dict[str, Any]:
-    kind, _ = field["anyOf"]
-    schema = {"type": "string", "enum": ["true", "false"]} if name in FLAGS else kind
-    return {
-        "name": header,
-        "in": "header",
-        "schema": schema,
-        "description": f"As `firstpass.{name}`, which it must not contradict.",
-    }
+    for name, field in FirstpassOptions.model_json_schema()["properties"].items():
+        schema = {"type": "string", "enum": ["true", "false"]} if name in FLAGS else field["anyOf"][0]
+        about = f"As `firstpass.{name}`, which it must not contradict."
+        yield Parameter(f"{HEADER}{name}", "header", about, schema)
 
 
 def _schema_of(shape: Shape) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from firstpass.chat import Usage
+from firstpass.contract.form import Section
 from firstpass.dialect.described import Operation, Where
 from firstpass.dialect.how import How
 from firstpass.dialect.openai.described import CHAT_RULES, OpenAIError
@@ -44,11 +45,6 @@ class Explanation(BaseModel):
     steps: list[str]
 
 
-class ContractSection(BaseModel):
-    name: str
-    holds: str
-
-
 class ContractOutline(BaseModel):
     """id: `name@version`. sha256: over its files' names and bytes."""
 
@@ -59,7 +55,7 @@ class ContractOutline(BaseModel):
     summary: str
     reads: Literal["diff", "anything"]
     form: str
-    sections: list[ContractSection]
+    sections: list[Section]
     checks: list[str]
     mend: bool
     sha256: str
@@ -76,21 +72,14 @@ class ContractList(BaseModel):
     data: list[ContractOutline]
 
 
-class MadeLabel(BaseModel):
+class MadeLabel(LabelBody):
     object: Literal["label"]
     exchange: str
-    verdict: Literal["accept", "reject", "edit"]
-    source: Literal["user", "eval"]
     made_unix: float
-    text: str | None
 
 
 class Health(BaseModel):
-    status: Literal["ok"]
-
-
-class Readiness(BaseModel):
-    status: Literal["ready"]
+    status: Literal["ok", "ready"]
 
 
 LABEL_RULES = "Refused although the schema allows it: a `text` with another verdict than `edit`, or none with that."
@@ -128,7 +117,7 @@ OPERATIONS: Mapping[Where, Operation] = {
     ),
     ("GET", "/healthz"): Operation("This process answers.", Health, OpenAIError, open=True),
     ("GET", "/readyz"): Operation(
-        "The draft engine is ready: an answer needs no wait.", Readiness, OpenAIError, open=True, fails=(503,)
+        "The draft engine is ready: an answer needs no wait.", Health, OpenAIError, open=True, fails=(503,)
     ),
     ("GET", "/metrics"): Operation("For Prometheus.", CONTENT_TYPE_LATEST, OpenAIError),
 }
