@@ -4,13 +4,12 @@ from dataclasses import asdict
 
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import Stream, error_body, refusal_of
-from firstpass.dialect.render import dump, how
+from firstpass.dialect.render import answered, dump, how
 from firstpass.exchange import Exchange
 
 
 def whole(exchange: Exchange) -> bytes:
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None, "only an answer is rendered"
+    step, reply = answered(exchange)
     logprobs = reply.logprobs if step.edited is None else ()
     return dump(
         {

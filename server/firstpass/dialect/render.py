@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from firstpass.errors import Failure
-from firstpass.exchange import Answer, Exchange, Step
+from firstpass.exchange import Answer, Exchange, Reply, Step
 
 DEFAULT_RETRY_SECONDS = 1
 RETRIED = (408, 409, 429)
@@ -22,10 +22,26 @@ def error_headers(failure: Failure) -> dict[str, str]:
     return {"www-authenticate": "Bearer"} if failure.status == 401 else {}
 
 
+def answered(exchange: Exchange) -> tuple[Step, Reply]:
+    """The step whose reply the caller gets, and the reply that the answer is or was made of."""
+    step, reply = exchange.answer, exchange.answer_reply
+    assert step is not None and reply is not None, "only an answer is rendered"
+    return step, reply
+
+
+def how_made(exchange: Exchange) -> dict[str, Any]:
+    """A binding answer is the model's own, and looks it; the headers say how it was made."""
+    step, _ = answered(exchange)
+    if step.move.binding:
+        return {}
+    early = any(one.streamed for one in exchange.steps)
+    return {"firstpass": how(exchange) | (_sent_early(exchange, step) if early else {})}
+
+
 def how(exchange: Exchange) -> dict[str, Any]:
     """The `firstpass` object of an answer: how it was made and what the checks found on it."""
-    step, ending = exchange.answer, exchange.ending
-    assert step is not None and isinstance(ending, Answer), "only an answer is rendered"
+    (step, _), ending = answered(exchange), exchange.ending
+    assert isinstance(ending, Answer), "only an answer is rendered"
     return {
         "exchange": exchange.ask.id,
         "route": ending.route,
@@ -38,10 +54,8 @@ def how(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def sent_early(exchange: Exchange) -> dict[str, Any]:
+def _sent_early(exchange: Exchange, step: Step) -> dict[str, Any]:
     """What became of a text that was shown before it was checked: `kept`, or `replaced` by what."""
-    step = exchange.answer
-    assert step is not None, "only an answer has a verdict"
     sent = next(one.reply.text for one in exchange.steps if one.streamed and one.reply)
     return {"verdict": "kept"} if step.text == sent else {"verdict": "replaced", "text": step.text}
 

@@ -13,7 +13,7 @@ from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object, sen
 from firstpass.dialect.anthropic.wire import NO_SEAL
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import answer_of, refusal_of
-from firstpass.dialect.render import dump, how, sent_early
+from firstpass.dialect.render import answered, dump, how_made
 from firstpass.dialect.too_long import in_claude_s_words
 from firstpass.errors import ContextTooLong, Failure, Part, TierFailed
 from firstpass.exchange import Ask, Exchange, Reply, Step
@@ -53,14 +53,13 @@ def error_body(failure: Failure, exchange_id: str | None = None) -> dict[str, An
 
 def whole(exchange: Exchange) -> bytes:
     """vLLM 0.32 too gives an answer without anything an empty text: some clients take the first block for granted."""
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None, "only an answer is rendered"
+    step, reply = answered(exchange)
     if step.move.binding and reply.dialect == "anthropic":
         assert reply.raw is not None, "a whole reply has its bytes"
         return reply.raw
     body = _message(exchange.ask, reply.model, usage_of(reply.usage))
     body["content"] = list(_content(exchange, step, reply)) or [{"type": "text", "text": ""}]
-    return dump(body | _end(step, reply, called=bool(reply.tool_calls)) | _how(exchange, step))
+    return dump(body | _end(step, reply, called=bool(reply.tool_calls)) | how_made(exchange))
 
 
 def _message(ask: Ask, model: str, usage: dict[str, Any]) -> dict[str, Any]:
@@ -128,24 +127,18 @@ def _end(step: Step, reply: Reply, *, called: bool) -> dict[str, Any]:
     return {"stop_reason": "tool_use" if called else "end_turn", "stop_sequence": None}
 
 
-def _how(exchange: Exchange, step: Step) -> dict[str, Any]:
-    """A binding answer is the model's own, and looks it; the headers say how it was made."""
-    return {} if step.move.binding else {"firstpass": how(exchange)}
-
-
 class Stream:
     """A streamed message. It has one beginning, whatever happens (BerriAI/litellm pull request 38153)."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._blocks = Blocks(_call_prefix(ask), _thinking_shown(ask))
-        self._begun = self._passed = self._early = False
+        self._begun = self._passed = False
 
     def chunk(self, step: Step, chunk: Chunk) -> bytes:
         if step.move.binding and chunk.dialect == "anthropic":
             self._passed = True
             return chunk.raw if chunk.for_caller else b""
-        self._early = not step.move.binding
         first = (delta for delta in chunk.deltas if delta.choice == 0)
         events = (event for delta in first for event in self._blocks.add(delta))
         return self._start(chunk.model, chunk.usage) + b"".join(events)
@@ -169,14 +162,10 @@ class Stream:
         return sent("message_start", message=_message(self._ask, model, read))
 
     def _rest(self, exchange: Exchange) -> Iterator[bytes]:
-        step, reply = exchange.answer, exchange.answer_reply
-        assert step is not None and reply is not None, "only an answer is rendered"
-        more = _how(exchange, step)
+        step, reply = answered(exchange)
         if not self._begun:
             yield self._start(reply.model, reply.usage)
-            yield from self._blocks.add(answer_of(exchange, step, reply))
-        elif self._early:
-            more = {"firstpass": how(exchange) | sent_early(exchange)}
+            yield from self._blocks.add(answer_of(exchange))
         yield from self._blocks.close()
         end = _end(step, reply, called=self._blocks.called)
         if self._blocks.broken is not None and end["stop_reason"] == "tool_use":
@@ -184,7 +173,7 @@ class Stream:
             part: Part = "verifier" if step.move.tier == "verifier" else "draft"
             yield self.failed(TierFailed(text, part=part).failure)
             return
-        yield sent("message_delta", delta=end, usage=usage_of(reply.usage), **more)
+        yield sent("message_delta", delta=end, usage=usage_of(reply.usage), **how_made(exchange))
         yield sent("message_stop")
 
 

@@ -12,7 +12,7 @@ from firstpass.chat import CallPiece, Chunk, Delta, TokenLogprob, Usage
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.calls import as_sent
 from firstpass.dialect.openai.write_request import tool_call
-from firstpass.dialect.render import dump, event, how, sent_early
+from firstpass.dialect.render import answered, dump, event, how_made
 from firstpass.errors import Failure
 from firstpass.exchange import Ask, Exchange, Reply, Step
 
@@ -29,23 +29,16 @@ def error_body(failure: Failure, exchange_id: str | None = None) -> dict[str, An
 
 
 def whole(exchange: Exchange) -> bytes:
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None, "only an answer is rendered"
+    step, reply = answered(exchange)
     if step.move.binding and reply.dialect == "openai":
         assert reply.raw is not None, "a whole reply has its bytes"
         return reply.raw
-    answer = answer_of(exchange, step, reply)
-    silent = not answer.text and (answer.calls or answer.refusal)
-    message = {"role": "assistant", "content": None if silent else answer.text}
-    if answer.refusal:
-        message["refusal"] = answer.refusal
-    if answer.reasoning:
-        message["reasoning"] = answer.reasoning
-    calls = [tool_call(call) for call in reply.tool_calls]
-    choice = {"index": 0, "message": message | ({"tool_calls": calls} if calls else {})}
-    choice |= {"logprobs": logprobs_of(answer.logprobs, exchange.ask), "finish_reason": answer.finish_reason}
+    answer = answer_of(exchange)
+    message = {"role": "assistant"} | _content(answer) | _said(answer, list(map(tool_call, reply.tool_calls)))
+    choice = {"index": 0, "message": message, "logprobs": logprobs_of(answer.logprobs, exchange.ask)}
+    choice["finish_reason"] = answer.finish_reason
     body = _base(exchange.ask, reply.model) | {"object": "chat.completion", "choices": [choice]}
-    return dump(body | {"usage": usage_of(reply.usage)} | _how(exchange, step))
+    return dump(body | {"usage": usage_of(reply.usage)} | how_made(exchange))
 
 
 def usage_of(usage: Usage | None) -> dict[str, Any] | None:
@@ -61,8 +54,19 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
     }
 
 
-def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
+def _content(delta: Delta) -> dict[str, Any]:
+    return {"content": delta.text if delta.text or not (delta.calls or delta.refusal) else None}
+
+
+def _said(delta: Delta, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a message says beside its content."""
+    said = {"refusal": delta.refusal, "reasoning": delta.reasoning, "tool_calls": calls}
+    return {name: value for name, value in said.items() if value}
+
+
+def answer_of(exchange: Exchange) -> Delta:
     """The whole answer as one piece. An edited text has no log-probabilities: nobody gave it any."""
+    step, reply = answered(exchange)
     logprobs = reply.logprobs if step.edited is None else ()
     calls = (CallPiece(at, call.id, call.name, call.given) for at, call in enumerate(reply.tool_calls))
     return Delta(
@@ -80,11 +84,6 @@ def answer_of(exchange: Exchange, step: Step, reply: Reply) -> Delta:
 def refusal_of(step: Step, reply: Reply) -> str:
     """The model's, which an edited text has none of."""
     return reply.refusal or "" if step.edited is None else ""
-
-
-def _how(exchange: Exchange, step: Step) -> dict[str, Any]:
-    """A binding answer is the model's own, and looks it; the headers say how it was made."""
-    return {} if step.move.binding else {"firstpass": how(exchange)}
 
 
 def _base(ask: Ask, model: str) -> dict[str, Any]:
@@ -147,35 +146,25 @@ class Stream:
         return event(error_body(failure, self._ask.id))
 
     def _rest(self, exchange: Exchange) -> Iterator[bytes]:
-        step, reply = exchange.answer, exchange.answer_reply
-        assert step is not None and reply is not None, "only an answer is rendered"
+        _, reply = answered(exchange)
         if not self._begun:
             self._model = reply.model
-            answer = answer_of(exchange, step, reply)
-            yield self._piece(answer, _how(exchange, step))
+            yield self._piece(answer_of(exchange), how_made(exchange))
         elif self._early:
             # A draft that was cut off has ended no choice.
             for choice in sorted(self._begun - self._finished):
                 yield self._event([_choice(choice, {}, None, "stop")])
-            yield self._event([], {"firstpass": how(exchange) | sent_early(exchange)})
+            yield self._event([], how_made(exchange))
         if self._ask.include_usage and reply.usage is not None:
             yield self._event([], {"usage": usage_of(reply.usage)})
         yield DONE
 
     def _piece(self, delta: Delta, end: dict[str, Any] | None = None) -> bytes:
         """The text, and its end in an event of its own. end: what the last event says beside its choice."""
-        said: dict[str, Any] = {}
-        if delta.text or delta.logprobs or delta.choice not in self._begun:
-            said["content"] = delta.text if delta.text or not (delta.calls or delta.refusal) else None
-        if delta.refusal:
-            said["refusal"] = delta.refusal
-        if delta.reasoning:
-            said["reasoning"] = delta.reasoning
-        if delta.calls:
-            said["tool_calls"] = [as_sent(piece) for piece in delta.calls]
-        parts = []
-        if said:
-            role = {} if delta.choice in self._begun else {"role": "assistant"}
+        parts, begun = [], delta.choice in self._begun
+        said = _content(delta) if delta.text or delta.logprobs or not begun else {}
+        if said := said | _said(delta, list(map(as_sent, delta.calls))):
+            role = {} if begun else {"role": "assistant"}
             parts.append(self._event([_choice(delta.choice, role | said, logprobs_of(delta.logprobs, self._ask))]))
             self._begun.add(delta.choice)
         if delta.finish_reason is not None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.dialect.openai.write_reply import logprobs_of, refusal_of
+from firstpass.dialect.render import answered
 from firstpass.dialect.responses.wire import (
     AdditionalTools,
     Call,
@@ -154,8 +155,7 @@ def _seal(thought: Reasoning) -> str | None:
 
 def said(exchange: Exchange) -> Message:
     """The answer as a turn of the conversation that goes on with it."""
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None, "only an answered exchange goes on"
+    step, reply = answered(exchange)
     calls: list[ToolCall] = []
     for index, call in enumerate(reply.tool_calls):
         taken = {earlier.id for earlier in calls}
@@ -179,19 +179,12 @@ def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
         yield {"id": f"fco_{ask.id}"} | output | {"status": "completed"}
         return
     if message.role != "assistant":
-        content = [{"type": "input_text", "text": message.content}]
-        yield {
-            "id": f"msg_{ask.id}",
-            "type": "message",
-            "role": message.role,
-            "status": "completed",
-            "content": content,
-        }
+        yield message_item(f"msg_{ask.id}", [{"type": "input_text", "text": message.content}], role=message.role)
         return
     if message.reasoning is not None:
         yield thought_item(ask, f"rs_{ask.id}", message.reasoning, "completed")
     if message.content or not (message.tool_calls or message.reasoning):
-        yield message_item(ask, f"msg_{ask.id}", message.content, (), "completed")
+        yield message_item(f"msg_{ask.id}", [text_part(ask, message.content, ())])
     for call in message.tool_calls:
         yield call_item(ask, f"fc_{ask.id}", call, "completed")
 
@@ -208,33 +201,24 @@ def _called_freeform(ask: Ask, call_id: str | None) -> bool:
 
 def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:
     """The answer's, from the record alone. status: of the last one; what comes before it is complete."""
-    step, reply, ask = exchange.answer, exchange.answer_reply, exchange.ask
-    assert step is not None and reply is not None, "only an answer has output"
+    (step, reply), ask = answered(exchange), exchange.ask
     items, turn = [], said(exchange)
     if reply.reasoning is not None:
         items.append(thought_item(ask, f"rs_{ask.id}", reply.reasoning, "completed"))
     refusal = refusal_of(step, reply)
     if step.text or not (turn.tool_calls or refusal or reply.reasoning):
         logprobs = reply.logprobs if step.edited is None else ()
-        items.append(message_item(ask, f"msg_{ask.id}", step.text or "", logprobs, "completed"))
+        items.append(message_item(f"msg_{ask.id}", [text_part(ask, step.text or "", logprobs)]))
     if refusal:
-        items.append(refusal_item(f"msg_{ask.id}_1" if step.text else f"msg_{ask.id}", refusal, "completed"))
+        items.append(message_item(f"msg_{ask.id}_1" if step.text else f"msg_{ask.id}", [refusal_part(refusal)]))
     items += [call_item(ask, f"fc_{ask.id}_{at}", call, "completed") for at, call in enumerate(turn.tool_calls)]
     return [*items[:-1], items[-1] | {"status": status}]
 
 
 def message_item(
-    ask: Ask, item_id: str, text: str | None, logprobs: Sequence[TokenLogprob], status: Status
+    item_id: str, parts: list[dict[str, Any]], status: Status = "completed", role: str = "assistant"
 ) -> dict[str, Any]:
-    """text: None for one that has only just begun."""
-    content = [] if text is None else [text_part(ask, text, logprobs)]
-    return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
-
-
-def refusal_item(item_id: str, refusal: str | None, status: Status) -> dict[str, Any]:
-    """Likewise; a message that is a refusal and nothing else."""
-    content = [] if refusal is None else [refusal_part(refusal)]
-    return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+    return {"id": item_id, "type": "message", "role": role, "status": status, "content": parts}
 
 
 def refusal_part(refusal: str) -> dict[str, Any]:

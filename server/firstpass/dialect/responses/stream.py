@@ -5,14 +5,14 @@ Source: the OpenAI API reference; openai-python 3.54, openai/lib/streaming/respo
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from firstpass.chat import NO_ARGUMENTS, CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import answer_of
-from firstpass.dialect.render import dump
+from firstpass.dialect.render import answered, dump
 from firstpass.dialect.responses import write_reply as response
 from firstpass.dialect.responses.items import (
     Status,
@@ -21,7 +21,6 @@ from firstpass.dialect.responses.items import (
     is_freeform,
     message_item,
     named,
-    refusal_item,
     refusal_part,
     text_input,
     text_part,
@@ -49,15 +48,14 @@ class Stream:
         )
 
     def end(self, exchange: Exchange) -> bytes:
-        step, reply = exchange.answer, exchange.answer_reply
-        assert step is not None and reply is not None, "only an answer is rendered"
+        step, reply = answered(exchange)
         events: list[_Event] = []
         if not self._spoke:
             self._model = reply.model
-            events += self._output.add(answer_of(exchange, step, reply))
+            events += self._output.add(answer_of(exchange))
         status = response.status_of(exchange)
         events += self._output.close(status, step.text if self._early else None)
-        body = response.answered(exchange, self._output.done)
+        body = response.ended(exchange, self._output.done)
         events.append((f"response.{status}", {"response": body}))
         return b"".join([*self._begin(), *(self._event(*event) for event in events)])
 
@@ -88,7 +86,15 @@ class Stream:
 
 _Event = tuple[str, dict[str, Any]]
 
-Kind = Literal["thought", "text", "refusal"]
+Kind = Literal["text", "refusal", "reasoning_text", "summary_text"]
+
+NAMES: Mapping[Kind, tuple[str, str]] = {
+    "text": ("output_text", "content"),
+    "refusal": ("refusal", "content"),
+    "reasoning_text": ("reasoning_text", "content"),
+    "summary_text": ("reasoning_summary_text", "reasoning_summary"),
+}
+"""What events call a text of that kind, and the part that it is."""
 
 NO_SEAL = Reasoning("")
 
@@ -105,11 +111,20 @@ class _Text:
     seals: list[Reasoning] = field(default_factory=list)
 
     @property
+    def words(self) -> str:
+        return "".join(self.pieces)
+
+    @property
     def thought(self) -> Reasoning:
         """Of several thoughts that are one text, the seal of none holds: the record says so, too."""
-        words = "".join(self.pieces)
-        alone = len(self.seals) == 1 and not (words and self.seals[0].redacted is not None)
-        return replace(self.seals[0] if alone else NO_SEAL, text=words)
+        alone = len(self.seals) == 1 and not (self.words and self.seals[0].redacted is not None)
+        return replace(self.seals[0] if alone else NO_SEAL, text=self.words)
+
+    def event(self, what: str) -> str:
+        return f"response.{NAMES[self.kind][0]}.{what}"
+
+    def part_event(self, what: str) -> str:
+        return f"response.{NAMES[self.kind][1]}_part.{what}"
 
 
 @dataclass(slots=True)
@@ -126,7 +141,7 @@ class _Output:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._summary = (ask.terms or Terms()).summary is not None
+        self._thought: Kind = "summary_text" if (ask.terms or Terms()).summary else "reasoning_text"
         self._text: _Text | None = None
         self._calls: dict[int, _Call] = {}
         self._items: list[dict[str, Any] | None] = []
@@ -142,7 +157,7 @@ class _Output:
     def add(self, delta: Delta) -> Iterator[_Event]:
         if delta.reasoning or delta.signature or delta.redacted is not None:
             seal = Reasoning("", delta.signature, delta.redacted)
-            yield from self._write("thought", delta.reasoning, (), seal)
+            yield from self._write(self._thought, delta.reasoning, (), seal)
         if delta.text:
             self._said.append(delta.text)
             tokens, self._held = (*self._held, *delta.logprobs), ()
@@ -185,12 +200,12 @@ class _Output:
         if seal.redacted is not None or seal not in (NO_SEAL, *text.seals):
             text.seals.append(seal)
         if words:
-            yield f"{self._text_name(text)}.delta", self._place(text) | {"delta": words} | self._tokens(text, logprobs)
+            yield text.event("delta"), self._place(text) | {"delta": words} | self._tokens(text, logprobs)
 
     def _open(self, kind: Kind) -> Iterator[_Event]:
-        text = self._text = _Text(self._new_id("rs" if kind == "thought" else "msg"), len(self._items), kind)
+        text = self._text = _Text(self._new_id("rs" if kind == self._thought else "msg"), len(self._items), kind)
         yield self._added(self._item(text, "in_progress"))
-        yield f"{self._part_name(text)}.added", self._place(text) | {"part": self._part(text)}
+        yield text.part_event("added"), self._place(text) | {"part": self._part(text)}
 
     def _end_text(self, status: Status = "completed", instead: str | None = None) -> Iterator[_Event]:
         text, self._text = self._text, None
@@ -202,9 +217,9 @@ class _Output:
             if instead is not None:
                 text.pieces, text.logprobs = [instead], []
         said = "refusal" if text.kind == "refusal" else "text"
-        whole = {said: "".join(text.pieces)} | self._tokens(text, text.logprobs)
-        yield f"{self._text_name(text)}.done", self._place(text) | whole
-        yield f"{self._part_name(text)}.done", self._place(text) | {"part": self._part(text)}
+        whole = {said: text.words} | self._tokens(text, text.logprobs)
+        yield text.event("done"), self._place(text) | whole
+        yield text.part_event("done"), self._place(text) | {"part": self._part(text)}
         yield self._ended(text.index, self._item(text, status))
 
     def _tokens(self, text: _Text, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
@@ -236,22 +251,17 @@ class _Output:
             yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": unsent}
 
     def _end_call(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
+        """A custom tool's text lies in JSON that only the end makes whole, so it comes in one piece."""
         assert known.index is not None, "what ends has begun"
+        call, place = known.call, self._call_place(at, known)
         if self._is_freeform(known):
-            yield from self._end_freeform(at, known, status)
-            return
-        said = named(self._ask, known.call.name) | {"arguments": known.call.given}
-        if not known.call.arguments.strip():
-            yield "response.function_call_arguments.delta", self._call_place(at, known) | {"delta": NO_ARGUMENTS}
-        yield "response.function_call_arguments.done", self._call_place(at, known) | said
-        yield self._ended(known.index, self._call_item(at, known.call, status))
-
-    def _end_freeform(self, at: int, known: _Call, status: Status) -> Iterator[_Event]:
-        """The text lies in JSON that only the end makes whole, so it comes in one piece."""
-        assert known.index is not None, "what ends has begun"
-        said, place = text_input(known.call), self._call_place(at, known)
-        yield "response.custom_tool_call_input.delta", place | {"delta": said}
-        yield "response.custom_tool_call_input.done", place | {"input": said}
+            yield "response.custom_tool_call_input.delta", place | {"delta": text_input(call)}
+            yield "response.custom_tool_call_input.done", place | {"input": text_input(call)}
+        else:
+            if not call.arguments.strip():
+                yield "response.function_call_arguments.delta", place | {"delta": NO_ARGUMENTS}
+            said = named(self._ask, call.name) | {"arguments": call.given}
+            yield "response.function_call_arguments.done", place | said
         yield self._ended(known.index, self._call_item(at, known.call, status))
 
     def _is_freeform(self, known: _Call) -> bool:
@@ -278,34 +288,20 @@ class _Output:
         return {"item_id": f"fc_{self._ask.id}_{at}", "output_index": known.index}
 
     def _place(self, text: _Text) -> dict[str, Any]:
-        number = "summary_index" if text.kind == "thought" and self._summary else "content_index"
+        number = "summary_index" if text.kind == "summary_text" else "content_index"
         return {"item_id": text.id, "output_index": text.index, number: 0}
 
-    def _text_name(self, text: _Text) -> str:
-        if text.kind != "thought":
-            return "response.output_text" if text.kind == "text" else "response.refusal"
-        return "response.reasoning_summary_text" if self._summary else "response.reasoning_text"
-
-    def _part_name(self, text: _Text) -> str:
-        summary = text.kind == "thought" and self._summary
-        return "response.reasoning_summary_part" if summary else "response.content_part"
-
     def _part(self, text: _Text) -> dict[str, Any]:
-        words = "".join(text.pieces)
-        if text.kind == "thought":
-            return {"type": "summary_text" if self._summary else "reasoning_text", "text": words}
-        if text.kind == "refusal":
-            return refusal_part(words)
-        return text_part(self._ask, words, text.logprobs)
+        if text.kind == self._thought:
+            return {"type": text.kind, "text": text.words}
+        return refusal_part(text.words) if text.kind == "refusal" else text_part(self._ask, text.words, text.logprobs)
 
     def _item(self, text: _Text, status: Status) -> dict[str, Any]:
         """One that has just begun has no parts yet."""
-        words = None if status == "in_progress" else "".join(text.pieces)
-        if text.kind == "text":
-            return message_item(self._ask, text.id, words, text.logprobs, status)
-        if text.kind == "refusal":
-            return refusal_item(text.id, words, status)
-        return thought_item(self._ask, text.id, None if words is None else text.thought, status)
+        begins = status == "in_progress"
+        if text.kind == self._thought:
+            return thought_item(self._ask, text.id, None if begins else text.thought, status)
+        return message_item(text.id, [] if begins else [self._part(text)], status)
 
 
 RESPONSES = Dialect(response.whole, Stream, response.error)

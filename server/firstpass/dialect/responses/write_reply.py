@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from firstpass.chat import Usage
 from firstpass.dialect.openai.write_reply import error_body
-from firstpass.dialect.render import dump, how, sent_early
+from firstpass.dialect.render import answered, dump, how_made
 from firstpass.dialect.responses.items import PREFIX, is_freeform, named, output_items
 from firstpass.dialect.responses.read_request import OURS
 from firstpass.errors import ContextTooLong, Failure
-from firstpass.exchange import Ask, Exchange, Refuse, Step, Terms
+from firstpass.exchange import Ask, Exchange, Refuse, Terms
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
@@ -36,28 +36,24 @@ def of(exchange: Exchange) -> dict[str, Any]:
     if isinstance(exchange.ending, Refuse):
         return failed(exchange.ask, exchange.ask.model, exchange.ending.failure)
     status = status_of(exchange)
-    return answered(exchange, output_items(exchange, "incomplete" if status == "incomplete" else "completed"))
+    return ended(exchange, output_items(exchange, "incomplete" if status == "incomplete" else "completed"))
 
 
-def answered(exchange: Exchange, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    step, reply, ask = exchange.answer, exchange.answer_reply, exchange.ask
-    assert step is not None and reply is not None, "only an answer is rendered"
-    status, reason = status_of(exchange), None
-    if status == "incomplete":
-        reason = REASONS[reply.finish_reason or ""]
+def ended(exchange: Exchange, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    (_, reply), ask, status = answered(exchange), exchange.ask, status_of(exchange)
+    reason = REASONS[reply.finish_reason or ""] if status == "incomplete" else None
     return _base(ask, reply.model, status) | {
         "completed_at": int(ask.received_unix + (exchange.seconds or 0)),
         "incomplete_details": {"reason": reason} if reason else None,
         "output": list(output),
         "usage": _usage(reply.usage),
-        **_how(exchange, step),
+        **how_made(exchange),
     }
 
 
 def status_of(exchange: Exchange) -> Literal["completed", "incomplete"]:
     """An edited text is whole, however the one that it was made of ended."""
-    step, reply = exchange.answer, exchange.answer_reply
-    assert step is not None and reply is not None, "only an answer is rendered"
+    step, reply = answered(exchange)
     return "incomplete" if step.edited is None and reply.finish_reason in REASONS else "completed"
 
 
@@ -166,11 +162,3 @@ def _usage(usage: Usage | None) -> dict[str, Any] | None:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
-
-
-def _how(exchange: Exchange, step: Step) -> dict[str, Any]:
-    """A binding answer is the model's own, and looks it; the headers say how it was made."""
-    if step.move.binding:
-        return {}
-    early = any(one.streamed for one in exchange.steps)
-    return {"firstpass": how(exchange) | (sent_early(exchange) if early else {})}
