@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from firstpass.dialect.openai.wire import (
     InferBody,
     LabelBody,
     SamplingBody,
+    Wire,
 )
 from firstpass.dialect.values import few
 from firstpass.errors import BadAsk
@@ -28,10 +30,6 @@ from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, stricte
 from firstpass.house import House
 
 HEADER = "x-firstpass-"
-SHARED_FIELDS = ("temperature", "top_p", "n", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
-OWN_FIELDS = ("top_k", "min_p", "repetition_penalty")
-"""vLLM's, beside the API's."""
-
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
 
@@ -53,17 +51,8 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
         raise BadAsk("top_logprobs needs logprobs: true", param="top_logprobs")
     bound(body.response_format, "response_format")
     tools = _tools(body)
-    sampling = _sampling(
-        body,
-        max_tokens=body.max_completion_tokens or body.max_tokens,
-        top_logprobs=body.top_logprobs,
-        response_format=body.response_format,
-        tools=tools,
-        tool_choice=_tool_choice(body, tools),
-        parallel_tool_calls=body.parallel_tool_calls,
-        reasoning_effort=body.reasoning_effort,
-        chat_template_kwargs=body.chat_template_kwargs,
-    )
+    limit, choice = body.max_completion_tokens or body.max_tokens, _tool_choice(body, tools)
+    sampling = sampling_of(body, max_tokens=limit, tools=tools, tool_choice=choice, stop=_stop(body))
     messages = tuple(_message(number, message) for number, message in enumerate(body.messages))
     ask = ask_of(body, "chat", messages, sampling, caller, house)
     return ask if body.max_completion_tokens is None else replace(ask, limit_name="max_completion_tokens")
@@ -130,14 +119,14 @@ def known_choice(choice: ToolChoice | None, tools: tuple[Tool, ...] | None) -> T
 def completion(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
     body = validated(CompletionBody, raw)
-    sampling = _sampling(body, max_tokens=body.max_tokens, echo=body.echo, suffix=body.suffix)
+    sampling = sampling_of(body, stop=_stop(body))
     return ask_of(body, "completion", (Message("user", body.prompt),), sampling, caller, house)
 
 
 def embeddings(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
     body = validated(EmbeddingsBody, raw)
-    sampling = Sampling(dimensions=body.dimensions, encoding_format=body.encoding_format)
+    sampling = sampling_of(body)
     texts = tuple(Message("user", text) for text in body.input)
     shared = SamplingBody(model=body.model, user=body.user, firstpass=body.firstpass)
     return ask_of(shared, "embedding", texts, sampling, caller, house)
@@ -146,7 +135,7 @@ def embeddings(raw: bytes, caller: Caller, house: House) -> Ask:
 def infer(raw: bytes, caller: Caller, house: House) -> Ask:
     """The prompt becomes a chat, as the origin meant it. Raises: BadAsk, NotFound (an unknown model)."""
     body = validated(InferBody, raw)
-    sampling = Sampling(max_tokens=body.max_tokens, temperature=body.temperature, logprobs=True)
+    sampling = sampling_of(body, logprobs=True)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
     return ask_of(shared, "chat", (Message("user", body.prompt),), sampling, caller, house, "infer")
 
@@ -159,9 +148,18 @@ def label(raw: bytes, exchange_id: str, key: str | None, now_unix: float) -> Lab
     return Label(exchange_id, body.verdict, body.source, now_unix, body.text, key)
 
 
-def _sampling(body: SamplingBody, **own: Any) -> Sampling:
-    shared = {name: getattr(body, name, None) for name in (*SHARED_FIELDS, *OWN_FIELDS)}
-    return Sampling(**shared, **own, stop=tuple(body.stop) if body.stop else None)
+def _stop(body: SamplingBody) -> tuple[str, ...] | None:
+    return tuple(body.stop) if body.stop else None
+
+
+def sampling_of(body: Wire, **own: Any) -> Sampling:
+    """What a body says in fields that are called as ours, and what it says otherwise."""
+    return Sampling(**{name: getattr(body, name) for name in _alike(type(body))} | own)
+
+
+@cache
+def _alike(kind: type[Wire]) -> frozenset[str]:
+    return frozenset(kind.model_fields.keys() & {field.name for field in fields(Sampling)})
 
 
 def ask_of(

@@ -3,8 +3,9 @@
 What a request goes on with, or refers to, comes from the record; where that is, it does not know.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.dialect.body import bound, bound_tool, members, validated
 from firstpass.dialect.openai import read_request as parse
-from firstpass.dialect.openai.read_request import Caller, ask_of, is_forced, known_choice
+from firstpass.dialect.openai.read_request import Caller, ask_of, is_forced, known_choice, sampling_of
 from firstpass.dialect.responses import items
 from firstpass.dialect.responses.items import PREFIX
 from firstpass.dialect.responses.wire import (
@@ -59,26 +60,14 @@ ONE_TEXT = {
 FLAT_TOOLS_LIMIT = 512
 """Of functions, those of all namespaces together: as many as a request of the other API may have."""
 
+AnyInner = FlatTool | FreeformTool | OtherTool
+
+Offered = tuple[str, str | None, AnyInner]
+"""A tool's path, its namespace and the tool."""
+
 OVER = "is, with all that the request has from the record, over the limit of"
 
 _ITEM: TypeAdapter[Item] = TypeAdapter(Item)
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What a request has from the record. previous: what it goes on with. ceilings: of all that it quotes."""
-
-    previous: Exchange | None = None
-    ceilings: tuple[Ceiling, ...] = ()
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """Of the turns before. The instructions of an earlier request do not hold for a later one."""
-        if self.previous is None:
-            return ()
-        ask = self.previous.ask
-        instructed = ask.terms is not None and ask.terms.instructed
-        return (*ask.messages[instructed:], items.said(self.previous))
 
 
 async def responses(raw: bytes, caller: Caller, house: House, recall: Recall, limit: int) -> Ask:
@@ -88,10 +77,8 @@ async def responses(raw: bytes, caller: Caller, house: House, recall: Recall, li
     """
     body = validated(ResponsesBody, raw)
     previous = await _previous(body.previous_response_id, caller, recall)
-    found, ceilings = await _found(body.input, caller, recall)
-    earlier = Earlier(previous, (*ceilings, *([previous.ask.ceiling] if previous else [])))
-    given = _resolved(body.input, found, _room(earlier, limit), limit)
-    return _ask(body, caller, house, given, earlier)
+    given, ceilings = await _resolved(body.input, caller, recall, _room(previous, limit), limit)
+    return _ask(body, caller, house, given, previous, ceilings)
 
 
 def chat(raw: bytes, caller: Caller, house: House) -> Ask:
@@ -107,7 +94,7 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
             raise BadAsk("items are referred to at /v1/responses only", param=f"input.{number}.id")
     if body.previous_response_id is not None:
         raise BadAsk("earlier responses go on at /v1/responses only", param="previous_response_id")
-    return _ask(body, caller, house, body.input, Earlier(), "openai")
+    return _ask(body, caller, house, body.input, dialect="openai")
 
 
 def _is_cursor_s(raw: bytes) -> bool:
@@ -141,70 +128,54 @@ async def _previous(response_id: str | None, caller: Caller, recall: Recall) -> 
     return exchange
 
 
-async def _found(given: Sequence[Item], caller: Caller, recall: Recall) -> tuple[dict[str, Item], list[Ceiling]]:
-    """The items that are referred to, by their ids, and the ceilings of where they are from.
-
-    Each exchange is read once, and its items are made once however many of them are wanted.
-    """
-    found: dict[str, Item] = {}
-    ceilings = []
-    for exchange_id, wanted in _wanted(given).items():
-        try:
-            exchange = await recall(exchange_id, caller.key)
-        except NotFound as error:
-            raise _absent(*next(iter(wanted.items()))) from error
-        ceilings.append(exchange.ask.ceiling)
-        recorded = items.by_id(exchange)
-        found |= {item_id: _quoted(item_id, number, recorded) for item_id, number in wanted.items()}
-    return found, ceilings
+def _before(previous: Exchange | None) -> tuple[Message, ...]:
+    """The turns before. The instructions of an earlier request do not hold for a later one."""
+    if previous is None:
+        return ()
+    ask = previous.ask
+    instructed = ask.terms is not None and ask.terms.instructed
+    return (*ask.messages[instructed:], items.said(previous))
 
 
-def _wanted(given: Sequence[Item]) -> dict[str, dict[str, int]]:
-    """By exchange, the ids of its items that are referred to, and where each is first. Raises: BadAsk."""
-    wanted: dict[str, dict[str, int]] = {}
-    for number, item in enumerate(given):
-        if isinstance(item, Reference):
-            exchange_id = items.exchange_of(item.id)
-            if exchange_id is None:
-                raise _absent(item.id, number)
-            wanted.setdefault(exchange_id, {}).setdefault(item.id, number)
-    if len(wanted) > EXCHANGES_LIMIT:
-        text = f"items of {len(wanted)} responses are referred to; {EXCHANGES_LIMIT} is the limit"
-        raise BadAsk(text, param="input")
-    return wanted
-
-
-def _quoted(item_id: str, number: int, recorded: Mapping[str, dict[str, Any]]) -> Item:
-    """What a chat left in the record need not be an item that this API takes. Raises: BadAsk."""
-    try:
-        return _ITEM.validate_python(recorded[item_id])
-    except (KeyError, ValidationError) as error:
-        raise _absent(item_id, number) from error
-
-
-def _absent(item_id: str, number: int) -> BadAsk:
-    return BadAsk(f"there is no item {item_id[:80]!r} in the record", param=f"input.{number}.id")
-
-
-def _room(earlier: Earlier, limit: int) -> int:
+def _room(previous: Exchange | None, limit: int) -> int:
     """How many characters more a request may have from the record. Raises: BadAsk."""
-    room = limit - sum(items.message_length(message) for message in earlier.messages)
+    room = limit - sum(items.message_length(message) for message in _before(previous))
     if room < 0:
         raise BadAsk(f"what it goes on with {OVER} {limit} characters", param="previous_response_id")
     return room
 
 
-def _resolved(given: Sequence[Item], found: Mapping[str, Item], room: int, limit: int) -> list[Item]:
-    """The items with what they refer to in the place of references. Raises: BadAsk where that is too long."""
-    resolved: list[Item] = []
+async def _resolved(
+    given: Sequence[Item], caller: Caller, recall: Recall, room: int, limit: int
+) -> tuple[list[Item], list[Ceiling]]:
+    """The items with what they refer to in the place of references, and the ceilings of where that is from.
+
+    Each exchange is read once, and its items are made once however many of them are wanted. What a chat left in the
+    record need not be an item that this API takes. Raises: BadAsk.
+    """
+    wanted = {item.id for item in given if isinstance(item, Reference)}
+    exchange_ids = {items.exchange_of(item_id) for item_id in wanted} - {None}
+    if len(exchange_ids) > EXCHANGES_LIMIT:
+        text = f"items of {len(exchange_ids)} responses are referred to; {EXCHANGES_LIMIT} is the limit"
+        raise BadAsk(text, param="input")
+    recorded: dict[str, dict[str, Any]] = {}
+    resolved, ceilings = list(given), []
+    for exchange_id in filter(None, exchange_ids):
+        with suppress(NotFound):
+            exchange = await recall(exchange_id, caller.key)
+            ceilings.append(exchange.ask.ceiling)
+            recorded |= {item_id: item for item_id, item in items.by_id(exchange).items() if item_id in wanted}
     for number, item in enumerate(given):
         if isinstance(item, Reference):
-            item = found[item.id]
-            room -= items.item_length(item)
-        if room < 0:
-            raise BadAsk(f"what is referred to {OVER} {limit} characters", param=f"input.{number}.id")
-        resolved.append(item)
-    return resolved
+            param = f"input.{number}.id"
+            try:
+                resolved[number] = _ITEM.validate_python(recorded[item.id])
+            except (KeyError, ValidationError) as error:
+                raise BadAsk(f"there is no item {item.id[:80]!r} in the record", param=param) from error
+            room -= items.item_length(resolved[number])
+            if room < 0:
+                raise BadAsk(f"what is referred to {OVER} {limit} characters", param=param)
+    return resolved, ceilings
 
 
 def _ask(
@@ -212,25 +183,27 @@ def _ask(
     caller: Caller,
     house: House,
     given: Sequence[Item],
-    earlier: Earlier,
+    previous: Exchange | None = None,
+    ceilings: Sequence[Ceiling] = (),
     dialect: CallerDialect = "responses",
 ) -> Ask:
-    """What was said under a ceiling stays under it, whoever goes on with it."""
-    body = _configured(body.ignoring(tuple(_left_out(body))), given)
-    before = earlier.messages
+    """What was said under a ceiling stays under it, whoever goes on with it or quotes it."""
+    offered = list(_offered(body))
+    body = _configured(body.ignoring(tuple(_left_out(body, offered))), given)
+    before = _before(previous)
     messages = (*_instructions(body), *before, *items.read(given, before))
     if not messages:
         raise BadAsk("input: nothing is said in it", param="input")
     try:
-        ask = ask_of(body, "chat", messages, _sampling(body), caller, house, dialect)
+        ask = ask_of(body, "chat", messages, _sampling(body, offered), caller, house, dialect)
     except BadAsk as error:
         raise in_our_words(error) from error
     return replace(
         ask,
-        ceiling=strictest(ask.ceiling, *earlier.ceilings),
+        ceiling=strictest(ask.ceiling, *ceilings, *([previous.ask.ceiling] if previous else [])),
         logprobs_required=bool(ask.sampling.logprobs),
-        previous=earlier.previous.ask.id if earlier.previous else None,
-        terms=_terms(body),
+        previous=previous.ask.id if previous else None,
+        terms=_terms(body, offered),
     )
 
 
@@ -254,19 +227,14 @@ def _instructions(body: ResponsesBody) -> tuple[Message, ...]:
     return (Message("system", body.instructions),) if body.instructions else ()
 
 
-def _terms(body: ResponsesBody) -> Terms:
-    offered = [(namespace, tool) for _, namespace, tool in _offered(body)]
+def _terms(body: ResponsesBody, offered: Sequence[Offered]) -> Terms:
+    ours = [(space, tool) for _, space, tool in offered if not isinstance(tool, OtherTool)]
+    named = [(items.flat(space, tool.name), space, tool) for space, tool in ours]
     return Terms(
         instructed=bool(body.instructions),
-        skipped_tools=tuple(tool.type for _, tool in offered if isinstance(tool, OtherTool)),
-        namespaces={
-            items.flat(namespace, tool.name): (namespace, tool.name)
-            for namespace, tool in offered
-            if namespace is not None and not isinstance(tool, OtherTool)
-        },
-        freeform=tuple(
-            items.flat(namespace, tool.name) for namespace, tool in offered if isinstance(tool, FreeformTool)
-        ),
+        skipped_tools=tuple(tool.type for _, _, tool in offered if isinstance(tool, OtherTool)),
+        namespaces={name: (space, tool.name) for name, space, tool in named if space is not None},
+        freeform=tuple(name for name, _, tool in named if isinstance(tool, FreeformTool)),
         summary=body.reasoning.summary or body.reasoning.generate_summary,
         include=body.include,
         prompt_cache_key=body.prompt_cache_key,
@@ -275,17 +243,14 @@ def _terms(body: ResponsesBody) -> Terms:
     )
 
 
-def _sampling(body: ResponsesBody) -> Sampling:
+def _sampling(body: ResponsesBody, offered: Sequence[Offered]) -> Sampling:
     wants_logprobs = "message.output_text.logprobs" in body.include
     if body.top_logprobs and not wants_logprobs:
         raise BadAsk("top_logprobs needs message.output_text.logprobs in include", param="top_logprobs")
-    tools = _tools(body)
-    return Sampling(
+    tools = _tools(body, offered)
+    return sampling_of(
+        body,
         max_tokens=body.max_output_tokens,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
         logprobs=wants_logprobs or None,
         top_logprobs=(body.top_logprobs or None) if wants_logprobs else None,
         response_format=_response_format(body.text.format),
@@ -296,11 +261,11 @@ def _sampling(body: ResponsesBody) -> Sampling:
     )
 
 
-def _tools(body: ResponsesBody) -> tuple[Tool, ...] | None:
+def _tools(body: ResponsesBody, offered: Sequence[Offered]) -> tuple[Tool, ...] | None:
     """Raises: BadAsk for a schema that is too much, and where one name would be two tools'."""
     made: dict[str, Tool] = {}
     forced = is_forced(body.tool_choice)
-    for path, namespace, tool in _offered(body):
+    for path, namespace, tool in offered:
         if isinstance(tool, OtherTool):
             continue
         name = items.flat(namespace, tool.name)
@@ -325,9 +290,9 @@ def _formatted(tool: FreeformTool) -> str | None:
     return f"{tool.description}\n\n{grammar}" if tool.description else grammar
 
 
-def _left_out(body: ResponsesBody) -> Iterator[str]:
+def _left_out(body: ResponsesBody, offered: Sequence[Offered]) -> Iterator[str]:
     """Paths of what is only told to a model, or wished for in vain."""
-    for path, _, tool in _offered(body):
+    for path, _, tool in offered:
         if isinstance(tool, FreeformTool) and tool.format is not None and tool.format.type == "grammar":
             yield f"{path}.format"
     for at, item in enumerate(body.input):
@@ -335,11 +300,7 @@ def _left_out(body: ResponsesBody) -> Iterator[str]:
             yield f"input.{at}.text.verbosity"
 
 
-AnyInner = FlatTool | FreeformTool | OtherTool
-
-
-def _offered(body: ResponsesBody) -> Iterator[tuple[str, str | None, AnyInner]]:
-    """(path, namespace, tool) of every tool."""
+def _offered(body: ResponsesBody) -> Iterator[Offered]:
     lists = [("tools", body.tools or [])]
     lists += [
         (f"input.{at}.tools", item.tools) for at, item in enumerate(body.input) if isinstance(item, AdditionalTools)
