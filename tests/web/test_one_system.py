@@ -162,3 +162,13 @@ def test_tokens_are_counted_of_what_such_an_engine_is_asked(tmp_path: Path) -> N
     with before(engine, tmp_path) as client:
         response = client.post("/v1/messages/count_tokens", json={"model": "local", "system": "s", "messages": TURNS})
     assert response.json() == {"input_tokens": 9}
+
+
+async def test_what_a_chat_was_refused_for_holds_for_all_who_ask_the_same_template() -> None:
+    """A count of tokens was of the turns as they came, after a chat had shown that the model takes no such turns."""
+    asked = Ask("ex_1", 0.0, "chat", "local", "local", (Message("user", "a"), Message("system", "b")))
+    known = template.Template()
+    assert await known.fitted(asked, "one") == asked
+    known.refused("one")
+    assert [turn.role for turn in (await known.fitted(asked, "one")).messages] == ["system", "user"]
+    assert await known.fitted(asked, "another") == asked

@@ -13,11 +13,7 @@ from firstpass.exchange import Ask
 THOUGHT_TOKENS = 8192
 """Room beside an answer whose limit whoever set it took to be the answer's alone."""
 
-
-ERROR_READ = 2_000
-"""Characters of an error's words that are read for efforts."""
-
-EFFORTS = ((0, "none"), (2048, "low"), (8192, "medium"))
+BY_TOKENS = ((0, "none"), (2048, "low"), (8192, "medium"))
 """Tokens of thought at most, and the effort that comes near it. Beyond the last it is high."""
 
 
@@ -26,7 +22,7 @@ def with_effort(ask: Ask) -> Ask:
     tokens = ask.sampling.thinking_tokens
     if tokens is None or ask.sampling.reasoning_effort is not None:
         return ask
-    effort = next((name for most, name in EFFORTS if tokens <= most), "high")
+    effort = next((name for most, name in BY_TOKENS if tokens <= most), "high")
     return replace(ask, sampling=replace(ask.sampling, reasoning_effort=effort))
 
 
@@ -46,7 +42,7 @@ def efforts_in(message: str, field: str | None) -> Sequence[str]:
 
     field: at fault; some name it there alone (anomalyco/opencode#4451). The one that was asked for may be among them.
     """
-    lowered = message.lower()[:ERROR_READ]
+    lowered = message.lower()
     if UNKNOWN_EFFORT.search(lowered if field is None else f"{field} {lowered}") is None:
         return ()
     said = re.split(r"supported values|should be|must be|one of|allowed|supports", lowered, maxsplit=1)[-1]

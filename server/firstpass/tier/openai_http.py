@@ -1,7 +1,7 @@
 """Asks a model that speaks the OpenAI HTTP API, local or hosted. Knows no policy: the door decides what may go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -34,17 +34,13 @@ class OpenAITier:
     whole_seconds: float | None = None
     max_tokens_name: MaxTokensName = "max_tokens"
     thinks: bool = False
-    template: Template | None = None
-    one_system: str | None = None
+    template: Template = field(default_factory=Template)
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         model = await self.door.model()
         self._check(ask)
         asked = with_effort(for_thinking(ask)) if self.thinks else ask
-        if model == self.one_system:
-            asked = with_one_system(asked)
-        elif self.template is not None:
-            asked = await self.template.fitted(asked, model)
+        asked = await self.template.fitted(asked, model)
 
         def milder(refused: Ask, failure: Failure) -> Ask | None:
             if is_strewn(refused) and refuses_place(failure.message):
@@ -53,7 +49,7 @@ class OpenAITier:
 
         taken, reply = await until_taken(asked, lambda ask: self._call(ask, model, listener).reply(listener), milder)
         if is_strewn(asked) and not is_strewn(taken):
-            self.one_system = model
+            self.template.refused(model)
         return reply
 
     def _call(self, ask: Ask, model: str, listener: Listener) -> Call:

@@ -30,35 +30,43 @@ SHORT, LONG = "a", "one two three four five"
 
 
 class Template:
-    """Asks once for each model, before the first chat with such turns; also where the engine counts no tokens."""
+    """Asks once for each model, before the first chat with such turns; also where the engine counts no tokens.
 
-    def __init__(self, door: LocalDoor) -> None:
+    door: None where nobody can be asked, and all that is known is what the model refused.
+    """
+
+    def __init__(self, door: LocalDoor | None = None) -> None:
         self._door = door
-        self._model: str | None = None
-        self._takes = True
+        self._asked: str | None = None
+        self._refuses: str | None = None
         self._asks_from = 0.0
 
     async def fitted(self, ask: Ask, model: str) -> Ask:
         """The ask as the template takes it whole, as far as that can be told."""
-        if not is_strewn(ask) or time.monotonic() < self._asks_from:
+        if not is_strewn(ask):
             return ask
-        if model != self._model:
+        known = model in (self._asked, self._refuses) or time.monotonic() < self._asks_from
+        if self._door is not None and not known:
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
-                    self._takes = await self._takes_turns(model)
+                    if not await self._takes_turns(self._door, model):
+                        self.refused(model)
+                self._asked = model
             except (TimeoutError, httpx.HTTPError):
                 self._asks_from = time.monotonic() + QUIET_SECONDS
-                return ask
-            self._model = model
-        return ask if self._takes else with_one_system(ask)
+        return with_one_system(ask) if model == self._refuses else ask
 
-    async def _takes_turns(self, model: str) -> bool:
+    def refused(self, model: str) -> None:
+        """It takes one system turn, at the beginning."""
+        self._refuses = model
+
+    async def _takes_turns(self, door: LocalDoor, model: str) -> bool:
         """True also of an engine that counts no tokens. Raises: httpx.HTTPError."""
         lengths = []
         for words in (SHORT, LONG):
             turns = (*_said("system", "user", "assistant"), Message("system", words), *_said("user"))
             ask = Ask("probe", 0.0, "chat", model, "local", turns)
-            response = await self._door.aside(TOKENIZE, prompt_of(ask, model))
+            response = await door.aside(TOKENIZE, prompt_of(ask, model))
             if not response.is_success and refuses_place(wire_error(response.content).message):
                 return False
             if response.is_server_error:

@@ -8,8 +8,9 @@ import httpx
 
 from firstpass.dialect.openai.write_request import prompt_of, refuse_redacted
 from firstpass.dialect.values import NONSENSE, count, wire_error
-from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierTimedOut, TierUnavailable
+from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierUnavailable
 from firstpass.exchange import Ask
+from firstpass.tier.failures import broken_wire
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.template import TOKENIZE, Template
 
@@ -73,17 +74,9 @@ class TokenCounter:
     async def _counted(self, ask: Ask) -> Counted:
         model = await self._model()
         fitted = await self._template.fitted(ask, model)
-        return Counted(_tokens(await self._asked(fitted, model)), model)
-
-    async def _asked(self, ask: Ask, model: str) -> httpx.Response:
-        try:
+        with broken_wire("draft"):
             async with asyncio.timeout(self._seconds):
-                return await self._door.aside(TOKENIZE, prompt_of(ask, model))
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise TierTimedOut("the draft engine did not count in time", part="draft") from error
-        except httpx.HTTPError as error:
-            message = f"the connection to the draft engine broke ({type(error).__name__})"
-            raise TierFailed(message, part="draft", retry_after_seconds=1) from error
+                return Counted(_tokens(await self._door.aside(TOKENIZE, prompt_of(fitted, model))), model)
 
     async def _model(self) -> str:
         """A count is no reason to wait for an engine that starts. Raises: TierUnavailable, TierTimedOut."""

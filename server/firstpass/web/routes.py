@@ -67,20 +67,13 @@ class Limits:
 class Backend(Protocol):
     """What the web needs of the server behind it."""
 
+    shelf: Shelf
+    record: Record
+    metrics: Metrics
+    started_unix: float
+
     @property
     def house(self) -> House: ...
-
-    @property
-    def shelf(self) -> Shelf: ...
-
-    @property
-    def record(self) -> Record: ...
-
-    @property
-    def metrics(self) -> Metrics: ...
-
-    @property
-    def started_unix(self) -> float: ...
 
     def engine_state(self) -> str:
         """One word; `ready` means that an answer needs no wait."""
