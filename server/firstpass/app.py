@@ -93,7 +93,7 @@ class Server:
         self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}
-        models = self._models()
+        self._served, models = self._engine.served, self._models()
         self._aliases = read_aliases(settings.aliases, models)
         self._house = House(
             models, self.shelf.pins, settings.policy.egress, repositories.names, self._aliases, _unknown(settings)
@@ -126,7 +126,10 @@ class Server:
     @property
     def house(self) -> House:
         """As it is now: what an engine that somebody else runs serves is known once it is there."""
-        return replace(self._house, models=self._models())
+        if self._engine.served != self._served:
+            self._served = self._engine.served
+            self._house = replace(self._house, models=self._models())
+        return self._house
 
     def engine_state(self) -> str:
         return self._engine.state

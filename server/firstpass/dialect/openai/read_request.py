@@ -232,6 +232,8 @@ def _options(options: FirstpassOptions, headers: Headers) -> FirstpassOptions:
         given[name] = _flag(header, value) if name in FLAGS else value
         if getattr(options, name) not in (None, given[name]):
             raise BadAsk(f"the header {header} and firstpass.{name} differ; give one", param=header)
+    if not given:
+        return options
     try:
         return FirstpassOptions.model_validate(options.model_dump() | given)
     except ValidationError as error:

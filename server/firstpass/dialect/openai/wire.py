@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    PrivateAttr,
     StrictBool,
     StrictInt,
     StrictStr,
@@ -118,11 +117,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     unsupported: ClassVar[Mapping[str, str]] = {}
     hints: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    _ignored: tuple[str, ...] = PrivateAttr(())
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        return self._ignored
+    ignored: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -138,7 +133,8 @@ class Wire(BaseModel):
         return []
 
     def ignoring(self, paths: Sequence[str]) -> Self:
-        self._ignored = (*self._ignored, *paths)
+        """No field, since callers may not say it; and a private attribute costs every model below a body as much."""
+        object.__setattr__(self, "ignored", (*self.ignored, *paths))
         return self
 
 
