@@ -77,10 +77,10 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
     contract = parts.contracts[ask.contract] if ask.contract is not None else None
     try:
         if contract is None:
-            return replace(listener.step(reply=await parts.tiers[move.tier].reply(ask, listener)), findings=ask.notes)
+            return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener), findings=ask.notes)
         reply = await parts.tiers[move.tier].reply(contract.prepare(exchange, move), listener)
         if listener.fault is not None:
-            return replace(listener.step(reply=replace(reply, finish_reason=ESCALATED)), findings=(listener.fault,))
+            return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
         text = contract.read(exchange, move, reply)
         answer = replace(reply, text=text)
         findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)

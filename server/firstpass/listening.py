@@ -58,11 +58,14 @@ class StepListener:
             self._streamed = True
             await self._sink(self.step(), chunk)
 
-    def step(self, *, reply: Reply | None = None, failure: Failure | None = None) -> Step:
+    def step(
+        self, *, reply: Reply | None = None, failure: Failure | None = None, findings: tuple[Finding, ...] = ()
+    ) -> Step:
         return Step(
             self._move,
             reply,
             failure,
+            findings,
             receipt=self._receipt,
             refused=self._refused,
             streamed=self._streamed,

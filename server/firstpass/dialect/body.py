@@ -44,12 +44,10 @@ def _without_hints(fields: dict[str, Any], hints: Mapping[str, tuple[Any, ...]])
     """Takes the hints out of a body, and says which of them wish for more than is done anyway."""
     ignored = []
     for path, met in hints.items():
-        *outer, name = path.split(".")
-        inner: Any = fields
-        for part in outer:
-            inner = inner.get(part) if isinstance(inner, dict) else None
-        if isinstance(inner, dict) and name in inner:
-            wish = inner.pop(name)
+        first, _, second = path.partition(".")
+        inner: Any = fields.get(first) if second else fields
+        if isinstance(inner, dict) and (second or first) in inner:
+            wish = inner.pop(second or first)
             if wish is not None and not any(type(wish) is type(value) and wish == value for value in met):
                 ignored.append(path)
     return ignored
@@ -127,7 +125,7 @@ def field_names() -> frozenset[str]:
 
 def bound(schema: dict[str, Any] | None, param: str) -> None:
     """Raises: BadAsk for a schema that is deeper or longer than any honest one that an engine has to compile."""
-    if _is_deeper(schema, SCHEMA_DEPTH_LIMIT) or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT:
+    if schema and (_is_deeper(schema, SCHEMA_DEPTH_LIMIT) or len(json.dumps(schema)) > SCHEMA_CHARACTERS_LIMIT):
         limits = f"{SCHEMA_DEPTH_LIMIT} levels and {SCHEMA_CHARACTERS_LIMIT} characters"
         raise BadAsk(f"{param} may have {limits}", param=param)
 

@@ -32,7 +32,7 @@ class Format:
     reading: Callable[[Ask], Reading]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """whole_seconds: for a reply that does not stream. refusal: what an error status says."""
 

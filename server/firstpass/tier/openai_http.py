@@ -48,7 +48,7 @@ class OpenAITier:
             return nearest(refused, failure, listener)
 
         taken, reply = await until_taken(asked, lambda ask: self._call(ask, model, listener).reply(listener), milder)
-        if is_strewn(asked) and not is_strewn(taken):
+        if taken is not asked and is_strewn(asked) and not is_strewn(taken):
             self.template.refused(model)
         return reply
 

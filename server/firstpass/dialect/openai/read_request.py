@@ -221,9 +221,10 @@ def _store(ours: bool | None, openai: bool | None) -> bool:
 def _options(options: FirstpassOptions, headers: Headers) -> FirstpassOptions:
     """The body's options with the headers' beside them. A typo in either must not lift a limit, so all is checked."""
     given: dict[str, Any] = {}
-    for header, value in headers.items():
-        if not header.startswith(HEADER):
+    for raw, said in headers.raw:
+        if not raw.startswith(HEADER.encode()):
             continue
+        header, value = raw.decode("latin-1"), said.decode("latin-1")
         name = header.removeprefix(HEADER)
         if name not in FirstpassOptions.model_fields:
             raise BadAsk(f"unknown header {header}", param=header, code="unknown_parameter")
