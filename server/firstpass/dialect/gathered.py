@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from firstpass.chat import NO_ARGUMENTS, CallPiece, Delta, Reasoning, TokenLogprob, ToolCall, Usage
+from firstpass.chat import CallPiece, Delta, Reasoning, TokenLogprob, ToolCall, Usage
 from firstpass.exchange import Reply
 
 
@@ -57,13 +57,8 @@ class Gathered:
         self.arguments.setdefault(piece.index, []).append(piece.arguments)
 
     def _calls(self) -> tuple[ToolCall, ...]:
-        whole = (
-            (call, "".join(self.arguments[index]))
-            for index, call in sorted(self.calls.items(), key=lambda pair: pair[0])
-        )
-        return tuple(
-            replace(call, arguments=arguments if arguments.strip() else NO_ARGUMENTS) for call, arguments in whole
-        )
+        calls = (replace(self.calls[at], arguments="".join(self.arguments[at])) for at in sorted(self.calls))
+        return tuple(replace(call, arguments=call.given) for call in calls)
 
     def reply(self, seconds: float) -> Reply:
         texts = ["".join(self.texts[number]) for number in sorted(self.texts)] or [""]

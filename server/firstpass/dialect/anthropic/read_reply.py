@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, ToolCall, Usage, strict_json
+from firstpass.chat import CallPiece, Chunk, Delta, FinishReason, Reasoning, Usage, strict_json
 from firstpass.dialect.anthropic.wire import sealed
 from firstpass.dialect.anthropic.write_request import PART
 from firstpass.dialect.faults import DEFAULT_RETRY_SECONDS, failed_midway
@@ -30,22 +30,16 @@ OVERLOADED = ("overloaded_error", "rate_limit_error")
 
 
 def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
+    """Read as the stream that it could have been: block by block."""
     answer = json.loads(raw)
     raise_error(ask, answer, raw)
-    blocks = answer["content"]
-    return Reply(
-        text="".join(text(block["text"]) for block in blocks if block["type"] == "text"),
-        model=text(answer["model"]),
-        finish_reason=_finish_reason(answer.get("stop_reason")),
-        usage=_usage(answer["usage"]),
-        seconds=seconds,
-        raw=_with_inputs(answer, raw),
-        dialect="anthropic",
-        tool_calls=tuple(_call(block) for block in blocks if block["type"] == "tool_use"),
-        reasoning=_reasoning([block for block in blocks if block["type"] in ("thinking", "redacted_thinking")]),
-        stop_sequence=text(answer.get("stop_sequence")) or None,
-        refusal=_why_refused(answer) or None,
-    )
+    raw, stream = _with_inputs(answer, raw), AnthropicStream(ask=ask, model=text(answer["model"]))
+    for place, block in enumerate(answer["content"]):
+        stream.add(stream.start(place, block), seconds)
+        stream.add(stream.stop(place), seconds)
+    stream.add(_end(answer), seconds)
+    stream.add_usage(answer["usage"])
+    return replace(stream.reply(seconds), raw=raw, first_token_seconds=None)
 
 
 def _with_inputs(answer: dict[str, Any], raw: bytes) -> bytes:
@@ -89,28 +83,12 @@ def _finish_reason(reason: object) -> str | None:
     return REASONS.get(word, word) or None
 
 
-def _call(block: dict[str, Any]) -> ToolCall:
-    return ToolCall(text(block["id"]), text(block["name"]), _arguments(block.get("input")))
-
-
 def _arguments(given: object) -> str:
     """Nothing, and an empty text, are an empty object. Raises: TypeError, ValueError for what is no object."""
     written = arguments(given)
     if not isinstance(strict_json(written), dict):
         raise TypeError("an object was expected")
     return written
-
-
-def _reasoning(blocks: list[dict[str, Any]]) -> Reasoning | None:
-    """Several thoughts are one text here, and that is sealed by none of their signatures."""
-    if not blocks:
-        return None
-    if len(blocks) > 1:
-        return Reasoning("".join(text(block.get("thinking")) for block in blocks))
-    (block,) = blocks
-    if block["type"] == "redacted_thinking":
-        return Reasoning("", redacted=text(block["data"]))
-    return Reasoning(text(block["thinking"]), sealed(text(block.get("signature"))))
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
@@ -173,36 +151,34 @@ class AnthropicStream(Gathered):
 
     def reply(self, seconds: float) -> Reply:
         reply = replace(Gathered.reply(self, seconds), dialect="anthropic")
-        if self.thoughts == 1 and self.redacted is not None:
-            return replace(reply, reasoning=Reasoning("", redacted=self.redacted))
-        if self.thoughts > 1:
+        if self.thoughts > 1:  # Several thoughts are one text here, and that is sealed by none of their signatures.
             return replace(reply, reasoning=Reasoning("".join(self.reasoning)))
-        return reply
+        return reply if self.redacted is None else replace(reply, reasoning=Reasoning("", redacted=self.redacted))
 
     def _delta(self, fields: dict[str, Any]) -> Delta:
         match fields["type"]:
             case "message_start":
                 self.model = text(fields["message"]["model"])
-                self._count(fields["message"]["usage"])
+                self.add_usage(fields["message"]["usage"])
             case "content_block_start":
-                return self._start(count(fields["index"]), fields["content_block"])
+                return self.start(count(fields["index"]), fields["content_block"])
             case "content_block_delta":
                 return self._more(count(fields["index"]), fields["delta"])
             case "content_block_stop":
-                return self._stop(count(fields["index"]))
+                return self.stop(count(fields["index"]))
             case "message_delta":
-                self._count(fields.get("usage") or {})
+                self.add_usage(fields.get("usage") or {})
                 return _end(fields["delta"])
             case "message_stop":
                 self.done = True
         return Delta()
 
-    def _count(self, usage: dict[str, Any]) -> None:
+    def add_usage(self, usage: dict[str, Any]) -> None:
         """Each event's numbers are cumulative; what it does not say stays as it was."""
         self.counted |= {name: value for name, value in usage.items() if value is not None}
         self.usage = _usage(self.counted)
 
-    def _start(self, place: int, block: dict[str, Any]) -> Delta:
+    def start(self, place: int, block: dict[str, Any]) -> Delta:
         kind = block["type"]
         if kind == "tool_use":
             use = self.uses[place] = _Use(len(self.uses), block.get("input"))
@@ -223,7 +199,7 @@ class AnthropicStream(Gathered):
         use.begun = True
         return Delta(calls=(CallPiece(use.index, arguments=piece),))
 
-    def _stop(self, place: int) -> Delta:
+    def stop(self, place: int) -> Delta:
         """A call that no delta wrote has its whole input in its first event: vllm-project/vllm pull request 34887."""
         use = self.uses.get(place)
         if use is None or use.begun:

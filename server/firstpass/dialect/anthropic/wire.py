@@ -4,8 +4,8 @@ Every field is named: honoured, refused with a reason, or unknown. Sources: the 
 of the official client, anthropic 2.14.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal, LiteralString
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
@@ -86,13 +86,18 @@ class ToolUseBlock(Wire):
     cache_control: CacheControl = None
 
 
-def _text_only(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("type") not in ("text", None):
-        raise PydanticCustomError("unsupported_block", "{kind} blocks are not supported; only text is", _kind(value))
-    return value
+def _of_types(known: Collection[str | None], message: LiteralString) -> BeforeValidator:
+    """What has another type is named in the error."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("type") not in known:
+            raise PydanticCustomError("unsupported", message, {"kind": str(value.get("type", "untyped"))[:80]})
+        return value
+
+    return BeforeValidator(check)
 
 
-TextOnly = Annotated[TextBlock, BeforeValidator(_text_only)]
+TextOnly = Annotated[TextBlock, _of_types(("text", None), "{kind} blocks are not supported; only text is")]
 
 
 class ToolResultBlock(Wire):
@@ -107,31 +112,16 @@ class ToolResultBlock(Wire):
 BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use", "tool_result")
 
 
-def _known(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("type") not in BLOCKS:
-        raise PydanticCustomError("unsupported_block", "{kind} blocks are not supported", _kind(value))
-    return value
-
-
-def _kind(value: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": str(value.get("type", "untyped"))[:80]}
-
-
 Block = Annotated[
-    TextBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock, ByType(), BeforeValidator(_known)
+    TextBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock,
+    ByType(),
+    _of_types(BLOCKS, "{kind} blocks are not supported"),
 ]
 
 
 class Turn(Wire):
     role: Literal["user", "assistant", "system"]
     content: StrictStr | Annotated[list[Block], FAST, at_most(PARTS_LIMIT)]
-
-
-def _custom(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("type") not in ("custom", None):
-        message = "{kind} is a tool of Anthropic's own; here are only custom ones, with an input_schema"
-        raise PydanticCustomError("unsupported_tool", message, _kind(value))
-    return value
 
 
 class CustomTool(Wire):
@@ -151,7 +141,8 @@ class CustomTool(Wire):
     cache_control: CacheControl = None
 
 
-OwnTool = Annotated[CustomTool, BeforeValidator(_custom)]
+NO_CUSTOM = "{kind} is a tool of Anthropic's own; here are only custom ones, with an input_schema"
+OwnTool = Annotated[CustomTool, _of_types(("custom", None), NO_CUSTOM)]
 
 
 class ToolChoiceWish(Wire):

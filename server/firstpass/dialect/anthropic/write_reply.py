@@ -74,13 +74,13 @@ def _content(exchange: Exchange, step: Step, reply: Reply) -> Iterator[dict[str,
         if said:
             yield {"type": "text", "text": said}
     for number, call in enumerate(reply.tool_calls):
-        yield {"type": "tool_use", "id": call.id or f"{_call_prefix(exchange.ask)}_{number}"} | _called(call)
+        yield {"type": "tool_use", "id": call.id or f"toolu_{exchange.ask.id}_{number}"} | _called(call)
 
 
 def _thoughts(reasoning: Reasoning, ask: Ask) -> Iterator[dict[str, Any]]:
     if reasoning.redacted is not None:
         yield {"type": "redacted_thinking", "data": reasoning.redacted}
-    text = reasoning.text if _thinking_shown(ask) else ""
+    text = reasoning.text if ask.sampling.thinking_shown is not False else ""
     if text or reasoning.signature is not None:
         yield {"type": "thinking", "thinking": text, "signature": reasoning.signature or NO_SEAL}
 
@@ -88,14 +88,6 @@ def _thoughts(reasoning: Reasoning, ask: Ask) -> Iterator[dict[str, Any]]:
 def _called(call: ToolCall) -> dict[str, Any]:
     given = as_object(call.arguments)
     return {"name": call.name, "input": {NO_OBJECT: call.arguments} if given is None else given}
-
-
-def _thinking_shown(ask: Ask) -> bool:
-    return ask.sampling.thinking_shown is not False
-
-
-def _call_prefix(ask: Ask) -> str:
-    return f"toolu_{ask.id}"
 
 
 def usage_of(usage: Usage | None) -> dict[str, Any]:
@@ -132,7 +124,7 @@ class Stream:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._blocks = Blocks(_call_prefix(ask), _thinking_shown(ask))
+        self._blocks = Blocks(f"toolu_{ask.id}", ask.sampling.thinking_shown is not False)
         self._begun = self._passed = False
 
     def chunk(self, step: Step, chunk: Chunk) -> bytes:
