@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from starlette.datastructures import Headers
@@ -21,6 +21,7 @@ from firstpass.dialect.openai.wire import (
     FirstpassOptions,
     InferBody,
     LabelBody,
+    NamedTool,
     SamplingBody,
     Wire,
 )
@@ -51,8 +52,9 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
         raise BadAsk("top_logprobs needs logprobs: true", param="top_logprobs")
     bound(body.response_format, "response_format")
     tools = _tools(body)
-    limit, choice = body.max_completion_tokens or body.max_tokens, _tool_choice(body, tools)
-    sampling = sampling_of(body, max_tokens=limit, tools=tools, tool_choice=choice, stop=_stop(body))
+    limit, choice = body.max_completion_tokens or body.max_tokens, body.tool_choice
+    chosen = known_choice(ToolChoice("named", choice.function.name) if isinstance(choice, NamedTool) else choice, tools)
+    sampling = sampling_of(body, max_tokens=limit, tools=tools, tool_choice=chosen, stop=_stop(body))
     messages = tuple(_message(number, message) for number, message in enumerate(body.messages))
     ask = ask_of(body, "chat", messages, sampling, caller, house)
     return ask if body.max_completion_tokens is None else replace(ask, limit_name="max_completion_tokens")
@@ -98,15 +100,11 @@ def is_forced(choice: object) -> bool:
     return choice not in (None, "auto", "none")
 
 
-def _tool_choice(body: ChatBody, tools: tuple[Tool, ...] | None) -> ToolChoice | None:
-    choice = body.tool_choice
-    if choice is None or isinstance(choice, str):
-        return known_choice(ToolChoice(choice) if choice else None, tools)
-    return known_choice(ToolChoice("named", choice.function.name), tools)
-
-
-def known_choice(choice: ToolChoice | None, tools: tuple[Tool, ...] | None) -> ToolChoice | None:
+def known_choice(
+    choice: ToolChoice | Literal["auto", "none", "required"] | None, tools: tuple[Tool, ...] | None
+) -> ToolChoice | None:
     """Raises: BadAsk for a choice that no tool of the request can meet."""
+    choice = ToolChoice(choice) if isinstance(choice, str) else choice
     if choice is None or (tools is None and choice.mode in ("auto", "none")):
         return None
     if tools is None:

@@ -1,7 +1,7 @@
 """An ask as the body of an OpenAI request. Knows no connection. Sources: the OpenAI API reference; vLLM 0.32."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 from firstpass.chat import Abilities, Message, Sampling, Tool, ToolCall, ToolChoice
@@ -10,13 +10,9 @@ from firstpass.exchange import Ask, TierName
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 
-SAME = (
-    *("temperature", "top_p", "n", "stop", "seed", "logprobs", "top_logprobs", "logit_bias", "presence_penalty"),
-    *("frequency_penalty", "response_format", "parallel_tool_calls", "reasoning_effort", "top_k", "echo", "suffix"),
-    *("min_p", "repetition_penalty", "chat_template_kwargs", "dimensions", "encoding_format"),
-)
+OTHERWISE = ("max_tokens", "tools", "tool_choice", "thinking_tokens", "thinks_adaptively", "thinking_shown")
+SAME = tuple(field.name for field in fields(Sampling) if field.name not in OTHERWISE)
 """Fields of `Sampling` that the wire calls and writes alike."""
-
 
 CONTINUED = {"add_generation_prompt": False, "continue_final_message": True}
 """vLLM's own words for a reply that goes on where the last message ends."""

@@ -23,13 +23,14 @@ from firstpass.dialect.responses.wire import (
     FlatTool,
     FreeformTool,
     Item,
+    NamedFunction,
     Namespace,
     OtherTool,
     Reference,
     ResponsesBody,
     TextFormat,
 )
-from firstpass.errors import BadAsk, NotFound
+from firstpass.errors import BadAsk, Failure, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
 from firstpass.house import House
 
@@ -197,7 +198,8 @@ def _ask(
     try:
         ask = ask_of(body, "chat", messages, _sampling(body, offered), caller, house, dialect)
     except BadAsk as error:
-        raise in_our_words(error) from error
+        error.failure = in_our_words(error.failure)
+        raise
     return replace(
         ask,
         ceiling=strictest(ask.ceiling, *ceilings, *([previous.ask.ceiling] if previous else [])),
@@ -217,10 +219,8 @@ def _configured(body: ResponsesBody, given: Sequence[Item]) -> ResponsesBody:
     return body
 
 
-def in_our_words(error: BadAsk) -> BadAsk:
-    failure = error.failure
-    param = OURS.get(failure.param or "", failure.param)
-    return BadAsk(failure.message, part=failure.part, param=param, code=failure.code)
+def in_our_words(failure: Failure) -> Failure:
+    return replace(failure, param=OURS.get(failure.param or "", failure.param))
 
 
 def _instructions(body: ResponsesBody) -> tuple[Message, ...]:
@@ -247,7 +247,8 @@ def _sampling(body: ResponsesBody, offered: Sequence[Offered]) -> Sampling:
     wants_logprobs = "message.output_text.logprobs" in body.include
     if body.top_logprobs and not wants_logprobs:
         raise BadAsk("top_logprobs needs message.output_text.logprobs in include", param="top_logprobs")
-    tools = _tools(body, offered)
+    tools, wish = _tools(body, offered), body.tool_choice
+    choice = ToolChoice("named", items.flat(wish.namespace, wish.name)) if isinstance(wish, NamedFunction) else wish
     return sampling_of(
         body,
         max_tokens=body.max_output_tokens,
@@ -255,7 +256,7 @@ def _sampling(body: ResponsesBody, offered: Sequence[Offered]) -> Sampling:
         top_logprobs=(body.top_logprobs or None) if wants_logprobs else None,
         response_format=_response_format(body.text.format),
         tools=tools,
-        tool_choice=_tool_choice(body, tools),
+        tool_choice=known_choice(choice, tools),
         parallel_tool_calls=body.parallel_tool_calls if tools else None,
         reasoning_effort=body.reasoning.effort,
     )
@@ -327,13 +328,6 @@ def _introduced(tool: AnyInner, namespace: Namespace) -> AnyInner:
         return tool
     about = f"{namespace.name}: {namespace.description}"
     return tool.model_copy(update={"description": f"{tool.description}\n\n{about}" if tool.description else about})
-
-
-def _tool_choice(body: ResponsesBody, tools: tuple[Tool, ...] | None) -> ToolChoice | None:
-    choice = body.tool_choice
-    if choice is None or isinstance(choice, str):
-        return known_choice(ToolChoice(choice) if choice else None, tools)
-    return known_choice(ToolChoice("named", items.flat(choice.namespace, choice.name)), tools)
 
 
 def _response_format(given: TextFormat | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from firstpass.chat import Usage
 from firstpass.dialect.openai.write_reply import error_body
 from firstpass.dialect.render import answered, dump, how_made
 from firstpass.dialect.responses.items import PREFIX, is_freeform, named, output_items
-from firstpass.dialect.responses.read_request import OURS
+from firstpass.dialect.responses.read_request import in_our_words
 from firstpass.errors import ContextTooLong, Failure
 from firstpass.exchange import Ask, Exchange, Refuse, Terms
 
@@ -65,15 +65,13 @@ def failed(ask: Ask, model: str, failure: Failure, output: Sequence[dict[str, An
     """The API has words of its own for the error of a response; what each of our parts calls it is beside them."""
     too_long = failure.kind == ContextTooLong.__name__
     code = failure.code if too_long else CODES.get(failure.status, "server_error")
-    param = OURS.get(failure.param or "", failure.param)
+    param = in_our_words(failure).param
     error = {"code": code, "message": failure.message, "param": param, "part": failure.part, "exchange": ask.id}
     return _base(ask, model, "failed") | {"error": error, "output": list(output)}
 
 
 def error(failure: Failure, exchange_id: str | None = None) -> dict[str, Any]:
-    body = error_body(failure, exchange_id)
-    body["error"]["param"] = OURS.get(failure.param or "", failure.param)
-    return body
+    return error_body(in_our_words(failure), exchange_id)
 
 
 def _base(ask: Ask, model: str, status: Status) -> dict[str, Any]:
