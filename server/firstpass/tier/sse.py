@@ -11,7 +11,6 @@ import httpx
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BOM = b"\xef\xbb\xbf"
-NAME_OF_DATA = b"data"
 DRAIN_SECONDS = 0.05
 
 
@@ -64,7 +63,7 @@ def _event(lines: list[bytes]) -> Event | None:
     said: list[bytes] = []
     for line in lines:
         name, _, value = line.partition(b":")
-        if name == NAME_OF_DATA:
+        if name == b"data":
             said.append(value.removeprefix(b" "))
         elif name:
             kept.append(line)

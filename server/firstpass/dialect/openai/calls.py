@@ -110,7 +110,8 @@ class CallReader:
             for earlier in self._calls:
                 if not earlier.told and earlier.name:
                     yield from self._tell(earlier)
-            call = self._begin(entry.place)
+            call = _Call(len(self._calls), entry.place)
+            self._calls.append(call)
         self._last = call
         if entry.place is not None:
             self._by_place[entry.place] = call
@@ -123,11 +124,6 @@ class CallReader:
         if not call.closed:
             call.progress.add(entry.arguments)
             yield from self._say(call, entry.arguments if call.progress.begun else "")
-
-    def _begin(self, place: int | None) -> _Call:
-        call = _Call(len(self._calls), place)
-        self._calls.append(call)
-        return call
 
     def _call_of(self, entry: _Entry) -> _Call | None:
         """The call that a piece goes on with, None for a new one."""

@@ -125,12 +125,7 @@ EVENTS = """With `stream: true` the answer is server-sent events, as the Respons
 failure after the first byte is `response.failed`."""
 
 HERE = "/v1/responses/{response_id}"
-ITS_ID = "$response.body#/id"
-LINKS = (
-    Link(("GET", HERE), "response_id", ITS_ID),
-    Link(("GET", f"{HERE}/input_items"), "response_id", ITS_ID),
-    Link(("DELETE", HERE), "response_id", ITS_ID),
-)
+ITS_ROUTES = (("GET", HERE), ("GET", f"{HERE}/input_items"), ("DELETE", HERE))
 
 OPERATIONS: Mapping[Where, Operation] = {
     ("POST", "/v1/responses"): Operation(
@@ -141,7 +136,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         rules=RULES,
         asks=True,
         events=EVENTS,
-        links=LINKS,
+        links=tuple(Link(where, "response_id", "$response.body#/id") for where in ITS_ROUTES),
     ),
     ("GET", HERE): Operation(
         "A recorded response.", ResponseObject, OpenAIError, fails=(400, 404), parameters=in_query(Retrieval)

@@ -61,9 +61,7 @@ class Stream:
 
     def waiting(self) -> bytes:
         """The beginning, which every client wants first, and after it that it is still so."""
-        if not self._begun:
-            return b"".join(self._begin())
-        return self._in_progress()
+        return b"".join(self._begin()) or self._in_progress()
 
     def failed(self, failure: Failure) -> bytes:
         body = response.failed(self._ask, self._model, failure, self._output.done)

@@ -112,8 +112,7 @@ def _headers_of(operation: Operation) -> dict[str, Any]:
         (always if operation.events is None else at_times).append("x-firstpass-route")
     if operation.events is not None:
         at_times.append("x-firstpass-stream")
-    named = [_headers(name, required=True) for name in always] + [_headers(name, required=False) for name in at_times]
-    return {name: header for one in named for name, header in one.items()}
+    return _headers(always, required=True) | _headers(at_times, required=False)
 
 
 def _link(link: Link) -> tuple[str, dict[str, Any]]:
@@ -122,17 +121,16 @@ def _link(link: Link) -> tuple[str, dict[str, Any]]:
 
 
 def _failure(status: int, operation: Operation) -> dict[str, Any]:
-    headers = _headers("retry-after", required=True) if status == 429 or status >= 500 else {}
-    headers |= _headers("www-authenticate", required=True) if status == 401 else {}
-    if operation.asks:
-        headers |= _headers("x-request-id", required=False) | _headers("request-id", required=False)
+    always = ["retry-after"] if status == 429 or status >= 500 else ["www-authenticate"] if status == 401 else []
+    at_times = ["x-request-id", "request-id"] if operation.asks else []
+    headers = _headers(always, required=True) | _headers(at_times, required=False)
     said = {"description": MEANINGS[status], "content": {"application/json": _schema_of(operation.envelope)}}
     return said | ({"headers": headers} if headers else {})
 
 
-def _headers(name: str, *, required: bool) -> dict[str, Any]:
-    description, schema = HEADERS[name]
-    return {name: {"description": description, "required": required, "schema": schema}}
+def _headers(names: Iterable[str], *, required: bool) -> dict[str, Any]:
+    described = ((name, *HEADERS[name]) for name in names)
+    return {name: {"description": about, "required": required, "schema": schema} for name, about, schema in described}
 
 
 def schemas(operations: Iterable[Operation], house: House) -> dict[str, Schema]:
