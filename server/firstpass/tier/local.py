@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import httpx
 
@@ -10,6 +11,12 @@ from firstpass.engine import Endpoint, Engine
 from firstpass.exchange import Ask, Receipt
 
 CONNECT_SECONDS = 5.0
+
+
+@lru_cache
+def _below(base: httpx.URL, path: str) -> httpx.URL:
+    """Made once of a client's own base: it would parse the two again for every request."""
+    return httpx.URL(f"{base}{path}")
 
 
 class LocalDoor:
@@ -44,7 +51,7 @@ class LocalDoor:
     ) -> AsyncIterator[httpx.Response]:
         client = await self._current_client()
         headers = {"content-type": "application/json", **(headers or {})}
-        async with client.stream("POST", path, content=body, headers=headers) as response:
+        async with client.stream("POST", _below(client.base_url, path), content=body, headers=headers) as response:
             yield response
 
     async def aside(self, path: str, body: bytes) -> httpx.Response:

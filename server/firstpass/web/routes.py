@@ -228,10 +228,6 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(FirstpassError)
-    async def ours(request: Request, error: FirstpassError) -> Response:
-        return refusal(request.scope, error.failure)
-
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
         response = refusal(request.scope, _routing_failure(request, error.status_code))
@@ -241,8 +237,9 @@ def _add_errors(app: FastAPI) -> None:
             response.headers["allow"] = _allowed(request)
         return response
 
+    @app.exception_handler(FirstpassError)
     @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> Response:
+    async def failed(request: Request, error: Exception) -> Response:
         return refusal(request.scope, as_failure(error))
 
 

@@ -31,6 +31,7 @@ from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, stricte
 from firstpass.house import House
 
 HEADER = "x-firstpass-"
+RAW_HEADER = HEADER.encode()
 FLAGS = ("optimistic", "store")
 """Options that are true or false, also in a header."""
 
@@ -220,7 +221,7 @@ def _options(options: FirstpassOptions, headers: Headers) -> FirstpassOptions:
     """The body's options with the headers' beside them. A typo in either must not lift a limit, so all is checked."""
     given: dict[str, Any] = {}
     for raw, said in headers.raw:
-        if not raw.startswith(HEADER.encode()):
+        if not raw.startswith(RAW_HEADER):
             continue
         header, value = raw.decode("latin-1"), said.decode("latin-1")
         name = header.removeprefix(HEADER)
