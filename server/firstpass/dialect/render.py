@@ -16,6 +16,11 @@ def event(fields: dict[str, Any]) -> bytes:
     return b"data: " + dump(fields) + b"\n\n"
 
 
+def named_event(name: str, /, **fields: Any) -> bytes:
+    """Of an API whose events say their type twice, as theirs and in their data."""
+    return f"event: {name}\ndata: ".encode() + dump({"type": name} | fields) + b"\n\n"
+
+
 def error_headers(failure: Failure) -> dict[str, str]:
     if failure.status in RETRIED or failure.status >= 500:
         return {"retry-after": str(failure.retry_after_seconds or DEFAULT_RETRY_SECONDS)}

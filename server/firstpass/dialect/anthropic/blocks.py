@@ -10,17 +10,13 @@ from typing import Any, Literal
 
 from firstpass.chat import CallPiece, Delta, strict_json
 from firstpass.dialect.anthropic.wire import NO_SEAL
-from firstpass.dialect.render import dump
+from firstpass.dialect.render import named_event
 
 Track = Literal["thinking", "redacted", "text"] | int
 """What a block is made of: thoughts, one that only its maker can read, text, or the call with this number."""
 
 NO_OBJECT = "INVALID_JSON"
 """The key that Anthropic's documentation of fine-grained tool streaming gives to arguments that are no JSON object."""
-
-
-def sent(name: str, **fields: Any) -> bytes:
-    return f"event: {name}\ndata: ".encode() + dump({"type": name} | fields) + b"\n\n"
 
 
 def as_object(arguments: str) -> dict[str, Any] | None:
@@ -171,7 +167,7 @@ class Blocks:
             call = self._calls[track]
             block = {"type": "tool_use", "id": call.id or f"{self.prefix}_{track}", "name": call.name, "input": {}}
         self._open, self.count = track, self.count + 1
-        yield sent("content_block_start", index=self.count - 1, content_block=block)
+        yield named_event("content_block_start", index=self.count - 1, content_block=block)
 
     def _write(self, piece: _Piece) -> Iterator[bytes]:
         if isinstance(piece.track, int):
@@ -194,7 +190,7 @@ class Blocks:
             yield self._delta("input_json_delta", partial_json=fresh)
 
     def _delta(self, kind: str, **fields: str) -> bytes:
-        return sent("content_block_delta", index=self.count - 1, delta={"type": kind} | fields)
+        return named_event("content_block_delta", index=self.count - 1, delta={"type": kind} | fields)
 
     def _shut(self, seal: str = NO_SEAL) -> Iterator[bytes]:
         if self._open is None:
@@ -208,7 +204,7 @@ class Blocks:
                 call.wrapped = True
                 yield self._delta("input_json_delta", partial_json=json.dumps({NO_OBJECT: call.arguments}))
         self._open = None
-        yield sent("content_block_stop", index=self.count - 1)
+        yield named_event("content_block_stop", index=self.count - 1)
 
 
 def _sound(call: _Call) -> bool:

@@ -14,6 +14,7 @@ from firstpass.dialect.anthropic.wire import sealed
 from firstpass.dialect.anthropic.write_request import PART
 from firstpass.dialect.faults import DEFAULT_RETRY_SECONDS, failed_midway
 from firstpass.dialect.gathered import Gathered
+from firstpass.dialect.render import dump, named_event
 from firstpass.dialect.values import arguments, count, text, wire_error
 from firstpass.errors import TierFailed, TierUnavailable
 from firstpass.exchange import Ask, Reply
@@ -45,7 +46,7 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
 def _with_inputs(answer: dict[str, Any], raw: bytes) -> bytes:
     """The body with an object as the input of every call, as it came where each has one."""
     mended = [_mend_input(block) for block in answer["content"]]
-    return json.dumps(answer, separators=(",", ":")).encode() if any(mended) else raw
+    return dump(answer) if any(mended) else raw
 
 
 def _mend_input(block: dict[str, Any]) -> bool:
@@ -125,7 +126,7 @@ class AnthropicStream(Gathered):
         """One event of the stream, added. Raises: TierUnavailable, TierFailed where it is an error."""
         fields = json.loads(data)
         raise_error(self.ask, fields, data)
-        raw = _sent(fields) if self._tidy(fields) else event
+        raw = named_event(fields["type"], **fields) if self._tidy(fields) else event
         delta = self._delta(fields)
         deltas = (self.add(delta, seconds),) if delta != Delta() else ()
         return Chunk(raw, "anthropic", self.model, deltas, self.usage, last=self.done)
@@ -133,7 +134,7 @@ class AnthropicStream(Gathered):
     def close(self, seconds: float) -> Chunk:
         """The last event, where the stream ended without it."""
         self.done = True
-        return Chunk(_sent({"type": "message_stop"}), "anthropic", self.model, (), self.usage, last=True)
+        return Chunk(named_event("message_stop"), "anthropic", self.model, (), self.usage, last=True)
 
     def _tidy(self, fields: dict[str, Any]) -> bool:
         """Mends in place a block without an index or with an earlier one's, and a call without an input; whether so."""
@@ -214,10 +215,6 @@ def _words(kind: str, fields: dict[str, Any]) -> Delta:
     if kind in ("thinking", "signature"):
         return Delta(reasoning=text(fields.get("thinking")), signature=sealed(text(fields.get("signature"))))
     return Delta()
-
-
-def _sent(fields: dict[str, Any]) -> bytes:
-    return f"event: {fields['type']}\ndata: {json.dumps(fields)}\n\n".encode()
 
 
 def _end(delta: dict[str, Any]) -> Delta:

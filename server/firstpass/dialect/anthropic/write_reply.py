@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from firstpass.chat import Chunk, Reasoning, ToolCall, Usage
-from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object, sent
+from firstpass.dialect.anthropic.blocks import NO_OBJECT, Blocks, as_object
 from firstpass.dialect.anthropic.wire import NO_SEAL
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import answer_of, refusal_of
-from firstpass.dialect.render import answered, dump, how_made
+from firstpass.dialect.render import answered, dump, how_made, named_event
 from firstpass.dialect.too_long import in_claude_s_words
 from firstpass.errors import ContextTooLong, Failure, Part, TierFailed
 from firstpass.exchange import Ask, Exchange, Reply, Step
@@ -137,13 +137,13 @@ class Stream:
 
     def waiting(self) -> bytes:
         """ "Event streams may also include any number of ping events"; the official clients skip them anywhere."""
-        return sent("ping")
+        return named_event("ping")
 
     def end(self, exchange: Exchange) -> bytes:
         return b"" if self._passed else b"".join(self._rest(exchange))
 
     def failed(self, failure: Failure) -> bytes:
-        return b"event: error\ndata: " + dump(error_body(failure, self._ask.id)) + b"\n\n"
+        return named_event("error", **error_body(failure, self._ask.id))
 
     def _start(self, model: str, usage: Usage | None) -> bytes:
         """router-for-me/CLIProxyAPI#1700: the input tokens are real here too, as far as anyone knows them yet."""
@@ -151,7 +151,7 @@ class Stream:
             return b""
         self._begun = True
         read = usage_of(usage and replace(usage, completion_tokens=0, reasoning_tokens=0))
-        return sent("message_start", message=_message(self._ask, model, read))
+        return named_event("message_start", message=_message(self._ask, model, read))
 
     def _rest(self, exchange: Exchange) -> Iterator[bytes]:
         step, reply = answered(exchange)
@@ -165,8 +165,8 @@ class Stream:
             part: Part = "verifier" if step.move.tier == "verifier" else "draft"
             yield self.failed(TierFailed(text, part=part).failure)
             return
-        yield sent("message_delta", delta=end, usage=usage_of(reply.usage), **how_made(exchange))
-        yield sent("message_stop")
+        yield named_event("message_delta", delta=end, usage=usage_of(reply.usage), **how_made(exchange))
+        yield named_event("message_stop")
 
 
 ANTHROPIC = Dialect(whole, Stream, error_body)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from firstpass.chat import CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall, Usage
+from firstpass.dialect import render
 from firstpass.dialect.gathered import Gathered
 from firstpass.dialect.openai.calls import CallReader, as_sent, says, unlike
 from firstpass.dialect.openai.embeddings import in_form
@@ -72,7 +73,7 @@ def _mended(answer: dict[str, Any], raw: bytes, prefix: str) -> bytes:
             call |= {"id": own} if own != given else {}
             function["arguments"] = whole
             taken.add(own)
-    return json.dumps(answer, separators=(",", ":")).encode() if changed else raw
+    return render.dump(answer) if changed else raw
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class OpenAIStream(Gathered):
             tidied |= _tidy(choice, delta.calls)
             deltas.append(self.add(delta, seconds))
         self.base = {name: fields[name] for name in BASE if name in fields}
-        raw = _sent(fields) if tidied else event
+        raw = render.event(fields) if tidied else event
         for_caller = bool(fields["choices"]) or self.wants_usage
         return Chunk(raw, "openai", self.model, tuple(deltas), self.usage, for_caller=for_caller)
 
@@ -119,7 +120,7 @@ class OpenAIStream(Gathered):
         for delta in deltas:
             self.add(delta, seconds)
         choices = [{"index": one.choice, "delta": {"tool_calls": list(map(as_sent, one.calls))}} for one in deltas]
-        rest = _sent(self.base | {"choices": [choice | {"finish_reason": None} for choice in choices]})
+        rest = render.event(self.base | {"choices": [choice | {"finish_reason": None} for choice in choices]})
         return Chunk((rest if choices else b"") + event, "openai", self.model, deltas, self.usage, last=True)
 
     def _delta(self, choice: dict[str, Any]) -> Delta:
@@ -159,10 +160,6 @@ def _tidy(choice: dict[str, Any], pieces: Sequence[CallPiece]) -> bool:
     else:
         choice["delta"] = inner | {"tool_calls": list(map(as_sent, pieces))}
     return True
-
-
-def _sent(fields: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _call(call: dict[str, Any]) -> ToolCall:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from firstpass.chat import NO_ARGUMENTS, CallPiece, Chunk, Delta, Reasoning, TokenLogprob, ToolCall
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import answer_of
-from firstpass.dialect.render import answered, dump
+from firstpass.dialect.render import answered, named_event
 from firstpass.dialect.responses import write_reply as response
 from firstpass.dialect.responses.items import (
     Status,
@@ -77,9 +77,8 @@ class Stream:
         return self._event("response.in_progress", {"response": response.begun(self._ask, self._model)})
 
     def _event(self, name: str, fields: dict[str, Any]) -> bytes:
-        data = dump({"type": name, "sequence_number": self._number} | fields)
         self._number += 1
-        return f"event: {name}\ndata: ".encode() + data + b"\n\n"
+        return named_event(name, sequence_number=self._number - 1, **fields)
 
 
 _Event = tuple[str, dict[str, Any]]
