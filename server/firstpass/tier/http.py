@@ -24,7 +24,7 @@ Reading = OpenAIStream | AnthropicStream
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """awaited: what a whole reply is called."""
+    """How a dialect reads what comes back from a path. awaited: what a whole reply is called."""
 
     path: str
     awaited: str
@@ -34,7 +34,7 @@ class Format:
 
 @dataclass(slots=True)
 class Call:
-    """whole_seconds: for a reply that does not stream. refusal: what an error status says."""
+    """One request. whole_seconds: for a reply that does not stream. refusal: what an error status says."""
 
     part: TierName
     door: Door
