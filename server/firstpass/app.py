@@ -95,8 +95,15 @@ class Server:
         self._aliases: Mapping[str, Target] = {}
         self._served, models = self._engine.served, self._models()
         self._aliases = read_aliases(settings.aliases, models)
+        seeing = _seeing(spec, settings.verifier)
         self._house = House(
-            models, self.shelf.pins, settings.policy.egress, repositories.names, self._aliases, _unknown(settings)
+            models,
+            self.shelf.pins,
+            settings.policy.egress,
+            repositories.names,
+            self._aliases,
+            _unknown(settings),
+            seeing,
         )
         self.started_unix = time.time()
 
@@ -256,6 +263,14 @@ def _hosts(settings: Settings) -> frozenset[str] | None:
     return LOOPBACK_NAMES | {server.host} | {host.lower() for host in server.allowed_hosts}
 
 
+def _seeing(spec: EngineSpec, verifier: VerifierSettings | None) -> frozenset[Target]:
+    """Where images may go: to the cascade if each of its models takes them."""
+    strong = verifier is not None and (verifier.dialect == "anthropic" if verifier.images is None else verifier.images)
+    both = spec.images and (strong or verifier is None)
+    takes: Mapping[Target, bool] = {"local": spec.images, "strong": strong, "cascade": both}
+    return frozenset(target for target, takes_them in takes.items() if takes_them)
+
+
 def _where(verifier: VerifierSettings | None) -> Verifier:
     if verifier is None:
         return "none"
@@ -298,7 +313,13 @@ def engine_spec(settings: Settings) -> EngineSpec:
         data_dir = settings.server.data_dir
         deadline = wanted.start_deadline_seconds
         return EngineSpec(
-            "external", kind, data_dir, url=wanted.url, served_name=named, start_deadline_seconds=deadline
+            "external",
+            kind,
+            data_dir,
+            url=wanted.url,
+            served_name=named,
+            start_deadline_seconds=deadline,
+            images=bool(wanted.images),
         )
     model = catalogue.find(wanted.model, settings.models_dir)
     if model.name in ROUTES:
@@ -318,6 +339,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
         start_deadline_seconds=wanted.start_deadline_seconds,
         contracts=model.contracts,
         least_told=model.least_told,
+        images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
     )
 
 

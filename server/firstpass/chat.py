@@ -5,8 +5,8 @@ Standard library only; it knows no wire format, no model and no exchange. The wo
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Dialect = Literal["openai", "anthropic"]
@@ -97,8 +97,28 @@ class CallPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a message. data: its bytes in base64. at: the number of the content's characters before it.
+
+    detail: how closely it should be looked at, in the OpenAI API's words.
+    """
+
+    media_type: str
+    data: str
+    at: int = 0
+    detail: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"data:{self.media_type};base64,{self.data}"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. A tool's result names the call that it answers, and says whether the tool failed."""
+    """One turn. A tool's result names the call that it answers, and says whether the tool failed.
+
+    images: in the order of their places, and only of users and tools.
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str
@@ -107,6 +127,29 @@ class Message:
     tool_call_id: str | None = None
     tool_failed: bool = False
     reasoning: Reasoning | None = None
+    images: tuple[Image, ...] = ()
+
+    @property
+    def parts(self) -> Iterator[str | Image]:
+        """The content with its images where they stand; no text is empty."""
+        begin = 0
+        for image in self.images:
+            if begin < image.at:
+                yield self.content[begin : image.at]
+            yield image
+            begin = image.at
+        if begin < len(self.content):
+            yield self.content[begin:]
+
+    def after(self, text: str) -> "Message":
+        """With a text before all that it says."""
+        images = tuple(replace(image, at=image.at + len(text)) for image in self.images)
+        return replace(self, content=text + self.content, images=images)
+
+    @property
+    def introduced(self) -> "Message":
+        """For who knows no names of speakers: the name is in the content. A tool's is not needed there."""
+        return replace(self.after(f"{self.name}: "), name=None) if self.name and self.role != "tool" else self
 
 
 @dataclass(frozen=True, slots=True)

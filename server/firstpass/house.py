@@ -16,7 +16,7 @@ class House:
     models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
     ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
     aliases: further names of models, some with a * in them. unknown: who answers for a name that is none of these; the
-    house's own names are never unknown ones.
+    house's own names are never unknown ones. seeing: where each model that may answer takes images.
     """
 
     models: Mapping[str, Target]
@@ -25,6 +25,7 @@ class House:
     repositories: Callable[[], Sequence[str]] = tuple
     aliases: Mapping[str, Target] = field(default_factory=dict)
     unknown: Literal["cascade", "local"] | None = None
+    seeing: frozenset[Target] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,6 +43,10 @@ class House:
         if found is None:
             raise self.no_model(model)
         return found
+
+    def sees(self, model: object) -> bool:
+        """Whether who answers for that name takes images; no for a name that nothing answers for."""
+        return isinstance(model, str) and (self.known(model) or self.unknown) in self.seeing
 
     def no_model(self, name: str) -> NotFound:
         message = f"unknown model {name!r}; this server has {', '.join(self.names)}"

@@ -110,6 +110,10 @@ class EngineSettings(Section):
     structured_outputs: bool | None = Field(
         None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
     )
+    images: bool | None = Field(
+        None,
+        description="Whether the model takes images; by default as its config.json says, and no for kind external.",
+    )
     extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")
 
     @model_validator(mode="after")
@@ -144,6 +148,9 @@ class VerifierSettings(Section):
         True,
         description="Of dialect anthropic: whether the model takes system turns between others, as Claude does since"
         " Opus 4.8, but for Sonnet 5; where it does not, they are written into the user's turns.",
+    )
+    images: bool | None = Field(
+        None, description="Whether the model takes images; by default so with the dialect anthropic, as Claude does."
     )
     hosted: bool = Field(True, description="false: a second engine on this machine's loopback, free of the ceiling.")
     reply_seconds: float = Field(120.0, gt=0, description="How long a reply may stay silent.")

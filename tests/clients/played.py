@@ -56,6 +56,12 @@ def both(*steps: Step) -> Step:
     return lambda tools: [call for step in steps for call in step(tools)]
 
 
+def speaks(turn: dict[str, Any]) -> bool:
+    """Whether a person does: images that a tool read come in a user's turn without a word."""
+    texts = turn["content"] if isinstance(turn["content"], str) else [part.get("text") for part in turn["content"]]
+    return turn["role"] == "user" and any(texts)
+
+
 def tool_of(tools: Tools, *names: str) -> str:
     """The first of these that is offered."""
     found = [name for name in names if name in tools]
@@ -88,7 +94,7 @@ class Model:
             return Scene(status=400, fault=words)
         thought = {"reasoning": THOUGHT} if self.thinks else {}
         made = [turn for turn in body["messages"] if turn.get("tool_calls")]
-        if "tools" not in body or (made and body["messages"][-1]["role"] == "user"):
+        if "tools" not in body or (made and speaks(body["messages"][-1])):
             return Scene(thought | {"content": self.says(body)})
         if len(made) >= len(self.steps):
             return Scene(thought | {"content": CLOSING})

@@ -49,11 +49,17 @@ class Desk:
     def path(self, name: str) -> str:
         return str(self.directory / "work" / name)
 
-    def turn(self, agent: Agent, model: Model, *more: str) -> Turn:
-        """Before a front that wants keys, that has no alias, and whose draft engine is the model."""
+    def turn(self, agent: Agent, model: Model, *more: str, images: bool = False) -> Turn:
+        """Before a front that wants keys, that has no alias, and whose draft engine is the model.
+
+        images: whether the model takes some.
+        """
         need_agent(agent)
         home, work, data = (self.directory / name for name in ("home", "work", "data"))
-        with serving(Stage(model).app) as engine, fronted(engine, data, server={"keys": "required"}) as front:
+        with (
+            serving(Stage(model).app) as engine,
+            fronted(engine, data, server={"keys": "required"}, engine={"images": images}) as front,
+        ):
             model.seen.clear()
             return run_turn(agent, str(front.base_url).rstrip("/"), live_key(data), home, work, more)
 
@@ -128,17 +134,33 @@ def test_claude_code_compacts_what_is_too_long(desk: Desk) -> None:
     assert refused and "Notes were read." in json.dumps(model.seen[-1]["messages"])
 
 
+def seeing(name: str) -> Agent:
+    """Qwen Code shows a model images only where it is told that it takes them."""
+    if name != "Qwen Code":
+        return named(name)
+    sees = {"model": {"generationConfig": {"modalities": {"image": True}}}}
+    return replace(named(name), file=(".qwen/settings.json", json.dumps(sees)))
+
+
+@pytest.mark.parametrize("name", ["Claude Code", "Qwen Code"])
+@shown("Claude Code", "an image that a tool read, with a model that takes images")
+@shown("Qwen Code", "an image that a tool read, with a model that takes images")
+def test_an_image_in_the_history_reaches_a_model_that_takes_it(desk: Desk, name: str) -> None:
+    (desk.directory / "work" / "pixel.png").write_bytes(PIXEL)
+    model = Model([reads(desk.path("pixel.png")), writes(desk.path("hello.txt"), TEXT)])
+    desk.turn(seeing(name), model, images=True).assert_wrote(TEXT)
+    parts = [part for turn in model.seen[-1]["messages"] if turn["role"] == "user" for part in turn["content"]]
+    urls = [part["image_url"]["url"] for part in parts if isinstance(part, dict) and part["type"] == "image_url"]
+    assert len(urls) == 1 and urls[0].startswith("data:image/")
+
+
 @pytest.mark.parametrize("name", ["Claude Code", "Qwen Code"])
 @shown("Claude Code", "an image that a tool read, with a model that reads text alone")
 @shown("Qwen Code", "an image that a tool read, with a model that reads text alone")
 def test_an_image_in_the_history_is_passed_over(desk: Desk, name: str) -> None:
     (desk.directory / "work" / "pixel.png").write_bytes(PIXEL)
-    agent = named(name)
-    if name == "Qwen Code":
-        sees = {"model": {"generationConfig": {"modalities": {"image": True}}}}
-        agent = replace(agent, file=(".qwen/settings.json", json.dumps(sees)))
     model = Model([reads(desk.path("pixel.png")), writes(desk.path("hello.txt"), TEXT)])
-    desk.turn(agent, model).assert_wrote(TEXT)
+    desk.turn(seeing(name), model).assert_wrote(TEXT)
     results = [turn["content"] for turn in model.seen[-1]["messages"] if turn["role"] == "tool"]
     assert results[0] == UNSEEN and len(results) == 2
 

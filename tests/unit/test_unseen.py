@@ -58,7 +58,7 @@ def test_what_a_tool_read_is_history_in_the_newest_turn_too() -> None:
 def test_an_earlier_picture_is_history_and_a_new_one_is_an_error() -> None:
     ask = messages(user(SCREEN, text("what?")), {"role": "assistant", "content": "A cat."}, user(text("sure?")))
     assert ask.messages[0].content == f"{IMAGE}\nwhat?" and ask.ignored == ("messages.0.content.0",)
-    with pytest.raises(BadAsk, match="image blocks are not supported") as error:
+    with pytest.raises(BadAsk, match="image is not supported; this model reads text alone") as error:
         messages(user(text("and this?"), SCREEN))
     assert error.value.failure.param == "messages.0.content.1"
 
@@ -81,7 +81,7 @@ def test_parts_of_a_chat_likewise() -> None:
     assert ask.ignored == ("messages.0.content.1", "messages.2.content.0")
     with pytest.raises(BadAsk) as error:
         chat(*turns)
-    assert error.value.failure.param == "messages.0.content.1.type"
+    assert error.value.failure.param == "messages.0.content.1"
 
 
 async def test_items_of_a_response_likewise() -> None:
@@ -92,7 +92,7 @@ async def test_items_of_a_response_likewise() -> None:
     ask = await response(user(said, picture), call, output, user(said))
     assert [message.content for message in ask.messages] == [f"a{IMAGE}", "", IMAGE, "a"]
     assert ask.ignored == ("input.0.content.1", "input.2.output.0")
-    with pytest.raises(BadAsk, match="only text is supported"):
+    with pytest.raises(BadAsk, match="reads text alone"):
         await response(user(picture))
 
 

@@ -134,4 +134,4 @@ def test_what_a_model_of_texts_can_not_see_is_refused_by_name(client: httpx.Clie
     answer = client.post("/v1/responses", json={"model": "local", "input": [said("user", parts)]})
     error = answer.json()["error"]
     assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
-    assert error["param"] == "input.0.content.1.type" and part["type"] in error["message"]
+    assert error["param"] == "input.0.content.1" and part["type"] in error["message"]

@@ -19,6 +19,7 @@ from firstpass.catalogue.disk import (
     context_of,
     damage,
     read_lock,
+    takes_images,
     write_lock,
 )
 from firstpass.errors import BadSettings
@@ -54,7 +55,7 @@ class Model:
 
     sha256: hex digests of its files by name; empty for a directory without a card.
     sizes: bytes of its files, known of a pulled model.
-    contracts, least_told: as the card says.
+    contracts, least_told: as the card says. images: whether it takes some.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Model:
     vllm_flags: tuple[str, ...] = ()
     contracts: tuple[str, ...] = ()
     least_told: float | None = None
+    images: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ def _open(directory: Path, card: Card | None) -> Model:
         vllm_flags=card.vllm_flags if card else (),
         contracts=card.contracts if card else (),
         least_told=card.least_told if card else None,
+        images=takes_images(directory),
     )
 
 

@@ -75,6 +75,11 @@ def context_of(directory: Path) -> int:
     return context
 
 
+def takes_images(directory: Path) -> bool:
+    """Whether config.json describes a part of the model that sees. Raises: BadSettings."""
+    return "vision_config" in _object(directory / CONFIG)
+
+
 def _object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

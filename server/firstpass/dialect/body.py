@@ -1,7 +1,7 @@
 """From a body's bytes to a checked wire model. Every fault is an error that names its field; it knows no Ask."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -27,13 +27,13 @@ GRAMMAR_CHARACTERS_LIMIT = 65_536
 Body = TypeVar("Body", bound=Wire)
 
 
-def validated(kind: type[Body], raw: bytes) -> Body:
-    """Raises: BadAsk. A field of the body that is null is an absent one."""
+def validated(kind: type[Body], raw: bytes, sees: Callable[[object], bool] = lambda model: False) -> Body:
+    """Raises: BadAsk. A field of the body that is null is an absent one. sees: whether a model takes images."""
     fields = members(raw)
     for name in fields:
         if name in kind.unsupported:
             raise BadAsk(f"{name}: {kind.unsupported[name]}", param=name, code="unsupported_parameter")
-    ignored = [*_without_hints(fields, kind.hints), *kind.without_unseen(fields)]
+    ignored = [*_without_hints(fields, kind.hints), *kind.without_unseen(fields, sees=sees(fields.get("model")))]
     try:
         return kind.model_validate(fields).ignoring(ignored)
     except ValidationError as error:

@@ -29,5 +29,7 @@ class ByType:
             return branch if branch in choices else "a different one"
 
         schemas = {branch: handler.generate_schema(model) for branch, model in choices.items()}
-        message = "must be an object with a type"
+        message = (
+            f"must be an object of a type that is here: {', '.join(kind for kinds in types.values() for kind in kinds)}"
+        )
         return tagged_union_schema(schemas, tell, custom_error_type="no_object", custom_error_message=message)

@@ -1,30 +1,77 @@
-"""What a model of texts can not see in a conversation, and what takes its place. Knows fields, no model of them.
+"""What a model can not see in a conversation, and what takes its place. Knows fields, no model of them.
 
 A picture that a tool once read comes again with every later request of an agent, so there it must not be an error: a
 short text says that something was here. In the newest turn of the user it stays one: the answer would be about it.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-SAYS = "[{} was here; this model reads text alone]"
+from pydantic_core import PydanticCustomError
+
+from firstpass.chat import Image, Message
+from firstpass.dialect.images import of_base64, of_url
+from firstpass.errors import BadAsk
+
+IMAGE = "an image"
+SAYS = "[{} was here; this model reads {} alone]"
 
 
-def without_unseen(parts: Any, path: str, kinds: Mapping[str, str], text_type: str, left_out: list[str]) -> Any:
-    """A list of parts with texts in the place of those of the kinds; anything else as it is.
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What of a list of parts is shown to a model.
 
-    kinds: by the part's type, what it is called. left_out: gets the path of each that was replaced.
+    kinds: by a part's type, what it is called, for those that are no text. sees: whether the model takes images.
+    left_out: gets the path of each part that has a text in its place.
     """
-    if not isinstance(parts, list):
-        return parts
-    kept = []
-    for at, part in enumerate(parts):
-        kind = kinds.get(str(part.get("type"))) if isinstance(part, dict) else None
-        if kind is not None:
-            left_out.append(f"{path}.{at}")
-            part = {"type": text_type, "text": SAYS.format(kind)}
-        kept.append(part)
-    return kept
+
+    kinds: Mapping[str, str]
+    text_type: str
+    sees: bool
+    left_out: list[str] = field(default_factory=list)
+
+    def parts(self, parts: Any, path: str, *, fresh: bool, images: bool) -> Any:
+        """The list with texts in the place of what is not seen; anything else as it is.
+
+        images: whether there can be some here. Raises: BadAsk for a fresh part that is not seen.
+        """
+        if not isinstance(parts, list):
+            return parts
+        return [self._part(part, f"{path}.{at}", fresh=fresh, images=images) for at, part in enumerate(parts)]
+
+    def _part(self, part: Any, path: str, *, fresh: bool, images: bool) -> Any:
+        kind = self.kinds.get(str(part.get("type"))) if isinstance(part, dict) else None
+        if kind is None:
+            return part
+        if kind == IMAGE and self.sees and images and (fresh or _is_read(part)):
+            return part
+        reads = "text and images" if self.sees else "text"
+        if fresh:
+            text = f"{path}: {part['type']} is not supported; this model reads {reads} alone"
+            raise BadAsk(text, param=path, code="unsupported_value")
+        self.left_out.append(path)
+        return {"type": self.text_type, "text": SAYS.format(kind, reads)}
+
+
+def _is_read(part: dict[str, Any]) -> bool:
+    """Whether the image is there and whole; then it stands in the place of its base64."""
+    source, nested = part.get("source"), part.get("image_url")
+    inner, name, read = (source, "data", of_base64) if isinstance(source, dict) else (nested, "url", of_url)
+    if not isinstance(inner, dict):
+        inner, name = part, "image_url"
+    try:
+        inner[name] = read(inner.get(name))
+    except PydanticCustomError:
+        return False
+    return True
+
+
+def without_images(message: Message) -> Message:
+    """Of the record, for a model that takes none."""
+    says = SAYS.format(IMAGE, "text")
+    said = "".join(says if isinstance(part, Image) else part for part in message.parts)
+    return replace(message, content=said, images=())
 
 
 def turns(fields: Mapping[str, Any], name: str) -> Iterator[tuple[int, dict[str, Any], bool]]:

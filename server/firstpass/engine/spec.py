@@ -34,7 +34,7 @@ class EngineSpec:
     context_tokens: longest prompt plus answer; None leaves it to the model's config.
     threads: None for as many as this process may run on.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
-    contracts, least_told: as the model's card says.
+    contracts, least_told: as the model's card says. images: whether the model takes some.
     """
 
     name: str
@@ -49,6 +49,7 @@ class EngineSpec:
     url: str | None = None
     contracts: tuple[str, ...] = ()
     least_told: float | None = None
+    images: bool = False
 
 
 class Engine(Protocol):

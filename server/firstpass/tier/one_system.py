@@ -37,14 +37,10 @@ def with_one_system(ask: Ask) -> Ask:
 
     No text is lost. A turn that is a tool's, or of another speaker, stays one of its own.
     """
-    told = [_said(message) for message in ask.messages if message.role in SYSTEM and message.content]
+    told = [message.introduced.content for message in ask.messages if message.role in SYSTEM and message.content]
     first = [Message("system", "\n\n".join(told))] if told else []
     others = [message for message in ask.messages if message.role not in SYSTEM]
     return replace(ask, messages=(*first, *_joined(others)))
-
-
-def _said(message: Message) -> str:
-    return f"{message.name}: {message.content}" if message.name else message.content
 
 
 def _joined(messages: Sequence[Message]) -> Iterable[Message]:
@@ -52,7 +48,8 @@ def _joined(messages: Sequence[Message]) -> Iterable[Message]:
     for message in messages:
         last = joined[-1] if joined else None
         if last is not None and last.role == message.role == "user" and last.name == message.name:
-            joined[-1] = replace(last, content=f"{last.content}\n\n{message.content}")
+            more = message.after(f"{last.content}\n\n")
+            joined[-1] = replace(more, images=(*last.images, *more.images))
         else:
             joined.append(message)
     return joined

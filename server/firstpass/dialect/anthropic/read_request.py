@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, Literal
 
 from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
@@ -23,9 +24,11 @@ from firstpass.dialect.anthropic.wire import (
     ToolResultBlock,
     ToolUseBlock,
     Turn,
+    said,
     sealed,
 )
 from firstpass.dialect.body import bound, bound_tool, validated
+from firstpass.dialect.images import joined
 from firstpass.dialect.openai.read_request import Caller, ask_of, known_choice
 from firstpass.dialect.openai.wire import SamplingBody
 from firstpass.errors import BadAsk
@@ -46,12 +49,12 @@ _BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 """The first line of Claude Code's system prompt: for Anthropic's accounts, and another for each request, so that no
 engine's prefix cache knows the prompt again (vllm-project/vllm pull request 36829)."""
 
-OF_ROLES = {"system": ("text",), "user": ("text", "tool_result"), "assistant": BLOCKS[:-1]}
+OF_ROLES = {"system": ("text",), "user": ("text", "tool_result", "image"), "assistant": BLOCKS[:4]}
 
 
 def messages(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
-    body = validated(MessagesBody, raw)
+    body = validated(MessagesBody, raw, house.sees)
     forwarded = _forwarded(caller)
     budget = body.thinking.budget_tokens if body.thinking else None
     if budget is not None and budget >= body.max_tokens and INTERLEAVED not in forwarded.get("anthropic-beta", ""):
@@ -70,7 +73,7 @@ def messages(raw: bytes, caller: Caller, house: House) -> Ask:
 
 def prompt(raw: bytes, caller: Caller, house: House) -> Ask:
     """What is to be counted; nobody will be asked. Raises: BadAsk, NotFound (an unknown model)."""
-    body = validated(PromptBody, raw)
+    body = validated(PromptBody, raw, house.sees)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
     ask = _ask(body, shared, caller, house, _forwarded(caller))
     if ask.contract is not None:
@@ -96,9 +99,10 @@ def _ask(
         **_thinking(body.thinking),
         **_output(body.output_config),
     )
-    said = [*_system(body), *(message for at, turn in enumerate(body.messages) for message in _turn(at, turn))]
-    ask = ask_of(shared, "chat", tuple(said), sampling, caller, house, "anthropic")
-    last = said[-1]
+    turns = (message for at, turn in enumerate(body.messages) for message in _turn(at, turn))
+    messages = (*_system(body), *turns)
+    ask = ask_of(shared, "chat", messages, sampling, caller, house, "anthropic")
+    last = messages[-1]
     continues = last.role == "assistant" and bool(last.content) and not last.tool_calls
     return replace(ask, forwarded=forwarded, continues=continues, ignored=body.ignored)
 
@@ -113,7 +117,8 @@ def _forwarded(caller: Caller) -> dict[str, str]:
 
 
 def _system(body: PromptBody) -> Iterator[Message]:
-    told = body.system if isinstance(body.system, str) else _lines(body.system or ())
+    """vLLM 0.32 joins the parts of a message by line breaks, too."""
+    told = body.system if isinstance(body.system, str) else "\n".join(block.text for block in body.system or ())
     if text := _BILLING.sub("", told):
         yield Message("system", text)
 
@@ -137,29 +142,20 @@ def _turn(number: int, turn: Turn) -> Iterator[Message]:
 
 
 def _told(role: Literal["user", "system"], blocks: Sequence[Any]) -> Iterator[Message]:
-    """A tool's result is a message of its own; the text between results is one."""
-    texts: list[TextBlock] = []
-    for block in blocks:
-        if isinstance(block, TextBlock):
-            texts.append(block)
-            continue
-        if texts:
-            yield Message(role, _lines(texts))
-            texts = []
-        yield _result(block)
-    if texts:
-        yield Message(role, _lines(texts))
+    """A tool's result is a message of its own; what is said and shown between results is one."""
+    for is_result, run in groupby(blocks, key=lambda block: isinstance(block, ToolResultBlock)):
+        if is_result:
+            yield from map(_result, run)
+        else:
+            text, images = joined(map(said, run), "\n")
+            yield Message(role, text, images=images)
 
 
 def _result(block: ToolResultBlock) -> Message:
-    said = block.content or ""
-    text = said if isinstance(said, str) else _lines(said)
-    return Message("tool", text, tool_call_id=block.tool_use_id, tool_failed=bool(block.is_error))
-
-
-def _lines(blocks: Sequence[TextBlock]) -> str:
-    """vLLM 0.32 joins the parts of a message so."""
-    return "\n".join(block.text for block in blocks)
+    told = [block.content] if isinstance(block.content, str) else map(said, block.content or ())
+    text, images = joined(told, "\n")
+    failed = bool(block.is_error)
+    return Message("tool", text, tool_call_id=block.tool_use_id, tool_failed=failed, images=images)
 
 
 def _assistant(blocks: Sequence[Any]) -> Iterator[Message]:

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, LiteralString
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
+from firstpass.chat import Image
 from firstpass.dialect.by_type import ByType
+from firstpass.dialect.images import Base64Image, lenient
 from firstpass.dialect.openai.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
-from firstpass.dialect.unseen import turns, without_unseen
+from firstpass.dialect.unseen import IMAGE, Sight, turns
 
 CacheControl = dict[str, Any] | None
 """A hint for hosts that are paid by it; there is nothing to pay here."""
@@ -27,7 +29,7 @@ NOT_HERE = {
 HINTS: Mapping[str, tuple[Any, ...]] = {"speed": ("standard",), "service_tier": ("auto", "standard_only")}
 """How fast and for how much an answer is made."""
 
-UNSEEN = {"image": "an image", "document": "a document"}
+UNSEEN = {"image": IMAGE, "document": "a document"}
 
 TOOLS_LIMIT = 512
 STOPS_LIMIT = 16
@@ -52,6 +54,31 @@ class TextBlock(Wire):
     text: StrictStr
     cache_control: CacheControl = None
     citations: Annotated[list[Any], Field(max_length=0)] | None = None
+
+
+def _only_base64(value: Any) -> Any:
+    if value != "base64":
+        raise PydanticCustomError("unsupported", "only base64 is taken; nothing here fetches from elsewhere")
+    return value
+
+
+class ImageSource(Wire):
+    type: Annotated[Literal["base64"], BeforeValidator(_only_base64)]
+    media_type: StrictStr
+    data: Base64Image
+
+
+class ImageBlock(Wire):
+    """source: of type base64, with the image's media_type and its data."""
+
+    model_config = lenient("image")
+    type: Literal["image"]
+    source: ImageSource
+    cache_control: CacheControl = None
+
+
+def said(block: TextBlock | ImageBlock) -> str | Image:
+    return block.text if isinstance(block, TextBlock) else block.source.data
 
 
 class ThinkingBlock(Wire):
@@ -98,22 +125,23 @@ def _of_types(known: Collection[str | None], message: LiteralString) -> BeforeVa
 
 
 TextOnly = Annotated[TextBlock, _of_types(("text", None), "{kind} blocks are not supported; only text is")]
+Shown = Annotated[TextBlock | ImageBlock, ByType(), _of_types(("text", "image"), "{kind} blocks are not supported")]
 
 
 class ToolResultBlock(Wire):
     type: Literal["tool_result"]
     tool_use_id: StrictStr
-    content: StrictStr | list[TextOnly] | None = None
+    content: StrictStr | list[Shown] | None = None
     is_error: StrictBool | None = None
     toolset_name: None = None
     cache_control: CacheControl = None
 
 
-BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use", "tool_result")
+BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use", "tool_result", "image")
 
 
 Block = Annotated[
-    TextBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock,
+    TextBlock | ImageBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock,
     ByType(),
     _of_types(BLOCKS, "{kind} blocks are not supported"),
 ]
@@ -210,19 +238,19 @@ class PromptBody(Wire):
     firstpass: FirstpassOptions = FirstpassOptions()
 
     @classmethod
-    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
+    def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
         """What a tool read is history, in the newest turn too; a document of plain text is that text."""
-        left_out: list[str] = []
+        sight = Sight(UNSEEN, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
             blocks, path = _plain(turn.get("content")), f"messages.{at}.content"
             for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
                 if isinstance(block, dict) and block.get("type") == "tool_result":
                     inner, where = _plain(block.get("content")), f"{path}.{number}.content"
-                    block["content"] = without_unseen(inner, where, UNSEEN, "text", left_out)
+                    block["content"] = sight.parts(inner, where, fresh=False, images=True)
             if "content" in turn:
-                kinds = {} if is_newest else UNSEEN
-                turn["content"] = without_unseen(blocks, path, kinds, "text", left_out)
-        return left_out
+                images = turn.get("role") == "user"
+                turn["content"] = sight.parts(blocks, path, fresh=is_newest, images=images)
+        return sight.left_out
 
 
 def _plain(blocks: Any) -> Any:

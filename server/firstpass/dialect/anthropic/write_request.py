@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Any, NoReturn
 
-from firstpass.chat import Message, Sampling, Tool, ToolChoice
+from firstpass.chat import Image, Message, Sampling, Tool, ToolChoice
 from firstpass.dialect.anthropic.blocks import as_object
 from firstpass.dialect.thinking import THOUGHT_TOKENS
 from firstpass.errors import BadAsk
@@ -161,7 +161,8 @@ def _is_system(message: Message) -> bool:
 
 def _speaks(message: Message) -> bool:
     """The API refuses an empty text, and an empty turn. A tool's empty result is one."""
-    return bool(message.role == "tool" or message.content or message.tool_calls or _thought(message))
+    says = message.content or message.images or message.tool_calls
+    return bool(message.role == "tool" or says or _thought(message))
 
 
 def _thought(message: Message) -> Block | None:
@@ -179,13 +180,21 @@ def _thought(message: Message) -> Block | None:
     return None
 
 
-def _said(message: Message) -> str:
-    """This dialect knows no names of speakers. A tool's is not needed: its result names the call."""
-    return f"{message.name}: {message.content}" if message.name and message.role != "tool" else message.content
+def _blocks(message: Message) -> list[Block]:
+    """What it says and shows, if anything. It knows no names of speakers, and no text of white space alone."""
+    if not message.images:
+        return [_block(message.introduced.content)] if message.content else []
+    return [_block(part) for part in message.introduced.parts if isinstance(part, Image) or part.strip()]
+
+
+def _block(part: str | Image) -> Block:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": part.data}}
 
 
 def _texts(messages: Iterable[Message]) -> list[Block]:
-    return [{"type": "text", "text": _said(message)} for message in messages if message.content]
+    return [block for message in messages for block in _blocks(message)]
 
 
 def _turns(numbered: Sequence[tuple[int, Message]], *, system_turns: bool) -> Iterator[dict[str, Any]]:
@@ -206,25 +215,26 @@ def _between(messages: Sequence[Message], *, system_turns: bool) -> Iterator[dic
     """
     told = _texts(filter(_is_system, messages))
     apart = system_turns and told and not all(map(_is_system, messages))
-    said = [_user_block(message) for message in messages if not (apart and _is_system(message))]
+    said = [block for message in messages if not (apart and _is_system(message)) for block in _user_blocks(message)]
     yield {"role": "user", "content": sorted(said, key=lambda block: block["type"] != "tool_result")}
     if apart:
         yield {"role": "system", "content": told}
 
 
-def _user_block(message: Message) -> Block:
+def _user_blocks(message: Message) -> list[Block]:
     if message.role == "tool":
         failed = {"is_error": True} if message.tool_failed else {}
-        return {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content} | failed
-    text = _said(message)
-    return {"type": "text", "text": f"<system>\n{text}\n</system>" if _is_system(message) else text}
+        content = _blocks(message) if message.images else message.content
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content} | failed]
+    if _is_system(message):
+        return [_block(f"<system>\n{message.introduced.content}\n</system>")]
+    return _blocks(message)
 
 
 def _assistant_blocks(number: int, message: Message) -> Iterator[Block]:
     if (thought := _thought(message)) is not None:
         yield thought
-    if message.content:
-        yield {"type": "text", "text": _said(message)}
+    yield from _blocks(message)
     for at, call in enumerate(message.tool_calls):
         given = _input(call.given, f"messages.{number}.tool_calls.{at}.function.arguments")
         yield {"type": "tool_use", "id": call.id, "name": call.name, "input": given}

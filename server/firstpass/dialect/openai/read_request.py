@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Caller:
 
 def chat(raw: bytes, caller: Caller, house: House) -> Ask:
     """Raises: BadAsk, NotFound (an unknown model)."""
-    body = validated(ChatBody, raw)
+    body = validated(ChatBody, raw, house.sees)
     if body.max_tokens is not None and body.max_completion_tokens not in (None, body.max_tokens):
         raise BadAsk("max_tokens and max_completion_tokens differ; give one", param="max_completion_tokens")
     if body.top_logprobs is not None and not body.logprobs:
@@ -76,13 +76,15 @@ def _message(number: int, message: ChatMessage) -> Message:
         ToolCall(call.id, call.function.name, call.function.arguments or NO_ARGUMENTS)
         for call in message.tool_calls or ()
     )
+    text, images = message.said
     return Message(
         message.role,
-        message.text,
+        text,
         name=message.name,
         tool_calls=tuple(calls),
         tool_call_id=message.tool_call_id,
         reasoning=Reasoning(thought) if thought else None,
+        images=images,
     )
 
 
@@ -187,7 +189,7 @@ def ask_of(
         stands_in=house.known(body.model) is None,
         messages=messages,
         sampling=sampling,
-        contract=_contract(options.contract, kind, sampling, house),
+        contract=_contract(options.contract, kind, messages, sampling, house),
         repository=_repository(options, house),
         ceiling=_ceiling(options.egress, house),
         stream=bool(body.stream),
@@ -248,7 +250,7 @@ def _flag(header: str, value: str) -> bool:
     return value.lower() == "true"
 
 
-def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> str | None:
+def _contract(name: str | None, kind: str, messages: Sequence[Message], sampling: Sampling, house: House) -> str | None:
     if name is None:
         return None
     if name not in house.contracts:
@@ -257,6 +259,8 @@ def _contract(name: str | None, kind: str, sampling: Sampling, house: House) -> 
     if kind != "chat":
         where = "/v1/chat/completions, /v1/messages, /v1/responses or /infer"
         raise BadAsk(f"contracts need {where}", param="firstpass.contract")
+    if any(message.images for message in messages):
+        raise BadAsk("a contract reads text alone, and there is an image", param="messages")
     if sampling.n not in (None, 1):
         raise BadAsk("a contract has one answer: n must be 1", param="n")
     for own in ("response_format", "tools"):

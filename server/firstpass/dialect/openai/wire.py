@@ -4,6 +4,7 @@ Every field is named: honoured, refused with a reason, or unknown. Source: the O
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -19,7 +20,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from firstpass.dialect.unseen import turns, without_unseen
+from firstpass.chat import Image
+from firstpass.dialect.by_type import ByType
+from firstpass.dialect.images import ImageUrl, joined, lenient
+from firstpass.dialect.unseen import IMAGE, Sight, turns
 from firstpass.exchange import Ceiling
 
 N_LIMIT = 8
@@ -51,7 +55,10 @@ TOOLS_LIMIT = 128
 TEXTS_LIMIT = 2048
 """OpenAI's own, of one request for embeddings."""
 
-UNSEEN = {"image_url": "an image", "input_audio": "a recording", "file": "a document"}
+UNSEEN = {"image_url": IMAGE, "input_audio": "a recording", "file": "a document"}
+
+WITH_IMAGES = ("user", "tool")
+"""Roles; OpenAI's own models take none of a tool, and vLLM does."""
 
 PARTS_LIMIT = 10_000
 """Of a list of messages, or of one message's parts: more is no conversation."""
@@ -128,8 +135,11 @@ class Wire(BaseModel):
         return schema
 
     @classmethod
-    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
-        """Puts texts in the place of what no model of texts can see, where that is no fault, and gives its paths."""
+    def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
+        """Puts texts in the place of what the model can not see, where that is no fault, and gives its paths.
+
+        sees: whether it takes images. Raises: BadAsk where it is a fault.
+        """
         return []
 
     def ignoring(self, paths: Sequence[str]) -> Self:
@@ -159,6 +169,23 @@ class TextPart(Wire):
     type: Literal["text"]
     text: StrictStr
     cache_control: dict[str, Any] | None = None
+
+
+class PictureUrl(Wire):
+    url: ImageUrl
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class PicturePart(Wire):
+    """image_url: a data: URL, and how closely to look."""
+
+    model_config = lenient("image_url")
+    type: Literal["image_url"]
+    image_url: PictureUrl
+    cache_control: dict[str, Any] | None = None
+
+
+Part = Annotated[TextPart | PicturePart, ByType()]
 
 
 class Called(Wire):
@@ -193,7 +220,7 @@ class ChatMessage(Wire):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: StrictStr | Annotated[list[TextPart], FAST, at_most(PARTS_LIMIT)] | None = None
+    content: StrictStr | Annotated[list[Part], FAST, at_most(PARTS_LIMIT)] | None = None
     name: StrictStr | None = None
     tool_calls: list[ToolCallPart] | None = None
     tool_call_id: StrictStr | None = None
@@ -206,14 +233,18 @@ class ChatMessage(Wire):
     function_call: None = None
 
     @property
-    def text(self) -> str:
-        said = self.content or ""
-        words = said if isinstance(said, str) else "".join(part.text for part in said)
-        return words + (self.refusal or "")
+    def said(self) -> tuple[str, tuple[Image, ...]]:
+        """Its words, and the images with their places among them."""
+        given = [self.content] if isinstance(self.content, str) else map(_said, self.content or ())
+        return joined((*given, self.refusal or ""))
 
     @property
     def thought(self) -> str:
         return self.reasoning or self.reasoning_content or "".join(map(_readable, self.reasoning_details or ()))
+
+
+def _said(part: TextPart | PicturePart) -> str | Image:
+    return part.text if isinstance(part, TextPart) else replace(part.image_url.url, detail=part.image_url.detail)
 
 
 class Described(Wire):
@@ -313,16 +344,16 @@ class ChatBody(SamplingBody, TalkBody):
     chat_template_kwargs: TemplateWords | None = None
 
     @classmethod
-    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
-        left_out: list[str] = []
+    def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
+        sight = Sight(UNSEEN, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
-            if "content" in turn and not is_newest:
-                path = f"messages.{at}.content"
-                turn["content"] = without_unseen(turn["content"], path, UNSEEN, "text", left_out)
+            if "content" in turn:
+                path, images = f"messages.{at}.content", turn.get("role") in WITH_IMAGES
+                turn["content"] = sight.parts(turn["content"], path, fresh=is_newest, images=images)
             details = turn.get("reasoning_details")
             if isinstance(details, list) and not all(map(_readable, details)):
-                left_out.append(f"messages.{at}.reasoning_details")
-        return left_out
+                sight.left_out.append(f"messages.{at}.reasoning_details")
+        return sight.left_out
 
 
 class CompletionBody(SamplingBody):

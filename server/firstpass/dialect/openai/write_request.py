@@ -1,10 +1,11 @@
 """An ask as the body of an OpenAI request. Knows no connection. Sources: the OpenAI API reference; vLLM 0.32."""
 
 import json
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal
 
-from firstpass.chat import Abilities, Message, Sampling, Tool, ToolCall, ToolChoice
+from firstpass.chat import Abilities, Image, Message, Sampling, Tool, ToolCall, ToolChoice
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, TierName
 
@@ -31,7 +32,7 @@ def body_of(
         fields.pop("logprobs", None)
         fields.pop("top_logprobs", None)
     if ask.kind == "chat":
-        fields["messages"] = [_message(message, vllm=able.vllm) for message in ask.messages]
+        fields["messages"] = list(_messages(ask.messages, vllm=able.vllm))
     elif ask.kind == "completion":
         fields["prompt"] = ask.messages[0].content
     else:
@@ -59,7 +60,7 @@ def refuse_redacted(ask: Ask, part: TierName) -> None:
 
 def prompt_of(ask: Ask, model: str) -> bytes:
     """The part of a chat that vLLM's /tokenize takes, which is all that its prompt is made of."""
-    fields: dict[str, Any] = {"model": model, "messages": [_message(message, vllm=True) for message in ask.messages]}
+    fields: dict[str, Any] = {"model": model, "messages": list(_messages(ask.messages, vllm=True))}
     if ask.sampling.tools is not None:
         fields["tools"] = [_tool(tool) for tool in ask.sampling.tools]
     told = dict(ask.sampling.chat_template_kwargs or {})
@@ -85,8 +86,46 @@ def _sampling(sampling: Sampling, max_tokens_name: MaxTokensName, *, thinks: boo
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _messages(messages: Sequence[Message], *, vllm: bool) -> Iterator[dict[str, Any]]:
+    """A tool's result is a text here: its images come behind the results, in the next turn of the user."""
+    waiting: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "tool" and message.images:
+            told, images = _apart(message, len(waiting))
+            waiting += images
+            yield _message(told, vllm=vllm)
+            continue
+        fields = _message(message, vllm=vllm)
+        if waiting and message.role == "user":
+            fields["content"] = [*waiting, *map(_part, message.parts)]
+            waiting = []
+        elif waiting and message.role != "tool":
+            yield {"role": "user", "content": waiting}
+            waiting = []
+        yield fields
+    if waiting:
+        yield {"role": "user", "content": waiting}
+
+
+def _apart(message: Message, before: int) -> tuple[Message, list[dict[str, Any]]]:
+    """A result with words in the place of its images, and these. before: how many others' stand before them."""
+    said, images = "", list[dict[str, Any]]()
+    for part in message.parts:
+        images += [_part(part)] if isinstance(part, Image) else []
+        said += f"[image {before + len(images)} behind the results]" if isinstance(part, Image) else part
+    return replace(message, content=said, images=()), images
+
+
+def _part(part: str | Image) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    detail = {"detail": part.detail} if part.detail else {}
+    return {"type": "image_url", "image_url": {"url": part.url} | detail}
+
+
 def _message(message: Message, *, vllm: bool) -> dict[str, Any]:
-    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    content = list(map(_part, message.parts)) if message.images else message.content
+    fields: dict[str, Any] = {"role": message.role, "content": content}
     if message.name is not None:
         fields["name"] = message.name
     if message.tool_calls:

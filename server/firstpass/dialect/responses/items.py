@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Literal
 
-from firstpass.chat import NO_ARGUMENTS, Message, Reasoning, TokenLogprob, ToolCall
+from firstpass.chat import NO_ARGUMENTS, Image, Message, Reasoning, TokenLogprob, ToolCall
 from firstpass.dialect.openai.write_reply import logprobs_of, refusal_of
 from firstpass.dialect.render import answered
 from firstpass.dialect.responses.wire import (
@@ -22,7 +22,7 @@ from firstpass.dialect.responses.wire import (
     Item,
     Thought,
     Turn,
-    text_of,
+    told,
 )
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, Exchange, Terms
@@ -86,10 +86,11 @@ class _Reader:
     def add(self, number: int, item: Item) -> None:
         match item:
             case Turn(role="assistant"):
-                self._say(text_of(item.content))
+                self._say(told(item.content)[0])
             case Turn():
                 self._close()
-                self.messages.append(Message(item.role, text_of(item.content)))
+                text, images = told(item.content)
+                self.messages.append(Message(item.role, text, images=images))
             case Thought():
                 self._think(item)
             case Call():
@@ -130,7 +131,8 @@ class _Reader:
         if item.call_id not in self.called:
             raise BadAsk(f"no function was called as {item.call_id!r}", param=f"input.{number}.call_id")
         self._close()
-        self.messages.append(Message("tool", text_of(item.output), tool_call_id=item.call_id))
+        text, images = told(item.output)
+        self.messages.append(Message("tool", text, tool_call_id=item.call_id, images=images))
 
     def _close(self) -> None:
         if self.turn is not None:
@@ -175,11 +177,12 @@ def input_items(ask: Ask) -> list[dict[str, Any]]:
 def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         kind = "custom_tool_call_output" if _called_freeform(ask, message.tool_call_id) else "function_call_output"
-        output = {"type": kind, "call_id": message.tool_call_id, "output": message.content}
-        yield {"id": f"fco_{ask.id}"} | output | {"status": "completed"}
+        output = _parts(message) if message.images else message.content
+        item = {"type": kind, "call_id": message.tool_call_id, "output": output, "status": "completed"}
+        yield {"id": f"fco_{ask.id}"} | item
         return
     if message.role != "assistant":
-        yield message_item(f"msg_{ask.id}", [{"type": "input_text", "text": message.content}], role=message.role)
+        yield message_item(f"msg_{ask.id}", _parts(message) or [_part("")], role=message.role)
         return
     if message.reasoning is not None:
         yield thought_item(ask, f"rs_{ask.id}", message.reasoning, "completed")
@@ -187,6 +190,16 @@ def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
         yield message_item(f"msg_{ask.id}", [text_part(ask, message.content, ())])
     for call in message.tool_calls:
         yield call_item(ask, f"fc_{ask.id}", call, "completed")
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    return list(map(_part, message.parts))
+
+
+def _part(part: str | Image) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "input_text", "text": part}
+    return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
 
 
 def is_freeform(ask: Ask, tool: str) -> bool:
@@ -282,18 +295,17 @@ def by_id(exchange: Exchange) -> dict[str, dict[str, Any]]:
 
 
 def item_length(item: Item) -> int:
-    """In characters that a model reads."""
+    """In characters that a model reads, or that an image is written in."""
     match item:
-        case Turn():
-            return len(text_of(item.content))
+        case Turn(content=said) | CallOutput(output=said):
+            text, images = told(said)
+            return len(text) + sum(len(image.data) for image in images)
         case Thought():
             return len(item.text) + len(item.encrypted_content or "")
         case Call():
             return len(item.name) + len(item.arguments or "")
         case FreeformCall():
             return len(item.name) + len(item.input)
-        case CallOutput():
-            return len(text_of(item.output))
         case AdditionalTools() | ConfigurationUpdate():
             return 0
         case _:
@@ -303,4 +315,5 @@ def item_length(item: Item) -> int:
 def message_length(message: Message) -> int:
     """Likewise."""
     thought = len(message.reasoning.text) if message.reasoning else 0
-    return len(message.content) + thought + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+    calls = sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+    return len(message.content) + thought + calls + sum(len(image.data) for image in message.images)

@@ -30,6 +30,7 @@ from firstpass.dialect.responses.wire import (
     ResponsesBody,
     TextFormat,
 )
+from firstpass.dialect.unseen import without_images
 from firstpass.errors import BadAsk, Failure, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
 from firstpass.house import House
@@ -76,7 +77,7 @@ async def responses(raw: bytes, caller: Caller, house: House, recall: Recall, li
 
     Raises: BadAsk, NotFound (an unknown model, or nothing to go on with).
     """
-    body = validated(ResponsesBody, raw)
+    body = validated(ResponsesBody, raw, house.sees)
     previous = await _previous(body.previous_response_id, caller, recall)
     given, ceilings = await _resolved(body.input, caller, recall, _room(previous, limit), limit)
     return _ask(body, caller, house, given, previous, ceilings)
@@ -89,7 +90,7 @@ def chat(raw: bytes, caller: Caller, house: House) -> Ask:
     """
     if b'"input"' not in raw or not _is_cursor_s(raw):
         return parse.chat(raw, caller, house)
-    body = validated(CursorBody, raw)
+    body = validated(CursorBody, raw, house.sees)
     for number, item in enumerate(body.input):
         if isinstance(item, Reference):
             raise BadAsk("items are referred to at /v1/responses only", param=f"input.{number}.id")
@@ -193,6 +194,9 @@ def _ask(
     body = _configured(body.ignoring(tuple(_left_out(body, offered))), given)
     before = _before(previous)
     messages = (*_instructions(body), *before, *items.read(given, before))
+    if not house.sees(body.model) and any(message.images for message in messages):
+        body = body.ignoring(("previous_response_id" if previous else "input",))
+        messages = tuple(map(without_images, messages))
     if not messages:
         raise BadAsk("input: nothing is said in it", param="input")
     try:

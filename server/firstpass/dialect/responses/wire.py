@@ -3,16 +3,19 @@
 It knows no model and no policy. Source: the OpenAI API reference; openai-python 3.54, openai/types/responses.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
+from firstpass.chat import Image
 from firstpass.dialect.by_type import ByType
+from firstpass.dialect.images import ImageUrl, joined, lenient
 from firstpass.dialect.openai.wire import TOOLS_LIMIT, Described, Function, No, StreamOptions, TalkBody, Wire
-from firstpass.dialect.unseen import turns, without_unseen
+from firstpass.dialect.unseen import IMAGE, Sight, turns
 
-UNSEEN = {"input_image": "an image", "input_file": "a document", "input_audio": "a recording"}
+UNSEEN = {"input_image": IMAGE, "input_file": "a document", "input_audio": "a recording"}
 
 ITEMS_LIMIT = 10_000
 
@@ -51,15 +54,10 @@ def _one_of(*known: str, or_else: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-TEXT_PARTS = ("input_text", "output_text", "refusal")
-
-
 class Part(Wire):
     """A piece of a message. annotations and logprobs come back from clients that send an answer as they got it."""
 
-    type: Annotated[
-        Literal["input_text", "output_text", "refusal"], _one_of(*TEXT_PARTS, or_else="only text is supported")
-    ]
+    type: Literal["input_text", "output_text", "refusal"]
     text: StrictStr = ""
     refusal: StrictStr = ""
     annotations: list[Any] | None = None
@@ -70,11 +68,26 @@ class Part(Wire):
         return self.refusal if self.type == "refusal" else self.text
 
 
-Said = StrictStr | list[Part]
+class PicturePart(Wire):
+    """image_url: a data: URL. detail: how closely to look."""
+
+    model_config = lenient("input_image")
+    type: Literal["input_image"]
+    image_url: ImageUrl
+    detail: Literal["auto", "low", "high", "original"] | None = None
+    file_id: None = None
+
+    @property
+    def said(self) -> Image:
+        return replace(self.image_url, detail=self.detail)
 
 
-def text_of(said: Said) -> str:
-    return said if isinstance(said, str) else "".join(part.said for part in said)
+Said = StrictStr | list[Annotated[Part | PicturePart, ByType()]]
+
+
+def told(said: Said) -> tuple[str, tuple[Image, ...]]:
+    """The words, and the images with their places among them."""
+    return joined([said] if isinstance(said, str) else (part.said for part in said))
 
 
 class Stamped(Wire):
@@ -308,15 +321,16 @@ class ResponsesBody(TalkBody):
     background: No | None = None
 
     @classmethod
-    def without_unseen(cls, fields: dict[str, Any]) -> list[str]:
+    def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
         """What a tool gave back is history, in the newest turn too."""
-        left_out: list[str] = []
+        sight = Sight(UNSEEN, "input_text", sees)
         for at, item, is_newest in turns(fields, "input"):
-            name = "output" if item.get("type") == "function_call_output" else "content"
-            if name in item and not (is_newest and name == "content"):
-                path = f"input.{at}.{name}"
-                item[name] = without_unseen(item[name], path, UNSEEN, "input_text", left_out)
-        return left_out
+            if "content" in item:
+                images = item.get("role") == "user"
+                item["content"] = sight.parts(item["content"], f"input.{at}.content", fresh=is_newest, images=images)
+            if "output" in item:
+                item["output"] = sight.parts(item["output"], f"input.{at}.output", fresh=False, images=True)
+        return sight.left_out
 
 
 class CursorBody(ResponsesBody):
