@@ -57,6 +57,14 @@ def test_a_thought_comes_back_as_it_was_told_and_what_is_sealed_is_named(
     assert ask.ignored == (("messages.1.reasoning_details",) if unread else ())
 
 
+@pytest.mark.parametrize("field", [{"reasoning": "Mine."}, {"reasoning_content": "Mine."}, details(TEXT)])
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_a_thought_in_a_turn_that_no_model_wrote_is_left_out_and_named(role: str, field: dict[str, Any]) -> None:
+    ask = chat({"role": role, "content": "Sky."} | field)
+    assert ask.messages[1] == Message(role, "Sky.")  # type: ignore[arg-type]
+    assert ask.ignored == (f"messages.1.{next(iter(field))}",)
+
+
 @pytest.mark.parametrize("nothing", [{}, {"reasoning": ""}, {"reasoning_details": []}])
 @pytest.mark.parametrize("role", ["user", "assistant"])
 def test_a_turn_without_anything_is_still_a_fault(role: str, nothing: dict[str, Any]) -> None:

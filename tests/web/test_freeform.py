@@ -48,7 +48,11 @@ def test_a_text_comes_back_as_the_call_and_goes_on(
         )
         referred = {"input": [{"role": "user", "content": "Edit."}, {"id": item["id"]}, result]}
         by_reference = client.post("/v1/responses", json=ASKED | referred)
-        kept = client.get(f"/v1/responses/{again.json()['id']}/input_items").json()["data"]
+        unoffered = {"model": "local", "input": [{"role": "user", "content": "Edit."}, item, result]}
+        later = client.post("/v1/responses", json=unoffered)
+        last = {"model": "local", "input": "Thanks.", "previous_response_id": later.json()["id"]}
+        answers = (again, later, client.post("/v1/responses", json=last))
+        kept = [client.get(f"/v1/responses/{one.json()['id']}/input_items").json()["data"] for one in answers]
     assert item | whose == item and (item["type"], item["input"]) == ("custom_tool_call", TEXT), answer.text
     by_type = {event["type"]: event for event in streamed}
     added, delta = by_type["response.output_item.added"]["item"], by_type["response.custom_tool_call_input.delta"]
@@ -59,9 +63,12 @@ def test_a_text_comes_back_as_the_call_and_goes_on(
     assert offered["parameters"]["required"] == ["input"]
     for response in (again, by_reference):
         assert response.json()["output"][0]["content"][0]["text"] == "It is done.", response.text
-    (call,) = seen[-1]["messages"][-2]["tool_calls"]
+    (call,) = seen[-3]["messages"][-2]["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == {"input": TEXT}
-    assert {one["type"] for one in kept} == {"message", "custom_tool_call", "custom_tool_call_output"}
+    for listed in kept:
+        assert {one["type"] for one in listed} == {"message", "custom_tool_call", "custom_tool_call_output"}
+        (called,) = [one for one in listed if one["type"] == "custom_tool_call"]
+        assert called | whose == called, "of a tool that is offered no more, too"
 
 
 def test_a_model_is_told_of_a_grammar_and_the_caller_that_nothing_holds_it_to_it(tmp_path: Path) -> None:
@@ -94,6 +101,15 @@ def test_a_conversation_changes_how_it_is_answered(front: Front) -> None:
     assert (seen[-1]["reasoning_effort"], answer.json()["reasoning"]) == ("high", {"effort": "high", "summary": "auto"})
     assert seen[-1]["response_format"]["json_schema"]["name"] == "n"
     assert [message["role"] for message in seen[-1]["messages"]] == ["user"]
+
+
+def test_a_fault_in_a_change_is_told_with_its_place(front: Front) -> None:
+    change = {"type": "configuration_update", "text": {"format": {"type": "json_schema", "name": "n"}}}
+    with front(lambda body: "{}") as client:
+        answer = client.post(
+            "/v1/responses", json={"model": "local", "input": [{"role": "user", "content": "a"}, change]}
+        )
+    assert answer.json()["error"]["param"] == "input.1.text.format.schema"
 
 
 def test_a_model_s_nonsense_is_the_text_that_it_wrote(tmp_path: Path) -> None:

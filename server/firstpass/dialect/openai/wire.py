@@ -57,6 +57,9 @@ TEXTS_LIMIT = 2048
 
 UNSEEN = {"image_url": IMAGE, "input_audio": "a recording", "file": "a document"}
 
+THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details")
+"""Fields of an assistant's turn."""
+
 WITH_IMAGES = ("user", "tool")
 """Roles; OpenAI's own models take none of a tool, and vLLM does."""
 
@@ -351,7 +354,9 @@ class ChatBody(SamplingBody, TalkBody):
                 path, images = f"messages.{at}.content", turn.get("role") in WITH_IMAGES
                 turn["content"] = sight.parts(turn["content"], path, fresh=is_newest, images=images)
             details = turn.get("reasoning_details")
-            if isinstance(details, list) and not all(map(_readable, details)):
+            if turn.get("role") != "assistant":
+                sight.left_out.extend(f"messages.{at}.{name}" for name in THOUGHTS if turn.pop(name, None))
+            elif isinstance(details, list) and not all(map(_readable, details)):
                 sight.left_out.append(f"messages.{at}.reasoning_details")
         return sight.left_out
 

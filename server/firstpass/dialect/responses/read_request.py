@@ -18,9 +18,11 @@ from firstpass.dialect.responses import items
 from firstpass.dialect.responses.items import PREFIX
 from firstpass.dialect.responses.wire import (
     AdditionalTools,
+    Call,
     ConfigurationUpdate,
     CursorBody,
     FlatTool,
+    FreeformCall,
     FreeformTool,
     Item,
     NamedFunction,
@@ -209,16 +211,18 @@ def _ask(
         ceiling=strictest(ask.ceiling, *ceilings, *([previous.ask.ceiling] if previous else [])),
         logprobs_required=bool(ask.sampling.logprobs),
         previous=previous.ask.id if previous else None,
-        terms=_terms(body, offered),
+        terms=_terms(body, offered, given, (previous and previous.ask.terms) or Terms()),
     )
 
 
 def _configured(body: ResponsesBody, given: Sequence[Item]) -> ResponsesBody:
     """The request as its conversation has changed it; what an earlier request was told so is not kept."""
-    for item in given:
+    for number, item in enumerate(given):
         if isinstance(item, ConfigurationUpdate):
             said = item.reasoning.model_dump(exclude_none=True) if item.reasoning else {}
             text = item.text if item.text and item.text.format else body.text
+            if item.text and item.text.format:
+                _response_format(item.text.format, f"input.{number}.text.format")
             body = body.model_copy(update={"reasoning": body.reasoning.model_copy(update=said), "text": text})
     return body
 
@@ -231,14 +235,20 @@ def _instructions(body: ResponsesBody) -> tuple[Message, ...]:
     return (Message("system", body.instructions),) if body.instructions else ()
 
 
-def _terms(body: ResponsesBody, offered: Sequence[Offered]) -> Terms:
+def _terms(body: ResponsesBody, offered: Sequence[Offered], given: Sequence[Item], earlier: Terms) -> Terms:
+    """What the caller calls a tool is known of one that is offered no more, too: the conversation has its calls."""
+    called = [(item.namespace, item) for item in given if isinstance(item, Call | FreeformCall)]
     ours = [(space, tool) for _, space, tool in offered if not isinstance(tool, OtherTool)]
-    named = [(items.flat(space, tool.name), space, tool) for space, tool in ours]
+    namespaces, freeform = dict(earlier.namespaces), set(earlier.freeform)
+    for space, one in (*called, *ours):
+        name = items.flat(space, one.name)
+        namespaces |= {name: (space, one.name)} if space else {}
+        (freeform.add if isinstance(one, FreeformCall | FreeformTool) else freeform.discard)(name)
     return Terms(
         instructed=bool(body.instructions),
         skipped_tools=tuple(tool.type for _, _, tool in offered if isinstance(tool, OtherTool)),
-        namespaces={name: (space, tool.name) for name, space, tool in named if space is not None},
-        freeform=tuple(name for name, _, tool in named if isinstance(tool, FreeformTool)),
+        namespaces=namespaces,
+        freeform=tuple(sorted(freeform)),
         summary=body.reasoning.summary or body.reasoning.generate_summary,
         include=body.include,
         prompt_cache_key=body.prompt_cache_key,
@@ -334,15 +344,15 @@ def _introduced(tool: AnyInner, namespace: Namespace) -> AnyInner:
     return tool.model_copy(update={"description": f"{tool.description}\n\n{about}" if tool.description else about})
 
 
-def _response_format(given: TextFormat | None) -> dict[str, Any] | None:
-    """What is flat here is nested in a chat."""
+def _response_format(given: TextFormat | None, path: str = "text.format") -> dict[str, Any] | None:
+    """What is flat here is nested in a chat. Raises: BadAsk."""
     if given is None or given.type == "text":
         return None
     if given.type == "json_object":
         return {"type": "json_object"}
     if given.name is None or given.schema_ is None:
-        missing = f"text.format.{'name' if given.name is None else 'schema'}"
+        missing = f"{path}.{'name' if given.name is None else 'schema'}"
         raise BadAsk(f"missing parameter: {missing}", param=missing, code="missing_required_parameter")
-    bound(given.schema_, "text.format.schema")
+    bound(given.schema_, f"{path}.schema")
     fields = {"name": given.name, "description": given.description, "schema": given.schema_, "strict": given.strict}
     return {"type": "json_schema", "json_schema": {name: value for name, value in fields.items() if value is not None}}
