@@ -5,7 +5,7 @@ Standard library only; it knows no wire format, no model and no exchange. The wo
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -111,6 +111,18 @@ class Image:
     @property
     def url(self) -> str:
         return f"data:{self.media_type};base64,{self.data}"
+
+
+def joined(parts: Iterable[str | Image], between: str = "") -> tuple[str, tuple[Image, ...]]:
+    """The texts as one, and the images with their places in it. between: put where two texts meet."""
+    said, images, met = "", list[Image](), ""
+    for part in parts:
+        if isinstance(part, str):
+            said, met = f"{said}{met}{part}", between
+        else:
+            images.append(replace(part, at=len(said)))
+            met = ""
+    return said, tuple(images)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from PIL import Image as Pillow
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import Headers
 
-from firstpass.chat import Abilities, Image, Message, Sampling, ToolCall
+from firstpass.chat import Abilities, Image, Message, Sampling, ToolCall, joined
 from firstpass.dialect.anthropic import read_request as anthropic_in
 from firstpass.dialect.anthropic import write_request as anthropic_out
-from firstpass.dialect.images import joined, of_base64, of_url
+from firstpass.dialect.images import of_base64, of_url
 from firstpass.dialect.openai import read_request as openai_in
 from firstpass.dialect.openai import write_request as openai_out
 from firstpass.dialect.openai.read_request import Caller

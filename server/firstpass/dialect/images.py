@@ -2,8 +2,6 @@
 
 import binascii
 import warnings
-from collections.abc import Iterable
-from dataclasses import replace
 from io import BytesIO
 from typing import Annotated, Any
 
@@ -55,15 +53,3 @@ def lenient(kind: str) -> ConfigDict:
     """Of a part of that type. In an earlier turn it may have any form: then a text takes its place."""
     schema: JsonDict = {"properties": {"type": {"const": kind}}, "required": ["type"], "additionalProperties": True}
     return ConfigDict(json_schema_extra=schema)
-
-
-def joined(parts: Iterable[str | Image], between: str = "") -> tuple[str, tuple[Image, ...]]:
-    """The texts as one, and the images with their places in it. between: put where two texts meet."""
-    said, images, met = "", list[Image](), ""
-    for part in parts:
-        if isinstance(part, str):
-            said, met = f"{said}{met}{part}", between
-        else:
-            images.append(replace(part, at=len(said)))
-            met = ""
-    return said, tuple(images)

@@ -20,7 +20,7 @@ SAYS = "[{} was here; this model reads {} alone]"
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What of a list of parts is shown to a model.
+    """What of a list of parts is shown to a model. A document of plain text is that text.
 
     kinds: by a part's type, what it is called, for those that are no text. sees: whether the model takes images.
     left_out: gets the path of each part that has a text in its place.
@@ -31,21 +31,21 @@ class Sight:
     sees: bool
     left_out: list[str] = field(default_factory=list)
 
-    def parts(self, parts: Any, path: str, *, fresh: bool, images: bool) -> Any:
-        """The list with texts in the place of what is not seen; anything else as it is.
+    def show(self, turn: dict[str, Any], name: str, path: str, *, fresh: bool = False, images: bool = True) -> None:
+        """Puts texts in the place of what is not seen in that list of the turn's, if it is one.
 
         images: whether there can be some here. Raises: BadAsk for a fresh part that is not seen.
         """
-        if not isinstance(parts, list):
-            return parts
-        return [self._part(part, f"{path}.{at}", fresh=fresh, images=images) for at, part in enumerate(parts)]
+        if isinstance(parts := turn.get(name), list):
+            for at, part in enumerate(parts):
+                parts[at] = self._shown(part, f"{path}.{name}.{at}", fresh=fresh, images=images)
 
-    def _part(self, part: Any, path: str, *, fresh: bool, images: bool) -> Any:
+    def _shown(self, part: Any, path: str, *, fresh: bool, images: bool) -> Any:
         kind = self.kinds.get(str(part.get("type"))) if isinstance(part, dict) else None
-        if kind is None:
+        if kind is None or (kind == IMAGE and self.sees and images and (fresh or _is_read(part))):
             return part
-        if kind == IMAGE and self.sees and images and (fresh or _is_read(part)):
-            return part
+        if (said := _plain(part)) is not None:
+            return {"type": self.text_type, "text": said}
         reads = "text and images" if self.sees else "text"
         if fresh:
             text = f"{path}: {part['type']} is not supported; this model reads {reads} alone"
@@ -65,6 +65,14 @@ def _is_read(part: dict[str, Any]) -> bool:
     except PydanticCustomError:
         return False
     return True
+
+
+def _plain(part: dict[str, Any]) -> str | None:
+    """What a document of plain text says."""
+    source, title = part.get("source"), part.get("title")
+    if not isinstance(source, dict) or source.get("type") != "text" or not isinstance(source.get("data"), str):
+        return None
+    return f"{title}\n\n{source['data']}" if isinstance(title, str) else source["data"]
 
 
 def without_images(message: Message) -> Message:

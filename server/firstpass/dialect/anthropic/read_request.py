@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any, Literal
 
-from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice
+from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice, joined
 from firstpass.dialect.anthropic.wire import (
     BLOCKS,
     MessagesBody,
@@ -28,7 +28,6 @@ from firstpass.dialect.anthropic.wire import (
     sealed,
 )
 from firstpass.dialect.body import bound, bound_tool, validated
-from firstpass.dialect.images import joined
 from firstpass.dialect.openai.read_request import Caller, ask_of, known_choice
 from firstpass.dialect.openai.wire import SamplingBody
 from firstpass.errors import BadAsk

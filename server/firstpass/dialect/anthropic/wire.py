@@ -239,31 +239,14 @@ class PromptBody(Wire):
 
     @classmethod
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
-        """What a tool read is history, in the newest turn too; a document of plain text is that text."""
+        """What a tool read is history, in the newest turn too."""
         sight = Sight(UNSEEN, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
-            blocks, path = _plain(turn.get("content")), f"messages.{at}.content"
-            for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
+            sight.show(turn, "content", f"messages.{at}", fresh=is_newest, images=turn.get("role") == "user")
+            for number, block in enumerate(turn["content"] if isinstance(turn.get("content"), list) else ()):
                 if isinstance(block, dict) and block.get("type") == "tool_result":
-                    inner, where = _plain(block.get("content")), f"{path}.{number}.content"
-                    block["content"] = sight.parts(inner, where, fresh=False, images=True)
-            if "content" in turn:
-                images = turn.get("role") == "user"
-                turn["content"] = sight.parts(blocks, path, fresh=is_newest, images=images)
+                    sight.show(block, "content", f"messages.{at}.content.{number}")
         return sight.left_out
-
-
-def _plain(blocks: Any) -> Any:
-    """Documents whose source is text, as blocks of that text."""
-    return [_as_text(block) for block in blocks] if isinstance(blocks, list) else blocks
-
-
-def _as_text(block: Any) -> Any:
-    source = block.get("source") if isinstance(block, dict) and block.get("type") == "document" else None
-    if not isinstance(source, dict) or source.get("type") != "text" or not isinstance(source.get("data"), str):
-        return block
-    title = block.get("title")
-    return {"type": "text", "text": f"{title}\n\n{source['data']}" if isinstance(title, str) else source["data"]}
 
 
 class MessagesBody(PromptBody):

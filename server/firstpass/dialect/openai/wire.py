@@ -20,9 +20,9 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from firstpass.chat import Image
+from firstpass.chat import Image, joined
 from firstpass.dialect.by_type import ByType
-from firstpass.dialect.images import ImageUrl, joined, lenient
+from firstpass.dialect.images import ImageUrl, lenient
 from firstpass.dialect.unseen import IMAGE, Sight, turns
 from firstpass.exchange import Ceiling
 
@@ -350,9 +350,7 @@ class ChatBody(SamplingBody, TalkBody):
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
         sight = Sight(UNSEEN, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
-            if "content" in turn:
-                path, images = f"messages.{at}.content", turn.get("role") in WITH_IMAGES
-                turn["content"] = sight.parts(turn["content"], path, fresh=is_newest, images=images)
+            sight.show(turn, "content", f"messages.{at}", fresh=is_newest, images=turn.get("role") in WITH_IMAGES)
             details = turn.get("reasoning_details")
             if turn.get("role") != "assistant":
                 sight.left_out.extend(f"messages.{at}.{name}" for name in THOUGHTS if turn.pop(name, None))

@@ -91,29 +91,19 @@ def _messages(messages: Sequence[Message], *, vllm: bool) -> Iterator[dict[str, 
     waiting: list[dict[str, Any]] = []
     for message in messages:
         if message.role == "tool" and message.images:
-            told, images = _apart(message, len(waiting))
-            waiting += images
-            yield _message(told, vllm=vllm)
-            continue
+            told = ""
+            for part in message.parts:
+                waiting += [_part(part)] if isinstance(part, Image) else []
+                told += f"[image {len(waiting)} behind the results]" if isinstance(part, Image) else part
+            message = replace(message, content=told, images=())
+        shown, waiting = ([], waiting) if message.role == "tool" else (waiting, [])
+        if shown and message.role != "user":
+            yield {"role": "user", "content": shown}
+            shown = []
         fields = _message(message, vllm=vllm)
-        if waiting and message.role == "user":
-            fields["content"] = [*waiting, *map(_part, message.parts)]
-            waiting = []
-        elif waiting and message.role != "tool":
-            yield {"role": "user", "content": waiting}
-            waiting = []
-        yield fields
+        yield fields | {"content": [*shown, *map(_part, message.parts)]} if shown else fields
     if waiting:
         yield {"role": "user", "content": waiting}
-
-
-def _apart(message: Message, before: int) -> tuple[Message, list[dict[str, Any]]]:
-    """A result with words in the place of its images, and these. before: how many others' stand before them."""
-    said, images = "", list[dict[str, Any]]()
-    for part in message.parts:
-        images += [_part(part)] if isinstance(part, Image) else []
-        said += f"[image {before + len(images)} behind the results]" if isinstance(part, Image) else part
-    return replace(message, content=said, images=()), images
 
 
 def _part(part: str | Image) -> dict[str, Any]:

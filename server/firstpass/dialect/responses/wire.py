@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
-from firstpass.chat import Image
+from firstpass.chat import Image, joined
 from firstpass.dialect.by_type import ByType
-from firstpass.dialect.images import ImageUrl, joined, lenient
+from firstpass.dialect.images import ImageUrl, lenient
 from firstpass.dialect.openai.wire import TOOLS_LIMIT, Described, Function, No, StreamOptions, TalkBody, Wire
 from firstpass.dialect.unseen import IMAGE, Sight, turns
 
@@ -325,11 +325,8 @@ class ResponsesBody(TalkBody):
         """What a tool gave back is history, in the newest turn too."""
         sight = Sight(UNSEEN, "input_text", sees)
         for at, item, is_newest in turns(fields, "input"):
-            if "content" in item:
-                images = item.get("role") == "user"
-                item["content"] = sight.parts(item["content"], f"input.{at}.content", fresh=is_newest, images=images)
-            if "output" in item:
-                item["output"] = sight.parts(item["output"], f"input.{at}.output", fresh=False, images=True)
+            sight.show(item, "content", f"input.{at}", fresh=is_newest, images=item.get("role") == "user")
+            sight.show(item, "output", f"input.{at}")
         return sight.left_out
 
 
