@@ -174,14 +174,14 @@ def test_few_bytes_of_references_can_not_make_a_prompt_of_any_length(front: Fron
             references = [{"type": "item_reference", "id": item}] * times
             return client.post("/v1/responses", json={"model": "local", "input": references, **more})
 
-        twice, thrice, beside = refer(2), refer(3), refer(1, previous_response_id=first.id)
+        once, twice, beside = refer(1), refer(2), refer(1, previous_response_id=first.id)
         second = sdk.responses.create(model="local", input="on " * 4_000, previous_response_id=first.id)
         asked = len(engine.state.seen)
         on = client.post("/v1/responses", json={"model": "local", "input": "x", "previous_response_id": second.id})
-    assert [answer.status_code for answer in (twice, thrice, beside, on)] == [200, 400, 400, 400]
-    params = [answer.json()["error"]["param"] for answer in (thrice, beside, on)]
-    assert params == ["input.2.id", "input.0.id", "previous_response_id"]
-    assert "over the limit of 20000 characters" in thrice.text and len(engine.state.seen) == asked
+    assert [answer.status_code for answer in (once, twice, beside, on)] == [200, 400, 400, 400]
+    params = [answer.json()["error"]["param"] for answer in (twice, beside, on)]
+    assert params == ["input.1.id", "input.0.id", "previous_response_id"]
+    assert "over the limit of 20000 characters" in twice.text and len(engine.state.seen) == asked
 
 
 def test_references_to_a_long_conversation_are_found_in_little_time(front: Front) -> None:

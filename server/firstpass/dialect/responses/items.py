@@ -294,26 +294,8 @@ def by_id(exchange: Exchange) -> dict[str, dict[str, Any]]:
     return {item["id"]: item for item in made}
 
 
-def item_length(item: Item) -> int:
-    """In characters that a model reads, or that an image is written in."""
-    match item:
-        case Turn(content=said) | CallOutput(output=said):
-            text, images = told(said)
-            return len(text) + sum(len(image.data) for image in images)
-        case Thought():
-            return len(item.text) + len(item.encrypted_content or "")
-        case Call():
-            return len(item.name) + len(item.arguments or "")
-        case FreeformCall():
-            return len(item.name) + len(item.input)
-        case AdditionalTools() | ConfigurationUpdate():
-            return 0
-        case _:
-            raise AssertionError(f"a {type(item).__name__} is no item to read")
-
-
 def message_length(message: Message) -> int:
-    """Likewise."""
+    """In characters that a model reads, or that an image is written in."""
     thought = len(message.reasoning.text) if message.reasoning else 0
     calls = sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
     return len(message.content) + thought + calls + sum(len(image.data) for image in message.images)

@@ -3,6 +3,7 @@
 What a request goes on with, or refers to, comes from the record; where that is, it does not know.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -176,7 +177,7 @@ async def _resolved(
                 resolved[number] = _ITEM.validate_python(recorded[item.id])
             except (KeyError, ValidationError) as error:
                 raise BadAsk(f"there is no item {item.id[:80]!r} in the record", param=param) from error
-            room -= items.item_length(resolved[number])
+            room -= len(json.dumps(recorded[item.id], ensure_ascii=False))
             if room < 0:
                 raise BadAsk(f"what is referred to {OVER} {limit} characters", param=param)
     return resolved, ceilings
@@ -194,8 +195,8 @@ def _ask(
     """What was said under a ceiling stays under it, whoever goes on with it or quotes it."""
     offered = list(_offered(body))
     body = _configured(body.ignoring(tuple(_left_out(body, offered))), given)
-    before = _before(previous)
-    messages = (*_instructions(body), *before, *items.read(given, before))
+    instructions = [Message("system", body.instructions)] if body.instructions else []
+    messages = (*instructions, *(before := _before(previous)), *items.read(given, before))
     if not house.sees(body.model) and any(message.images for message in messages):
         body = body.ignoring(("previous_response_id" if previous else "input",))
         messages = tuple(map(without_images, messages))
@@ -229,10 +230,6 @@ def _configured(body: ResponsesBody, given: Sequence[Item]) -> ResponsesBody:
 
 def in_our_words(failure: Failure) -> Failure:
     return replace(failure, param=OURS.get(failure.param or "", failure.param))
-
-
-def _instructions(body: ResponsesBody) -> tuple[Message, ...]:
-    return (Message("system", body.instructions),) if body.instructions else ()
 
 
 def _terms(body: ResponsesBody, offered: Sequence[Offered], given: Sequence[Item], earlier: Terms) -> Terms:
