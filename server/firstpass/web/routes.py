@@ -123,8 +123,7 @@ def build(
 def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
     def route(path: str, parser: Parser, dialect: Dialect) -> None:
         async def handle(request: Request) -> Response:
-            raw = await _body(request, limits)
-            ask = parser(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
+            ask = parser(*await _received(request, limits), backend.house)
             return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
         app.add_api_route(path, handle, methods=["POST"], response_model=None)
@@ -137,23 +136,19 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
     @app.post("/v1/messages/count_tokens")
     async def count(request: Request) -> Response:
-        raw = await _body(request, limits)
-        ask = messages_parse.prompt(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
-        counted = await backend.count(ask)
+        counted = await backend.count(messages_parse.prompt(*await _received(request, limits), backend.house))
         return JSONResponse({"input_tokens": counted.tokens}, headers={"x-firstpass-counted-by": counted.model})
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> dict[str, object]:
-        raw = await _body(request, limits)
-        ask = parse.chat(raw, Caller(request.headers, request.scope["state"]["key"]), backend.house)
+        ask = parse.chat(*await _received(request, limits), backend.house)
         return ours.explanation(ask, backend.explain(ask))
 
 
 def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
     @app.post("/v1/responses", response_model=None)
     async def create(request: Request) -> Response:
-        caller = Caller(request.headers, request.scope["state"]["key"])
-        raw = await _body(request, limits)
+        raw, caller = await _received(request, limits)
         ask = await responses.responses(raw, caller, backend.house, backend.record.recall, limits.body_bytes)
         return AnswerResponse(ask, backend.run, RESPONSES)
 
@@ -203,8 +198,8 @@ def _add_contracts(app: FastAPI, backend: Backend) -> None:
 def _add_labels(app: FastAPI, backend: Backend, limits: Limits) -> None:
     @app.post("/v1/exchanges/{exchange_id}/label")
     async def label(exchange_id: str, request: Request) -> dict[str, object]:
-        raw = await _body(request, limits)
-        made = parse.label(raw, exchange_id, request.scope["state"]["key"], time.time())
+        raw, caller = await _received(request, limits)
+        made = parse.label(raw, exchange_id, caller.key, time.time())
         await backend.record.label(made)
         return ours.label(made)
 
@@ -258,16 +253,17 @@ def _routing_failure(request: Request, status: int) -> Failure:
     return NotFound(f"there is no {path} here", code="route_not_found").failure
 
 
-async def _body(request: Request, limits: Limits) -> bytes:
-    """Raises: WrongMediaType, TooLarge, BadAsk where it does not arrive in time."""
+async def _received(request: Request, limits: Limits) -> tuple[bytes, Caller]:
+    """The body, and who sent it. Raises: WrongMediaType, TooLarge, BadAsk where it does not arrive in time."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise WrongMediaType(f"the body must be application/json, not {kind or 'untyped'}")
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await _read(request, limits.body_bytes)
+            body = await _read(request, limits.body_bytes)
     except TimeoutError as error:
         raise BadAsk(f"the body did not arrive in {limits.body_seconds:g} s", code="body_timeout") from error
+    return body, Caller(request.headers, request.scope["state"]["key"])
 
 
 async def _read(request: Request, limit_bytes: int) -> bytes:

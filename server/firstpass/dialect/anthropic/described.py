@@ -5,11 +5,19 @@ Anthropic API reference.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from firstpass.dialect.anthropic.wire import MessagesBody, ModelsPage, PromptBody
+from firstpass.dialect.anthropic.wire import (
+    MessagesBody,
+    ModelsPage,
+    PromptBody,
+    RedactedBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+)
 from firstpass.dialect.anthropic.write_reply import TYPES
 from firstpass.dialect.described import TEXT, Link, Operation, Parameter, Schema, Where, in_query
 from firstpass.dialect.how import How
@@ -34,33 +42,6 @@ class AnthropicError(BaseModel):
     request_id: str | None
 
 
-class TextSaid(BaseModel):
-    type: Literal["text"]
-    text: str
-
-
-class ThoughtSaid(BaseModel):
-    """signature: `firstpass` where the model that thought gives none."""
-
-    type: Literal["thinking"]
-    thinking: str
-    signature: str
-
-
-class RedactedThought(BaseModel):
-    type: Literal["redacted_thinking"]
-    data: str
-
-
-class ToolUsed(BaseModel):
-    """input: what is no JSON object stands under INVALID_JSON."""
-
-    type: Literal["tool_use"]
-    id: str
-    name: str
-    input: dict[str, Any]
-
-
 class ThinkingTokens(BaseModel):
     thinking_tokens: int
 
@@ -76,11 +57,15 @@ class AnthropicUsage(BaseModel):
 
 
 class AnthropicMessage(BaseModel):
+    """Its blocks may be sent again. `firstpass` signs a thought that its model did not sign; an input that is no object
+    stands under INVALID_JSON.
+    """
+
     id: str
     type: Literal["message"]
     role: Literal["assistant"]
     model: str
-    content: list[TextSaid | ThoughtSaid | RedactedThought | ToolUsed]
+    content: list[TextBlock | ThinkingBlock | RedactedBlock | ToolUseBlock]
     stop_reason: str | None
     stop_sequence: str | None
     usage: AnthropicUsage

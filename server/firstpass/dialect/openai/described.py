@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from firstpass.dialect.described import Operation, Shape, Where
 from firstpass.dialect.how import How
-from firstpass.dialect.openai.wire import ChatBody, CompletionBody, EmbeddingsBody
+from firstpass.dialect.openai.wire import ChatBody, CompletionBody, EmbeddingsBody, ToolCallPart
 from firstpass.dialect.responses.wire import CursorBody
 from firstpass.errors import Part
 
@@ -50,23 +50,12 @@ class ChatLogprobs(BaseModel):
     content: list[ChatToken] | None = None
 
 
-class CalledFunction(BaseModel):
-    name: str
-    arguments: str
-
-
-class ChatToolCall(BaseModel):
-    id: str
-    type: Literal["function"]
-    function: CalledFunction
-
-
 class AssistantMessage(BaseModel):
     role: Literal["assistant"]
     content: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
-    tool_calls: list[ChatToolCall] | None = None
+    tool_calls: list[ToolCallPart] | None = None
 
 
 class ChatChoice(BaseModel):
