@@ -45,11 +45,14 @@ class Tool:
     strict: bool | None = None
 
 
+ChoiceMode = Literal["auto", "none", "required", "named"]
+
+
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
     """Whether tools are called: as the model likes, never, at least one, or the one called `name`."""
 
-    mode: Literal["auto", "none", "required", "named"]
+    mode: ChoiceMode
     name: str | None = None
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any, Literal
 
-from firstpass.chat import Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice, joined
+from firstpass.chat import ChoiceMode, Message, Reasoning, Sampling, Tool, ToolCall, ToolChoice, joined
 from firstpass.dialect.anthropic.wire import (
     BLOCKS,
     MessagesBody,
@@ -38,12 +38,7 @@ FORWARDED = ("anthropic-version", "anthropic-beta")
 INTERLEAVED = "interleaved-thinking"
 """With this beta a turn's thinking may take more than one answer's limit."""
 
-MODES: Mapping[str, Literal["auto", "none", "required", "named"]] = {
-    "auto": "auto",
-    "none": "none",
-    "any": "required",
-    "tool": "named",
-}
+MODES: Mapping[str, ChoiceMode] = {"auto": "auto", "none": "none", "any": "required", "tool": "named"}
 _BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 """The first line of Claude Code's system prompt: for Anthropic's accounts, and another for each request, so that no
 engine's prefix cache knows the prompt again (vllm-project/vllm pull request 36829)."""
@@ -60,36 +55,22 @@ def messages(raw: bytes, caller: Caller, house: House) -> Ask:
         param = "thinking.budget_tokens"
         raise BadAsk(f"{param}: must be less than max_tokens", param=param)
     own = {name: getattr(body, name) for name in ("max_tokens", "temperature", "top_p", "top_k")}
-    stop = tuple(body.stop_sequences) if body.stop_sequences else None
-    shared = SamplingBody(
-        model=body.model,
-        stream=body.stream,
-        user=body.metadata.user_id if body.metadata else None,
-        firstpass=body.firstpass,
-    )
-    return _ask(body, shared, caller, house, forwarded, stop=stop, **own)
+    own["stop"] = tuple(body.stop_sequences) if body.stop_sequences else None
+    user = body.metadata.user_id if body.metadata else None
+    return replace(_ask(body, caller, house, own, stream=body.stream, user=user), forwarded=forwarded)
 
 
 def prompt(raw: bytes, caller: Caller, house: House) -> Ask:
     """What is to be counted; nobody will be asked. Raises: BadAsk, NotFound (an unknown model)."""
     body = validated(PromptBody, raw, house.sees)
-    shared = SamplingBody(model=body.model, firstpass=body.firstpass)
-    ask = _ask(body, shared, caller, house, _forwarded(caller))
+    ask = replace(_ask(body, caller, house, {}), forwarded=_forwarded(caller))
     if ask.contract is not None:
         raise BadAsk("only what is sent is counted, not what a contract makes of it", param="firstpass.contract")
     return ask
 
 
-def _ask(
-    body: PromptBody,
-    shared: SamplingBody,
-    caller: Caller,
-    house: House,
-    forwarded: dict[str, str],
-    **own: Any,
-) -> Ask:
-    tools = _tools(body)
-    choice = body.tool_choice
+def _ask(body: PromptBody, caller: Caller, house: House, own: dict[str, Any], **shared: Any) -> Ask:
+    tools, choice = _tools(body), body.tool_choice
     sampling = Sampling(
         **own,
         tools=tools,
@@ -100,10 +81,11 @@ def _ask(
     )
     turns = (message for at, turn in enumerate(body.messages) for message in _turn(at, turn))
     messages = (*_system(body), *turns)
-    ask = ask_of(shared, "chat", messages, sampling, caller, house, "anthropic")
+    told = SamplingBody(model=body.model, firstpass=body.firstpass, **shared)
+    ask = ask_of(told, "chat", messages, sampling, caller, house, "anthropic")
     last = messages[-1]
     continues = last.role == "assistant" and bool(last.content) and not last.tool_calls
-    return replace(ask, forwarded=forwarded, continues=continues, ignored=body.ignored)
+    return replace(ask, continues=continues, ignored=body.ignored)
 
 
 def _forwarded(caller: Caller) -> dict[str, str]:
