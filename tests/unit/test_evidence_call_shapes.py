@@ -176,3 +176,31 @@ def test_what_follows_a_rust_macro_in_the_hunk_is_read() -> None:
         "+        let x = load(1);",
     )
     assert gather("\n".join(("--- a/a.rs", "+++ b/a.rs", "@@ -9,4 +9,5 @@ where", *lines, ""))).calls == ("load",)
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "rest", "calls"),
+    [
+        ("a.ts", "server.post<{", ("  Query: Ping;", "  Headers: Head;"), ("post",)),
+        ("a.ts", "create<List<{", ("  Query: Ping;",), ("create",)),
+        ("a.ts", "const x = make<", ("  A,", "  B"), ("make",)),
+        ("a.ts", "const x = new Box<", ("  A,",), ("Box",)),
+        ("a.tsx", "const [x] = useState<[", ("  A,", "  B,"), ("useState",)),
+        ("a.rs", "let x = y.collect_all::<", ("  A,", "  B,"), ("collect_all",)),
+        ("a.kt", "val x = make<", ("  A,", "  B"), ("make",)),
+        ("A.java", "var x = new Box<", ("  A,",), ("Box",)),
+        ("a.ts", "class A extends B<{", ("  Query: Ping;",), ()),
+        ("a.ts", "const x: B<", ("  A,",), ()),
+        ("a.ts", "export type A = B<{", ("  Query: Ping;",), ()),
+        ("a.ts", "export function make<", ("  A,",), ()),
+        ("a.ts", "const x = y as B<{", ("  Query: Ping;",), ()),
+        ("a.rs", "fn f() -> std::B<", ("  A,",), ()),
+        ("a.kt", "class A : B<", ("  A,",), ()),
+    ],
+)
+def test_type_arguments_that_go_on_below_the_hunk_belong_to_a_call_or_a_type(
+    path: str, line: str, rest: tuple[str, ...], calls: tuple[str, ...]
+) -> None:
+    context = "\n".join(f" {one}" for one in rest)
+    size = len(rest) + 1
+    assert gather(f"--- a/{path}\n+++ b/{path}\n@@ -9,{size} +9,{size + 1} @@\n \n+{line}\n{context}\n").calls == calls

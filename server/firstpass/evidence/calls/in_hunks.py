@@ -79,8 +79,9 @@ _RESERVED: dict[LanguageName, frozenset[str]] = {
 _MEMBERS = frozenset(("property_identifier", "field_identifier"))
 _BEFORE_BRACKET = re.compile(r"(?<![\w$])((?:[^\W\d]|\$)[\w$]*)\s*!?(?:<[^()]*>)?\(")
 
-_MAY_CALL = re.compile(r"[({`\[]|\bnew\b")
-"""What a line with a call holds: also `run {` (Kotlin), `new X`, tagged templates (JavaScript), `vec![` (Rust)."""
+_MAY_CALL = re.compile(r"[({`\[]|\bnew\b|[\w:]<\s*\Z")
+"""What a line with a call holds: also `run {` (Kotlin), `new X`, tagged templates (JavaScript), `vec![` (Rust), and
+type arguments that go on below."""
 
 
 class Call(NamedTuple):

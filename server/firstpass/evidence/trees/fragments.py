@@ -35,12 +35,19 @@ _TAGS = {"/>": "attributes", ">": "attributes", "</": "children"}
 _PLAIN = {**_TAGS, "]": "array", "}`": "template"}
 _ELEMENT = re.compile(r"^[ \t]*+(?:\{\}?|\[\]?|\"\"),?[ \t]*+$", re.MULTILINE)
 _COMMA = re.compile(r",[ \t]*+$", re.MULTILINE)
-_ANGLE = re.compile(r"(?P<begin>\w<[ \t]*+$)|^[ \t]*+(?P<end>>)(?=[ \t]*+(?:[;(,)=|]|$))", re.MULTILINE)
+_ANGLE = re.compile(r"[\w:]<(?P<begin>[{(\[]?+)[ \t]*+$|^[ \t]*+(?P<end>>)(?=[ \t]*+(?:[;(,)=|]|$))", re.MULTILINE)
+_NO_CALL = (
+    (re.compile(r"\b(?:extends|implements|class|interface)[ ]++[\w.]++\Z"), " {}"),
+    (re.compile(r"\bfunction\b[^(]*+\Z"), "() {}"),
+    (re.compile(r"(?:\btype[ ]++\w++|->|[:|&]|\b(?:as|satisfies))[ =]*+[\w.]++\Z"), ""),
+)
+"""(what may stand before a list in angles that is no call's, what then comes after it)"""
 _BOUNDS = re.compile(r"(?:[ \t]*+[^\n{;=]*+,?\n){1,8}?[ \t]*+\{[ \t]*+\n")
 _LABEL = re.compile(r"\s*+(?:case\b|default\b|//|/\*)")
 _IN_COMMENT = re.compile(r"[ \t\n]*+\*(?:[ \t\n/]|\Z)")
 _STARRED = re.compile(r"[ \t]*+\*")
 _WITH_DECORATORS = frozenset(("javascript", "typescript", "tsx", "java", "kotlin"))
+_WITH_ANGLES = frozenset(("typescript", "tsx", "java", "kotlin", "rust"))
 _WITH_TEMPLATES = frozenset(("javascript", "typescript", "tsx", "go"))
 _TEMPLATE_END = re.compile(r"^[ \t]*+(?:[^`(=,:?+\n]*[^`(=,:?+\n\w \t])?`(?=[),;.\]}]|[ \t]*$)", re.MULTILINE)
 _TRIPLE_END = re.compile(r"^[ \t]*+\"\"\"(?=[),;.\s]|\Z)", re.MULTILINE)
@@ -54,10 +61,15 @@ _BODILESS = frozenset(("interface", "enum", "struct", "group", "import", "trait"
 
 
 def stands_alone(language: LanguageName, text: str, heading: str) -> bool:
-    """Whether a text may be read without a frame: no bracket is left over, and nothing says what is around it."""
+    """Whether a text may be read without a frame: no bracket is left over, and nothing says what is around it.
+
+    A list in angles that goes on below reads well as a comparison.
+    """
     balanced = all(text.count(opener) == text.count(closer) for opener, closer in CLOSERS.items())
     if language == "python":
         return balanced and not is_apart(text)
+    if language in _WITH_ANGLES and _ANGLE.search(text):
+        return False
     return balanced and not _AROUND.search(heading) and not _APART.search(text)
 
 
@@ -105,9 +117,10 @@ def _cut(language: LanguageName, text: str, heading: str) -> _Cut:
         bones = skeleton(language, text[code:])
     after = (bones.open, *bones.missing) if bones.open else bones.missing
     first = (opened,) if opened else _begun(language, text)
-    if language in ("typescript", "tsx"):
-        angle, end = _angles(text)
-        first, after = (*angle, *first), (*end, *after)
+    if language in _WITH_ANGLES:
+        angle, end, begin = _angles(text)
+        inside = len(skeleton(language, text[begin:]).missing) if end else 0
+        first, after = (*angle, *first), (*after[:inside], end, *after[inside:]) if end else after
     return _Cut(language, text, heading, code, bones, first, after)
 
 
@@ -182,13 +195,22 @@ def _decorated(language: LanguageName, bones: Skeleton, kind: str) -> tuple[str,
     return ("x() {}",) if kind == "class" and language not in ("java", "kotlin") else ("class X {}",)
 
 
-def _angles(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(What opens a list of type arguments that the text ends, what ends one that it opens)"""
-    depth, least = 0, 0
+def _angles(text: str) -> tuple[tuple[str, ...], str, int]:
+    """(What opens a list of type arguments that the text ends, what ends one that it opens or "", where that begins)"""
+    depth, least, begin = 0, 0, 0
     for angle in _ANGLE.finditer(text):
-        depth += 1 if angle["begin"] else -1
+        depth += -1 if angle["end"] else 1
         least = min(least, depth)
-    return ("type X = Y<",) * (least < 0), (">()",) * (depth - least > 0)
+        begin = begin if angle["end"] else angle.start("begin")
+    end = _after_angle(text[text.rfind("\n", 0, begin) + 1 : begin]) if depth > least else ""
+    return ("type X = Y<",) * (least < 0), end, begin
+
+
+def _after_angle(line: str) -> str:
+    """What closes the angles that a line opens, and makes of its name what it is."""
+    name = line.partition("<")[0]
+    opened = line.count("<") - line.count(">") + line.count("=>")
+    return ">" * max(1, opened) + next((rest for before, rest in _NO_CALL if before.search(name)), "()")
 
 
 def _choices(shape: Shape, bones: Skeleton, heading: str) -> Iterator[list[str]]:
