@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 
 from firstpass.evidence import parse_diff
 from firstpass.evidence.suspects.suspect import MOST, suspects
+from firstpass.evidence.suspects.suspicion import quoted
 from tests.suspects import Case, cases, diff, found
 
 CASES = cases("faults.txt")
@@ -67,6 +68,14 @@ def test_the_gravest_come_first_and_their_number_is_bounded() -> None:
 def test_what_comments_a_guard_out_is_told_once() -> None:
     told = found(diff("a.py", " x = 1\n-check_permission(user)\n+# check_permission(user)\n drop()"))
     assert [one.kind for one in told] == ["authorization"]
+
+
+def test_code_that_is_too_long_is_quoted_without_half_a_name() -> None:
+    code = "connection = pools.connection_from_url(url, timeout=self.timeout)"
+    assert quoted(code, 60) == "`connection = pools.connection_from_url(url, timeout=self...`"
+    assert quoted(code, 57) == "`connection = pools.connection_from_url(url, timeout=...`"
+    assert quoted(code, len(code)) == f"`{code}`"
+    assert quoted("a" * 90, 40) == f"`{'a' * 37}...`"
 
 
 SIGNS = (

@@ -22,6 +22,9 @@ MOST_CHARACTERS = 160
 
 _QUOTED = 64
 _SPACE = re.compile(r"\s+")
+_BEGUN_NAME = re.compile(r"[\w$]++\Z")
+_NAME_GOES_ON = re.compile(r"[\w$]")
+"""Half a name is one that the diff does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Suspect:
 
 
 def quoted(code: str, most: int = _QUOTED) -> str:
-    """Code on one line in backticks, cut at the right; its own backticks become quotes."""
+    """Code on one line in backticks, cut at the right before a name; its own backticks become quotes."""
     flat = _SPACE.sub(" ", code[: 4 * most]).strip().replace("`", "'").rstrip("{;, ").strip()
-    return f"`{flat[: most - 3].rstrip()}...`" if len(flat) > most else f"`{flat}`"
+    if len(flat) <= most:
+        return f"`{flat}`"
+    shown = flat[: most - 3]
+    whole = _BEGUN_NAME.sub("", shown) if _NAME_GOES_ON.match(flat, most - 3) else shown
+    return f"`{(whole or shown).rstrip('. ')}...`"
