@@ -1,9 +1,12 @@
-"""Independent labels: calls by Python's own `ast`, and changes cut from two versions of a package."""
+"""Independent labels: calls by Python's own `ast`, changes cut from two versions of a package, and commits in them."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 SUITE = Path(__file__).parents[2] / "benchmarks/suites/evidence/independent"
 
@@ -19,6 +22,8 @@ def loaded(path: Path) -> ModuleType:
 
 labeller = loaded(SUITE / "labellers/python_calls.py")
 cutter = loaded(SUITE / "changes.py")
+placer = loaded(SUITE / "placing.py")
+framer = loaded(SUITE / "framing.py")
 
 
 def calls(text: str) -> list[tuple[str, int]]:
@@ -78,3 +83,70 @@ def test_built_vendored_and_generated_files_are_left_out(tmp_path: Path) -> None
     names = ("dist/a.js", "node_modules/b/c.js", "a.min.js", "types.d.ts", "notes.md")
     before = dict.fromkeys(names, "let a = 1\n") | {"made.go": "// Code generated. DO NOT EDIT.\npackage a\n"}
     assert changes(tmp_path, before, {name: f"{text}f()\n" for name, text in before.items()}) == []
+
+
+BEFORE = "import a\n\n\ndef f(x):\n    y = g(x)\n    return y\n\n\ndef h():\n    return 1\n"
+AFTER = BEFORE.replace("g(x)", "k(x)").replace("return 1", "return m(1)")
+
+
+def file_change(before: str, after: str, folder: Path) -> tuple[placer.FileChange, ...]:
+    """As git shows it, with the hashes of the whole files."""
+    for name, text in (("older", before), ("newer", after)):
+        (folder / name).write_text(text)
+    git = ("git", "diff", "--no-index", "--abbrev=10", "--src-prefix=a/", "--dst-prefix=b/", "older", "newer")
+    diff = subprocess.run(git, cwd=folder, capture_output=True, text=True).stdout
+    return tuple(placer.file_changes(diff.replace("older", "x/m.py").replace("newer", "x/m.py")))
+
+
+def test_a_file_that_git_s_hash_proves_is_the_commit_s_own(tmp_path: Path) -> None:
+    (change,) = file_change(BEFORE, AFTER, tmp_path)
+    versions = placer.Versions(10)
+    versions.add("x/m.py", AFTER)
+    versions.chain([change])
+    (place,) = versions.whole(change)
+    assert (place.how, place.before, place.after) == ("proven", BEFORE, AFTER)
+    assert (place.removed, place.added) == ((5, 10), (5, 10))
+
+
+def test_hunks_are_put_where_their_lines_stand_in_another_version(tmp_path: Path) -> None:
+    (change,) = file_change(BEFORE, AFTER, tmp_path)
+    versions = placer.Versions(10)
+    versions.add("x/m.py", f"# first\n{BEFORE}# last\n")
+    versions.chain([change])
+    (place,) = versions.whole(change)
+    assert (place.how, place.after) == ("together", f"# first\n{AFTER}# last\n")
+    assert (place.removed, place.added) == ((6, 11), (6, 11))
+
+
+def test_a_hunk_that_stands_nowhere_has_no_place(tmp_path: Path) -> None:
+    (change,) = file_change(BEFORE, AFTER, tmp_path)
+    versions = placer.Versions(10)
+    versions.add("x/m.py", BEFORE.replace("y = g(x)", "y = other(x)").replace("return y", "return z"))
+    versions.chain([change])
+    assert versions.whole(change) == [] and versions.apart(change, change.hunks[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["    return f(x)", "", "def g():", "    pass"], {"f"}),
+        (["    name (str): see other(x)", '    """', "    run(1)"], {"run"}),
+        (["        if x:", "            f(1)", "    except Error:", "        g(2)"], {"f", "g"}),
+        (["    a=f(1),", "    b=2)", "g(3)"], {"f", "g"}),
+    ],
+)
+def test_a_hunk_alone_is_understood_in_frames_that_agree(lines: list[str], found: set[str]) -> None:
+    readings = set()
+    for before, after in framer.frames("python", lines, "@@ -1 +1 @@"):
+        first = before.count("\n") + 1
+        said = labeller.labelled("a.py", before + "\n".join(lines) + after)
+        if not said["errors"]:
+            readings.add(frozenset(name for name, at in said["calls"] if first <= at < first + len(lines)))
+    assert readings == {frozenset(found)}
+
+
+def test_every_frame_closes_what_stays_open() -> None:
+    for language in ("go", "rust", "javascript", "typescript"):
+        for before, after in framer.frames(language, ["    f(a, {", "  })", "}"], "@@ -1 +1 @@"):
+            whole = before + after
+            assert whole.count("{") == whole.count("}") + 1 and whole.count("(") == whole.count(")")

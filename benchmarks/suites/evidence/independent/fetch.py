@@ -32,10 +32,10 @@ class Package:
     most_bytes: int = 8_000
 
 
-def packages() -> tuple[Package, ...]:
+def packages(listed: Path = PACKAGES) -> tuple[Package, ...]:
     return tuple(
         Package(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()})
-        for entry in tomllib.loads(PACKAGES.read_text())["package"]
+        for entry in tomllib.loads(listed.read_text())["package"]
     )
 
 
@@ -106,8 +106,8 @@ _UNPACKED = {"pypi": _from_pypi, "npm": _from_npm, "debian": _from_debian, "debi
 
 
 def main() -> None:
-    """Fetch all of them into the folder given, and say which are not to be had."""
-    for package in packages():
+    """Fetch all of a list, by itself packages.toml, into the folder given, and say which are not to be had."""
+    for package in packages(Path(sys.argv[2]) if len(sys.argv) > 2 else PACKAGES):
         try:
             count = sum(1 for _ in steps(package, Path(sys.argv[1])))
             print(f"{package.repository}: {count} steps", flush=True)
