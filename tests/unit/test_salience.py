@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from firstpass.evidence import read_diff
 from firstpass.evidence.account import Account, account_of, shown_facts
+from firstpass.evidence.diffs.identifiers import names_in_text
 from firstpass.evidence.salience.frequencies import TABLES, Both, Frequencies, general
 from firstpass.evidence.salience.terms import MOST_TERMS, RARITY_POWER, features, placed, sentences_of, weighed
-from firstpass.evidence.salience.vocabulary import words_of
+from firstpass.evidence.salience.vocabulary import tokens_in, words_of
 
 DIFF = """diff --git a/shop/cookies.py b/shop/cookies.py
 --- a/shop/cookies.py
@@ -28,6 +29,12 @@ DIFF = """diff --git a/shop/cookies.py b/shop/cookies.py
 +        result.append(cookie)
      return result
 """
+
+
+@given(st.text(alphabet="ab9Z_$- .\n", max_size=300))
+def test_names_are_the_same_beside_a_letter_that_ascii_has_not(text: str) -> None:
+    assert [*tokens_in(text), "\u00e9"] == tokens_in(f"{text} \u00e9")
+    assert names_in_text(text) | {"\u00e9"} == names_in_text(f"{text} \u00e9")
 
 
 def texts(account: Account, most: int) -> list[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "gather",
     "language_of",
     "languages_in",
+    "names_of",
     "normalised",
     "parse_diff",
     "read_diff",
@@ -41,6 +42,12 @@ _MOST_TEXTS_WITH_TREES = 2
 
 read_diff = lru_cache(maxsize=_MOST_TEXTS)(parse_diff)
 """`parse_diff`, once for all that look at the same request: its rules, its prompt and its evidence."""
+
+
+@lru_cache(maxsize=_MOST_TEXTS)
+def names_of(diff: str) -> frozenset[str]:
+    """The identifier tokens of the diff's lines and paths."""
+    return identifiers(read_diff(diff).files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +118,9 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     slow = ("Some hunks took too long to parse; their calls were not read.",) if allowance.spent else ()
     kept.seconds = allowance.left
     opened = tuple(one.opened for one in read)
+    cells = [file for file, one in zip(opened, read, strict=True) if file is not one.file]
     unread = {one.unread: one.file for one in read if one.unread}
-    shown = identifiers(parsed.files) | identifiers(opened)
+    shown = names_of(diff) | identifiers(cells)
     return Evidence(
         calls=tuple(new),
         removed_calls=tuple(gone),

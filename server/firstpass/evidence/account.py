@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from firstpass.evidence import facts_of, read_diff
-from firstpass.evidence.diffs.identifiers import identifiers, names_in_text
+from firstpass.evidence import facts_of, names_of, read_diff
+from firstpass.evidence.diffs.identifiers import names_in_text
 from firstpass.evidence.facts.changes import SymbolChange
 from firstpass.evidence.facts.files import Facts, FileFacts
 from firstpass.evidence.salience.frequencies import Both, Frequencies, general
@@ -44,7 +44,7 @@ def account_of(diff: str, own: Frequencies | None = None) -> Account:
 
 def shown_facts(diff: str) -> Facts:
     """Without what only a hunk's heading names: the change is often elsewhere."""
-    facts, names = facts_of(diff), identifiers(read_diff(diff).files)
+    facts, names = facts_of(diff), names_of(diff)
     return replace(facts, files=tuple(_shown_file(file, names) for file in facts.files))
 
 

@@ -133,8 +133,8 @@ class Words:
 
     places: dict[str, dict[str, int]]
     files: Counter[str]
-    added: Counter[str]
-    removed: Counter[str]
+    added: set[str]
+    removed: set[str]
     by_path: dict[str, set[str]]
     named: set[str]
     prose: set[str]
@@ -181,11 +181,13 @@ def weighed(
 ) -> Iterator[tuple[str, float]]:
     """Each word with its weight: what `features` says, term by term, since most of a word's are zero."""
     of, intercept = _fitted()
+    once, twice, spread, all_files = of["rarity"], of["rarity_squared"], of["spread"], max(1, all_files)
     for word, where in places.items():
         rare = rarity.rarity(word)
         added = "added" in where or "tested" in where or "commented" in where
-        logit = intercept + of["rarity"] * rare + of["rarity_squared"] * rare * rare / 10
-        logit += of["spread"] * files.get(word, 0) / max(1, all_files)
+        logit = intercept + once * rare + twice * rare * rare / 10
+        if word in files:
+            logit += spread * files[word] / all_files
         for place, times in where.items():
             logit += of[place] * (min(times, 2) if place in _CAPPED else math.log1p(times))
         if added != ("removed" in where):
@@ -194,7 +196,9 @@ def weighed(
             logit += of["is_touched"]
         if len(word) <= SHORT:
             logit += of["is_short"]
-        yield word, max(0.1, rare) ** RARITY_POWER / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+        if not -60.0 < logit < 60.0:
+            logit = math.copysign(60.0, logit)
+        yield word, (rare if rare > 0.1 else 0.1) ** RARITY_POWER / (1 + math.exp(-logit))
 
 
 @cache
@@ -207,7 +211,7 @@ def _fitted() -> tuple[Mapping[str, float], float]:
 
 def placed(parsed: Diff, facts: Facts) -> Words:
     """Where each word of the diff stands, and how often."""
-    words = Words(defaultdict(dict), Counter(), Counter(), Counter(), {}, set(), set(), {})
+    words = Words(defaultdict(dict), Counter(), set(), set(), {}, set(), set(), {})
     left = MOST_CHARACTERS
     for file, fact in zip(parsed.files, facts.files, strict=True):
         _count_path(words, fact)
@@ -244,34 +248,32 @@ def _count_lines(words: Words, file: FileDiff, fact: FileFacts) -> int:
                 lines.take(line.kind == "added", line.text[:MOST_LINE_CHARACTERS])
         if lines.characters > MOST_FILE_CHARACTERS:
             break
-    added, removed, commented = (Counter(tokens_in("\n".join(part))) for part in lines.parts)
+    added, removed, commented = map(_counted, (lines.added, lines.removed, lines.commented))
     words.prose.update(commented)
-    match fact.kind:
-        case "changelog":
-            words.count("logged", added)
-            words.count("logged", commented)
-            words.prose.update(added)
-            _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
-        case "documentation":
-            words.count("documented", added)
-            words.count("documented", commented)
-            words.prose.update(added)
-            _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
-        case _:
-            words.count("tested" if fact.kind == "test" else "added", added)
-            words.count("commented", commented)
-            words.count("removed", removed)
-            quoted = [text for found in _STRING.findall("\n".join(lines.added)) for text in found if text]
-            in_strings = Counter(tokens_in("\n".join(quoted)))
-            words.count("quoted", in_strings)
-            words.prose.update(in_strings)
-            _keep_prose(words, fact.path, [*quoted, *sentences_of(lines.commented)])
-    words.added.update(added)
-    words.added.update(commented)
+    if fact.kind in ("changelog", "documentation"):
+        where: Where = "logged" if fact.kind == "changelog" else "documented"
+        words.count(where, added)
+        words.count(where, commented)
+        words.prose.update(added)
+        _keep_prose(words, fact.path, sentences_of([*lines.added, *lines.commented]))
+    else:
+        words.count("tested" if fact.kind == "test" else "added", added)
+        words.count("commented", commented)
+        words.count("removed", removed)
+        quoted = [text for found in _STRING.findall("\n".join(lines.added)) for text in found if text]
+        in_strings = _counted(quoted)
+        words.count("quoted", in_strings)
+        words.prose.update(in_strings)
+        _keep_prose(words, fact.path, [*quoted, *sentences_of(lines.commented)])
+    words.added.update(added, commented)
     words.removed.update(removed)
     words.by_path[fact.path] = {*added, *removed, *commented}
-    words.files.update({word for token in words.by_path[fact.path] for word in words_of(token)})
+    words.files.update(set[str]().union(*map(words_of, words.by_path[fact.path])))
     return lines.characters
+
+
+def _counted(texts: Sequence[str]) -> Mapping[str, int]:
+    return Counter(tokens_in("\n".join(texts))) if texts else {}
 
 
 @dataclass(slots=True)
@@ -283,10 +285,6 @@ class _Lines:
     commented: list[str]
     characters: int = 0
 
-    @property
-    def parts(self) -> tuple[list[str], list[str], list[str]]:
-        return self.added, self.removed, self.commented
-
     def take(self, added: bool, text: str) -> None:
         self.characters += len(text) + 1
         text = _ADDRESS.sub(" ", text) if "://" in text else text
@@ -295,7 +293,7 @@ class _Lines:
 
 def _terms(words: Words, weights: Mapping[str, float]) -> Iterator[Term]:
     """For each word, the most telling first, the token that says it with the most other telling words in it."""
-    order = sorted(weights, key=lambda word: (-weights[word], word))
+    order = sorted(sorted(weights), key=weights.__getitem__, reverse=True)
     told: set[str] = set()
     for some in (order[:_FIRST_WORDS], order[_FIRST_WORDS:]):
         by_word = _tokens_by_word(words, frozenset(some))
@@ -316,16 +314,17 @@ def _worth(parts: Iterable[str], told: set[str], weights: Mapping[str, float]) -
 
 def _tokens_by_word(words: Words, wanted: frozenset[str]) -> Mapping[str, Sequence[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for token in dict.fromkeys((*sorted(words.named), *words.added, *words.removed)):
-        said = wanted.intersection(words_of(token))
-        if said and (token in words.named or token.lower() not in _KEYWORDS):
-            for word in said:
-                found[word].append(token)
+    for token in words.named | words.added | words.removed:
+        parts = words_of(token)
+        if wanted.isdisjoint(parts) or (token.lower() in _KEYWORDS and token not in words.named):
+            continue
+        for word in wanted.intersection(parts):
+            found[word].append(token)
     return found
 
 
 def _sign(words: Words, token: str) -> Literal["+", "-", "="]:
-    added, removed = words.added[token], words.removed[token]
+    added, removed = token in words.added, token in words.removed
     return "+" if added and not removed else "-" if removed and not added else "="
 
 
@@ -346,7 +345,7 @@ def _is_running_text(text: str) -> bool:
     return (
         len(tokens) >= FEWEST_WORDS
         and not _NO_PROSE.search(text)
-        and not any(map(_is_marked, tokens))
+        and not ("__" in text and any(map(_is_marked, tokens)))
         and sum(map(_is_word, tokens)) * 3 >= len(tokens) * 2
     )
 
