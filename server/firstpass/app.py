@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from fastapi import FastAPI
 
 from firstpass import cascade, catalogue, engine
-from firstpass.cascade import Parts
+from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
@@ -90,7 +90,7 @@ class Server:
         )
         repositories = Repositories(settings.repositories_dir)
         contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
-        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic)
+        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, aside)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}
         self._served, models = self._engine.served, self._models()
@@ -150,9 +150,6 @@ class Server:
             raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
         ended: list[Exchange] = []
         with self._counted():
-            if ask.contract is not None:
-                foresee = self._parts.contracts[ask.contract].foresee
-                asyncio.get_running_loop().run_in_executor(None, foresee, ask)
             try:
                 return await cascade.run(ask, self._parts, ended.append, sink)
             finally:
@@ -202,6 +199,11 @@ class Server:
                 await self._outside.aclose()
             await self._engine.close()
             self._store.close()
+
+
+def aside(work: Callable[..., T], /, *args: object) -> Awaitable[T]:
+    """Begins some work on a thread of the loop's own."""
+    return asyncio.get_running_loop().run_in_executor(None, work, *args)
 
 
 def build(settings: Settings) -> FastAPI:

@@ -3,8 +3,9 @@
 It knows no HTTP, model, database, clock or event loop; all of these come in as plain callables and Protocols.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
@@ -12,6 +13,14 @@ from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Mend, Refuse, 
 from firstpass.listening import Sink, StepListener, watcher
 from firstpass.policy import Policy
 from firstpass.tier import Tier
+
+T = TypeVar("T")
+
+
+class Aside(Protocol):
+    """Begins some work at once where it holds up nobody, on another thread, and gives its result to be awaited."""
+
+    def __call__(self, work: Callable[..., T], /, *args: object) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class Parts:
     tiers: Mapping[TierName, Tier]
     contracts: Mapping[str, Contract]
     clock: Callable[[], float]
+    aside: Aside
 
 
 async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Sink | None = None) -> Exchange:
@@ -78,7 +88,10 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
     try:
         if contract is None:
             return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener), findings=ask.notes)
-        reply = await parts.tiers[move.tier].reply(contract.prepare(exchange, move), listener)
+        question = await parts.aside(contract.prepare, exchange, move)
+        foreseen = parts.aside(contract.foresee, ask)
+        reply = await parts.tiers[move.tier].reply(question, listener)
+        await foreseen
         if listener.fault is not None:
             return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
         text = contract.read(exchange, move, reply)

@@ -2,17 +2,20 @@
 
 import asyncio
 import itertools
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from firstpass import cascade
+from firstpass.app import aside
 from firstpass.cascade import Parts
 from firstpass.chat import Chunk, Message, Usage
 from firstpass.contract import PromptedContract, shipped
 from firstpass.errors import TierFailed
-from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Refuse, Reply, Step, TierName
+from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Finding, Refuse, Reply, Step, TierName
 from firstpass.policy.escalation import EscalationPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
@@ -29,7 +32,7 @@ def asked(contract: str | None = "pr-summary@3", **changes: object) -> Ask:
 def parts(where: Verifier, *, early: bool = False, **tiers: Tier) -> Parts:
     named: Mapping[TierName, Tier] = tiers  # type: ignore[assignment]
     clock = itertools.count().__next__
-    return Parts(EscalationPolicy(where, escalates_early=early), named, {"pr-summary@3": CONTRACT}, clock)
+    return Parts(EscalationPolicy(where, escalates_early=early), named, {"pr-summary@3": CONTRACT}, clock, aside)
 
 
 async def test_the_origin_s_failing_case_is_caught_and_mended_without_asking_anyone() -> None:
@@ -60,6 +63,31 @@ async def test_a_verdict_that_is_none_or_mends_nothing_is_never_an_accept(said: 
     step = exchange.steps[2]
     assert step.reply is not None and step.reply.usage is not None, "its tokens were used"
     assert not step.passed and (step.failure is None or step.failure.kind == "BadVerdict")
+
+
+async def test_the_loop_goes_on_while_a_diff_is_read() -> None:
+    threads: list[int] = []
+
+    class Watched(PromptedContract):
+        def prepare(self, exchange: Exchange, move: Consult) -> Ask:
+            threads.append(threading.get_ident())
+            return super().prepare(exchange, move)
+
+        def foresee(self, ask: Ask) -> None:
+            threads.append(threading.get_ident())
+            time.sleep(0.2)
+            super().foresee(ask)
+            threads.append(0)
+
+        def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
+            threads.append(threading.get_ident())
+            return super().check(ask, reply)
+
+    made = replace(parts("none", draft=ScriptedTier([NAMES])), contracts={"pr-summary@3": Watched(CONTRACT.files)})
+    await cascade.run(asked(), made, lambda _: None)
+    *aside, read, here = threads
+    assert threading.get_ident() == here and threading.get_ident() not in aside
+    assert len(aside) == 2 and read == 0, "the checks come after all is read, and are not to read it again"
 
 
 async def test_without_a_verifier_what_is_left_is_answered_and_marked() -> None:

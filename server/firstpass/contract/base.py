@@ -14,7 +14,7 @@ class Contract(Protocol):
         ...
 
     def prepare(self, exchange: Exchange, move: Consult) -> Ask:
-        """What the tier is asked in one consultation: the messages, and how to decode.
+        """What the tier is asked in one consultation: the messages, and how to decode. May be asked on any thread.
 
         What the caller set of the decoding stays, but for what the contract itself reads.
         Raises: BadAsk with param "messages" if the contract can not be applied to what was asked.
