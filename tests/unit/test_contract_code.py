@@ -42,6 +42,7 @@ UNGUARDED = changed(
 )
 SIGNATURE = changed("shop/cart.py", "-def total(cart):", "+def total(cart, currency):", "     return sum(cart.prices)")
 GOOD = "Refuse to send a secure cookie over an insecure transport."
+SAYS_LITTLE = "Summary: Change things.\nChanges:\n- none\nCalls:\n- none\nTODOs:\n- none\nReview:\n- none"
 
 
 def ask(diff: str, contract: PromptedContract = SUMMARY) -> Ask:
@@ -297,3 +298,13 @@ def test_any_answer_to_any_diff_is_mended_into_one_that_stays_as_it_is(diff: str
         for one in (diff, f"{DIFF}{diff}", DIFF.replace("secure", diff[:20].replace("\n", " ") or "x")):
             once = mended(one, text, contract)
             assert mended(one, once, contract) == once
+
+
+def test_what_code_writes_is_written_before_the_answer_is_there() -> None:
+    asked = ask(DIFF.replace("cookie", "a_cookie_like_no_other"))
+    SUMMARY.foresee(asked)
+    before = by_code.cache_info().misses
+    text = SUMMARY.mend(Exchange(asked), reply(SAYS_LITTLE)) or ""
+    assert SUMMARY.check(asked, reply(SAYS_LITTLE)) and "a_cookie_like_no_other" in text
+    assert not [finding for finding in SUMMARY.check(asked, reply(text)) if finding.severity == "fail"]
+    assert by_code.cache_info().misses == before

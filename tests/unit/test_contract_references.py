@@ -181,7 +181,7 @@ def test_a_name_may_be_written_in_another_way_than_in_the_diff(
 
 
 def test_the_list_of_proper_names_has_each_once_and_none_that_is_code_alone() -> None:
-    path = Path(references.__code__.co_filename).with_name("proper_names.txt")
+    path = Path(is_proper.__code__.co_filename).with_name("proper_names.txt")
     names = [name for line in path.read_text(encoding="utf-8").splitlines() if line[:1] != "#" for name in line.split()]
     assert len(names) == len(set(names)) > 900
     assert all(map(is_proper, names))

@@ -127,7 +127,9 @@ class PromptedContract:
     def foresee(self, ask: Ask) -> None:
         with suppress(FirstpassError):
             self._evidence(ask)
-            self._account(ask)
+            account = self._account(ask)
+            for writer in self.files.spec.code.values():
+                by_code(writer, account)
 
     def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
         if self.files.prompt is None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _CODE = re.compile(r"(?<!`)`++([^`\n]+)`+")
@@ -41,6 +41,7 @@ _PLAIN = (
 amounts, locales, acronyms with a digit, Node.js and its like, domains."""
 
 
+@lru_cache(maxsize=256)
 def references(text: str) -> tuple[str, ...]:
     """Each reference as it is written, without parentheses: first code spans, then calls, dotted names and words.
 

@@ -5,13 +5,14 @@ whose: code writes it where the model's own fails, and adds what a list of facts
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, get_args
 
 from firstpass.contract.changelines import MOST_LINES, change_lines, paths_named
 from firstpass.contract.references import unknown
 from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
-from firstpass.evidence.account import Account
+from firstpass.evidence.account import MOST_TEXTS, Account
 from firstpass.evidence.salience.vocabulary import tokens_in, words_of
 from firstpass.evidence.suspects.suspect import Suspect
 
@@ -46,6 +47,7 @@ def says_enough(text: str, account: Account, least: float = LEAST_TOLD) -> bool:
     return told(text, account) >= least
 
 
+@lru_cache(maxsize=len(get_args(Writer)) * MOST_TEXTS)
 def by_code(writer: Writer, account: Account) -> tuple[str, ...]:
     """What code writes in a section alone."""
     return _WRITERS[writer](account)
@@ -69,7 +71,7 @@ def fitting(
         case "changes":
             kept = [item for item in items if paths_named([item], account) and not unknown(item, names)]
             covered = paths_named(kept, account)
-            more = [line for line in change_lines(account) if not paths_named([line], account) <= covered]
+            more = [line for line in by_code("changes", account) if not paths_named([line], account) <= covered]
             return tuple([*kept, *more][: MOST_LINES + 1])
         case "review" | "faults":
             needed = by_code(writer, account)
@@ -82,7 +84,7 @@ def missing(writer: Writer, items: Sequence[str], account: Account) -> tuple[str
         case "review" | "faults":
             return tuple(line for line in by_code(writer, account) if line not in items)
         case "changes":
-            lines = change_lines(account)
+            lines = by_code("changes", account)
             return lines[:1] if lines and not paths_named(items, account) else ()
         case _:
             return ()

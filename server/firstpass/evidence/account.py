@@ -16,9 +16,11 @@ MOST_TEXTS = 16
 NO_FACTS = Facts()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Account:
-    """terms, phrases: the most telling first. suspects: the gravest first.
+    """Equal to itself alone, so that what is written of it can be kept.
+
+    terms, phrases: the most telling first. suspects: the gravest first.
 
     users: by the name of a changed public symbol, paths of other files of the repository that have the name.
     """
