@@ -28,6 +28,8 @@ _SPELT = re.compile(
     re.MULTILINE,
 )
 """A header's colour, with the escape character written out or lost: a page or a log drops it, `cat -v` has `^[`."""
+_SPELT_ENDS = ("mdiff --", "m@@ -")
+"""One of them ends each match: nearly no text has any, and that is told far sooner."""
 
 _LOST = r"\[(?:\d{1,3}(?:;\d{1,3}){0,9})?m"
 _LOST_BEGIN = re.compile(rf"^(?:{_LOST})+([-+ ]?)(?:{_LOST})*", re.MULTILINE)
@@ -78,7 +80,7 @@ def escaped(text: str) -> str:
 
     Where it was lost, the rest of the sequences goes, at the places where git has them: inside a line they may be code.
     """
-    if "\x1b" in text or "[" not in text or (found := _SPELT.search(text)) is None:
+    if "\x1b" in text or not any(end in text for end in _SPELT_ENDS) or (found := _SPELT.search(text)) is None:
         return text
     if found["escape"]:
         return text.replace(f"{found['escape']}[", "\x1b[")
