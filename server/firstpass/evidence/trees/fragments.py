@@ -5,7 +5,7 @@ it that open and close what the hunk leaves hanging; the caller keeps the frame 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -17,8 +17,8 @@ from firstpass.evidence.trees.skeleton import CLOSERS, OPENERS, TAG_CLOSERS, Fra
 _MOST = 9
 """Frames that are tried."""
 
-_LOOKED_AT, _TAIL = 3_000, 200
-"""Characters: of a segment by which its kind is told, of a text by which it is told what it lacks."""
+_LOOKED_AT, _TAIL, _LAST = 3_000, 200, 8
+"""Characters: of a segment by which its kind is told; of a text's end by which it is told what it lacks, and is in."""
 
 _MACRO = re.compile(r"\w[\w:]*+![ ]?(?:\w++[ ]?)?[({\[]")
 _VARIABLE = re.compile(r"^[^\"$\n/]*+\$(?:crate\b|[a-z_])", re.MULTILINE)
@@ -79,7 +79,16 @@ def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Fra
     heading: of the hunk, the last line before it that git takes for one which opens something.
     """
     of_language = python_frames(text) if language == "python" else _brace_frames(language, text, heading)
-    return islice(dict.fromkeys(of_language), _MOST)
+    return islice(distinct(of_language), _MOST)
+
+
+def distinct(found: Iterable[Frame]) -> Iterator[Frame]:
+    """Each once, made only when it is asked for: mostly the first ones will do, and each takes a look at the text."""
+    told: set[Frame] = set()
+    for frame in found:
+        if frame not in told:
+            told.add(frame)
+            yield frame
 
 
 class _Cut(NamedTuple):
@@ -127,7 +136,7 @@ def _cut(language: LanguageName, text: str, heading: str) -> _Cut:
 def _variants(cut: _Cut, kinds: Sequence[str], likeliest: bool) -> Iterator[Frame]:
     """The frame for these kinds, and others of it with what a text that ends anywhere may lack."""
     frame, tail = _framed(cut, kinds, likeliest), cut.text.rstrip()[-_TAIL:]
-    if _ENDS_INSIDE.search(tail) or (cut.language == "java" and tail.endswith(",")):
+    if _ENDS_INSIDE.search(tail[-_LAST:]) or (cut.language == "java" and tail.endswith(",")):
         yield frame._replace(after=("x", *frame.after))
     yield frame
     if frame.after and tail.endswith(("&&", "||")):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from firstpass.evidence.trees import fragments
-from firstpass.evidence.trees.fragments import unmatched
+from firstpass.evidence.trees.fragments import distinct, unmatched
 from firstpass.evidence.trees.grammars import Language, described
 from firstpass.evidence.trees.grammars.language import Words
 from firstpass.evidence.trees.languages import LanguageName
@@ -29,7 +29,7 @@ def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Fra
         return
     yield Frame()
     most = _MOST_OF_LONG if len(text) > _LONG else _MOST
-    yield from islice(dict.fromkeys(_frames(description, text)), most)
+    yield from islice(distinct(_frames(description, text)), most)
 
 
 def _frames(language: Language, text: str) -> Iterator[Frame]:

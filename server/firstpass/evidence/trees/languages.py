@@ -159,6 +159,7 @@ class Grammar:
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def language_of(path: str | None) -> LanguageName | None:
     """By the path's name and suffix; None for a file that no grammar here reads."""
     if not path:
