@@ -198,8 +198,11 @@ def _values(
         text, owner = texts[row], owners[row]
         begins = text[:1].strip()
         block = bool(_BLOCK_OF_VALUES.match(text)) if begins else block
-        opens = text.rstrip()[-1:] in _OPENERS if begins or owner is not None else False
-        if (row not in telling and not opens) or (owner is not None and not scopes[owner].is_holder):
+        if owner is None:
+            told = row in telling or (begins and text.rstrip()[-1:] in _OPENERS)
+        else:
+            told = scopes[owner].is_holder and (row in telling or text.rstrip()[-1:] in _OPENERS)
+        if not told:
             row += 1
             continue
         indent = indentation(text)
