@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -45,6 +46,8 @@ from firstpass.web.access import Rules
 from firstpass.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+READERS = ThreadPoolExecutor(2, "reading")
 
 ROUTES = ("firstpass", "local", "strong")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -202,8 +205,8 @@ class Server:
 
 
 def aside(work: Callable[..., T], /, *args: object) -> Awaitable[T]:
-    """Begins some work on a thread of the loop's own."""
-    return asyncio.get_running_loop().run_in_executor(None, work, *args)
+    """Begins some work on a thread. What reads diffs waits for what reads diffs, and the record and keys for none."""
+    return asyncio.get_running_loop().run_in_executor(READERS, work, *args)
 
 
 def build(settings: Settings) -> FastAPI:
