@@ -205,7 +205,7 @@ class Server:
 
 
 def aside(work: Callable[..., T], /, *args: object) -> Awaitable[T]:
-    """Begins some work on a thread. What reads diffs waits for what reads diffs, and the record and keys for none."""
+    """Begins some work on a thread. Diffs wait for diffs to be read; the record and the keys wait for none."""
     return asyncio.get_running_loop().run_in_executor(READERS, work, *args)
 
 

@@ -138,7 +138,7 @@ async def test_what_is_no_image_is_an_error_where_it_is_new_and_a_text_where_it_
 
 
 def test_an_image_from_elsewhere_is_named_by_its_place_in_anthropic_s_dialect() -> None:
-    with pytest.raises(BadAsk, match="nothing here fetches") as error:
+    with pytest.raises(BadAsk, match="should be 'base64'") as error:
         messages(user({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}))
     assert error.value.failure.param == "messages.0.content.0.source.type"
 

@@ -56,14 +56,10 @@ class TextBlock(Wire):
     citations: Annotated[list[Any], Field(max_length=0)] | None = None
 
 
-def _only_base64(value: Any) -> Any:
-    if value != "base64":
-        raise PydanticCustomError("unsupported", "only base64 is taken; nothing here fetches from elsewhere")
-    return value
-
-
 class ImageSource(Wire):
-    type: Annotated[Literal["base64"], BeforeValidator(_only_base64)]
+    """Nothing here fetches an image from elsewhere, or keeps files."""
+
+    type: Literal["base64"]
     media_type: StrictStr
     data: Base64Image
 

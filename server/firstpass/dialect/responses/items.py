@@ -176,7 +176,9 @@ def input_items(ask: Ask) -> list[dict[str, Any]]:
 
 def _written(ask: Ask, message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
-        kind = "custom_tool_call_output" if _called_freeform(ask, message.tool_call_id) else "function_call_output"
+        calls = (call for earlier in ask.messages for call in earlier.tool_calls)
+        of_text = any(call.id == message.tool_call_id and is_freeform(ask, call.name) for call in calls)
+        kind = "custom_tool_call_output" if of_text else "function_call_output"
         output = _parts(message) if message.images else message.content
         item = {"type": kind, "call_id": message.tool_call_id, "output": output, "status": "completed"}
         yield {"id": f"fco_{ask.id}"} | item
@@ -205,11 +207,6 @@ def _part(part: str | Image) -> dict[str, Any]:
 def is_freeform(ask: Ask, tool: str) -> bool:
     """Whether the function of that name stands for a custom tool."""
     return tool in (ask.terms or Terms()).freeform
-
-
-def _called_freeform(ask: Ask, call_id: str | None) -> bool:
-    calls = (call for message in ask.messages for call in message.tool_calls)
-    return any(call.id == call_id and is_freeform(ask, call.name) for call in calls)
 
 
 def output_items(exchange: Exchange, status: Status) -> list[dict[str, Any]]:

@@ -134,18 +134,14 @@ def _tools(ask: Ask) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = []
     spaces: dict[str, dict[str, Any]] = {}
     for tool in ask.sampling.tools or ():
-        whose = named(ask, tool.name)
-        kind = _kind(ask, tool.name)
+        whose, kind = named(ask, tool.name), _kind(ask, tool.name)
         said: dict[str, Any] = {"type": kind, "name": whose["name"], "description": tool.description}
         said |= {"parameters": tool.parameters, "strict": tool.strict} if kind == "function" else {}
         namespace = whose.get("namespace")
-        if namespace is None:
-            listed.append(said)
-            continue
-        if namespace not in spaces:
+        if namespace is not None and namespace not in spaces:
             spaces[namespace] = {"type": "namespace", "name": namespace, "description": "", "tools": []}
             listed.append(spaces[namespace])
-        spaces[namespace]["tools"].append(said)
+        (listed if namespace is None else spaces[namespace]["tools"]).append(said)
     return listed
 
 
