@@ -28,8 +28,7 @@ def of_base64(data: Any) -> Image:
         with warnings.catch_warnings(action="ignore"), Pillow.open(BytesIO(octets), formats=FORMATS) as opened:
             media_type, longer = opened.get_format_mimetype(), max(opened.size)
     except (ValueError, OSError, Pillow.DecompressionBombError) as error:
-        kinds = ", ".join(FORMATS)
-        raise PydanticCustomError("image", "should be the base64 of an image: {kinds}", {"kinds": kinds}) from error
+        raise PydanticCustomError("image", "should be the base64 of a PNG, JPEG, GIF or WebP") from error
     if longer > SIDE_LIMIT:
         raise PydanticCustomError("image", "is over {limit} pixels wide or high", {"limit": SIDE_LIMIT})
     return Image(str(media_type), data)

@@ -77,8 +77,7 @@ def _plain(part: dict[str, Any]) -> str | None:
 
 def without_images(message: Message) -> Message:
     """Of the record, for a model that takes none."""
-    says = SAYS.format(IMAGE, "text")
-    said = "".join(says if isinstance(part, Image) else part for part in message.parts)
+    said = "".join(SAYS.format(IMAGE, "text") if isinstance(part, Image) else part for part in message.parts)
     return replace(message, content=said, images=())
 
 

@@ -60,9 +60,6 @@ UNSEEN = {"image_url": IMAGE, "input_audio": "a recording", "file": "a document"
 THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details")
 """Fields of an assistant's turn."""
 
-WITH_IMAGES = ("user", "tool")
-"""Roles; OpenAI's own models take none of a tool, and vLLM does."""
-
 PARTS_LIMIT = 10_000
 """Of a list of messages, or of one message's parts: more is no conversation."""
 
@@ -139,10 +136,7 @@ class Wire(BaseModel):
 
     @classmethod
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
-        """Puts texts in the place of what the model can not see, where that is no fault, and gives its paths.
-
-        sees: whether it takes images. Raises: BadAsk where it is a fault.
-        """
+        """Texts take the places of what the model can not see; gives these. sees: it takes images. Raises: BadAsk."""
         return []
 
     def ignoring(self, paths: Sequence[str]) -> Self:
@@ -350,7 +344,7 @@ class ChatBody(SamplingBody, TalkBody):
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
         sight = Sight(UNSEEN, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
-            sight.show(turn, "content", f"messages.{at}", fresh=is_newest, images=turn.get("role") in WITH_IMAGES)
+            sight.show(turn, "content", f"messages.{at}", fresh=is_newest, images=turn.get("role") in ("user", "tool"))
             details = turn.get("reasoning_details")
             if turn.get("role") != "assistant":
                 sight.left_out.extend(f"messages.{at}.{name}" for name in THOUGHTS if turn.pop(name, None))
