@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -204,7 +204,7 @@ class Server:
             self._store.close()
 
 
-def aside(work: Callable[..., T], /, *args: object) -> Awaitable[T]:
+def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
     """Begins some work on a thread. Diffs wait for diffs to be read; the record and the keys wait for none."""
     return asyncio.get_running_loop().run_in_executor(READERS, work, *args)
 

@@ -15,12 +15,21 @@ from firstpass.policy import Policy
 from firstpass.tier import Tier
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Begun(Awaitable[T_co], Protocol[T_co]):
+    """Work that goes on elsewhere."""
+
+    def cancel(self) -> bool:
+        """Nobody waits for it any more: if it has not begun, it never does."""
+        ...
 
 
 class Aside(Protocol):
-    """Begins some work at once where it holds up nobody, on another thread, and gives its result to be awaited."""
+    """Begins some work where it holds up nobody, on another thread, and gives its result to be awaited."""
 
-    def __call__(self, work: Callable[..., T], /, *args: object) -> Awaitable[T]: ...
+    def __call__(self, work: Callable[..., T], /, *args: object) -> Begun[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,11 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
             return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener), findings=ask.notes)
         question = await parts.aside(contract.prepare, exchange, move)
         foreseen = parts.aside(contract.foresee, ask)
-        reply = await parts.tiers[move.tier].reply(question, listener)
-        await foreseen
+        try:
+            reply = await parts.tiers[move.tier].reply(question, listener)
+            await foreseen
+        finally:
+            foreseen.cancel()
         if listener.fault is not None:
             return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
         text = contract.read(exchange, move, reply)

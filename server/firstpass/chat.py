@@ -118,14 +118,15 @@ class Image:
 
 def joined(parts: Iterable[str | Image], between: str = "") -> tuple[str, tuple[Image, ...]]:
     """The texts as one, and the images with their places in it. between: put where two texts meet."""
-    said, images, met = "", list[Image](), ""
+    said, images, length, met = list[str](), list[Image](), 0, ""
     for part in parts:
         if isinstance(part, str):
-            said, met = f"{said}{met}{part}", between
+            said += (met, part)
+            length, met = length + len(met) + len(part), between
         else:
-            images.append(replace(part, at=len(said)))
+            images.append(replace(part, at=length))
             met = ""
-    return said, tuple(images)
+    return "".join(said), tuple(images)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ class RuleSettings(Section):
     languages: tuple[LanguageName, ...] = Field((), description="Of a changed file.")
     contracts: tuple[str, ...] = Field((), description="Names without versions; `none` for a request without one.")
     keys: tuple[str, ...] = Field((), description="Ids of API keys, as `firstpass keys list` shows them.")
-    over_bytes: int | None = Field(None, ge=0, description="Of all messages together.")
+    over_bytes: int | None = Field(None, ge=0, description="Of all messages together, with their images in base64.")
     over_changed_lines: int | None = Field(None, ge=0, description="Added and removed lines of the diff.")
     over_openings: int | None = Field(
         None, ge=0, description="Names that the diff may newly call: a cheap estimate of how hard it is."

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,29 @@ async def test_the_loop_goes_on_while_a_diff_is_read() -> None:
     *aside, read, here = threads
     assert threading.get_ident() == here and threading.get_ident() not in aside
     assert len(aside) == 2 and read == 0, "the checks come after all is read, and are not to read it again"
+
+
+async def test_nobody_reads_a_diff_whose_caller_is_gone() -> None:
+    """Its place on a thread is for others."""
+    begun, gone = threading.Event(), threading.Event()
+    busy = [aside(gone.wait, 5.0) for _ in range(2)]
+
+    class Watched(PromptedContract):
+        def foresee(self, ask: Ask) -> None:
+            begun.set()
+
+    contract, draft = Watched(CONTRACT.files), ScriptedTier([TierFailed("it broke", part="draft")])
+
+    def work(call: Callable[..., Any], *given: object) -> Any:
+        waits = call == contract.foresee
+        return aside(call, *given) if waits else asyncio.ensure_future(asyncio.to_thread(call, *given))
+
+    made = replace(parts("none", draft=draft), contracts={"pr-summary@3": contract}, aside=work)
+    await cascade.run(asked(), made, lambda _: None)
+    gone.set()
+    await asyncio.gather(*busy)
+    await aside(lambda: None)
+    assert not begun.is_set()
 
 
 async def test_without_a_verifier_what_is_left_is_answered_and_marked() -> None:

@@ -3,6 +3,8 @@
 import base64
 import json
 import struct
+import time
+import zlib
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -28,6 +30,7 @@ from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step
 from firstpass.house import House
 from firstpass.store.codec import decode, encode, forgotten
 from firstpass.tier.one_system import with_one_system
+from tests.machine import LINEAR, growth
 
 HOUSE = House({"local": "local", "blind": "cascade"}, {"free": "free@1"}, "local-only", seeing=frozenset({"local"}))
 CALLER = Caller(Headers({}), None)
@@ -133,8 +136,75 @@ async def test_what_is_no_image_is_an_error_where_it_is_new_and_a_text_where_it_
         await response([user({"type": "input_image", "image_url": url})])
     assert error.value.failure.param == "input.0.content.0.image_url"
     ask = chat(user(text("a"), part(url)), user(text("b")))
-    assert ask.messages[0].content == "a[an image was here; this model reads text and images alone]"
+    assert ask.messages[0].content == "a[an image was here; it can not be passed on]"
     assert ask.ignored == ("messages.0.content.1",)
+
+
+def animated(form: str) -> str:
+    octets = BytesIO()
+    frames = [Pillow.new("RGB", (2, 1), colour) for colour in ("black", "white")]
+    frames[0].save(octets, form, save_all=True, append_images=frames[1:])
+    return base64.b64encode(octets.getvalue()).decode()
+
+
+@pytest.mark.parametrize(("form", "media_type"), [("PNG", "image/png"), ("MPO", "image/jpeg"), ("WEBP", "image/webp")])
+def test_more_than_one_picture_in_an_image_gives_it_no_type_that_no_host_takes(form: str, media_type: str) -> None:
+    """Phones write MPO. Pillow calls the first image/apng."""
+    assert of_base64(animated(form)).media_type == media_type
+
+
+def test_lines_and_capitals_are_no_fault_of_an_image() -> None:
+    broken = "\r\n".join(PNG[at : at + 20] for at in range(0, len(PNG), 20))
+    assert of_url(f"DATA:image/png;BASE64,{broken}") == SEEN
+
+
+def test_what_a_png_has_beside_its_size_is_not_unpacked() -> None:
+    """3,000 colour profiles, each of a kilobyte that unpacks to a megabyte, took 4 s."""
+    octets, profile = base64.b64decode(PNG), b"a\0\0" + zlib.compress(bytes(2**20), 9)
+
+    def took(kind: bytes) -> float:
+        chunk = struct.pack(">I", len(profile)) + kind + profile + struct.pack(">I", zlib.crc32(kind + profile))
+        data = base64.b64encode(octets[:33] + chunk * 200 + octets[33:]).decode()
+        times = []
+        for _ in range(5):
+            started = time.thread_time()
+            of_base64(data)
+            times.append(time.thread_time() - started)
+        return min(times)
+
+    assert took(b"iCCP") < 5 * took(b"prVt"), "a chunk that nobody reads takes no time but its decoding"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"type": "image_url", "image_url": SEEN.url},
+        {"type": "image_url", "image_url": {"url": SEEN.url, "format": "png"}},
+        {"type": "image_url", "image_url": {"url": SEEN.url, "detail": "ultra"}},
+    ],
+)
+def test_an_image_in_another_form_is_a_fault_where_it_is_new_alone(odd: dict[str, Any]) -> None:
+    with pytest.raises(BadAsk):
+        chat(user(odd))
+    assert chat(user(odd), user(text("b"))).ignored == ("messages.0.content.0",)
+
+
+def test_an_image_needs_no_media_type() -> None:
+    source = {"type": "base64", "data": PNG}
+    assert messages(user({"type": "image", "source": source})).messages[0].images == (SEEN,)
+
+
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_the_time_of_joining_grows_with_the_parts(between: str) -> None:
+    assert growth(lambda parts: joined(["\N{GRINNING FACE}", *["x" * 40] * parts], between), 10_000) < LINEAR
+
+
+def test_the_time_of_making_turns_one_grows_with_the_turns() -> None:
+    def made_one(turns: int) -> Ask:
+        said = [Message("user", "x" * 400), Message("system", "s")] * turns
+        return with_one_system(Ask("ex_1", 0.0, "chat", "local", "local", tuple(said)))
+
+    assert growth(made_one, 2_000) < LINEAR
 
 
 def test_an_image_from_elsewhere_is_named_by_its_place_in_anthropic_s_dialect() -> None:

@@ -98,3 +98,14 @@ def test_one_of_a_namespace_can_be_chosen(front: Front) -> None:
         wrong = client.post("/v1/responses", json=ASKED | {"tool_choice": choice | {"namespace": "other"}})
     assert answer.is_success and answer.json()["tool_choice"] == choice, answer.text
     assert wrong.json()["error"]["param"] == "tool_choice"
+
+
+def test_a_name_that_was_a_namespace_s_is_a_tool_s_own_once_it_is_offered_so(tmp_path: Path) -> None:
+    own = PLAIN | {"name": "mcp__docs__query"}
+    with serving(calls(0, [])) as url, fronted(url, tmp_path / "data") as client:
+        first = client.post("/v1/responses", json=ASKED | {"tools": [DOCS]}).json()
+        answer = {"type": "function_call_output", "call_id": first["output"][0]["call_id"], "output": "So."}
+        asked = {"model": "local", "input": [answer], "previous_response_id": first["id"], "tools": [own]}
+        (item,) = client.post("/v1/responses", json=asked).json()["output"]
+    assert first["output"][0]["namespace"] == "mcp__docs__"
+    assert "namespace" not in item and item["name"] == "mcp__docs__query"

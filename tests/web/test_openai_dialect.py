@@ -116,6 +116,8 @@ def test_a_tier_s_deltas_without_an_index_or_with_an_empty_list_are_mended(front
         ({"messages": [{"role": "user", "content": "x", "tool_call_id": "a"}]}, "messages.0.tool_call_id"),
         ({"messages": [{"role": "user", "content": "x", "tool_calls": CALLS}]}, "messages.0.tool_calls"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0"),
+        ({"messages": [{"role": "user", "content": [{"type": "video_url"}]}]}, "messages.0.content.0.type"),
+        ({"messages": [{"role": "user", "content": [{}]}]}, "messages.0.content.0.type"),
         ({"tools": [TOOL], "firstpass": {"contract": "pr-summary@3"}}, "tools"),
     ],
 )

@@ -235,6 +235,8 @@ def test_an_optimistic_stream_says_at_its_end_what_became_of_it(front: Front, dr
     [
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input.0.content.0"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0"),
+        ({"input": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}, "input.0.content.0.type"),
+        ({"input": [{"role": "user", "content": [{"text": "a"}]}]}, "input.0.content.0.type"),
         ({"input": [{"type": "local_shell_call", "call_id": "c"}]}, "input.0.type"),
         ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "n"}]}, "input.0.input"),
         ({"input": [{"type": "custom_tool_call_output", "call_id": "c", "output": "o"}]}, "input.0.call_id"),

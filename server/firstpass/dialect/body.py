@@ -98,8 +98,11 @@ def first_fault(error: ValidationError) -> BadAsk:
         *outer, name = fault["loc"]
         path = ".".join([*written(outer), str(name)])
         return BadAsk(f"unknown parameter: {path}", param=path, code="unknown_parameter")
-    path = ".".join(written(fault["loc"]))
-    if fault["type"] == "missing":
+    path, kind = ".".join(written(fault["loc"])), fault["type"]
+    if kind == "no_type" and isinstance(given := fault["input"], dict):
+        path, kind = f"{path}.type", kind if "type" in given else "missing"
+        fault["msg"] = f"{str(given.get('type'))[:80]!r} {fault['msg'].removeprefix('must be an object whose type ')}"
+    if kind == "missing":
         return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
     return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
 

@@ -29,7 +29,6 @@ class ByType:
             return branch if branch in choices else "a different one"
 
         schemas = {branch: handler.generate_schema(model) for branch, model in choices.items()}
-        message = (
-            f"must be an object of a type that is here: {', '.join(kind for kinds in types.values() for kind in kinds)}"
-        )
-        return tagged_union_schema(schemas, tell, custom_error_type="no_object", custom_error_message=message)
+        known = ", ".join(kind for kinds in types.values() for kind in kinds)
+        message = f"must be an object whose type is one of {known}"
+        return tagged_union_schema(schemas, tell, custom_error_type="no_type", custom_error_message=message)

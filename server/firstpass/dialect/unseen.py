@@ -5,28 +5,30 @@ short text says that something was here. In the newest turn of the user it stays
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ValidationError
 
 from firstpass.chat import Image, Message
-from firstpass.dialect.images import of_base64, of_url
 from firstpass.errors import BadAsk
 
 IMAGE = "an image"
-SAYS = "[{} was here; this model reads {} alone]"
+SAYS = "[{} was here; {}]"
+READS = "this model reads {} alone"
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What of a list of parts is shown to a model. A document of plain text is that text.
 
-    kinds: by a part's type, what it is called, for those that are no text. sees: whether the model takes images.
-    left_out: gets the path of each part that has a text in its place.
+    kinds: by a part's type, what it is called, for those that are no text. picture: such a part with an image.
+    sees: whether the model takes images. left_out: gets the path of each part that has a text in its place.
     """
 
     kinds: Mapping[str, str]
+    picture: type[BaseModel]
     text_type: str
     sees: bool
     left_out: list[str] = field(default_factory=list)
@@ -42,29 +44,21 @@ class Sight:
 
     def _shown(self, part: Any, path: str, *, fresh: bool, images: bool) -> Any:
         kind = self.kinds.get(str(part.get("type"))) if isinstance(part, dict) else None
-        if kind is None or (kind == IMAGE and self.sees and images and (fresh or _is_read(part))):
+        seen = self.sees and images and kind == IMAGE
+        if kind is None or (seen and fresh):
             return part
+        if seen:
+            with suppress(ValidationError):
+                return self.picture.model_validate(part)
         if (said := _plain(part)) is not None:
             return {"type": self.text_type, "text": said}
-        reads = "text and images" if self.sees else "text"
+        reads = READS.format("text and images" if self.sees else "text")
         if fresh:
-            text = f"{path}: {part['type']} is not supported; this model reads {reads} alone"
+            text = f"{path}: {part['type']} is not supported; {reads}"
             raise BadAsk(text, param=path, code="unsupported_value")
         self.left_out.append(path)
-        return {"type": self.text_type, "text": SAYS.format(kind, reads)}
-
-
-def _is_read(part: dict[str, Any]) -> bool:
-    """Whether the image is there and whole; then it stands in the place of its base64."""
-    source, nested = part.get("source"), part.get("image_url")
-    inner, name, read = (source, "data", of_base64) if isinstance(source, dict) else (nested, "url", of_url)
-    if not isinstance(inner, dict):
-        inner, name = part, "image_url"
-    try:
-        inner[name] = read(inner.get(name))
-    except PydanticCustomError:
-        return False
-    return True
+        why = "it can not be passed on" if self.sees and kind == IMAGE else reads
+        return {"type": self.text_type, "text": SAYS.format(kind, why)}
 
 
 def _plain(part: dict[str, Any]) -> str | None:
@@ -77,7 +71,8 @@ def _plain(part: dict[str, Any]) -> str | None:
 
 def without_images(message: Message) -> Message:
     """Of the record, for a model that takes none."""
-    said = "".join(SAYS.format(IMAGE, "text") if isinstance(part, Image) else part for part in message.parts)
+    says = SAYS.format(IMAGE, READS.format("text"))
+    said = "".join(says if isinstance(part, Image) else part for part in message.parts)
     return replace(message, content=said, images=())
 
 

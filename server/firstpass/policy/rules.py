@@ -46,7 +46,7 @@ class Rule:
         return (
             (not self.contracts or (ask.contract or "none").partition("@")[0] in self.contracts)
             and (not self.keys or ask.key in self.keys)
-            and (self.over_bytes is None or len(text.encode("utf-8", "replace")) > self.over_bytes)
+            and (self.over_bytes is None or _bytes(text, ask) > self.over_bytes)
             and (self.text is None or self._finds_text(text))
             and self._fits_diff(text)
         )
@@ -79,6 +79,12 @@ class Rule:
         assert self.text is not None, "only a rule with a text looks for it"
         found = re.search(self.text, text) or ((bare := read_diff(text).text) != text and re.search(self.text, bare))
         return bool(found)
+
+
+def _bytes(text: str, ask: Ask) -> int:
+    """Of what is said and, as they are written, of the images."""
+    images = sum(len(image.data) for message in ask.messages for image in message.images)
+    return len(text.encode("utf-8", "replace")) + images
 
 
 def first_fit(rules: Sequence[Rule], ask: Ask) -> Rule | None:

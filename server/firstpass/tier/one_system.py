@@ -5,10 +5,11 @@ vllm-project/vllm#44505. Who refuses them shows by its own error, so nobody is a
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
-from firstpass.chat import Message
+from firstpass.chat import Message, joined
 from firstpass.exchange import Ask
 
 SYSTEM = ("system", "developer")
@@ -43,13 +44,11 @@ def with_one_system(ask: Ask) -> Ask:
     return replace(ask, messages=(*first, *_joined(others)))
 
 
-def _joined(messages: Sequence[Message]) -> Iterable[Message]:
-    joined: list[Message] = []
-    for message in messages:
-        last = joined[-1] if joined else None
-        if last is not None and last.role == message.role == "user" and last.name == message.name:
-            more = message.after(f"{last.content}\n\n")
-            joined[-1] = replace(more, images=(*last.images, *more.images))
-        else:
-            joined.append(message)
-    return joined
+def _joined(messages: Sequence[Message]) -> Iterator[Message]:
+    for (role, _), run in groupby(messages, key=lambda message: (message.role, message.name)):
+        first, *more = run
+        if role != "user":
+            yield from (first, *more)
+            continue
+        content, images = joined(part for message in (first, *more) for part in ("\n\n", *message.parts))
+        yield replace(first, content=content[2:], images=tuple(replace(image, at=image.at - 2) for image in images))

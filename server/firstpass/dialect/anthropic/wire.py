@@ -60,7 +60,7 @@ class ImageSource(Wire):
     """Nothing here fetches an image from elsewhere, or keeps files."""
 
     type: Literal["base64"]
-    media_type: StrictStr
+    media_type: StrictStr | None = None
     data: Base64Image
 
 
@@ -236,7 +236,7 @@ class PromptBody(Wire):
     @classmethod
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
         """What a tool read is history, in the newest turn too."""
-        sight = Sight(UNSEEN, "text", sees)
+        sight = Sight(UNSEEN, ImageBlock, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
             sight.show(turn, "content", f"messages.{at}", fresh=is_newest, images=turn.get("role") == "user")
             for number, block in enumerate(turn["content"] if isinstance(turn.get("content"), list) else ()):

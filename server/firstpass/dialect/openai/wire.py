@@ -342,7 +342,7 @@ class ChatBody(SamplingBody, TalkBody):
 
     @classmethod
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
-        sight = Sight(UNSEEN, "text", sees)
+        sight = Sight(UNSEEN, PicturePart, "text", sees)
         for at, turn, is_newest in turns(fields, "messages"):
             sight.show(turn, "content", f"messages.{at}", fresh=is_newest, images=turn.get("role") in ("user", "tool"))
             details = turn.get("reasoning_details")

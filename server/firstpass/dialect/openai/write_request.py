@@ -91,11 +91,11 @@ def _messages(messages: Sequence[Message], *, vllm: bool) -> Iterator[dict[str, 
     waiting: list[dict[str, Any]] = []
     for message in messages:
         if message.role == "tool" and message.images:
-            told = ""
+            said = list[str]()
             for part in message.parts:
                 waiting += [_part(part)] if isinstance(part, Image) else []
-                told += f"[image {len(waiting)} behind the results]" if isinstance(part, Image) else part
-            message = replace(message, content=told, images=())
+                said.append(f"[image {len(waiting)} behind the results]" if isinstance(part, Image) else part)
+            message = replace(message, content="".join(said), images=())
         shown, waiting = ([], waiting) if message.role == "tool" else (waiting, [])
         if shown and message.role != "user":
             yield {"role": "user", "content": shown}

@@ -239,6 +239,7 @@ def _terms(body: ResponsesBody, offered: Sequence[Offered], given: Sequence[Item
     namespaces, freeform = dict(earlier.namespaces), set(earlier.freeform)
     for space, one in (*called, *ours):
         name = items.flat(space, one.name)
+        namespaces.pop(name, None)
         namespaces |= {name: (space, one.name)} if space else {}
         (freeform.add if isinstance(one, FreeformCall | FreeformTool) else freeform.discard)(name)
     return Terms(

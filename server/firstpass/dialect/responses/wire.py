@@ -323,7 +323,7 @@ class ResponsesBody(TalkBody):
     @classmethod
     def without_unseen(cls, fields: dict[str, Any], *, sees: bool) -> list[str]:
         """What a tool gave back is history, in the newest turn too."""
-        sight = Sight(UNSEEN, "input_text", sees)
+        sight = Sight(UNSEEN, PicturePart, "input_text", sees)
         for at, item, is_newest in turns(fields, "input"):
             sight.show(item, "content", f"input.{at}", fresh=is_newest, images=item.get("role") == "user")
             sight.show(item, "output", f"input.{at}")
