@@ -213,6 +213,14 @@ def test_an_image_from_elsewhere_is_named_by_its_place_in_anthropic_s_dialect() 
     assert error.value.failure.param == "messages.0.content.0.source.type"
 
 
+def test_a_part_of_a_type_that_is_not_here_is_named_with_those_that_are() -> None:
+    with pytest.raises(BadAsk) as error:
+        chat(user({"type": "video_url", "video_url": {"url": "x"}}))
+    failure = error.value.failure
+    assert failure.message == "messages.0.content.0.type: 'video_url' is none of text, image_url"
+    assert failure.param == "messages.0.content.0.type"
+
+
 def test_a_document_is_no_image() -> None:
     paper = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}}
     with pytest.raises(BadAsk, match="document is not supported; this model reads text and images alone"):

@@ -101,7 +101,7 @@ def first_fault(error: ValidationError) -> BadAsk:
     path, kind = ".".join(written(fault["loc"])), fault["type"]
     if kind == "no_type" and isinstance(given := fault["input"], dict):
         path, kind = f"{path}.type", kind if "type" in given else "missing"
-        fault["msg"] = f"{str(given.get('type'))[:80]!r} {fault['msg'].removeprefix('must be an object whose type ')}"
+        fault["msg"] = f"{str(given.get('type'))[:80]!r} is none of{fault['msg'].partition('one of')[2]}"
     if kind == "missing":
         return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
     return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
