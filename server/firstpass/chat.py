@@ -157,15 +157,17 @@ class Message:
         if begin < len(self.content):
             yield self.content[begin:]
 
-    def after(self, text: str) -> "Message":
-        """With a text before all that it says."""
-        images = tuple(replace(image, at=image.at + len(text)) for image in self.images)
-        return replace(self, content=text + self.content, images=images)
+    def told(self, say: Callable[[Image], str]) -> str:
+        """The content with what is said of each image in its place."""
+        return "".join(say(part) if isinstance(part, Image) else part for part in self.parts)
 
     @property
     def introduced(self) -> "Message":
         """For who knows no names of speakers: the name is in the content. A tool's is not needed there."""
-        return replace(self.after(f"{self.name}: "), name=None) if self.name and self.role != "tool" else self
+        if not self.name or self.role == "tool":
+            return self
+        content, images = joined((f"{self.name}: ", *self.parts))
+        return replace(self, content=content, images=images, name=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ import httpx
 import typer
 from rich.markup import escape
 
-from firstpass.chat import Image, Message
 from firstpass.cli.calibrate import calibrate
 from firstpass.cli.contracts import contracts
 from firstpass.cli.eval import evaluate
@@ -291,10 +290,6 @@ def _list(exchanges: list[Exchange], as_json: bool) -> None:
     print_table(rows)
 
 
-def _shown(message: Message) -> str:
-    return "".join(f"[{part.media_type}]" if isinstance(part, Image) else part for part in message.parts)
-
-
 def _show(exchange: Exchange, as_json: bool) -> None:
     if as_json:
         typer.echo(encode(exchange))
@@ -303,7 +298,8 @@ def _show(exchange: Exchange, as_json: bool) -> None:
     out.print(f"[bold]{ask_.id}[/]  {_time(ask_.received_unix)}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
     out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
     for message in ask_.messages:
-        out.print(f"\n[bold]{message.role}[/]\n{escape(_plain(_shown(message)))}")
+        said = message.told(lambda image: f"[{image.media_type}]")
+        out.print(f"\n[bold]{message.role}[/]\n{escape(_plain(said))}")
     for number, step in enumerate(exchange.steps):
         out.print(f"\n[bold]step {number}: {step.move.tier}, {step.move.purpose}[/]")
         if step.reply:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from firstpass.chat import Image, Message
+from firstpass.chat import Message
 from firstpass.errors import BadAsk
 
 IMAGE = "an image"
@@ -72,8 +72,7 @@ def _plain(part: dict[str, Any]) -> str | None:
 def without_images(message: Message) -> Message:
     """Of the record, for a model that takes none."""
     says = SAYS.format(IMAGE, READS.format("text"))
-    said = "".join(says if isinstance(part, Image) else part for part in message.parts)
-    return replace(message, content=said, images=())
+    return replace(message, content=message.told(lambda image: says), images=())
 
 
 def turns(fields: Mapping[str, Any], name: str) -> Iterator[tuple[int, dict[str, Any], bool]]:

@@ -7,7 +7,7 @@ vllm-project/vllm#44505. Who refuses them shows by its own error, so nobody is a
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 
 from firstpass.chat import Message, joined
 from firstpass.exchange import Ask
@@ -50,5 +50,5 @@ def _joined(messages: Sequence[Message]) -> Iterator[Message]:
         if role != "user":
             yield from (first, *more)
             continue
-        content, images = joined(part for message in (first, *more) for part in ("\n\n", *message.parts))
-        yield replace(first, content=content[2:], images=tuple(replace(image, at=image.at - 2) for image in images))
+        content, images = joined(chain(first.parts, *(("\n\n", *message.parts) for message in more)))
+        yield replace(first, content=content, images=images)
