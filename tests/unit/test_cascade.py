@@ -108,6 +108,7 @@ async def test_nobody_reads_a_diff_whose_caller_is_gone() -> None:
 
     made = replace(parts("none", draft=draft), contracts={"pr-summary@3": contract}, aside=work)
     await cascade.run(asked(), made, lambda _: None)
+    await asyncio.sleep(0)  # in which the loop carries the cancellation to the thread's queue
     gone.set()
     await asyncio.gather(*busy)
     await aside(lambda: None)
