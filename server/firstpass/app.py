@@ -175,8 +175,8 @@ class Server:
             self._running.discard(task)
             self.metrics.in_flight.set(len(self._running))
 
-    async def _record_departure(self, exchange_id: str, receipt: Receipt) -> None:
-        await asyncio.to_thread(self._store.record_departure, exchange_id, receipt)
+    async def _record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
+        return await asyncio.to_thread(self._store.record_departure, exchange_id, receipt)
 
     async def authenticate(self, key: str) -> str | None:
         identity = key_id(key)

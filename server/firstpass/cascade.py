@@ -92,12 +92,12 @@ def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: StepListener) -> Step:
     """One step: what the tier said and what the checks found. A failure is part of the step, not an exception."""
-    ask, reply = exchange.ask, None
+    ask, reply = replace(exchange.ask, why=move.purpose), None
     contract = parts.contracts[ask.contract] if ask.contract is not None else None
     try:
         if contract is None:
             return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener), findings=ask.notes)
-        question = await parts.aside(contract.prepare, exchange, move)
+        question = replace(await parts.aside(contract.prepare, exchange, move), why=move.purpose)
         foreseen = parts.aside(contract.foresee, ask)
         try:
             reply = await parts.tiers[move.tier].reply(question, listener)

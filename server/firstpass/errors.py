@@ -12,12 +12,14 @@ FirstpassError
 ├── WrongMediaType 415        the body is not JSON
 ├── Busy 429                  more requests at once than this server takes
 ├── StoreFailed 500           the record could not be written or read
+│   └── StoreLost 503         its files were deleted or replaced while they were open
 ├── TierFailed 502            a model answered with an error, or with nonsense
 │   ├── BadVerdict 502        a verifier's reply that is no verdict on the draft: a reject, never an accept
 │   ├── TierUnavailable 503   it is not running (yet); Retry-After says when to come back
 │   └── TierTimedOut 504
 ├── Abandoned 499             the caller went away; recorded, never sent
 ├── PullFailed (no status)    a model was not fetched: the hub, the way to it, or bytes that are not the recorded ones
+├── BadCheckpoint (no status) what was exported of the log can not be read, or another log's key signed it
 ├── BadIndex 500              a repository's index can not be read or written
 ├── BadLabels (no status)     what an evaluation was given to ask about can not be read
 └── BadSettings (no status)   the configuration; ends the process at start
@@ -130,6 +132,11 @@ class StoreFailed(FirstpassError):
     code = "store_failed"
 
 
+class StoreLost(StoreFailed):
+    status = 503
+    code = "store_lost"
+
+
 class TierFailed(FirstpassError):
     status = 502
     code = "tier_failed"
@@ -155,6 +162,10 @@ class PullFailed(FirstpassError):
 
 class BadSettings(FirstpassError):
     code = "bad_settings"
+
+
+class BadCheckpoint(FirstpassError):
+    code = "bad_checkpoint"
 
 
 class BadIndex(FirstpassError):

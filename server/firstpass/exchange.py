@@ -23,6 +23,8 @@ Route = Literal["draft", "repaired", "verified", "strong", "unverified"]
 TierName = Literal["draft", "verifier"]
 Kind = Literal["chat", "completion", "embedding"]
 CallerDialect = Literal["openai", "anthropic", "responses", "infer"]
+Purpose = Literal["answer", "draft", "redraft", "score", "verify"]
+"""What a tier is asked for."""
 LimitName = Literal["max_tokens", "max_completion_tokens"]
 Watch = Literal["mended", "rewritten"]
 """What is tried on a faulty draft before a verifier is asked: code mends it; its model writes a sentence again, too."""
@@ -74,6 +76,7 @@ class Ask:
     limit_name: what the caller called `sampling.max_tokens`, of the two names that the OpenAI API has for it.
     stands_in: nothing here has the name of that model, and the target answers for it.
     ignored: fields of the body that wish for what nothing here can do, and that change no answer's meaning.
+    why: what a tier is asked it for; the caller's own ask has none.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Ask:
     limit_name: LimitName = "max_tokens"
     stands_in: bool = False
     ignored: tuple[str, ...] = ()
+    why: Purpose | None = None
 
     @property
     def notes(self) -> "tuple[Finding, ...]":
@@ -116,12 +120,26 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What left the machine: where to, how many bytes, and the digest of exactly those bytes."""
+    """What left the machine: where to, how many bytes, and the digest of exactly those bytes.
+
+    redacted: how many secrets of which kind had placeholders in their place.
+    path, model, why: what was asked of which model, and what for. ceiling: under which it was allowed to leave.
+    key: the id of the API key that the request came with.
+    number, leaf: where it stands in the log of this server, from 0, and its hash there (RFC 9162, 2.1.1), in hex.
+    """
 
     host: str
     sent_unix: float
     bytes: int
     sha256: str
+    redacted: dict[str, int] = field(default_factory=dict)
+    path: str | None = None
+    model: str | None = None
+    why: Purpose | None = None
+    ceiling: Ceiling | None = None
+    key: str | None = None
+    number: int | None = None
+    leaf: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +245,7 @@ class Consult:
     """
 
     tier: TierName
-    purpose: Literal["answer", "draft", "redraft", "score", "verify"]
+    purpose: Purpose
     binding: bool = False
     rule: str | None = None
     early: bool = False

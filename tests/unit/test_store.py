@@ -1,5 +1,6 @@
 """The store on a real SQLite file."""
 
+import hashlib
 import json
 import random
 import stat
@@ -22,6 +23,7 @@ from firstpass.store.sqlite import SqliteStore, wal_is_safe
 
 SECRET_TEXT = "launch code 0000"
 RECEIPT = Receipt("verifier.example", 2.0, 10, "ab" * 32)
+DEPARTED = (RECEIPT.host, RECEIPT.bytes, RECEIPT.sha256)
 WHOLE = Exchange(
     Ask("ex_1", 1.0, "chat", "firstpass", "cascade", (Message("user", SECRET_TEXT),), Sampling(stop=("x",), seed=3)),
     (
@@ -106,8 +108,11 @@ def test_the_same_exchange_twice_is_an_error(store: SqliteStore) -> None:
 
 
 def test_a_departure_is_there_before_its_exchange_ends(store: SqliteStore) -> None:
-    store.record_departure("ex_1", RECEIPT)
-    assert store.departures("ex_1") == [RECEIPT]
+    kept = store.record_departure("ex_1", RECEIPT)
+    (line,) = store.entries("ex_1", 10)
+    said = json.loads(line)
+    assert (said["event"], said["host"], said["bytes"], said["sha256"]) == ("departure", *DEPARTED)
+    assert kept == replace(RECEIPT, number=0, leaf=hashlib.sha256(b"\0" + line).hexdigest())
 
 
 def test_the_file_is_for_its_owner_alone(tmp_path: Path, store: SqliteStore) -> None:

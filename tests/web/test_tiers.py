@@ -68,10 +68,11 @@ class Ledger:
     broken: bool = False
     written: list[tuple[str, Receipt]] = field(default_factory=list)
 
-    async def record(self, exchange_id: str, receipt: Receipt) -> None:
+    async def record(self, exchange_id: str, receipt: Receipt) -> Receipt:
         if self.broken:
             raise StoreFailed("disk full", part="store")
         self.written.append((exchange_id, receipt))
+        return receipt
 
 
 @contextmanager

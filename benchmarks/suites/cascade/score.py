@@ -58,7 +58,7 @@ class Silent:
         raise AssertionError("nothing streams")
 
 
-async def unrecorded(exchange_id: str, receipt: Receipt) -> None:
+async def unrecorded(exchange_id: str, receipt: Receipt) -> Receipt:
     raise AssertionError("nothing leaves the machine")
 
 

@@ -27,7 +27,7 @@ from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.policy.telling import told
 from firstpass.settings import Settings, load
-from firstpass.store import Store
+from firstpass.store import Damaged, Store
 from firstpass.store.codec import encode
 from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
@@ -269,12 +269,18 @@ def history(
     _show(exchange, as_json)
 
 
-def _list(exchanges: list[Exchange], as_json: bool) -> None:
+def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
+    damaged = [exchange for exchange in exchanges if isinstance(exchange, Damaged)]
+    for each in damaged:
+        err.print(f"[red]damaged:[/] {escape(_plain(each.id))}: {escape(_plain(each.why))}")
     if as_json:
-        typer.echo("[" + ",\n".join(encode(exchange) for exchange in exchanges) + "]")
+        typer.echo("[" + ",\n".join(_line(exchange) for exchange in exchanges) + "]")
         return
     rows = table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
     for exchange in exchanges:
+        if isinstance(exchange, Damaged):
+            rows.add_row("-", escape(_plain(exchange.id)), "-", "-", "damaged", "-", "-", "-")
+            continue
         tokens = sum(step.reply.usage.completion_tokens for step in exchange.steps if step.reply and step.reply.usage)
         ask_ = exchange.ask
         rows.add_row(
@@ -288,6 +294,12 @@ def _list(exchanges: list[Exchange], as_json: bool) -> None:
             f"{exchange.seconds or 0:.3f}",
         )
     print_table(rows)
+
+
+def _line(exchange: Exchange | Damaged) -> str:
+    if isinstance(exchange, Damaged):
+        return json.dumps({"damaged": exchange.why, "ask": {"id": exchange.id}})
+    return encode(exchange)
 
 
 def _show(exchange: Exchange, as_json: bool) -> None:

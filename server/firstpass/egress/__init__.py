@@ -17,8 +17,8 @@ from firstpass.exchange import Ask, Receipt
 
 CONNECT_SECONDS = 10.0
 
-Recorder = Callable[[str, Receipt], Awaitable[None]]
-"""Writes durably that the exchange with this id is about to send what the receipt says."""
+Recorder = Callable[[str, Receipt], Awaitable[Receipt]]
+"""Writes durably that the exchange with this id is about to send what the receipt says; gives its place in the log."""
 
 
 class EgressDoor:
@@ -68,12 +68,12 @@ class EgressDoor:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         if self._hosted:
-            sent(await self._clear(ask, body))
+            sent(await self._clear(ask, path, body))
         headers = {"content-type": "application/json", **(headers or {})}
         async with self._client.stream("POST", path, content=body, headers=headers) as response:
             yield response
 
-    async def _clear(self, ask: Ask, body: bytes) -> Receipt:
+    async def _clear(self, ask: Ask, path: str, body: bytes) -> Receipt:
         """The receipt under which `body` may leave: allowed, and already on the disk.
 
         Raises: Forbidden under any ceiling but `any`; StoreFailed where the record can not be written.
@@ -81,13 +81,22 @@ class EgressDoor:
         if ask.ceiling != "any":
             message = f"the egress ceiling of this request is {ask.ceiling}"
             raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
-        host = self._client.base_url.raw_host.decode("ascii")
-        receipt = Receipt(host, time.time(), len(body), hashlib.sha256(body).hexdigest())
+        base = self._client.base_url
+        receipt = Receipt(
+            base.raw_host.decode("ascii"),
+            time.time(),
+            len(body),
+            hashlib.sha256(body).hexdigest(),
+            path=f"{base.raw_path.decode('ascii')}{path}",
+            model=self._model,
+            why=ask.why,
+            ceiling=ask.ceiling,
+            key=ask.key,
+        )
         try:
-            await self._record(ask.id, receipt)
+            return await self._record(ask.id, receipt)
         except StoreFailed as error:
             raise StoreFailed("nothing was sent: its record could not be written", part="egress") from error
-        return receipt
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -1,18 +1,50 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from firstpass.exchange import Exchange, Label, Receipt
 from firstpass.store.keys import KeyRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """In the place of an exchange that is not as it was recorded, or can not be read."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That the log has an entry. number: the entry's, from 0. line: its text, whose hash in the tree is `leaf`.
+
+    size, root: of the log as it was. hashes: from the leaf up, those that are missing for the root (RFC 9162, 2.1.3).
+    """
+
+    number: int
+    line: bytes
+    leaf: bytes
+    size: int
+    root: bytes
+    hashes: tuple[bytes, ...]
+
+
 class Store(Protocol):
-    """Every method is durable when it returns, and raises StoreFailed where it can not be."""
+    """Every method is durable when it returns, and raises StoreFailed where it can not be.
+
+    What is written and the entry of the log about it are there together. What is read is what the log vouches for, or
+    StoreFailed says what is damaged.
+    """
+
+    def check(self) -> None:
+        """Raises: StoreLost where the store's files are no longer those that were opened. Every method does that."""
+        ...
 
     def append(self, exchange: Exchange) -> None: ...
 
-    def record_departure(self, exchange_id: str, receipt: Receipt) -> None:
-        """Called before the bytes go, so that there is no egress without a prior record."""
+    def record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
+        """Called before the bytes go, so that there is no egress without a prior record. Gives its place in the log."""
         ...
 
     def read(self, exchange_id: str) -> Exchange | None: ...
@@ -26,7 +58,7 @@ class Store(Protocol):
         """
         ...
 
-    def latest(self, limit: int) -> list[Exchange]:
+    def latest(self, limit: int) -> list[Exchange | Damaged]:
         """The newest exchanges, newest first."""
         ...
 
@@ -52,6 +84,29 @@ class Store(Protocol):
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         """The digest that this version had when the store first heard of it, which is now at the latest."""
+        ...
+
+    def entries(self, exchange_id: str | None, limit: int) -> list[bytes]:
+        """The newest lines of the log, newest first: all, or those about one exchange, or one key."""
+        ...
+
+    def size(self) -> int:
+        """How many entries the log has."""
+        ...
+
+    def root(self, size: int) -> bytes:
+        """Of the log as it was when it had `size` entries, going by the hashes that are kept with them."""
+        ...
+
+    def prove(self, number: int) -> Proof | None:
+        """None where there is no such entry."""
+        ...
+
+    def purge(self, keep_bytes: int, before_unix: float) -> int:
+        """Some of the oldest exchanges go with their labels: where the store is larger, or they are from before.
+
+        Gives how many; whoever wants more gone calls again. An entry of the log says of each that it is gone.
+        """
         ...
 
     def close(self) -> None: ...

@@ -1,8 +1,8 @@
 """Merkle trees over a log that only grows. Pure: where the tree's nodes are kept is the caller's.
 
-Hashes are those of RFC 9162, 2.1.1, with SHA-256. A node is named by its level, 0 for leaves, and its index on that level:
-it covers the entries from `index << level` up to, not with, `(index + 1) << level`. Only full ones are ever kept, since
-they never change.
+Hashes are those of RFC 9162, 2.1.1, with SHA-256. A node is named by its level, 0 for leaves, and its index on that
+level: it covers the entries from `index << level` up to, not with, `(index + 1) << level`. Only full ones are kept,
+since they never change.
 """
 
 import hashlib

@@ -64,4 +64,26 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX labels_by_exchange ON labels (exchange_id);
         """,
     ),
+    (
+        "0005_audit",
+        """
+        CREATE TABLE log (
+            number INTEGER PRIMARY KEY,
+            entry TEXT NOT NULL,
+            nodes BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX log_by_exchange ON log (coalesce(entry ->> 'exchange', entry ->> 'id'));
+        ALTER TABLE exchanges ADD COLUMN entry INTEGER;
+        ALTER TABLE exchanges ADD COLUMN salt TEXT;
+        ALTER TABLE labels ADD COLUMN entry INTEGER;
+        ALTER TABLE labels ADD COLUMN salt TEXT;
+        ALTER TABLE keys ADD COLUMN entry INTEGER;
+        ALTER TABLE contracts ADD COLUMN entry INTEGER;
+        UPDATE exchanges SET salt = hex(randomblob(16));
+        UPDATE labels SET salt = hex(randomblob(16));
+        """,
+    ),
 )
+
+VOUCHED = {"0005_audit": ("exchanges", "labels", "keys", "contracts")}
+"""The tables whose rows a migration changes, or finds without entries in the log: each row gets a new one."""

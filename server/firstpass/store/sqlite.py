@@ -3,18 +3,23 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
 from firstpass.chat import Usage
-from firstpass.errors import StoreFailed
+from firstpass.errors import StoreFailed, StoreLost
 from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
+from firstpass.store import Damaged, Proof
 from firstpass.store.codec import decode, encode, forgotten, kept
+from firstpass.store.files import OpenFiles
 from firstpass.store.keys import KeyRecord
-from firstpass.store.migrations import MIGRATIONS
+from firstpass.store.log import IDS, Log
+from firstpass.store.merkle import inclusion, leaf_hash
+from firstpass.store.migrations import MIGRATIONS, VOUCHED
+from firstpass.store.retention import purge
 
 BUSY_MILLISECONDS = 10_000
 EMPTY_MILLISECONDS = 200
@@ -23,9 +28,18 @@ EMPTY_MILLISECONDS = 200
 WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
 
-INSERT = "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-LABEL = "exchange_id, verdict, source, made_unix, text, labels.key"
-"""The columns, in the order of Label's fields."""
+SALT = "lower(hex(randomblob(16)))"
+"""Of a row with a caller's words: once it is gone, the log's digest of them can not be matched with a guess."""
+
+EXCHANGE = (
+    "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body, salt"
+)
+INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
+LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
+ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
+KEY = ("id", "name", "digest", "created_unix", "revoked_unix")
+"""The columns in the order of KeyRecord's fields."""
+ADD_KEY = f"INSERT INTO keys ({', '.join(KEY)}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
 
 T = TypeVar("T")
 
@@ -49,25 +63,51 @@ class SqliteStore:
             raise StoreFailed(f"SQLite {version} can lose commits; 3.51.3 or later is needed", part="store")
         self._lock = threading.Lock()
         self._log_is_due = False
+        self._files: OpenFiles | None = None
         self._connection = self._do("open", lambda: _opened(path))
+        self._log = Log(self._connection)
         self._do("migrate", self._prepare)
+        self._files = OpenFiles(path)
+
+    def check(self) -> None:
+        """Raises: StoreLost."""
+        if self._files is not None:
+            self._files.check()
 
     def _do(self, what: str, work: Callable[[], T]) -> T:
         with self._lock:
             try:
-                return work()
+                self.check()
+                done = work()
+                self.check()
+            except apsw.CorruptError as error:
+                message = f"the store is damaged ({error}); `firstpass audit verify` says where"
+                raise StoreFailed(message, part="store") from error
             except (apsw.Error, OSError, ValueError) as error:
                 raise StoreFailed(f"the store could not {what}: {error}", part="store") from error
+            return done
+
+    def _write(self, what: str, work: Callable[[], T]) -> T:
+        """Some work as one transaction: a row and the log's entry about it are there together, or neither is."""
+        return self._do(what, lambda: self._transact(work))
+
+    def _transact(self, work: Callable[[], T]) -> T:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            done = work()
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        return done
 
     def _prepare(self) -> None:
         self._connection.set_busy_timeout(BUSY_MILLISECONDS)
+        self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._switch_to_wal()
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA secure_delete = ON")
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
-            self._migrate()
-        self._connection.execute("COMMIT")
+        self._transact(self._migrate)
         self._empty_log(0)
 
     def _switch_to_wal(self) -> None:
@@ -92,49 +132,71 @@ class SqliteStore:
             if name not in done:
                 self._connection.execute(script)
                 self._connection.execute("INSERT INTO migrations VALUES (?)", (name,))
+                if name == "0005_audit":
+                    self._move_departures()
+                for table in VOUCHED.get(name, ()):
+                    self._vouch_for_all(table)
+
+    def _move_departures(self) -> None:
+        """Into the log: it has had its own table."""
+        sql = "SELECT exchange_id, host, sent_unix, bytes, sha256 FROM departures ORDER BY number"
+        for exchange, *receipt in self._connection.execute(sql):
+            self._depart(exchange, Receipt(*receipt))
+        self._connection.execute("DROP TABLE departures")
+
+    def _vouch_for_all(self, table: str) -> None:
+        for (identity,) in list(self._connection.execute(f"SELECT {IDS[table]} FROM {table} ORDER BY rowid")):  # noqa: S608
+            self._log.vouch("migrated", table, identity)
 
     def _rows(self, what: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._do(what, lambda: list(self._connection.execute(sql, values)))
 
     def append(self, exchange: Exchange) -> None:
-        self._do("append an exchange", lambda: self._append(_row(kept(exchange))))
+        self._write("append an exchange", lambda: self._append(_row(kept(exchange))))
+        if self._log_is_due:
+            self._do("empty its log", lambda: self._empty_log(0))
 
     def _append(self, row: tuple[Any, ...]) -> None:
         self._connection.execute(INSERT, row)
-        if self._log_is_due:
-            self._empty_log(0)
+        self._log.vouch("exchange", "exchanges", row[0])
 
-    def record_departure(self, exchange_id: str, receipt: Receipt) -> None:
-        sql = "INSERT INTO departures (exchange_id, host, sent_unix, bytes, sha256) VALUES (?, ?, ?, ?, ?)"
-        values = (exchange_id, receipt.host, receipt.sent_unix, receipt.bytes, receipt.sha256)
-        self._rows("record a departure", sql, *values)
+    def record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
+        return self._write("record a departure", lambda: self._depart(exchange_id, receipt))
 
-    def departures(self, exchange_id: str) -> list[Receipt]:
-        sql = "SELECT host, sent_unix, bytes, sha256 FROM departures WHERE exchange_id = ? ORDER BY number"
-        return [Receipt(*row) for row in self._rows("read departures", sql, exchange_id)]
+    def _depart(self, exchange_id: str, receipt: Receipt) -> Receipt:
+        said = {name: value for name, value in asdict(receipt).items() if name not in ("number", "leaf", "sent_unix")}
+        logged = self._log.append("departure", exchange=exchange_id, time=receipt.sent_unix, **said)
+        return replace(receipt, number=logged.number, leaf=logged.leaf.hex())
 
     def read(self, exchange_id: str) -> Exchange | None:
-        rows = self._rows("read an exchange", "SELECT body FROM exchanges WHERE id = ?", exchange_id)
-        return self._decoded(rows)[0] if rows else None
+        return self._do("read an exchange", lambda: self._read(exchange_id))
+
+    def _read(self, identity: str | int, by: str | None = None) -> Exchange | None:
+        row = self._log.checked("exchanges", identity, by)
+        return decode(row["body"]) if row else None
 
     def forget(self, exchange_id: str) -> bool:
         """The words are out of the record at once, and off the disk unless another process is just reading the file.
 
         Then they leave it with the first exchange that is appended or forgotten after that, or the next start.
         """
-        exchange = self.read(exchange_id)
+        there = self._write("forget an exchange", lambda: self._forget(exchange_id))
+        if there:
+            self._do("empty its log", lambda: self._empty_log(EMPTY_MILLISECONDS))
+        return there
+
+    def _forget(self, exchange_id: str) -> bool:
+        exchange = self._read(exchange_id)
         if exchange is None:
             return False
-        self._do("forget an exchange", lambda: self._overwrite(forgotten(exchange)))
+        exchange, run = forgotten(exchange), self._connection.execute
+        values = (exchange.ask.model, exchange.ask.session, encode(exchange), exchange_id)
+        run(f"UPDATE exchanges SET model = ?, session = ?, body = ?, salt = {SALT} WHERE id = ?", values)  # noqa: S608
+        self._log.vouch("forgotten", "exchanges", exchange_id)
+        sql = f"UPDATE labels SET text = NULL, salt = {SALT} WHERE exchange_id = ? AND text IS NOT NULL"  # noqa: S608
+        for (number,) in list(run(f"{sql} RETURNING number", (exchange_id,))):
+            self._log.vouch("forgotten", "labels", number, exchange=exchange_id)
         return True
-
-    def _overwrite(self, exchange: Exchange) -> None:
-        ask = exchange.ask
-        values = (ask.model, ask.session, encode(exchange), ask.id)
-        with self._connection:
-            self._connection.execute("UPDATE exchanges SET model = ?, session = ?, body = ? WHERE id = ?", values)
-            self._connection.execute("UPDATE labels SET text = NULL WHERE exchange_id = ?", (ask.id,))
-        self._empty_log(EMPTY_MILLISECONDS)
 
     def _empty_log(self, wait_milliseconds: int) -> None:
         """`secure_delete` zeroes old bytes in the file, but the log keeps old pages until nobody reads it."""
@@ -147,47 +209,125 @@ class SqliteStore:
         finally:
             self._connection.set_busy_timeout(BUSY_MILLISECONDS)
 
-    def latest(self, limit: int) -> list[Exchange]:
-        sql = "SELECT body FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"
-        return self._decoded(self._rows("list exchanges", sql, limit))
+    def latest(self, limit: int) -> list[Exchange | Damaged]:
+        """Looked up in an index first, and then one by one: one that is damaged hides no other."""
+        sql = "SELECT rowid FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"
+        listed = (self._listed(rowid) for (rowid,) in self._rows("list exchanges", sql, limit))
+        return [exchange for exchange in listed if exchange is not None]
+
+    def _listed(self, rowid: int) -> Exchange | Damaged | None:
+        """None for one that has just been purged."""
+        try:
+            return self._do("list an exchange", lambda: self._read(rowid, by="rowid"))
+        except StoreLost:
+            raise
+        except StoreFailed as error:
+            return Damaged(self._id_of(rowid), str(error))
+
+    def _id_of(self, rowid: int) -> str:
+        """As far as that can still be read."""
+        try:
+            [(found,)] = self._rows("read an id", "SELECT CAST(id AS BLOB) FROM exchanges WHERE rowid = ?", rowid)
+        except StoreFailed:
+            return f"row {rowid}"
+        return str(bytes(found).decode(errors="replace"))
 
     def add_label(self, label: Label) -> None:
-        sql = "INSERT INTO labels (exchange_id, verdict, source, made_unix, text, key) VALUES (?, ?, ?, ?, ?, ?)"
-        self._rows("record a label", sql, *astuple(label))
+        self._write("record a label", lambda: self._add_label(label))
+
+    def _add_label(self, label: Label) -> None:
+        values = (label.exchange, label.verdict, label.source, label.made_unix, label.text, label.key)
+        [(number,)] = list(self._connection.execute(ADD_LABEL, values))
+        self._log.vouch("label", "labels", number, exchange=label.exchange)
 
     def labels(self, exchange_id: str) -> list[Label]:
-        sql = f"SELECT {LABEL} FROM labels WHERE exchange_id = ? ORDER BY number"  # noqa: S608
-        return [Label(*row) for row in self._rows("read labels", sql, exchange_id)]
+        sql = "SELECT number FROM labels WHERE exchange_id = ? ORDER BY number"
+        return [self._label(number) for (number,) in self._rows("read labels", sql, exchange_id)]
+
+    def _label(self, number: int) -> Label:
+        row = self._do("read a label", lambda: self._log.checked("labels", number)) or {}
+        return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
         joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
-        rows = self._rows("read labels", f"SELECT body, {LABEL} FROM {joined}", source)  # noqa: S608
-        return list(zip(self._decoded(rows), (Label(*row[1:]) for row in rows), strict=True))
-
-    def _decoded(self, rows: list[tuple[Any, ...]]) -> list[Exchange]:
-        return self._do("read an exchange", lambda: [decode(row[0]) for row in rows])
+        rows = self._rows("read labels", f"SELECT number, id FROM {joined}", source)  # noqa: S608
+        return [(exchange, self._label(number)) for number, id_ in rows if (exchange := self.read(id_))]
 
     def add_key(self, key: KeyRecord) -> None:
-        values = (key.id, key.name, key.digest, key.created_unix, key.revoked_unix)
-        self._rows("add a key", "INSERT INTO keys VALUES (?, ?, ?, ?, ?)", *values)
+        self._write("add a key", lambda: self._add_key(key))
+
+    def _add_key(self, key: KeyRecord) -> None:
+        self._connection.execute(ADD_KEY, (key.id, key.name, key.digest, key.created_unix, key.revoked_unix))
+        self._log.vouch("key_created", "keys", key.id)
 
     def find_key(self, key_id: str) -> KeyRecord | None:
-        rows = self._rows("find a key", "SELECT * FROM keys WHERE id = ?", key_id)
-        return KeyRecord(*rows[0]) if rows else None
+        row = self._do("find a key", lambda: self._log.checked("keys", key_id))
+        return (
+            KeyRecord(row["id"], row["name"], row["digest"], row["created_unix"], row["revoked_unix"]) if row else None
+        )
 
     def list_keys(self) -> list[KeyRecord]:
-        return [KeyRecord(*row) for row in self._rows("list keys", "SELECT * FROM keys ORDER BY created_unix")]
+        ids = self._rows("list keys", "SELECT id FROM keys ORDER BY created_unix")
+        return [key for (key_id,) in ids if (key := self.find_key(key_id))]
 
     def revoke_key(self, key_id: str, now_unix: float) -> bool:
+        return self._write("revoke a key", lambda: self._revoke_key(key_id, now_unix))
+
+    def _revoke_key(self, key_id: str, now_unix: float) -> bool:
         sql = "UPDATE keys SET revoked_unix = ? WHERE id = ? AND revoked_unix IS NULL RETURNING id"
-        return bool(self._rows("revoke a key", sql, now_unix, key_id))
+        revoked = list(self._connection.execute(sql, (now_unix, key_id)))
+        for (identity,) in revoked:
+            self._log.vouch("key_revoked", "keys", identity)
+        return bool(revoked)
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
-        self._rows("record a contract", "INSERT OR IGNORE INTO contracts VALUES (?, ?)", pinned, sha256)
-        found = self._rows("read a contract", "SELECT sha256 FROM contracts WHERE pinned = ?", pinned)
-        return str(found[0][0])
+        found = self._do("read a contract", lambda: self._log.checked("contracts", pinned))
+        if found is None:
+            found = self._write("record a contract", lambda: self._hold_contract(pinned, sha256))
+        return str(found["sha256"])
+
+    def _hold_contract(self, pinned: str, sha256: str) -> dict[str, Any]:
+        sql = "INSERT OR IGNORE INTO contracts (pinned, sha256) VALUES (?, ?) RETURNING pinned"
+        if list(self._connection.execute(sql, (pinned, sha256))):
+            self._log.vouch("contract", "contracts", pinned)
+        return self._log.checked("contracts", pinned) or {}
+
+    def entries(self, exchange_id: str | None, limit: int) -> list[bytes]:
+        return self._do("read the log", lambda: list(self._log.lines(exchange_id, limit)))
+
+    def size(self) -> int:
+        return self._do("read the log", self._log.size)
+
+    def root(self, size: int) -> bytes:
+        return self._do("read the log", lambda: self._log.root(size))
+
+    def prove(self, number: int) -> Proof | None:
+        return self._do("read the log", lambda: self._prove(number))
+
+    def _prove(self, number: int) -> Proof | None:
+        line, size = self._log.line(number), self._log.size()
+        if line is None:
+            return None
+        hashes = inclusion(self._log.node, number, size)
+        return Proof(number, line, leaf_hash(line), size, self._log.root(size), tuple(hashes))
+
+    def purge(self, keep_bytes: int, before_unix: float) -> int:
+        gone = self._write("purge", lambda: purge(self._connection, self._log, keep_bytes, before_unix))
+        if gone:
+            self._do("give space back", self._shrink)
+        return gone
+
+    def _shrink(self) -> None:
+        list(self._connection.execute("PRAGMA incremental_vacuum"))
+        self._empty_log(0)
 
     def close(self) -> None:
+        """Where the files were replaced, the last to close would delete what others write."""
+        try:
+            self.check()
+        except StoreLost:
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._files = None
         self._do("close", self._connection.close)
 
 

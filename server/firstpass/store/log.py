@@ -1,0 +1,166 @@
+"""The log of what left and of what the record has held, one numbered entry after the other, in SQLite.
+
+An entry is one line of JSON with sorted keys: its number, an event and its time, and what the event is about. Where
+that is a row of a table, it has `table`, `id` and `row`, the digest of the row as it is from then on; without `row`, the
+row is gone. `before` is the number of the entry that spoke of the row until then. A row points back at its entry: so a
+row that nobody vouches for, an entry without its row, and a row from before are all seen. The line is hashed as stored.
+
+With an entry are kept its leaf and every node of the tree that it filled, lowest first: so each full node is kept once,
+with the last entry below it.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from firstpass.errors import StoreFailed
+from firstpass.store import merkle
+from firstpass.store.merkle import HASH_BYTES
+
+IDS = {"exchanges": "id", "labels": "number", "keys": "id", "contracts": "pinned"}
+"""The tables whose rows are vouched for, and what names a row in each. A column that a table gains later has to be NULL
+in the rows that there are, or each needs a new entry: a digest is over what is not NULL."""
+
+NO_BLOB = "CAST({0} AS BLOB) AS {0}"
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Where an entry stands. number: from 0. leaf: its hash in the tree."""
+
+    number: int
+    leaf: bytes
+
+
+class Log:
+    """Whoever appends has begun a transaction that writes: only then no other process takes the same number."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._columns: dict[str, str] = {}
+
+    def size(self) -> int:
+        [(last,)] = self._connection.execute("SELECT max(number) FROM log")
+        return 0 if last is None else int(last) + 1
+
+    def append(self, event: str, **fields: Any) -> Logged:
+        """One more entry. A field that is None is left out; `time` is that of now by default, in Unix seconds."""
+        number = self.size()
+        said = {"number": number, "event": event, "time": round(time.time(), 3)} | fields
+        line = _line({name: value for name, value in said.items() if value is not None})
+        filled = merkle.frontier(self.node, number).push(merkle.leaf_hash(line.encode()))
+        self._connection.execute("INSERT INTO log VALUES (?, ?, ?)", (number, line, b"".join(filled)))
+        return Logged(number, filled[0])
+
+    def vouch(self, event: str, table: str, identity: str | int, **fields: Any) -> Logged:
+        """One more entry, about a row as it is now; the row points at it from here on."""
+        row = self.row(table, identity)
+        assert row is not None, "only a row that is there is vouched for"
+        logged = self.append(event, table=table, id=identity, row=digest(row), before=row["entry"], **fields)
+        sql = f"UPDATE {table} SET entry = ? WHERE {IDS[table]} = ?"  # noqa: S608
+        self._connection.execute(sql, (logged.number, identity))
+        return logged
+
+    def remove(self, event: str, table: str, identity: str | int, **fields: Any) -> None:
+        """Delete a row, and say so."""
+        sql = f"DELETE FROM {table} WHERE {IDS[table]} = ? RETURNING entry"  # noqa: S608
+        [(before,)] = list(self._connection.execute(sql, (identity,)))
+        self.append(event, table=table, id=identity, before=before, **fields)
+
+    def row(self, table: str, identity: str | int, by: str | None = None) -> dict[str, Any] | None:
+        """A row by its columns' names, as it is now. Text is in bytes: damaged text may be no UTF-8.
+
+        by: the column to find it by, its id by default.
+        """
+        sql = f"SELECT {self.columns(table)} FROM {table} WHERE {by or IDS[table]} = ?"  # noqa: S608
+        cursor = self._connection.execute(sql, (identity,))
+        rows = [dict(zip(names(cursor), values, strict=True)) for values in cursor]
+        return rows[0] if rows else None
+
+    def checked(self, table: str, identity: str | int, by: str | None = None) -> dict[str, Any] | None:
+        """A row by its columns' names, with its texts. Raises: StoreFailed where the log does not vouch for it."""
+        row = self.row(table, identity, by)
+        if row is None:
+            return None
+        wrong = complaint(table, row, None if row["entry"] is None else self.line(row["entry"]))
+        if wrong is not None:
+            raise StoreFailed(f"{named(table, row)} is damaged: {wrong}", part="store")
+        return {name: _text(value) for name, value in row.items()}
+
+    def columns(self, table: str) -> str:
+        """All of a table, for a SELECT."""
+        if table not in self._columns:
+            named = [(row[1], row[2]) for row in self._connection.execute(f"PRAGMA table_info({table})")]
+            parts = (NO_BLOB.format(f'"{name}"') if kind == "TEXT" else f'"{name}"' for name, kind in named)
+            self._columns[table] = ", ".join(parts)
+        return self._columns[table]
+
+    def node(self, level: int, index: int) -> bytes:
+        """Raises: StoreFailed where the log lacks it."""
+        last = ((index + 1) << level) - 1
+        sql = "SELECT substr(nodes, ?, ?) FROM log WHERE number = ?"
+        found = list(self._connection.execute(sql, (1 + level * HASH_BYTES, HASH_BYTES, last)))
+        if not found or len(found[0][0]) != HASH_BYTES:
+            raise StoreFailed(f"entry {last} of the log is missing or damaged", part="store")
+        return bytes(found[0][0])
+
+    def root(self, size: int) -> bytes:
+        """Of the log as it was when it had `size` entries."""
+        return merkle.frontier(self.node, size).root()
+
+    def line(self, number: int) -> bytes | None:
+        found = list(self._connection.execute("SELECT CAST(entry AS BLOB) FROM log WHERE number = ?", (number,)))
+        return bytes(found[0][0]) if found else None
+
+    def lines(self, exchange: str | None, limit: int) -> Iterator[bytes]:
+        """The newest entries, newest first: all, or those about one exchange."""
+        where = "WHERE coalesce(entry ->> 'exchange', entry ->> 'id') = ?" if exchange is not None else ""
+        sql = f"SELECT CAST(entry AS BLOB) FROM log {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
+        values = (limit,) if exchange is None else (exchange, limit)
+        return (bytes(row[0]) for row in self._connection.execute(sql, values))
+
+
+def names(cursor: apsw.Cursor) -> list[str]:
+    return [column[0] for column in cursor.get_description()]
+
+
+def named(table: str, row: dict[str, Any]) -> str:
+    """A row, for people."""
+    return f"{table.removesuffix('s')} {_text(row[IDS[table]])}".encode(errors="replace").decode()
+
+
+def digest(row: dict[str, Any]) -> str:
+    """SHA-256, in hex, of a row as one line of JSON: its columns that are not NULL, by name, but for `entry`.
+
+    Text is taken as bytes, so that what is no UTF-8 has a digest, too.
+    """
+    said = {name: _text(value) for name, value in row.items() if value is not None and name != "entry"}
+    return hashlib.sha256(_canonical(said).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def complaint(table: str, row: dict[str, Any], line: bytes | None) -> str | None:
+    """What is wrong with a row, going by the entry that it points at; None if nothing is."""
+    number, identity = row["entry"], _text(row[IDS[table]])
+    if number is None:
+        return "no entry of the log vouches for it"
+    if line is None:
+        return f"entry {number} of the log, which vouches for it, is missing"
+    try:
+        said = json.loads(line)
+        about, vouched = (said.get("table"), said.get("id")), said.get("row")
+    except (ValueError, AttributeError):
+        return f"entry {number} of the log, which vouches for it, is damaged"
+    if about != (table, identity):
+        return f"it points at entry {number} of the log, which is not about it"
+    return None if vouched == digest(row) else f"it is not what entry {number} of the log vouches for"
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
