@@ -15,13 +15,14 @@ from typing import Any, Literal
 from fastapi import FastAPI
 
 from firstpass import cascade, catalogue, engine
+from firstpass.audit import Audit, Keeping
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
 from firstpass.engine.keeping import keep_ready
-from firstpass.errors import BadSettings, Busy
+from firstpass.errors import BadSettings, Busy, FirstpassError
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
@@ -34,6 +35,7 @@ from firstpass.record import Record
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
 from firstpass.store.keys import key_id, load_pepper, matches
+from firstpass.store.notes import Signer
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
@@ -63,6 +65,7 @@ class Server:
         self._settings = settings
         self._store: Store = SqliteStore(settings.server.store_path)
         self._pepper = load_pepper(settings.server.pepper_path)
+        self.audit = Audit(self._store, Signer(load_pepper(settings.server.log_key_path)), _keeping(settings))
         spec = engine_spec(settings)
         self._engine: Engine = engine.build(spec)
         self._local = LocalDoor(
@@ -151,6 +154,7 @@ class Server:
         """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, StoreFailed."""
         if len(self._running) >= self._settings.server.in_flight_limit:
             raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
+        await self.record.check()
         ended: list[Exchange] = []
         with self._counted():
             try:
@@ -189,11 +193,11 @@ class Server:
 
         What still runs at the end is stopped and recorded before the store closes: uvicorn does not wait for it.
         """
-        keeping = asyncio.create_task(keep_ready(self._engine))
+        keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
         try:
             yield
         finally:
-            stopped = [keeping, *self._running]
+            stopped = [*keeping, *self._running]
             for task in stopped:
                 task.cancel()
             await asyncio.gather(*stopped, return_exceptions=True)
@@ -201,7 +205,18 @@ class Server:
             if self._outside:
                 await self._outside.aclose()
             await self._engine.close()
-            self._store.close()
+            await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        try:
+            self.audit.sign()
+        except (FirstpassError, OSError) as error:
+            log.error("the log was not signed at the end: %s", error)
+        self._store.close()
+
+
+def _keeping(settings: Settings) -> Keeping:
+    return Keeping(settings.server.checkpoints, settings.server.keep_bytes, settings.server.keep_days)
 
 
 def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:

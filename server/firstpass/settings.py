@@ -69,6 +69,20 @@ class Server(Section):
         None, description="A folder of contracts of your own, NAME/VERSION/contract.toml and so on."
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Where the record, keys and logs are kept.")
+    keep_bytes: int = Field(
+        4 * 2**30,
+        ge=2**20,
+        description="The oldest exchanges go, with their labels, when the record is larger. The log of what left and of"
+        " what went stays, and counts.",
+    )
+    keep_days: float | None = Field(
+        None, gt=0, description="Exchanges go, with their labels, when they are older. By default none does."
+    )
+    checkpoints: Path | None = Field(
+        None,
+        description="A file, best on another disk or machine, to which signed checkpoints of the log are appended: at"
+        " start, while it grows, and at the end. A log that is not the one of the last of them is refused at start.",
+    )
 
     @field_validator("allowed_origins")
     @classmethod
@@ -85,6 +99,11 @@ class Server(Section):
     @property
     def pepper_path(self) -> Path:
         return self.data_dir / "pepper"
+
+    @property
+    def log_key_path(self) -> Path:
+        """Of the key that signs checkpoints of the log."""
+        return self.data_dir / "log-key"
 
 
 class EngineSettings(Section):

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -17,12 +16,13 @@ import httpx
 import typer
 from rich.markup import escape
 
+from firstpass.cli.audit import audit
 from firstpass.cli.calibrate import calibrate
 from firstpass.cli.contracts import contracts
 from firstpass.cli.eval import evaluate
 from firstpass.cli.index import index
 from firstpass.cli.models import models
-from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
+from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.policy.telling import told
@@ -36,7 +36,6 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
 LIST_LIMIT = 100_000
 EXCHANGE = re.compile(r"ex_[0-9a-f]{24}")
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Prompt = Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")]
 Contract = Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")]
@@ -50,6 +49,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the s
 app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
 app.add_typer(contracts, name="contracts")
+app.add_typer(audit, name="audit")
 app.command("eval")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("index")(index)
@@ -152,9 +152,9 @@ def explain(
         return
     course = response.json()
     rule = f"by the rule {course['rule']['name']!r}" if course["rule"] else "by no rule"
-    out.print(f"{escape(course['model'])} means {course['target']}, {escape(_plain(rule))}; ceiling {course['egress']}")
+    out.print(f"{escape(course['model'])} means {course['target']}, {escape(plain(rule))}; ceiling {course['egress']}")
     for number, step in enumerate(course["steps"], start=1):
-        out.print(f"{number}. {escape(_plain(step))}")
+        out.print(f"{number}. {escape(plain(step))}")
 
 
 @app.command()
@@ -178,7 +178,7 @@ def _explain_recorded(exchange_id: str, settings: Settings, as_json: bool) -> No
         exchange = store.read(exchange_id)
     if exchange is None:
         fail(f"no exchange {exchange_id} in the record")
-    sentences = [_plain(sentence) for sentence in told(exchange)]
+    sentences = [plain(sentence) for sentence in told(exchange)]
     if as_json:
         typer.echo(json.dumps({"exchange": exchange_id, "steps": sentences}))
         return
@@ -206,11 +206,6 @@ def _utf8(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _plain(text: str) -> str:
-    """Text of a model or a diff without the control characters that would steer a terminal."""
-    return CONTROLS.sub("", text)
-
-
 def _post(url: str, body: dict[str, Any], api_key: str | None) -> httpx.Response:
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     try:
@@ -232,13 +227,13 @@ def _error_message(response: httpx.Response) -> str:
 def print_answer(response: httpx.Response) -> None:
     """An answer for people: the text, how it was made, what the checks found, and whether anything left the machine."""
     answer = response.json()
-    out.print(_plain(answer["choices"][0]["message"]["content"] or ""), markup=False)
+    out.print(plain(answer["choices"][0]["message"]["content"] or ""), markup=False)
     how = answer.get("firstpass") or {}
     route = how.get("route") or response.headers.get("x-firstpass-route", "?")
     out.print(f"\n[dim]route[/] {route}  [dim]exchange[/] {response.headers['x-request-id']}")
     for finding in how.get("findings", ()):
         colour = "red" if finding["severity"] == "fail" else "yellow"
-        out.print(f"[{colour}]{finding['check']}[/] {escape(_plain(finding['message']))}")
+        out.print(f"[{colour}]{finding['check']}[/] {escape(plain(finding['message']))}")
     if gate := how.get("gate"):
         floor = "every score" if gate["accept_from"] is None else f"from {gate['accept_from']:.3f}"
         out.print(f"[dim]gate[/] {gate['score']:.3f}, accepts {floor} ({gate['by']}); {escape(gate['gate'])}")
@@ -272,19 +267,19 @@ def history(
 def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
     damaged = [exchange for exchange in exchanges if isinstance(exchange, Damaged)]
     for each in damaged:
-        err.print(f"[red]damaged:[/] {escape(_plain(each.id))}: {escape(_plain(each.why))}")
+        err.print(f"[red]damaged:[/] {escape(plain(each.id))}: {escape(plain(each.why))}")
     if as_json:
         typer.echo("[" + ",\n".join(_line(exchange) for exchange in exchanges) + "]")
         return
     rows = table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
     for exchange in exchanges:
         if isinstance(exchange, Damaged):
-            rows.add_row("-", escape(_plain(exchange.id)), "-", "-", "damaged", "-", "-", "-")
+            rows.add_row("-", escape(plain(exchange.id)), "-", "-", "damaged", "-", "-", "-")
             continue
         tokens = sum(step.reply.usage.completion_tokens for step in exchange.steps if step.reply and step.reply.usage)
         ask_ = exchange.ask
         rows.add_row(
-            _time(ask_.received_unix),
+            moment(ask_.received_unix),
             ask_.id,
             escape(ask_.model),
             ask_.contract or "-",
@@ -306,26 +301,27 @@ def _show(exchange: Exchange, as_json: bool) -> None:
     if as_json:
         typer.echo(encode(exchange))
         return
-    ask_ = exchange.ask
-    out.print(f"[bold]{ask_.id}[/]  {_time(ask_.received_unix)}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
+    ask_, received = exchange.ask, moment(exchange.ask.received_unix)
+    out.print(f"[bold]{ask_.id}[/]  {received}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
     out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
     for message in ask_.messages:
         said = message.told(lambda image: f"[{image.media_type}]")
-        out.print(f"\n[bold]{message.role}[/]\n{escape(_plain(said))}")
+        out.print(f"\n[bold]{message.role}[/]\n{escape(plain(said))}")
     for number, step in enumerate(exchange.steps):
         out.print(f"\n[bold]step {number}: {step.move.tier}, {step.move.purpose}[/]")
         if step.reply:
             out.print(f"[dim]{escape(str(step.reply.usage))}, {step.reply.seconds:.3f} s[/]")
-            out.print(_plain(step.reply.text), markup=False)
+            out.print(plain(step.reply.text), markup=False)
         if step.edited is not None:
             out.print("[dim]with its edits made:[/]")
-            out.print(_plain(step.edited), markup=False)
+            out.print(plain(step.edited), markup=False)
         if step.failure:
-            out.print(f"[red]{step.failure.kind}[/] {escape(_plain(step.failure.message))}")
+            out.print(f"[red]{step.failure.kind}[/] {escape(plain(step.failure.message))}")
         for finding in step.findings:
-            out.print(f"  {finding.severity} {finding.check}: {escape(_plain(finding.message))}")
+            out.print(f"  {finding.severity} {finding.check}: {escape(plain(finding.message))}")
     for receipt in exchange.receipts:
-        out.print(f"\nleft the machine: {receipt.bytes} bytes to {receipt.host}, sha256 {receipt.sha256}")
+        where = "" if receipt.number is None else f", entry {receipt.number} of the log"
+        out.print(f"\nleft the machine: {receipt.bytes} bytes to {receipt.host}, sha256 {receipt.sha256}{where}")
     if not exchange.receipts:
         out.print("\nnothing left the machine")
 
@@ -366,8 +362,8 @@ def list_keys(config: Config = None, as_json: AsJson = False) -> None:
         return
     rows = table("id", "name", "created", "revoked")
     for record in records:
-        revoked = _time(record.revoked_unix) if record.revoked_unix else "-"
-        rows.add_row(record.id, escape(record.name), _time(record.created_unix), revoked)
+        revoked = moment(record.revoked_unix) if record.revoked_unix else "-"
+        rows.add_row(record.id, escape(record.name), moment(record.created_unix), revoked)
     print_table(rows)
 
 
@@ -391,7 +387,3 @@ def _store(settings: Settings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def _time(unix: float) -> str:
-    return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,5 +1,7 @@
 """What the commands share when they talk to a person: two consoles, tables, an error's line. It knows no command."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -10,6 +12,8 @@ from rich.table import Column, Table
 
 TABLE_WIDTH = 200
 """Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -29,3 +33,12 @@ def print_table(rows: Table) -> None:
 def fail(message: str, status: int = 1) -> NoReturn:
     err.print(f"[red]firstpass:[/] {escape(message)}")
     raise SystemExit(status)
+
+
+def plain(text: str) -> str:
+    """Text of a model or a diff without the control characters that would steer a terminal."""
+    return _CONTROLS.sub("", text)
+
+
+def moment(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

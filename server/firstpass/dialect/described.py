@@ -17,7 +17,7 @@ Shape = type[BaseModel] | UnionType
 
 TEXT: Schema = {"type": "string"}
 
-EVERYWHERE = (401, 403, 500)
+EVERYWHERE = (401, 403, 500, 503)
 READS_A_BODY = (400, 413, 415)
 ASKS = (404, 429, 502, 503, 504)
 """What can go wrong on the way to a model, beside the body."""

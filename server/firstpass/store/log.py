@@ -1,9 +1,10 @@
 """The log of what left and of what the record has held, one numbered entry after the other, in SQLite.
 
 An entry is one line of JSON with sorted keys: its number, an event and its time, and what the event is about. Where
-that is a row of a table, it has `table`, `id` and `row`, the digest of the row as it is from then on; without `row`, the
-row is gone. `before` is the number of the entry that spoke of the row until then. A row points back at its entry: so a
-row that nobody vouches for, an entry without its row, and a row from before are all seen. The line is hashed as stored.
+that is a row of a table, it has `table`, `id` and `row`, the digest of the row as it is from then on; without `row`,
+the row is gone. `before` is the number of the entry that spoke of the row until then. A row points back at its entry:
+so a row that nobody vouches for, an entry without its row, and a row from before are all seen. The line is hashed as
+stored.
 
 With an entry are kept its leaf and every node of the tree that it filled, lowest first: so each full node is kept once,
 with the last entry below it.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import apsw
+from pydantic_core import from_json
 
 from firstpass.errors import StoreFailed
 from firstpass.store import merkle
@@ -27,7 +29,6 @@ IDS = {"exchanges": "id", "labels": "number", "keys": "id", "contracts": "pinned
 in the rows that there are, or each needs a new entry: a digest is over what is not NULL."""
 
 NO_BLOB = "CAST({0} AS BLOB) AS {0}"
-_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -95,9 +96,10 @@ class Log:
         return {name: _text(value) for name, value in row.items()}
 
     def columns(self, table: str) -> str:
-        """All of a table, for a SELECT."""
+        """All of a table in the order of their names, for a SELECT."""
         if table not in self._columns:
-            named = [(row[1], row[2]) for row in self._connection.execute(f"PRAGMA table_info({table})")]
+            sql = "SELECT name, type FROM pragma_table_info(?) ORDER BY name"
+            named = list(self._connection.execute(sql, (table,)))
             parts = (NO_BLOB.format(f'"{name}"') if kind == "TEXT" else f'"{name}"' for name, kind in named)
             self._columns[table] = ", ".join(parts)
         return self._columns[table]
@@ -126,9 +128,19 @@ class Log:
         values = (limit,) if exchange is None else (exchange, limit)
         return (bytes(row[0]) for row in self._connection.execute(sql, values))
 
+    def all(self) -> Iterator[bytes]:
+        """Every line, in order."""
+        sql = "SELECT CAST(entry AS BLOB) FROM log ORDER BY number"
+        return (bytes(row[0]) for row in self._connection.execute(sql))
+
 
 def names(cursor: apsw.Cursor) -> list[str]:
     return [column[0] for column in cursor.get_description()]
+
+
+def parsed(line: bytes) -> Any:
+    """An entry's fields. Raises: ValueError."""
+    return from_json(line, allow_inf_nan=False)
 
 
 def named(table: str, row: dict[str, Any]) -> str:
@@ -137,12 +149,18 @@ def named(table: str, row: dict[str, Any]) -> str:
 
 
 def digest(row: dict[str, Any]) -> str:
-    """SHA-256, in hex, of a row as one line of JSON: its columns that are not NULL, by name, but for `entry`.
+    """SHA-256, in hex, over a row's columns that are not NULL, but for `entry`, in the order of their names.
 
-    Text is taken as bytes, so that what is no UTF-8 has a digest, too.
+    Each is its name, `t` for a text or `n` for a number, how many bytes follow, a colon, and these; between two is a
+    newline.
     """
-    said = {name: _text(value) for name, value in row.items() if value is not None and name != "entry"}
-    return hashlib.sha256(_canonical(said).encode("utf-8", "surrogateescape")).hexdigest()
+    said = []
+    for name, value in row.items():
+        if isinstance(value, bytes):
+            said.append(f"{name} t {len(value)}:".encode() + value)
+        elif value is not None and name != "entry":
+            said.append(f"{name} n {len(repr(value))}:{value!r}".encode())
+    return hashlib.sha256(b"\n".join(said)).hexdigest()
 
 
 def complaint(table: str, row: dict[str, Any], line: bytes | None) -> str | None:
@@ -153,7 +171,7 @@ def complaint(table: str, row: dict[str, Any], line: bytes | None) -> str | None
     if line is None:
         return f"entry {number} of the log, which vouches for it, is missing"
     try:
-        said = json.loads(line)
+        said = parsed(line)
         about, vouched = (said.get("table"), said.get("id")), said.get("row")
     except (ValueError, AttributeError):
         return f"entry {number} of the log, which vouches for it, is damaged"

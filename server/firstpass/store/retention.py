@@ -7,7 +7,7 @@ from firstpass.store.log import Log
 BATCH = 50
 BATCH_BYTES = 4 * 2**20
 
-OLDEST = "SELECT id, received_unix, length(body) FROM exchanges ORDER BY received_unix, rowid LIMIT ?"
+OLDEST = "SELECT id, received_unix, octet_length(body) FROM exchanges ORDER BY received_unix, rowid LIMIT ?"
 COUNTS = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 
 

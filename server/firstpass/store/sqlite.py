@@ -308,6 +308,8 @@ class SqliteStore:
         line, size = self._log.line(number), self._log.size()
         if line is None:
             return None
+        if leaf_hash(line) != self._log.node(0, number):
+            raise StoreFailed(f"entry {number} of the log is damaged", part="store")
         hashes = inclusion(self._log.node, number, size)
         return Proof(number, line, leaf_hash(line), size, self._log.root(size), tuple(hashes))
 

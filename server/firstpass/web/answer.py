@@ -222,7 +222,7 @@ def _ids(exchange_id: str) -> dict[str, str]:
 
 
 def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:
-    sent = ",".join(f"{receipt.host};{receipt.sha256}" for receipt in receipts)
+    sent = ",".join(f"{one.host};{one.sha256};{one.number};{one.leaf}" for one in receipts)
     return {"x-firstpass-receipt": sent} if sent else {}
 
 

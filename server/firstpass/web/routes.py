@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 from starlette.types import Lifespan
 
+from firstpass.audit import Audit
 from firstpass.contract import Shelf
 from firstpass.dialect.anthropic import read_request as messages_parse
 from firstpass.dialect.anthropic.write_reply import ANTHROPIC
@@ -47,6 +48,7 @@ from firstpass.tier.tokens import Counted
 from firstpass.web import ours
 from firstpass.web.access import Authenticate, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
+from firstpass.web.audit import add_audit
 from firstpass.web.document import document
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
@@ -69,6 +71,7 @@ class Backend(Protocol):
 
     shelf: Shelf
     record: Record
+    audit: Audit
     metrics: Metrics
     started_unix: float
 
@@ -115,6 +118,7 @@ def build(
     _add_models(app, backend)
     _add_contracts(app, backend)
     _add_labels(app, backend, limits)
+    add_audit(app, backend.audit)
     _add_status(app, backend)
     app.openapi = lambda: document(backend.house)  # type: ignore[method-assign]
     return app
@@ -211,6 +215,7 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/readyz")
     async def ready(request: Request) -> Response:
+        await backend.record.check()
         state = backend.engine_state()
         if state == "ready":
             return JSONResponse({"status": "ready"})

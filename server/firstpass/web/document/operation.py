@@ -26,7 +26,7 @@ MEANINGS: Mapping[int, str] = {
     429: "As many requests are being worked on as this server takes.",
     500: "An error of this server; `part` says where.",
     502: "A model answered with an error, or with nonsense.",
-    503: "A model is not running, or not yet.",
+    503: "A model is not running, or not yet; or the record's files were deleted or replaced.",
     504: "A model did not answer in time.",
 }
 
@@ -37,7 +37,10 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
         "How the answer was made. A stream that began before that was known has none.",
         {"type": "string", "enum": ["draft", "repaired", "verified", "strong", "unverified"]},
     ),
-    "x-firstpass-receipt": ("What left the machine: `host;sha256`, with commas between.", TEXT),
+    "x-firstpass-receipt": (
+        "What left the machine: `host;sha256;number;leaf`, with commas between. The last two: where it is in the log.",
+        TEXT,
+    ),
     "x-firstpass-stream": (
         "The text is shown before it is checked; what became of it stands in the last event.",
         {"type": "string", "enum": ["optimistic"]},

@@ -13,6 +13,7 @@ from firstpass.dialect.how import How
 from firstpass.dialect.openai.described import CHAT_RULES, OpenAIError
 from firstpass.dialect.openai.wire import ChatBody, InferBody, LabelBody
 from firstpass.exchange import Ceiling, Target
+from firstpass.web.audit import NOTE
 
 
 class InferToken(BaseModel):
@@ -78,6 +79,20 @@ class MadeLabel(LabelBody):
     made_unix: float
 
 
+class AuditReceipt(BaseModel):
+    """That a receipt is in the log. entry: its text, whose hash is `leaf` (RFC 9162, 2.1.1, with SHA-256), in hex.
+
+    hashes: from the leaf up, those that lead to the root of the checkpoint (2.1.3). checkpoint: a signed note.
+    """
+
+    object: Literal["audit.receipt"]
+    number: int
+    entry: str
+    leaf: str
+    hashes: list[str]
+    checkpoint: str
+
+
 class Health(BaseModel):
     status: Literal["ok", "ready"]
 
@@ -113,6 +128,17 @@ OPERATIONS: Mapping[Where, Operation] = {
         OpenAIError,
         body=LabelBody,
         rules=LABEL_RULES,
+        fails=(404,),
+    ),
+    ("GET", "/v1/audit/checkpoint"): Operation(
+        "The log of what left, signed as it is now: a note as c2sp.org/tlog-checkpoint describes it.",
+        NOTE,
+        OpenAIError,
+    ),
+    ("GET", "/v1/audit/receipts/{number}"): Operation(
+        "The proof that a receipt of the caller's own key is in the log, by its number there.",
+        AuditReceipt,
+        OpenAIError,
         fails=(404,),
     ),
     ("GET", "/healthz"): Operation("This process answers.", Health, OpenAIError, open=True),

@@ -1,0 +1,121 @@
+"""The log beside a running server: it is signed while it grows, callers get proofs of their receipts, old records go.
+
+It knows no HTTP, and no database beside the store's own methods.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstpass.errors import BadCheckpoint, FirstpassError, NotFound, StoreFailed
+from firstpass.store import Proof, Store
+from firstpass.store.notes import Checkpoint, Signer, checkpoint, notes
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 10.0
+CHECKPOINT_SECONDS = 600.0
+CHECKPOINT_ENTRIES = 1000
+PAUSE_SECONDS = 0.01
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """checkpoints: the file that they are appended to. keep_bytes, keep_days: how large the record and how old an
+    exchange may be; None for no bound."""
+
+    checkpoints: Path | None
+    keep_bytes: int
+    keep_days: float | None
+
+
+class Audit:
+    """Raises: StoreFailed where the log is not the one of the last checkpoint in the file."""
+
+    def __init__(self, store: Store, signer: Signer, keeping: Keeping) -> None:
+        self._store, self._signer, self._keeping = store, signer, keeping
+        self._signed = self._last()
+        self._signed_at = time.monotonic()
+        self.sign()
+
+    async def checkpoint(self) -> str:
+        """A signed note about the log as it is now."""
+        return await asyncio.to_thread(self._checkpoint)
+
+    def _checkpoint(self) -> str:
+        size = self._store.size()
+        return self._signer.sign(size, self._store.root(size))
+
+    async def receipt(self, number: int, key: str | None) -> tuple[Proof, str]:
+        """The proof for what has left for a caller, and the checkpoint that it leads to. Raises: NotFound, StoreFailed.
+
+        Another key's is told from none by nothing.
+        """
+        proof = await asyncio.to_thread(self._store.prove, number)
+        said = json.loads(proof.line) if proof else {}
+        if proof is None or said["event"] != "departure" or said.get("key") != key:
+            raise NotFound(f"no receipt {number} in the log", part="store", param="number")
+        return proof, self._signer.sign(proof.size, proof.root)
+
+    async def keep(self) -> None:
+        """Until it is cancelled. What goes wrong is tried again at the next turn."""
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            try:
+                await asyncio.to_thread(self._sign_if_due)
+                await asyncio.to_thread(self._purge)
+            except (FirstpassError, OSError) as error:
+                log.error("the log was not signed, or old exchanges were not purged: %s", error)
+
+    def _purge(self) -> None:
+        """A few at a time, and others get to the store between."""
+        days = self._keeping.keep_days
+        before = time.time() - days * DAY_SECONDS if days is not None else 0.0
+        while self._store.purge(self._keeping.keep_bytes, before):
+            time.sleep(PAUSE_SECONDS)
+
+    def _sign_if_due(self) -> None:
+        if self._keeping.checkpoints is None:
+            return
+        grown = self._store.size() - (self._signed.size if self._signed else 0)
+        if grown >= CHECKPOINT_ENTRIES or time.monotonic() - self._signed_at >= CHECKPOINT_SECONDS:
+            self.sign()
+
+    def sign(self) -> None:
+        """Append a checkpoint to the file, if there is one and the log has grown. Raises: StoreFailed, OSError."""
+        path = self._keeping.checkpoints
+        if path is None:
+            return
+        self._hold()
+        note = self._checkpoint()
+        made = checkpoint(note, self._signer.verifier)
+        if made != self._signed:
+            with path.open("a") as file:
+                file.write(f"{note}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        self._signed, self._signed_at = made, time.monotonic()
+
+    def _hold(self) -> None:
+        """A checkpoint that does not go on from the last one is never signed."""
+        last = self._signed
+        if last is not None and (self._store.size() < last.size or self._store.root(last.size) != last.root):
+            raise StoreFailed(
+                f"the log is not the one of its checkpoint of {last.size} entries in {self._keeping.checkpoints}: it"
+                " was altered, or an older copy put back. `firstpass audit verify --checkpoint` says more; to go on"
+                " with what there is, move that file away",
+                part="store",
+            )
+
+    def _last(self) -> Checkpoint | None:
+        path = self._keeping.checkpoints
+        found = list(notes(path.read_text())) if path is not None and path.exists() else []
+        try:
+            return checkpoint(found[-1], self._signer.verifier) if found else None
+        except BadCheckpoint as error:
+            raise StoreFailed(f"{path}: its last checkpoint does not hold: {error}", part="store") from error
