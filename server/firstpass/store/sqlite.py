@@ -13,8 +13,8 @@ from firstpass.chat import Usage
 from firstpass.errors import StoreFailed
 from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
 from firstpass.store.codec import decode, encode, forgotten, kept
-from firstpass.store.keys import KeyRecord
 from firstpass.store.migrations import MIGRATIONS
+from firstpass.store.sqlite_keys import SqliteKeys
 
 BUSY_MILLISECONDS = 10_000
 EMPTY_MILLISECONDS = 200
@@ -37,7 +37,7 @@ def wal_is_safe(version: tuple[int, ...]) -> bool:
     )
 
 
-class SqliteStore:
+class SqliteStore(SqliteKeys):
     """One connection behind one lock: appends are single rows, and SQLite has one writer anyway.
 
     Raises: StoreFailed where the file can't be opened, is no store of ours, or this SQLite is a broken one.
@@ -166,21 +166,6 @@ class SqliteStore:
 
     def _decoded(self, rows: list[tuple[Any, ...]]) -> list[Exchange]:
         return self._do("read an exchange", lambda: [decode(row[0]) for row in rows])
-
-    def add_key(self, key: KeyRecord) -> None:
-        values = (key.id, key.name, key.digest, key.created_unix, key.revoked_unix)
-        self._rows("add a key", "INSERT INTO keys VALUES (?, ?, ?, ?, ?)", *values)
-
-    def find_key(self, key_id: str) -> KeyRecord | None:
-        rows = self._rows("find a key", "SELECT * FROM keys WHERE id = ?", key_id)
-        return KeyRecord(*rows[0]) if rows else None
-
-    def list_keys(self) -> list[KeyRecord]:
-        return [KeyRecord(*row) for row in self._rows("list keys", "SELECT * FROM keys ORDER BY created_unix")]
-
-    def revoke_key(self, key_id: str, now_unix: float) -> bool:
-        sql = "UPDATE keys SET revoked_unix = ? WHERE id = ? AND revoked_unix IS NULL RETURNING id"
-        return bool(self._rows("revoke a key", sql, now_unix, key_id))
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         self._rows("record a contract", "INSERT OR IGNORE INTO contracts VALUES (?, ?)", pinned, sha256)
