@@ -15,6 +15,9 @@ from typing import Any, Literal
 from fastapi import FastAPI
 
 from firstpass import cascade, catalogue, engine
+from firstpass.allowance.keyring import Keyring
+from firstpass.allowance.purse import Prices, Purse
+from firstpass.allowance.rates import Rates
 from firstpass.audit import Audit, Keeping
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
@@ -34,8 +37,9 @@ from firstpass.policy.rules import Rule
 from firstpass.record import Record
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
-from firstpass.store.keys import key_id, load_pepper, matches
+from firstpass.store.keys import load_pepper
 from firstpass.store.notes import Signer
+from firstpass.store.scopes import Spend
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
@@ -45,6 +49,7 @@ from firstpass.tier.template import Template
 from firstpass.tier.tokens import Counted, TokenCounter
 from firstpass.web import routes
 from firstpass.web.access import Rules
+from firstpass.web.credentials import Credentials
 from firstpass.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -64,8 +69,10 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store: Store = SqliteStore(settings.server.store_path)
-        self._pepper = load_pepper(settings.server.pepper_path)
         self.audit = Audit(self._store, Signer(load_pepper(settings.server.log_key_path)), _keeping(settings))
+        self.keyring = Keyring(self._store, load_pepper(settings.server.pepper_path))
+        self.rates = Rates(self._store, self.keyring)
+        self._purse = _purse(settings, self._store, self.keyring)
         spec = engine_spec(settings)
         self._engine: Engine = engine.build(spec)
         self._local = LocalDoor(
@@ -121,6 +128,7 @@ class Server:
             hosted=verifier.hosted,
             reply_seconds=verifier.reply_seconds,
             record=self._record_departure,
+            purse=self._purse,
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
@@ -151,18 +159,25 @@ class Server:
         return self._policy.explain(ask)
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
-        """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, StoreFailed."""
+        """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, RateLimited, StoreFailed."""
         if len(self._running) >= self._settings.server.in_flight_limit:
             raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
         await self.record.check()
-        ended: list[Exchange] = []
+        tokens, ended = self.rates.reserve(ask), list[Exchange]()
         with self._counted():
             try:
                 return await cascade.run(ask, self._parts, ended.append, sink)
             finally:
                 for exchange in ended:
-                    await asyncio.shield(asyncio.to_thread(self._store.append, exchange))
+                    self.rates.settle(exchange, tokens)
+                    await asyncio.shield(asyncio.to_thread(self._keep, exchange))
                     self.metrics.observe(exchange)
+
+    def _keep(self, exchange: Exchange) -> None:
+        try:
+            self._store.append(exchange)
+        finally:
+            self._purse.settle(exchange)
 
     async def count(self, ask: Ask) -> Counted:
         return await self._counter.count(ask)
@@ -182,11 +197,6 @@ class Server:
     async def _record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
         return await asyncio.to_thread(self._store.record_departure, exchange_id, receipt)
 
-    async def authenticate(self, key: str) -> str | None:
-        identity = key_id(key)
-        record = await asyncio.to_thread(self._store.find_key, identity) if identity else None
-        return record.id if record and matches(key, record, self._pepper) else None
-
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
         """The engine starts beside the front, so that /healthz and /v1/models answer at once.
@@ -205,6 +215,7 @@ class Server:
             if self._outside:
                 await self._outside.aclose()
             await self._engine.close()
+            self.rates.close()
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
@@ -227,9 +238,11 @@ def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
 def build(settings: Settings) -> FastAPI:
     """The ASGI application of a whole server. Raises: BadSettings, StoreFailed."""
     server, wanted = Server(settings), settings.server
-    rules = Rules(_hosts(settings), keys_required(settings), frozenset(wanted.allowed_origins))
+    rules = Rules(_hosts(settings), frozenset(wanted.allowed_origins))
     limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
-    return routes.build(server, rules, limits, server.authenticate, server.running)
+    required, wrong = keys_required(settings), wanted.wrong_keys_a_minute
+    credentials = Credentials(server.keyring.holder, required=required, wrong_a_minute=wrong)
+    return routes.build(server, rules, limits, credentials, server.rates.admit, server.running)
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
@@ -281,6 +294,18 @@ def _hosts(settings: Settings) -> frozenset[str] | None:
     if not server.allowed_hosts and not is_loopback(server.host):
         return None
     return LOOPBACK_NAMES | {server.host} | {host.lower() for host in server.allowed_hosts}
+
+
+def prices(verifier: VerifierSettings | None) -> Prices | None:
+    if verifier is None or verifier.usd_per_million_input_tokens is None:
+        return None
+    assert verifier.usd_per_million_output_tokens is not None, "the settings have both prices or none"
+    return Prices(verifier.usd_per_million_input_tokens, verifier.usd_per_million_output_tokens)
+
+
+def _purse(settings: Settings, store: Store, keyring: Keyring) -> Purse:
+    a_day = settings.policy.keyless_usd_a_day
+    return Purse(store, keyring, prices(settings.verifier), None if a_day is None else Spend(a_day))
 
 
 def _seeing(spec: EngineSpec, verifier: VerifierSettings | None) -> frozenset[Target]:

@@ -11,6 +11,8 @@ FirstpassError
 ├── TooLarge 413              the body is over the limit
 ├── WrongMediaType 415        the body is not JSON
 ├── Busy 429                  more requests at once than this server takes
+├── RateLimited 429           more requests or tokens a minute than an API key may have; too many wrong keys
+├── QuotaSpent 429            a spend cap has no room; nothing went to the verifier
 ├── StoreFailed 500           the record could not be written or read
 │   └── StoreLost 503         its files were deleted or replaced while they were open
 ├── TierFailed 502            a model answered with an error, or with nonsense
@@ -120,6 +122,18 @@ class WrongMediaType(FirstpassError):
 class Busy(FirstpassError):
     status = 429
     code = "too_many_requests"
+
+
+class RateLimited(FirstpassError):
+    status = 429
+    code = "rate_limit_exceeded"
+
+
+class QuotaSpent(FirstpassError):
+    """As the OpenAI API calls it; waiting a little does not help."""
+
+    status = 429
+    code = "insufficient_quota"
 
 
 class Abandoned(FirstpassError):

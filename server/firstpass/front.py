@@ -1,5 +1,7 @@
 """A whole server in this process: as the command's main work, or beside it in a thread. Knows no request."""
 
+import logging
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -9,8 +11,13 @@ import httpx
 import uvicorn
 
 from firstpass.app import build
+from firstpass.engine.external import is_loopback
 from firstpass.errors import TierUnavailable
-from firstpass.settings import Settings
+from firstpass.settings import Server, Settings
+from firstpass.web.connection import prompt
+from firstpass.web.tls import Pair
+
+log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30
 LISTEN_SECONDS = 30.0
@@ -19,10 +26,18 @@ POLL_SECONDS = 0.2
 
 def front(settings: Settings) -> uvicorn.Server:
     """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
+    wanted = settings.server
+    context = _tls(wanted)
+    if context is None and not is_loopback(wanted.host):
+        log.warning("plain HTTP on %s: keys and prompts go over the network in the clear", wanted.host)
     config = uvicorn.Config(
         build(settings),
-        host=settings.server.host,
-        port=settings.server.port,
+        host=wanted.host,
+        port=wanted.port,
+        http=prompt(wanted.header_seconds),
+        proxy_headers=bool(wanted.trusted_proxies),
+        forwarded_allow_ips=list(wanted.trusted_proxies),
+        ssl_context_factory=None if context is None else lambda config, default: context,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -30,6 +45,12 @@ def front(settings: Settings) -> uvicorn.Server:
         ws="none",
     )
     return uvicorn.Server(config)
+
+
+def _tls(wanted: Server) -> ssl.SSLContext | None:
+    if wanted.tls_certificate is None or wanted.tls_key is None:
+        return None
+    return Pair(wanted.tls_certificate, wanted.tls_key, wanted.tls_client_ca).context()
 
 
 def run(server: uvicorn.Server) -> None:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from firstpass.errors import NotFound
-from firstpass.exchange import OWN_NAMES, Ceiling, Target
+from firstpass.errors import Forbidden, NotFound
+from firstpass.exchange import OWN_NAMES, Ceiling, Target, strictest
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class House:
     ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
     aliases: further names of models, some with a * in them. unknown: who answers for a name that is none of these; the
     house's own names are never unknown ones. seeing: where each model that may answer takes images.
+    permitted: the names that the caller's key may say, with * for any text; all where there are none.
     """
 
     models: Mapping[str, Target]
@@ -26,11 +27,20 @@ class House:
     aliases: Mapping[str, Target] = field(default_factory=dict)
     unknown: Literal["cascade", "local"] | None = None
     seeing: frozenset[Target] = frozenset()
+    permitted: tuple[str, ...] = ()
+
+    def narrowed(self, permitted: tuple[str, ...], ceiling: Ceiling) -> "House":
+        """As it is for the holder of a key."""
+        return replace(self, permitted=permitted, ceiling=strictest(self.ceiling, ceiling))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of models, all that can be listed."""
-        return (*self.models, *(name for name in self.aliases if "*" not in name))
+        every = (*self.models, *(name for name in self.aliases if "*" not in name))
+        return tuple(name for name in every if self.permits(name))
+
+    def permits(self, model: str) -> bool:
+        return not self.permitted or any(fits(pattern, model) for pattern in self.permitted)
 
     def known(self, model: str) -> Target | None:
         exact = self.models.get(model) or self.aliases.get(model)
@@ -38,11 +48,18 @@ class House:
         return exact or next(fitting, None)
 
     def target(self, model: str) -> Target:
-        """Raises: NotFound."""
+        """Raises: NotFound, Forbidden."""
+        self.check(model)
         found = self.known(model) or (None if model in OWN_NAMES.values() else self.unknown)
         if found is None:
             raise self.no_model(model)
         return found
+
+    def check(self, model: str) -> None:
+        """Raises: Forbidden, as the OpenAI API says that a project may not use a model."""
+        if not self.permits(model):
+            message = f"this API key may not use the model {model!r}, only {', '.join(self.permitted)}"
+            raise Forbidden(message, param="model", code="model_not_found")
 
     def sees(self, model: object) -> bool:
         """Whether who answers for that name takes images; no for a name that nothing answers for."""

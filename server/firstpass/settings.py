@@ -9,6 +9,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ from firstpass.errors import BadSettings
 from firstpass.evidence import LanguageName
 
 PREFIX = "FIRSTPASS_"
-OTHER_VARIABLES = {"FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_VENV", "FIRSTPASS_TORCH_INDEX"}
+OTHER_VARIABLES = {
+    *("FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_CA"),
+    *("FIRSTPASS_VENV", "FIRSTPASS_TORCH_INDEX"),
+}
 """Variables with our prefix that are not settings: they belong to the client commands and to scripts/."""
 
 
@@ -45,7 +49,9 @@ class Server(Section):
         "auto", description="auto: API keys are required unless the server listens on loopback only."
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Host names, beside loopback and the listening address, that the Host header may carry."
+        (),
+        description="Host names, beside loopback and the listening address, that the Host header may carry. Where the"
+        " server listens beyond loopback, any may as long as none is named here.",
     )
     allowed_origins: tuple[str, ...] = Field(
         (),
@@ -59,6 +65,27 @@ class Server(Section):
         gt=0,
         description="More requests than this at once are answered 429. As many token counts run beside them, and as"
         " many wait.",
+    )
+    header_seconds: float = Field(
+        10.0, gt=0, description="A connection whose request's headers have not arrived whole in this time is closed."
+    )
+    wrong_keys_a_minute: int = Field(
+        10,
+        gt=0,
+        description="Wrong API keys that one address (of IPv6, one /64) may try; more are answered 429, unlooked at."
+        " A key that was right before is answered all the same.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of proxies in front, whose X-Forwarded-For is believed. Without it, all who"
+        " come through a proxy have its address.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="A PEM file, the certificate and what links it to its CA: HTTPS, of TLS 1.2 or later."
+    )
+    tls_key: Path | None = Field(None, description="Its private key, a PEM file without a passphrase.")
+    tls_client_ca: Path | None = Field(
+        None, description="A PEM file of CAs: then only clients with a certificate of one of them are answered."
     )
     unknown_models: Literal["auto", "cascade", "local", "refuse"] = Field(
         "auto",
@@ -83,6 +110,21 @@ class Server(Section):
         description="A file, best on another disk or machine, to which signed checkpoints of the log are appended: at"
         " start, while it grows, and at the end. A log that is not the one of the last of them is refused at start.",
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ip_network(proxy)
+        return proxies
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
 
     @field_validator("allowed_origins")
     @classmethod
@@ -188,6 +230,19 @@ class VerifierSettings(Section):
         -4.0, le=0, description="In nats: a name with a token that the verifier finds less likely is doubted."
     )
 
+    usd_per_million_input_tokens: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Its price, for spend caps; of cached tokens too."
+    )
+    usd_per_million_output_tokens: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Likewise, for what it writes, its thoughts among it."
+    )
+
+    @model_validator(mode="after")
+    def _has_both_prices(self) -> Self:
+        if (self.usd_per_million_input_tokens is None) != (self.usd_per_million_output_tokens is None):
+            raise ValueError("usd_per_million_input_tokens and usd_per_million_output_tokens belong together")
+        return self
+
     @field_validator("api_key")
     @classmethod
     def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
@@ -267,6 +322,13 @@ class PolicySettings(Section):
         description="Files that `firstpass calibrate` made, each for the engine's model. Of those that fit a request"
         " the narrowest counts: key before language before neither; two for the same requests are an error.",
     )
+    keyless_usd_a_day: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="What all callers without an API key together may cost at the verifier in a day of UTC, by its"
+        " prices. Keys have caps of their own.",
+    )
     audit_share: float = Field(
         0.05, ge=0, le=1, description="Of the answers that a gate accepts, how many are marked to be labelled."
     )
@@ -293,6 +355,13 @@ class Settings(Section):
         description="Further model names that callers may give, and what each means: firstpass, local or strong. "
         "A name may have * in it; of several that fit, the first counts, after those without.",
     )
+
+    @model_validator(mode="after")
+    def _has_prices(self) -> Self:
+        priced = self.verifier is not None and self.verifier.usd_per_million_input_tokens is not None
+        if self.policy.keyless_usd_a_day is not None and not priced:
+            raise ValueError("policy.keyless_usd_a_day needs the prices of a verifier: verifier.usd_per_million_...")
+        return self
 
     @property
     def models_dir(self) -> Path:
@@ -333,7 +402,7 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
     field = values.setdefault(section, {})
     if not isinstance(field, dict):
         raise BadSettings(f"{section} must be a table")
-    if key == "allowed_hosts":
+    if key in ("allowed_hosts", "trusted_proxies"):
         field[key] = [host.strip() for host in value.split(",") if host.strip()]
     else:
         field[key] = shlex.split(value) if key == "extra_args" else value

@@ -160,11 +160,11 @@ def test_a_key_is_known_by_its_digest_alone_until_it_is_revoked(store: SqliteSto
     store.add_key(record)
     assert key not in str(store.list_keys())
     found = store.find_key(key_id(key) or "")
-    assert found is not None and matches(key, found, pepper)
-    assert not matches(key, found, b"another pepper")
+    assert found is not None and matches(key, found, pepper, 2.0)
+    assert not matches(key, found, b"another pepper", 2.0)
     assert store.revoke_key(record.id, 2.0) and not store.revoke_key(record.id, 3.0)
     revoked = store.find_key(record.id)
-    assert revoked is not None and not matches(key, revoked, pepper)
+    assert revoked is not None and not matches(key, revoked, pepper, 3.0)
 
 
 def test_a_mistyped_key_is_no_key() -> None:

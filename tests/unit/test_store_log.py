@@ -290,6 +290,7 @@ def test_a_record_of_an_older_version_gets_its_log(path: Path) -> None:
             ("migrated", 1),
             ("migrated", "k1"),
             ("migrated", "c@1"),
+            ("migrated", "k1"),
         ]
         assert store.read("ex_1") is not None and store.labels("ex_1") == [Label("ex_1", "accept", "user", 3.0)]
         assert store.forget("ex_1")

@@ -16,10 +16,11 @@ from fastapi import FastAPI, Request, Response
 from firstpass import app
 from firstpass.house import House
 from firstpass.settings import Settings
-from firstpass.store.keys import load_pepper, mint
+from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from firstpass.web import routes
 from firstpass.web.access import Rules
+from firstpass.web.credentials import Credentials
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, counts_words, judges, messages_app, openai_app, says
 
@@ -263,10 +264,11 @@ class Broken:
 
 
 def test_a_bug_of_ours_has_the_envelope_too() -> None:
-    async def authenticate(key: str) -> str | None:
+    async def find(key: str) -> KeyRecord | None:
         return None
 
-    broken = routes.build(Broken(), Rules(None, keys_required=False), routes.Limits(1000, 1.0), authenticate)
+    nobody = Credentials(find, required=False, wrong_a_minute=10)
+    broken = routes.build(Broken(), Rules(None), routes.Limits(1000, 1.0), nobody, lambda holder: None)
     with serving(broken) as url:
         response = httpx.post(f"{url}/v1/messages", json=ASKED)
         other = httpx.post(f"{url}/v1/chat/completions", json=ASKED)

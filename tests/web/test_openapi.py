@@ -29,6 +29,9 @@ CHECKS = (
 )
 """All of Schemathesis's that hold for one request: no 5xx, no status or header or body that the document has not."""
 
+SERVER = {"keys": "required", "wrong_keys_a_minute": 1_000_000}
+"""Wrong keys are tried in every way, and are to be answered as such."""
+
 EXAMPLES = os.environ.get("OPENAPI_EXAMPLES", "12")
 """Of each operation; benchmarks/suites/openapi/README.md tells of the long run."""
 
@@ -57,7 +60,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Cl
     """A front that requires keys, before an engine that answers everything, and a live key."""
     data_dir = tmp_path_factory.mktemp("openapi")
     stage = Stage(lambda body: Scene())
-    with serving(stage.app) as url, fronted(url, data_dir, server={"keys": "required"}) as client:
+    with serving(stage.app) as url, fronted(url, data_dir, server=SERVER) as client:
         key, record = mint("openapi", load_pepper(data_dir / "pepper"), 1.0)
         SqliteStore(data_dir / "firstpass.sqlite").add_key(record)
         yield client, key

@@ -282,7 +282,9 @@ def own_server(settings: Settings) -> AbstractContextManager[str]:
     """A server for this run alone: it listens on loopback, on any free port."""
     from firstpass.front import beside
 
-    here = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0, "keys": "optional"})
+    own: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "keys": "optional"}
+    plain = {"tls_certificate": None, "tls_key": None, "tls_client_ca": None}
+    here = settings.server.model_copy(update=own | plain)
     err.print("starting a server for this run")
     return beside(settings.model_copy(update={"server": here}))
 

@@ -4,11 +4,9 @@ import json
 import logging
 import os
 import re
+import ssl
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -21,16 +19,15 @@ from firstpass.cli.calibrate import calibrate
 from firstpass.cli.contracts import contracts
 from firstpass.cli.eval import evaluate
 from firstpass.cli.index import index
+from firstpass.cli.keys import keys, opened, require_a_key
 from firstpass.cli.models import models
 from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.policy.telling import told
 from firstpass.settings import Settings, load
-from firstpass.store import Damaged, Store
+from firstpass.store import Damaged
 from firstpass.store.codec import encode
-from firstpass.store.keys import KeyRecord, load_pepper, mint
-from firstpass.store.sqlite import SqliteStore
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
@@ -42,10 +39,10 @@ Contract = Annotated[str | None, typer.Option(help="Such as pr-summary: then the
 Model = Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")]
 Egress = Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")]
 Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
+Ca = Annotated[Path | None, typer.Option(envvar="FIRSTPASS_CA", help="For https: a PEM file of the server's CA.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-keys = typer.Typer(no_args_is_help=True, help="API keys: needed as soon as the server listens beyond loopback.")
 app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
 app.add_typer(contracts, name="contracts")
@@ -76,7 +73,7 @@ def serve(
     show_log()
     settings = load(config, _overridden(host, port))
     if keys_required(settings):
-        _require_a_key(settings)
+        require_a_key(settings)
     run(front(settings))
 
 
@@ -95,12 +92,6 @@ def _overridden(host: str | None, port: int | None) -> dict[str, str]:
     return environment
 
 
-def _require_a_key(settings: Settings) -> None:
-    with _store(settings) as store:
-        if not any(key.revoked_unix is None for key in store.list_keys()):
-            fail("API keys are required here and there is none yet: make one with `firstpass keys create NAME`")
-
-
 @app.command()
 def ask(
     prompt: Prompt = None,
@@ -112,12 +103,13 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option(help="Length limit of the answer.", min=1)] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    ca: Ca = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
     body = _body(prompt, model, contract=contract, egress=egress, session=session, repository=repository)
     body |= {"max_tokens": max_tokens} if max_tokens else {}
-    response = _post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key)
+    response = _post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key, ca)
     if as_json:
         typer.echo(response.text)
         raise typer.Exit(0 if response.is_success else 1)
@@ -134,6 +126,7 @@ def explain(
     egress: Egress = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    ca: Ca = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -144,7 +137,9 @@ def explain(
     if prompt is not None and EXCHANGE.fullmatch(prompt):
         _explain_recorded(prompt, load(config), as_json)
         return
-    response = _post(f"{url.rstrip('/')}/v1/explain", _body(prompt, model, contract=contract, egress=egress), api_key)
+    response = _post(
+        f"{url.rstrip('/')}/v1/explain", _body(prompt, model, contract=contract, egress=egress), api_key, ca
+    )
     if not response.is_success:
         fail(_error_message(response))
     if as_json:
@@ -164,17 +159,18 @@ def label(
     text: Annotated[str | None, typer.Option(help="How it should have been, for an edit; - reads stdin.")] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    ca: Ca = None,
 ) -> None:
     """Tell a running server whether an answer was right: for the record, and for the gate that accepted it."""
     body = {"verdict": verdict} | ({"text": _utf8(_stdin()) if text == "-" else text} if text is not None else {})
-    response = _post(f"{url.rstrip('/')}/v1/exchanges/{quote(exchange, safe='')}/label", body, api_key)
+    response = _post(f"{url.rstrip('/')}/v1/exchanges/{quote(exchange, safe='')}/label", body, api_key, ca)
     if not response.is_success:
         fail(_error_message(response))
     err.print(f"{escape(verdict)}: {escape(exchange)}")
 
 
 def _explain_recorded(exchange_id: str, settings: Settings, as_json: bool) -> None:
-    with _store(settings) as store:
+    with opened(settings) as store:
         exchange = store.read(exchange_id)
     if exchange is None:
         fail(f"no exchange {exchange_id} in the record")
@@ -206,10 +202,14 @@ def _utf8(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _post(url: str, body: dict[str, Any], api_key: str | None) -> httpx.Response:
+def _post(url: str, body: dict[str, Any], api_key: str | None, ca: Path | None) -> httpx.Response:
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     try:
-        return httpx.post(url, json=body, headers=headers, timeout=ASK_SECONDS, trust_env=False)
+        verify = ssl.create_default_context(cafile=ca) if ca else True
+    except OSError as error:
+        fail(f"{ca} is no PEM file of certificates ({error})")
+    try:
+        return httpx.post(url, json=body, headers=headers, timeout=ASK_SECONDS, trust_env=False, verify=verify)
     except (httpx.InvalidURL, UnicodeError) as error:
         fail(f"bad URL or API key: {error}")
     except httpx.HTTPError as error:
@@ -254,7 +254,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List the recorded exchanges, newest first, or show one with its steps and findings."""
-    with _store(load(config)) as store:
+    with opened(load(config)) as store:
         if exchange_id is None:
             _list(store.latest(limit), as_json)
             return
@@ -334,56 +334,3 @@ def _end(exchange: Exchange) -> str:
             return f"{failure.status} {failure.code}"
         case None:
             return "unended"
-
-
-@keys.command("create")
-def create_key(
-    name: Annotated[str, typer.Argument(help="Whose key it is.")], config: Config = None, as_json: AsJson = False
-) -> None:
-    """Make a key. It is shown once: only a digest is kept. Two live keys for one name allow a rotation."""
-    settings = load(config)
-    with _store(settings) as store:
-        key, record = mint(name, load_pepper(settings.server.pepper_path), time.time())
-        store.add_key(record)
-    if as_json:
-        typer.echo(json.dumps({"id": record.id, "name": name, "key": key}))
-        return
-    err.print(f"key {record.id} for {escape(name)}; keep it now, it can not be shown again:")
-    typer.echo(key)
-
-
-@keys.command("list")
-def list_keys(config: Config = None, as_json: AsJson = False) -> None:
-    """The keys that were ever made, without their secrets."""
-    with _store(load(config)) as store:
-        records = store.list_keys()
-    if as_json:
-        typer.echo(json.dumps([_public(record) for record in records]))
-        return
-    rows = table("id", "name", "created", "revoked")
-    for record in records:
-        revoked = moment(record.revoked_unix) if record.revoked_unix else "-"
-        rows.add_row(record.id, escape(record.name), moment(record.created_unix), revoked)
-    print_table(rows)
-
-
-@keys.command("revoke")
-def revoke_key(key: Annotated[str, typer.Argument(help="The key's id.")], config: Config = None) -> None:
-    """End a key at once, on every front that shares the store."""
-    with _store(load(config)) as store:
-        if not store.revoke_key(key, time.time()):
-            fail(f"no live key {key}")
-    err.print(f"revoked {key}")
-
-
-def _public(record: KeyRecord) -> dict[str, Any]:
-    return {name: value for name, value in asdict(record).items() if name != "digest"}
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    store = SqliteStore(settings.server.store_path)
-    try:
-        yield store
-    finally:
-        store.close()

@@ -17,9 +17,9 @@ Shape = type[BaseModel] | UnionType
 
 TEXT: Schema = {"type": "string"}
 
-EVERYWHERE = (401, 403, 500, 503)
+EVERYWHERE = (401, 403, 429, 500, 503)
 READS_A_BODY = (400, 413, 415)
-ASKS = (404, 429, 502, 503, 504)
+ASKS = (404, 502, 503, 504)
 """What can go wrong on the way to a model, beside the body."""
 
 
@@ -78,7 +78,7 @@ class Operation:
 
     @property
     def statuses(self) -> list[int]:
-        everywhere = set(EVERYWHERE) - ({401} if self.open else set())
+        everywhere = set(EVERYWHERE) - ({401, 429} if self.open else set())
         return sorted({*everywhere, *self.fails, *(READS_A_BODY if self.body else ()), *(ASKS if self.asks else ())})
 
     @property

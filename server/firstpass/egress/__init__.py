@@ -8,11 +8,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import httpx
 
 from firstpass.chat import Abilities
-from firstpass.errors import Forbidden, StoreFailed
+from firstpass.errors import FirstpassError, Forbidden, StoreFailed
 from firstpass.exchange import Ask, Receipt
 
 CONNECT_SECONDS = 10.0
@@ -21,12 +22,25 @@ Recorder = Callable[[str, Receipt], Awaitable[Receipt]]
 """Writes durably that the exchange with this id is about to send what the receipt says; gives its place in the log."""
 
 
+class Purse(Protocol):
+    """What callers may spend at this endpoint."""
+
+    async def reserve(self, ask: Ask, size_bytes: int) -> None:
+        """Raises: FirstpassError where it may not be spent, or that could not be written; then nothing is sent."""
+        ...
+
+    async def release(self, ask: Ask) -> None:
+        """The last that was reserved for the ask cost nothing."""
+        ...
+
+
 class EgressDoor:
     """The way to one verifier endpoint.
 
     base_url: with its path prefix, such as https://host/v1. headers: sent with every request, its key among them.
     hosted: whether it is off this machine; a second local engine on loopback is not, and leaves no receipt.
     reply_seconds: how long a reply may stay silent, the wait for its first byte included.
+    purse: who pays; None where nobody counts.
     """
 
     def __init__(
@@ -38,10 +52,12 @@ class EgressDoor:
         hosted: bool,
         reply_seconds: float,
         record: Recorder,
+        purse: Purse | None = None,
     ) -> None:
         self._model = model
         self._hosted = hosted
         self._record = record
+        self._purse = purse
         # Redirects and proxies from the environment could carry the text to a host that nobody allowed.
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -67,11 +83,27 @@ class EgressDoor:
         sent: Callable[[Receipt], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
-        if self._hosted:
-            sent(await self._clear(ask, path, body))
+        if self._purse:
+            await self._purse.reserve(ask, len(body))
+        try:
+            if self._hosted:
+                sent(await self._clear(ask, path, body))
+        except FirstpassError:
+            await self._release(ask)
+            raise
         headers = {"content-type": "application/json", **(headers or {})}
-        async with self._client.stream("POST", path, content=body, headers=headers) as response:
-            yield response
+        try:
+            async with self._client.stream("POST", path, content=body, headers=headers) as response:
+                if response.is_error:
+                    await self._release(ask)
+                yield response
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            await self._release(ask)
+            raise
+
+    async def _release(self, ask: Ask) -> None:
+        if self._purse:
+            await self._purse.release(ask)
 
     async def _clear(self, ask: Ask, path: str, body: bytes) -> Receipt:
         """The receipt under which `body` may leave: allowed, and already on the disk.

@@ -1,10 +1,17 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from firstpass.exchange import Exchange, Label, Receipt
 from firstpass.store.keys import KeyRecord
+
+Unit = Literal["requests", "tokens"]
+"""Of what a key may have so many a minute."""
+
+Level = tuple[float, float]
+"""How many of them were left, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,24 @@ class Store(Protocol):
     def list_keys(self) -> list[KeyRecord]: ...
 
     def revoke_key(self, key_id: str, now_unix: float) -> bool:
-        """False where there is no such live key."""
+        """False where there is no such key, or it has ended already."""
         ...
+
+    def rotate_key(self, old_id: str, key: KeyRecord, ends_unix: float) -> None:
+        """Both at once: the new key is there, and the old one expires then, if not earlier."""
+        ...
+
+    def add_spend(self, owner: str, day: str, usd: float, since: str, cap_usd: float | None) -> bool:
+        """Add to what the owner spent that day, but not where it would be over the cap since that other day: False."""
+        ...
+
+    def spent(self, owner: str, since: str) -> float:
+        """In US dollars, from that day on."""
+        ...
+
+    def rates(self) -> dict[tuple[str, Unit], Level]: ...
+
+    def keep_rates(self, levels: Mapping[tuple[str, Unit], Level]) -> None: ...
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         """The digest that this version had when the store first heard of it, which is now at the latest."""

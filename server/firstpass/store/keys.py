@@ -10,10 +10,11 @@ import hmac
 import os
 import secrets
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstpass.errors import StoreFailed
+from firstpass.store.scopes import NO_LIMITS, Scopes
 
 PREFIX = "fp"
 PEPPER_BYTES = 32
@@ -21,21 +22,59 @@ PEPPER_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What the store knows of a key. `digest` is HMAC-SHA-256 of the whole key, in hex."""
+    """What the store knows of a key. `digest` is HMAC-SHA-256 of the whole key, in hex.
+
+    owner: the id of the first key of a line of rotated ones; exchanges, rules, gates and limits are known by it.
+    not_before_unix, expires_unix: the times between which it is live, None for no end.
+    """
 
     id: str
     name: str
     digest: str
     created_unix: float
     revoked_unix: float | None = None
+    owner: str = ""
+    not_before_unix: float | None = None
+    expires_unix: float | None = None
+    scopes: Scopes = NO_LIMITS
+
+    def live(self, now_unix: float) -> bool:
+        begun = self.not_before_unix is None or self.not_before_unix <= now_unix
+        ended = self.expires_unix is not None and self.expires_unix <= now_unix
+        return begun and not ended and self.revoked_unix is None
 
 
-def mint(name: str, pepper: bytes, now_unix: float) -> tuple[str, KeyRecord]:
+NOBODY = KeyRecord("", "", "0" * 64, 0.0, revoked_unix=0.0)
+"""What a key of an unknown id is compared with, so that it takes as long as any other wrong one."""
+
+
+def mint(
+    name: str,
+    pepper: bytes,
+    now_unix: float,
+    scopes: Scopes = NO_LIMITS,
+    *,
+    not_before_unix: float | None = None,
+    expires_unix: float | None = None,
+) -> tuple[str, KeyRecord]:
     """A new key, to be shown once, and its record."""
     key_id = secrets.token_hex(4)
     stem = f"{PREFIX}-{key_id}-{secrets.token_hex(32)}"
     key = f"{stem}-{_crc(stem)}"
-    return key, KeyRecord(key_id, name, digest(key, pepper), now_unix)
+    made = digest(key, pepper)
+    return key, KeyRecord(key_id, name, made, now_unix, None, key_id, not_before_unix, expires_unix, scopes)
+
+
+def mint_after(old: KeyRecord, pepper: bytes, now_unix: float) -> tuple[str, KeyRecord]:
+    """A key that takes the place of another: of the same owner, with the same scopes, and to live as long from now."""
+    key, record = mint(old.name, pepper, now_unix, old.scopes)
+    expires = None if old.expires_unix is None else now_unix + old.expires_unix - old.created_unix
+    return key, replace(record, owner=old.owner, expires_unix=expires)
+
+
+def is_ours(key: str) -> bool:
+    """Whether it is meant for a key of a Firstpass, well-formed or not."""
+    return key.startswith(f"{PREFIX}-")
 
 
 def key_id(key: str) -> str | None:
@@ -47,9 +86,10 @@ def key_id(key: str) -> str | None:
     return parts[1]
 
 
-def matches(key: str, record: KeyRecord, pepper: bytes) -> bool:
+def matches(key: str, record: KeyRecord, pepper: bytes, now_unix: float) -> bool:
     """Whether `key` is the live key of this record; takes the same time for every wrong key."""
-    return hmac.compare_digest(digest(key, pepper), record.digest) and record.revoked_unix is None
+    same, live = hmac.compare_digest(digest(key, pepper), record.digest), record.live(now_unix)
+    return same and live
 
 
 def digest(key: str, pepper: bytes) -> str:

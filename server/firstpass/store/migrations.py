@@ -83,7 +83,30 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         UPDATE labels SET salt = hex(randomblob(16));
         """,
     ),
+    (
+        "0006_keys_scoped",
+        """
+        ALTER TABLE keys ADD COLUMN owner TEXT;
+        ALTER TABLE keys ADD COLUMN not_before_unix REAL;
+        ALTER TABLE keys ADD COLUMN expires_unix REAL;
+        ALTER TABLE keys ADD COLUMN scopes TEXT;
+        UPDATE keys SET owner = id;
+        CREATE TABLE spends (
+            owner TEXT NOT NULL,
+            day TEXT NOT NULL,
+            usd REAL NOT NULL,
+            PRIMARY KEY (owner, day)
+        ) STRICT;
+        CREATE TABLE rates (
+            owner TEXT NOT NULL,
+            unit TEXT NOT NULL,
+            level REAL NOT NULL,
+            at_unix REAL NOT NULL,
+            PRIMARY KEY (owner, unit)
+        ) STRICT;
+        """,
+    ),
 )
 
-VOUCHED = {"0005_audit": ("exchanges", "labels", "keys", "contracts")}
+VOUCHED = {"0005_audit": ("exchanges", "labels", "keys", "contracts"), "0006_keys_scoped": ("keys",)}
 """The tables whose rows a migration changes, or finds without entries in the log: each row gets a new one."""

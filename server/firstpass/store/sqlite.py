@@ -15,11 +15,11 @@ from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
 from firstpass.store import Damaged, Proof
 from firstpass.store.codec import decode, encode, forgotten, kept
 from firstpass.store.files import OpenFiles
-from firstpass.store.keys import KeyRecord
 from firstpass.store.log import IDS, Log
 from firstpass.store.merkle import inclusion, leaf_hash
 from firstpass.store.migrations import MIGRATIONS, VOUCHED
 from firstpass.store.retention import purge
+from firstpass.store.sqlite_keys import SqliteKeys
 
 BUSY_MILLISECONDS = 10_000
 EMPTY_MILLISECONDS = 200
@@ -37,10 +37,6 @@ EXCHANGE = (
 INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
-KEY = ("id", "name", "digest", "created_unix", "revoked_unix")
-"""The columns in the order of KeyRecord's fields."""
-ADD_KEY = f"INSERT INTO keys ({', '.join(KEY)}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
-
 T = TypeVar("T")
 
 
@@ -51,7 +47,7 @@ def wal_is_safe(version: tuple[int, ...]) -> bool:
     )
 
 
-class SqliteStore:
+class SqliteStore(SqliteKeys):
     """One connection behind one lock: appends are single rows, and SQLite has one writer anyway.
 
     Raises: StoreFailed where the file can't be opened, is no store of ours, or this SQLite is a broken one.
@@ -131,6 +127,7 @@ class SqliteStore:
         for name, script in MIGRATIONS:
             if name not in done:
                 self._connection.execute(script)
+                self._log = Log(self._connection)  # which knows the tables' columns
                 self._connection.execute("INSERT INTO migrations VALUES (?)", (name,))
                 if name == "0005_audit":
                     self._move_departures()
@@ -252,33 +249,6 @@ class SqliteStore:
         joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
         rows = self._rows("read labels", f"SELECT number, id FROM {joined}", source)  # noqa: S608
         return [(exchange, self._label(number)) for number, id_ in rows if (exchange := self.read(id_))]
-
-    def add_key(self, key: KeyRecord) -> None:
-        self._write("add a key", lambda: self._add_key(key))
-
-    def _add_key(self, key: KeyRecord) -> None:
-        self._connection.execute(ADD_KEY, (key.id, key.name, key.digest, key.created_unix, key.revoked_unix))
-        self._log.vouch("key_created", "keys", key.id)
-
-    def find_key(self, key_id: str) -> KeyRecord | None:
-        row = self._do("find a key", lambda: self._log.checked("keys", key_id))
-        return (
-            KeyRecord(row["id"], row["name"], row["digest"], row["created_unix"], row["revoked_unix"]) if row else None
-        )
-
-    def list_keys(self) -> list[KeyRecord]:
-        ids = self._rows("list keys", "SELECT id FROM keys ORDER BY created_unix")
-        return [key for (key_id,) in ids if (key := self.find_key(key_id))]
-
-    def revoke_key(self, key_id: str, now_unix: float) -> bool:
-        return self._write("revoke a key", lambda: self._revoke_key(key_id, now_unix))
-
-    def _revoke_key(self, key_id: str, now_unix: float) -> bool:
-        sql = "UPDATE keys SET revoked_unix = ? WHERE id = ? AND revoked_unix IS NULL RETURNING id"
-        revoked = list(self._connection.execute(sql, (now_unix, key_id)))
-        for (identity,) in revoked:
-            self._log.vouch("key_revoked", "keys", identity)
-        return bool(revoked)
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         found = self._do("read a contract", lambda: self._log.checked("contracts", pinned))

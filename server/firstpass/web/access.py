@@ -1,41 +1,45 @@
-"""What stands before every route: Host, browser origin, key. Plain ASGI, since wrapped middleware hides disconnects.
+"""What stands before every route: Host, browser origin, key, its routes and its rate.
 
-It knows no body and no model. Source for the order of the browser checks: W3C Fetch Metadata, then RFC 6454.
+Plain ASGI, since wrapped middleware hides disconnects. It knows no body and no model.
+Source for the order of the browser checks: W3C Fetch Metadata, then RFC 6454.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from firstpass.errors import FirstpassError, Forbidden, Unauthorised
+from firstpass.errors import FirstpassError, Forbidden
+from firstpass.store.keys import KeyRecord
+from firstpass.web.credentials import Credentials
 from firstpass.web.envelope import refusal
+from firstpass.web.scopes import OPEN_PATHS, group_of
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-
-Authenticate = Callable[[str], Awaitable[str | None]]
-"""The id of a live key, None for anything else."""
+Admit = Callable[[KeyRecord], None]
+"""Counts a request of a key. Raises: RateLimited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """hosts: names that a Host header may carry, None for any. keys_required: refuse a request without a live key.
+    """hosts: names that a Host header may carry, None for any.
 
     origins: of other sites' pages and of applications, those whose requests are answered.
     """
 
     hosts: frozenset[str] | None
-    keys_required: bool
     origins: frozenset[str] = frozenset()
 
 
 class Gate:
-    def __init__(self, app: ASGIApp, rules: Rules, authenticate: Authenticate) -> None:
+    """What comes behind it finds in scope["state"] the key's record as `holder`, and its owner's id as `key`."""
+
+    def __init__(self, app: ASGIApp, rules: Rules, credentials: Credentials, admit: Admit) -> None:
         self._app = app
         self._rules = rules
-        self._authenticate = authenticate
+        self._credentials = credentials
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -43,10 +47,14 @@ class Gate:
             try:
                 self._check_host(headers)
                 self._check_origin(headers)
-                scope.setdefault("state", {})["key"] = await self._key(scope["path"], headers)
+                holder = await self._holder(scope, headers)
+                scope.setdefault("state", {}).update(holder=holder, key=holder.owner if holder else None)
             except FirstpassError as error:
                 await refusal(scope, error.failure)(scope, receive, send)
                 return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         await self._app(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> None:
@@ -62,18 +70,23 @@ class Gate:
         if site is not None:
             foreign = site not in ("same-origin", "none")
         else:
-            foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+            foreign = origin is not None and (origin.partition("://")[2] or None) != headers.get("host")
         if foreign:
             message = "requests from other sites' pages are answered only where server.allowed_origins names them"
             raise Forbidden(message, code="cross_site")
 
-    async def _key(self, path: str, headers: Headers) -> str | None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        key = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
-        found = await self._authenticate(key) if key else None
-        if found is None and self._rules.keys_required and path not in OPEN_PATHS:
-            raise Unauthorised("no API key was given" if not key else "the API key is not a live one")
-        return found
+    async def _holder(self, scope: Scope, headers: Headers) -> KeyRecord | None:
+        """Raises: Unauthorised, RateLimited, Forbidden for a route that the key may not use."""
+        path, client = scope["path"], scope.get("client")
+        if path in OPEN_PATHS:
+            return None
+        holder = await self._credentials.holder(headers, client[0] if client else "")
+        if holder is not None:
+            if holder.scopes.routes and group_of(path) not in holder.scopes.routes:
+                message = f"this API key may not use {path}, only {', '.join(holder.scopes.routes)}"
+                raise Forbidden(message, code="route_forbidden")
+            self._admit(holder)
+        return holder
 
 
 def _hostname(netloc: str) -> str:

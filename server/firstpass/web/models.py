@@ -29,7 +29,8 @@ class Listing:
         return {"data": [self._card(name) for name in page], "has_more": more} | ends
 
     def one(self, name: str) -> dict[str, Any]:
-        """Raises: NotFound."""
+        """Raises: NotFound, Forbidden."""
+        self.house.check(name)
         if self.house.known(name) is None:
             raise self.house.no_model(name)
         return self._card(name)

@@ -46,9 +46,10 @@ from firstpass.policy.escalation import Course
 from firstpass.record import Record
 from firstpass.tier.tokens import Counted
 from firstpass.web import ours
-from firstpass.web.access import Authenticate, Gate, Rules
+from firstpass.web.access import Admit, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.audit import add_audit
+from firstpass.web.credentials import Credentials
 from firstpass.web.document import document
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
@@ -97,12 +98,13 @@ def build(
     backend: Backend,
     rules: Rules,
     limits: Limits,
-    authenticate: Authenticate,
+    credentials: Credentials,
+    admit: Admit,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
-    app = FastAPI(title="Firstpass", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
-    app.add_middleware(Gate, rules=rules, authenticate=authenticate)
+    app = FastAPI(title="Firstpass", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app.add_middleware(Gate, rules=rules, credentials=credentials, admit=admit)
     if rules.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -120,14 +122,20 @@ def build(
     _add_labels(app, backend, limits)
     add_audit(app, backend.audit)
     _add_status(app, backend)
-    app.openapi = lambda: document(backend.house)  # type: ignore[method-assign]
+    _add_document(app, backend)
     return app
+
+
+def _house(request: Request, backend: Backend) -> House:
+    """As it is for the key that the request brings: what is not in it, no dialect can let through."""
+    holder = request.scope["state"]["holder"]
+    return backend.house.narrowed(holder.scopes.models, holder.scopes.ceiling) if holder else backend.house
 
 
 def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
     def route(path: str, parser: Parser, dialect: Dialect) -> None:
         async def handle(request: Request) -> Response:
-            ask = parser(*await _received(request, limits), backend.house)
+            ask = parser(*await _received(request, limits), _house(request, backend))
             return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
         app.add_api_route(path, handle, methods=["POST"], response_model=None)
@@ -140,12 +148,14 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
     @app.post("/v1/messages/count_tokens")
     async def count(request: Request) -> Response:
-        counted = await backend.count(messages_parse.prompt(*await _received(request, limits), backend.house))
+        counted = await backend.count(
+            messages_parse.prompt(*await _received(request, limits), _house(request, backend))
+        )
         return JSONResponse({"input_tokens": counted.tokens}, headers={"x-firstpass-counted-by": counted.model})
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> dict[str, object]:
-        ask = parse.chat(*await _received(request, limits), backend.house)
+        ask = parse.chat(*await _received(request, limits), _house(request, backend))
         return ours.explanation(ask, backend.explain(ask))
 
 
@@ -153,7 +163,7 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
     @app.post("/v1/responses", response_model=None)
     async def create(request: Request) -> Response:
         raw, caller = await _received(request, limits)
-        ask = await responses.responses(raw, caller, backend.house, backend.record.recall, limits.body_bytes)
+        ask = await responses.responses(raw, caller, _house(request, backend), backend.record.recall, limits.body_bytes)
         return AnswerResponse(ask, backend.run, RESPONSES)
 
     async def recalled(response_id: str, request: Request) -> Exchange:
@@ -178,7 +188,7 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
 def _add_models(app: FastAPI, backend: Backend) -> None:
     def listing(request: Request) -> Listing:
-        return Listing(backend.house, backend.started_unix, from_anthropic(request.headers))
+        return Listing(_house(request, backend), backend.started_unix, from_anthropic(request.headers))
 
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, object]:
@@ -225,6 +235,13 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
     async def metrics() -> Response:
         backend.metrics.engine_ready.set(backend.engine_state() == "ready")
         return Response(backend.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+def _add_document(app: FastAPI, backend: Backend) -> None:
+    async def described(request: Request) -> Response:
+        return JSONResponse(document(_house(request, backend)))
+
+    app.add_route("/openapi.json", described)
 
 
 def _add_errors(app: FastAPI) -> None:

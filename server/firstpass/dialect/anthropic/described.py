@@ -129,7 +129,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         AnthropicError,
         body=PromptBody,
         rules=f"{PROMPT_RULES}; a contract.",
-        fails=(404, 429, 502, 503, 504),
+        fails=(404, 502, 503, 504),
         parameters=(VERSION, BETA),
         headers=("x-firstpass-counted-by",),
     ),

@@ -18,12 +18,12 @@ REFERENCE = "#/components/schemas/{model}"
 
 MEANINGS: Mapping[int, str] = {
     400: "The request itself: `param` names the field.",
-    401: "No API key, or not a live one.",
-    403: "A rule of this server: host, browser origin, egress ceiling.",
+    401: "No API key, or not a live one; a mistyped one, also where none is needed.",
+    403: "A rule of this server or of the API key: host, browser origin, route, model, egress ceiling.",
     404: "There is no such model, contract or exchange.",
     413: "The body is over `server.body_limit_bytes`.",
     415: "The body is not application/json.",
-    429: "As many requests are being worked on as this server takes.",
+    429: "More requests at once than this server takes; the API key's rate or spend cap; too many wrong keys.",
     500: "An error of this server; `part` says where.",
     502: "A model answered with an error, or with nonsense.",
     503: "A model is not running, or not yet; or the record's files were deleted or replaced.",

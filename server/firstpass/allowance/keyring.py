@@ -1,0 +1,31 @@
+"""Whose key it is that a request brings. It knows no header."""
+
+import asyncio
+import time
+
+from firstpass.store import Store
+from firstpass.store.keys import NOBODY, KeyRecord, key_id, matches
+from firstpass.store.scopes import NO_LIMITS, Scopes
+
+
+class Keyring:
+    """The store is asked each time, so that a key that is revoked has ended on every front at once."""
+
+    def __init__(self, store: Store, pepper: bytes) -> None:
+        self._store = store
+        self._pepper = pepper
+        self._scopes: dict[str, Scopes] = {}
+
+    async def holder(self, key: str) -> KeyRecord | None:
+        """The record of a live key, None for anything else. Raises: StoreFailed."""
+        identity = key_id(key)
+        found = await asyncio.to_thread(self._store.find_key, identity) if identity else None
+        record = found or NOBODY
+        if not matches(key, record, self._pepper, time.time()):
+            return None
+        self._scopes[record.owner] = record.scopes
+        return record
+
+    def scopes(self, owner: str | None) -> Scopes:
+        """Of an owner whose key was found before; no limits for a request without a key."""
+        return NO_LIMITS if owner is None else self._scopes[owner]

@@ -1,0 +1,105 @@
+"""What owners of keys may spend at the verifier: reserved on the disk before a byte leaves, settled when it is known.
+
+It knows no HTTP. A crash in between leaves what was reserved spent.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firstpass.allowance.keyring import Keyring
+from firstpass.chat import Usage
+from firstpass.errors import QuotaSpent
+from firstpass.exchange import Ask, Exchange
+from firstpass.store import Store
+from firstpass.store.scopes import Spend, day_of
+
+UNLIMITED_ANSWER_TOKENS = 4096
+"""Reserved for an answer that nobody set a limit to: a longer one goes over the cap by the rest of it."""
+
+KEYLESS = ""
+"""The owner of what callers without a key spend together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """In US dollars for a million tokens."""
+
+    input: float
+    output: float
+
+    def of(self, usage: Usage) -> float:
+        return (usage.prompt_tokens * self.input + usage.completion_tokens * self.output) / 1e6
+
+    def at_most(self, ask: Ask, size_bytes: int) -> float:
+        """No token of a body has less than a byte."""
+        sampling = ask.sampling
+        limit = UNLIMITED_ANSWER_TOKENS if sampling.max_tokens is None else sampling.max_tokens
+        answer = (limit + (sampling.thinking_tokens or 0)) * (sampling.n or 1)
+        return self.of(Usage(size_bytes, answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    day: str
+    usd: float
+
+
+class Purse:
+    """prices: of the verifier, None where nobody said. keyless: the cap of all callers without a key together."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        prices: Prices | None,
+        keyless: Spend | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._prices = prices
+        self._keyless = keyless
+        self._clock = clock
+        self._held: dict[str, list[Held]] = {}
+
+    async def reserve(self, ask: Ask, size_bytes: int) -> None:
+        """Durable when it returns. Raises: QuotaSpent where the cap has no room for the most that it may cost."""
+        cap = self._keyless if ask.key is None else self._keyring.scopes(ask.key).spend
+        if self._prices is None:
+            if cap is not None:
+                raise QuotaSpent("this API key has a spend cap, and the verifier has no prices here", part="egress")
+            return
+        now = self._clock()
+        held = Held(day_of(now), self._prices.at_most(ask, size_bytes))
+        since, cap_usd = (cap.since(held.day), cap.usd) if cap else (held.day, None)
+        owner = ask.key or KEYLESS
+        if not await asyncio.to_thread(self._store.add_spend, owner, held.day, held.usd, since, cap_usd):
+            assert cap is not None, "only a cap refuses"
+            raise QuotaSpent(_refusal(ask, cap), part="egress", retry_after_seconds=cap.seconds_left(now))
+        self._held.setdefault(ask.id, []).append(held)
+
+    async def release(self, ask: Ask) -> None:
+        """The last that was reserved cost nothing: it was refused, or never sent."""
+        if ask.id in self._held:
+            await asyncio.to_thread(self._add, ask.key, self._held[ask.id].pop(), 0.0)
+
+    def settle(self, exchange: Exchange) -> None:
+        """What it cost in the place of what was reserved, which stays where nobody counted. Raises: StoreFailed."""
+        held = self._held.pop(exchange.ask.id, None)
+        if not held or self._prices is None:
+            return
+        replies = [step.reply for step in exchange.steps if step.move.tier == "verifier" and step.reply]
+        costs = [self._prices.of(reply.usage) for reply in replies if reply.usage]
+        uncounted = max(0, len(held) - len(costs)) * max(one.usd for one in held)
+        total = Held(held[0].day, sum(one.usd for one in held))
+        self._add(exchange.ask.key, total, sum(costs) + uncounted)
+
+    def _add(self, owner: str | None, held: Held, usd: float) -> None:
+        self._store.add_spend(owner or KEYLESS, held.day, usd - held.usd, held.day, None)
+
+
+def _refusal(ask: Ask, cap: Spend) -> str:
+    whose = "callers without an API key" if ask.key is None else "this API key"
+    return f"the spend cap of {whose}, {cap.usd:g} US dollars a {cap.per}, has no room for this request"

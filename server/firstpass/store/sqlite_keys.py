@@ -1,0 +1,103 @@
+"""The keys in the SQLite file, what their owners spent, and how much is left of their rates."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import apsw
+
+from firstpass.store import Level, Unit
+from firstpass.store.keys import KeyRecord
+from firstpass.store.log import Log
+from firstpass.store.scopes import decode_scopes, encode_scopes
+
+COLUMNS = tuple(field.name for field in fields(KeyRecord))
+
+ADD = f"INSERT INTO keys ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+
+T = TypeVar("T")
+
+
+class SqliteKeys:
+    """The part of the SQLite store that is about keys."""
+
+    _connection: apsw.Connection
+    _log: Log
+
+    def _do(self, what: str, work: Callable[[], T]) -> T:
+        raise NotImplementedError
+
+    def _write(self, what: str, work: Callable[[], T]) -> T:
+        raise NotImplementedError
+
+    def _rows(self, what: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def add_key(self, key: KeyRecord) -> None:
+        self._write("add a key", lambda: self._add_key(key))
+
+    def _add_key(self, key: KeyRecord) -> None:
+        self._connection.execute(ADD, _row(key))
+        self._log.vouch("key_created", "keys", key.id)
+
+    def find_key(self, key_id: str) -> KeyRecord | None:
+        return self._do("find a key", lambda: self._find_key(key_id))
+
+    def _find_key(self, key_id: str) -> KeyRecord | None:
+        row = self._log.checked("keys", key_id)
+        if row is None:
+            return None
+        return KeyRecord(**{name: row[name] for name in COLUMNS} | {"scopes": decode_scopes(row["scopes"])})
+
+    def list_keys(self) -> list[KeyRecord]:
+        ids = self._rows("list keys", "SELECT id FROM keys ORDER BY created_unix")
+        return [key for (key_id,) in ids if (key := self.find_key(key_id))]
+
+    def revoke_key(self, key_id: str, now_unix: float) -> bool:
+        return self._write("revoke a key", lambda: self._revoke_key(key_id, now_unix))
+
+    def _revoke_key(self, key_id: str, now_unix: float) -> bool:
+        sql = "UPDATE keys SET revoked_unix = ?1 WHERE id = ?2 AND revoked_unix IS NULL AND"
+        live = f"{sql} ifnull(expires_unix > ?1, TRUE) RETURNING id"
+        revoked = list(self._connection.execute(live, (now_unix, key_id)))
+        for (identity,) in revoked:
+            self._log.vouch("key_revoked", "keys", identity)
+        return bool(revoked)
+
+    def rotate_key(self, old_id: str, key: KeyRecord, ends_unix: float) -> None:
+        self._write("rotate a key", lambda: self._rotate_key(old_id, key, ends_unix))
+
+    def _rotate_key(self, old_id: str, key: KeyRecord, ends_unix: float) -> None:
+        self._add_key(key)
+        sql = "UPDATE keys SET expires_unix = min(ifnull(expires_unix, ?1), ?1) WHERE id = ?2"
+        self._connection.execute(sql, (ends_unix, old_id))
+        self._log.vouch("key_rotated", "keys", old_id)
+
+    def add_spend(self, owner: str, day: str, usd: float, since: str, cap_usd: float | None) -> bool:
+        """One statement, so that two fronts on one file can not both find room for what only one has room for."""
+        sql = (
+            "INSERT INTO spends SELECT ?1, ?2, ?3 WHERE ?5 IS NULL OR ?3 + "
+            "(SELECT total(usd) FROM spends WHERE owner = ?1 AND day >= ?4) <= ?5 "
+            "ON CONFLICT DO UPDATE SET usd = max(0, usd + excluded.usd) RETURNING usd"
+        )
+        return bool(self._rows("record a spend", sql, owner, day, usd, since, cap_usd))
+
+    def spent(self, owner: str, since: str) -> float:
+        sql = "SELECT total(usd) FROM spends WHERE owner = ? AND day >= ?"
+        return float(self._rows("read spends", sql, owner, since)[0][0])
+
+    def rates(self) -> dict[tuple[str, Unit], Level]:
+        rows = self._rows("read rates", "SELECT owner, unit, level, at_unix FROM rates")
+        return {(owner, unit): (level, at_unix) for owner, unit, level, at_unix in rows}
+
+    def keep_rates(self, levels: Mapping[tuple[str, Unit], Level]) -> None:
+        rows = [(*whose, *level) for whose, level in levels.items()]
+
+        def work() -> None:
+            self._connection.executemany("INSERT OR REPLACE INTO rates VALUES (?, ?, ?, ?)", rows)
+
+        self._write("keep rates", work)
+
+
+def _row(key: KeyRecord) -> tuple[Any, ...]:
+    return tuple(encode_scopes(key.scopes) if name == "scopes" else getattr(key, name) for name in COLUMNS)

@@ -1,0 +1,28 @@
+"""The groups of routes that a key can be limited to. It knows no key and no request."""
+
+from collections.abc import Mapping
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""Answered without a key, and so to every key."""
+
+GROUPS: Mapping[str, str] = {
+    "chat": "/v1/chat/completions",
+    "completions": "/v1/completions",
+    "embeddings": "/v1/embeddings",
+    "responses": "/v1/responses",
+    "messages": "/v1/messages",
+    "infer": "/infer",
+    "explain": "/v1/explain",
+    "models": "/v1/models",
+    "contracts": "/v1/contracts",
+    "labels": "/v1/exchanges",
+    "audit": "/v1/audit",
+    "metrics": "/metrics",
+    "openapi": "/openapi.json",
+}
+"""By name, the path that each begins with."""
+
+
+def group_of(path: str) -> str | None:
+    """None for a path of no group: no key that is limited to routes may use it."""
+    return next((name for name, first in GROUPS.items() if path == first or path.startswith(f"{first}/")), None)
