@@ -11,6 +11,7 @@ import uvicorn
 from firstpass.app import build
 from firstpass.errors import TierUnavailable
 from firstpass.settings import Settings
+from firstpass.startup_files import refuse_strangers
 
 DRAIN_SECONDS = 30
 LISTEN_SECONDS = 30.0
@@ -19,6 +20,7 @@ POLL_SECONDS = 0.2
 
 def front(settings: Settings) -> uvicorn.Server:
     """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
+    refuse_strangers(settings.server.allowed_startup_files)
     config = uvicorn.Config(
         build(settings),
         host=settings.server.host,
