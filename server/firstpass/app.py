@@ -385,6 +385,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
         contracts=model.contracts,
         least_told=model.least_told,
         images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
+        isolate=wanted.isolate,
     )
 
 

@@ -14,6 +14,7 @@ from firstpass.app import build
 from firstpass.engine.external import is_loopback
 from firstpass.errors import TierUnavailable
 from firstpass.settings import Server, Settings
+from firstpass.startup_files import refuse_strangers
 from firstpass.web.connection import prompt
 from firstpass.web.tls import Pair
 
@@ -26,6 +27,7 @@ POLL_SECONDS = 0.2
 
 def front(settings: Settings) -> uvicorn.Server:
     """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
+    refuse_strangers(settings.server.allowed_startup_files)
     wanted = settings.server
     context = _tls(wanted)
     if context is None and not is_loopback(wanted.host):

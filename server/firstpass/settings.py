@@ -95,6 +95,11 @@ class Server(Section):
     contracts_dir: Path | None = Field(
         None, description="A folder of contracts of your own, NAME/VERSION/contract.toml and so on."
     )
+    allowed_startup_files: tuple[str, ...] = Field(
+        (),
+        description="Names of .pth files, sitecustomize.py or usercustomize.py that may run at every start of Python"
+        " though no installed package lists them; with any other the server does not start.",
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Where the record, keys and logs are kept.")
     keep_bytes: int = Field(
         4 * 2**30,
@@ -175,6 +180,12 @@ class EngineSettings(Section):
         None,
         description="Whether the model takes images; by default as its config.json says, and no for kind external.",
     )
+    isolate: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="A network of its own for the engine, with nothing in it but a loopback: no other user reaches it,"
+        " and it reaches nobody. auto: where Linux allows it to this user and no argument needs another machine, else"
+        " with a warning; on: or the engine does not start. An external engine has the network that it was started in.",
+    )
     extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")
 
     @model_validator(mode="after")
@@ -185,6 +196,8 @@ class EngineSettings(Section):
             local_address(self.url)
             if self.context_tokens or self.threads or self.extra_args:
                 raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
+            if self.isolate == "on":
+                raise ValueError("isolate = 'on' does not reach an external engine")
         return self
 
 
@@ -402,7 +415,7 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
     field = values.setdefault(section, {})
     if not isinstance(field, dict):
         raise BadSettings(f"{section} must be a table")
-    if key in ("allowed_hosts", "trusted_proxies"):
+    if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files"):
         field[key] = [host.strip() for host in value.split(",") if host.strip()]
     else:
         field[key] = shlex.split(value) if key == "extra_args" else value

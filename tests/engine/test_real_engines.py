@@ -1,7 +1,11 @@
 """Real vLLM and real transformers, a real (tiny) model, real signals. Slow: they share one vLLM, in order."""
 
 import asyncio
+import contextlib
+import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from firstpass import engine
+from firstpass import catalogue, engine
 from firstpass.engine import Endpoint, EngineSpec, probe
 from firstpass.engine.child import GuardedChild
 from firstpass.engine.supervised import SupervisedEngine
@@ -30,7 +34,7 @@ BACK_SECONDS = 60.0
 FRONT = """
 import asyncio, sys
 from pathlib import Path
-from firstpass import engine
+from firstpass import catalogue, engine
 async def main():
     spec = engine.EngineSpec(name="tiny", kind="vllm", data_dir=Path(sys.argv[2]), model_dir=Path(sys.argv[1]))
     await engine.build(spec).ensure_ready()
@@ -77,6 +81,16 @@ async def left(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
+def listening(running: SupervisedEngine) -> list[int]:
+    """The TCP ports that the engine's processes listen on in this machine's own network."""
+    return [
+        connection.laddr.port
+        for process in tree(running)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+
 async def test_a_cold_vllm_is_ready_in_time(vllm_engine: SupervisedEngine) -> None:
     started = time.monotonic()
     await vllm_engine.ensure_ready()
@@ -98,13 +112,7 @@ async def test_only_this_user_can_reach_the_engine(vllm_engine: SupervisedEngine
     endpoint = await vllm_engine.ensure_ready()
     assert endpoint.uds is not None
     assert endpoint.uds.stat().st_mode & 0o777 == 0o600 and endpoint.uds.parent.stat().st_mode & 0o777 == 0o700
-    listening = [
-        connection
-        for process in tree(vllm_engine)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip not in ("127.0.0.1", "::1")
-    ]
-    assert listening == []
+    assert listening(vllm_engine) == []
 
 
 @pytest.mark.parametrize("victim", [engine_core_of, api_server_of, guard_of])
@@ -147,12 +155,74 @@ async def test_closing_leaves_no_process_and_no_socket(vllm_engine: SupervisedEn
 
 
 async def test_transformers_serves_where_vllm_can_not(tiny_model: Path, tmp_path: Path) -> None:
-    spec = EngineSpec(name="tiny", kind="transformers", data_dir=tmp_path, model_dir=tiny_model)
+    spec = EngineSpec(name="tiny", kind="transformers", data_dir=tmp_path, model_dir=tiny_model, isolate="off")
     running = engine.build(spec)
     assert isinstance(running, SupervisedEngine)
     endpoint = await running.ensure_ready()
     answer, _ = await chat(endpoint)
     assert answer["choices"] and not running.gives_logprobs
+    assert listening(running) == [], "it has a socket in a private directory, whatever its network"
+    assert endpoint.uds is not None and endpoint.uds.stat().st_mode & 0o777 == 0o600
     processes = tree(running)
     await running.close()
     assert await left(processes) == []
+
+
+HOSTILE_CODE = """
+from pathlib import Path
+Path({marker!r}).touch()
+"""
+
+
+def hostile_copy(model: Path, directory: Path, marker: Path) -> Path:
+    """The model with everything in it that would run code, were it asked to."""
+    copy = directory / "hostile"
+    shutil.copytree(model, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (copy / "config.json").write_text(json.dumps(config))
+    tokenizer = json.loads((copy / "tokenizer_config.json").read_text())
+    tokenizer["auto_map"] = {"AutoTokenizer": ["code.Tokenizer", None]}
+    (copy / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    for name in ("code.py", "sitecustomize.py", "uvloop.py", "torch.py"):
+        (copy / name).write_text(HOSTILE_CODE.format(marker=str(marker)))
+    (copy / "pytorch_model.bin").write_bytes(pickle.dumps(Touches(marker)))
+    return copy
+
+
+class Touches:
+    """Whoever unpickles this makes a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mknod, (str(self._marker),)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+async def test_code_that_comes_with_a_model_is_never_run_nor_what_lies_where_the_server_is_started(
+    kind: engine.Kind,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    marker = tmp_path / "ran"
+    hostile = hostile_copy(tiny_model, tmp_path, marker)
+    assert catalogue.find(str(hostile)).directory == hostile
+    monkeypatch.chdir(hostile)
+    spec = EngineSpec(name="tiny", kind=kind, data_dir=tmp_path, model_dir=hostile, isolate="off")
+    running = engine.build(spec)
+    assert isinstance(running, SupervisedEngine)
+    try:
+        answer, _ = await chat(await running.ensure_ready())
+        assert answer["choices"] and not marker.exists()
+        ports = listening(running)
+        assert (f"listens on {len(ports)} TCP ports" in caplog.text) == bool(ports) == (kind == "vllm")
+        print(f"{kind}: {len(ports)} TCP ports without isolation")
+        with contextlib.suppress(TypeError):
+            pickle.loads((hostile / "pytorch_model.bin").read_bytes())  # noqa: S301
+        assert marker.exists(), "it would have run, had anybody read it"
+    finally:
+        await running.close()

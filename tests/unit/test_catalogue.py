@@ -122,6 +122,27 @@ def test_a_directory_with_a_card_is_held_to_it(tmp_path: Path) -> None:
     assert catalogue.damage(model.directory, model.sha256) == {"model.safetensors": "differs", "train.json": "missing"}
 
 
+@pytest.mark.parametrize("flag", ["--otlp-traces-endpoint", "--lora-modules", "-dpa", "--seed"])
+def test_a_card_that_came_with_a_model_may_not_ask_for_what_ours_do_not(tmp_path: Path, flag: str) -> None:
+    shutil.copytree(DRAFT, tmp_path / "copy")
+    card = tmp_path / "copy/card.toml"
+    card.write_text(card.read_text().replace("vllm_flags = [", f'vllm_flags = ["{flag}", "x", '))
+    with pytest.raises(BadSettings, match=f"card\\.toml: vllm_flags: {flag} is none"):
+        catalogue.find(str(tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "model.pt", "weights.pkl", "model-q4.gguf"])
+def test_weights_that_are_pickled_are_refused_and_named(model_dir: Path, pickled: str) -> None:
+    (model_dir / pickled).write_bytes(b"x")
+    catalogue.find(str(model_dir))  # with safetensors beside them they are never read
+    (model_dir / "model.safetensors").rename(model_dir / "other.safetensors")
+    with pytest.raises(BadSettings, match=rf"has its weights in {pickled}, which is not safetensors"):
+        catalogue.find(str(model_dir))
+    (model_dir / "other.safetensors").unlink()
+    with pytest.raises(BadSettings, match=rf"has its weights in {pickled}, which is not safetensors"):
+        catalogue.find(str(model_dir))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from firstpass import engine
+from firstpass import catalogue, engine
 from firstpass.engine import EngineSpec
+from firstpass.engine.arguments import refuse
 from firstpass.engine.cache_size import cache_blocks, cache_bytes
 from firstpass.engine.recipe import recipe_for, thread_count
 from firstpass.engine.vllm import VllmRecipe
@@ -37,11 +39,63 @@ def test_an_engine_sees_no_key_and_no_proxy_and_may_not_phone(
     assert environment["HF_HUB_OFFLINE"] == environment["VLLM_NO_USAGE_STATS"] == environment["DO_NOT_TRACK"] == "1"
 
 
-@pytest.mark.parametrize("argument", ["--trust-remote-code", "--trust_remote_code", "--trust-rem"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--trust-remote-code",),
+        ("--trust_remote_code",),
+        ("--trust-rem",),
+        ("--middleware=evil.Door",),
+        ("--tool_parser_plugin", "/tmp/parser.py"),
+        ("--reasoning-parser-pl", "/tmp/parser.py"),
+        ("--logits-processors", "evil:Processor"),
+        ("--worker-extension-cls", "evil.Worker"),
+        ("--kv-transfer-config", '{"kv_connector_module_path": "evil"}'),
+        ("--kv-transfer-config.kv_connector_module_path", "evil"),
+        ("--attn-implementation", "someone/kernel"),
+        ("--load-format", "pt"),
+        ("--load-f=npcache",),
+        ("--load-format",),
+        ("--host", "0.0.0.0"),
+        ("--uds=/tmp/other.sock",),
+        ("--api-key", "k"),
+        ("--ssl-keyfile", "k.pem"),
+        ("--enable-cors",),
+        ("--allowed-local-media-path", "/"),
+        ("--allowed-media-domains", "example.com"),
+        ("--enable-prompt-embeds",),
+        ("--config", "more.yaml"),
+        ("--model", "someone/else"),
+    ],
+)
 @pytest.mark.parametrize("kind", ["vllm", "transformers"])
-def test_a_model_s_own_code_can_not_be_asked_for(kind: engine.Kind, argument: str, model_dir: Path) -> None:
-    with pytest.raises(BadSettings, match="refused"):
-        engine.build(spec_of(model_dir, kind, extra_args=(argument,)))
+def test_arguments_that_run_foreign_code_or_open_a_door_are_refused_by_name(
+    kind: engine.Kind, arguments: tuple[str, ...], model_dir: Path
+) -> None:
+    with pytest.raises(BadSettings, match=re.escape(f"engine.extra_args: {arguments[0]} is refused: ")):
+        engine.build(spec_of(model_dir, kind, extra_args=("--seed", "1", *arguments)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--no-trust-remote-code",),
+        ("--load-format", "safetensors"),
+        ("--reasoning-parser", "qwen3"),
+        ("--model-impl", "transformers"),
+        ("--kv-transfer-config", '{"kv_connector": "NixlConnector"}'),
+        ("--attn-implementation", "sdpa"),
+        ("--port-of-call-is-no-option",),
+    ],
+)
+def test_other_arguments_reach_the_engine_as_they_are(arguments: tuple[str, ...], model_dir: Path) -> None:
+    argv = recipe_for(spec_of(model_dir, extra_args=arguments)).command(model_dir).argv
+    assert argv[-len(arguments) :] == arguments
+
+
+def test_every_flag_of_the_catalogue_s_cards_is_allowed() -> None:
+    for card in catalogue.cards():
+        refuse(card.vllm_flags)
 
 
 def test_vllm_listens_on_a_socket_in_the_private_directory_and_nowhere_else(model_dir: Path) -> None:
@@ -103,11 +157,11 @@ def test_extra_arguments_come_last_so_that_they_win(model_dir: Path) -> None:
     assert VllmRecipe(spec_of(model_dir, extra_args=("--dtype", "float32"))).command(model_dir).argv[-1] == "float32"
 
 
-def test_transformers_listens_on_loopback_and_promises_no_logprobs(model_dir: Path) -> None:
+def test_transformers_listens_on_a_private_socket_and_promises_no_logprobs(model_dir: Path) -> None:
     recipe = recipe_for(spec_of(model_dir, "transformers"))
-    command = recipe.command(model_dir)
-    assert command.endpoint.base_url.startswith("http://127.0.0.1:") and not recipe.expects_logprobs
-    assert command.argv[command.argv.index("--host") + 1] == "127.0.0.1"
+    command = recipe.command(Path("/private"))
+    assert command.endpoint.uds == Path("/private/api.sock") and not recipe.expects_logprobs
+    assert "/private/api.sock" in command.argv and "--port" not in command.argv
 
 
 def test_the_cache_holds_sixteen_contexts_within_bounds(model_dir: Path) -> None:

@@ -152,6 +152,7 @@ def _open(directory: Path, card: Card | None) -> Model:
         card = _by_name(lock.card)
     if card is None and (directory / CARD).is_file():
         card = read_card(directory / CARD)
+        _refuse_flags(card)
     context = context_of(directory)
     files = lock.files if lock else {}
     return Model(
@@ -165,6 +166,14 @@ def _open(directory: Path, card: Card | None) -> Model:
         least_told=card.least_told if card else None,
         images=takes_images(directory),
     )
+
+
+def _refuse_flags(card: Card) -> None:
+    """A card that came with a model may ask for what our own cards ask for, and no more. Raises: BadSettings."""
+    ours = {flag for own in cards() for flag in own.vllm_flags if flag.startswith("-")}
+    for flag in card.vllm_flags:
+        if flag.startswith("-") and flag not in ours:
+            raise BadSettings(f"{card.directory / CARD}: vllm_flags: {flag} is none that a model may ask for")
 
 
 def flipped(model: Model) -> list[str]:

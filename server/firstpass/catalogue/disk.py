@@ -12,6 +12,9 @@ from firstpass.errors import BadSettings
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "*.safetensors"
+UNSAFE = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt", ".gguf", ".h5", ".msgpack", ".npz"})
+"""What other formats of weights end with: pickles, and files that no engine here is known to read safely."""
+
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json", "vocab.txt")
 LOCK = "pulled.json"
 DIGEST_CHUNK_BYTES = 2**20
@@ -98,8 +101,17 @@ def _require_tokenizer(directory: Path) -> None:
 
 
 def _require_weights(directory: Path) -> None:
-    """Only safetensors: a pickled checkpoint (*.bin, *.pt) is code, and a model's own code is never run."""
-    if not any(directory.glob(WEIGHTS)):
+    """Only safetensors: a pickled checkpoint is code, and a model's own code is never run.
+
+    An engine that finds none of the names it looks for first would take the pickles beside them.
+    """
+    safe = sorted(path.name for path in directory.glob(WEIGHTS))
+    unsafe = sorted(path.name for path in directory.iterdir() if path.suffix in UNSAFE)
+    if unsafe and not any(name.startswith(("model", "consolidated")) for name in safe):
+        raise BadSettings(
+            f"engine.model: {directory} has its weights in {unsafe[0]}, which is not safetensors: convert them first"
+        )
+    if not safe:
         raise BadSettings(f"engine.model: {directory} has no weights: no {WEIGHTS}")
     if (directory / INDEX).is_file():
         shards = _object(directory / INDEX).get("weight_map")

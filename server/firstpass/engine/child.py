@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -14,11 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from firstpass.engine import guard, probe
+from firstpass.engine import guard, isolation, probe
 from firstpass.engine.reason import quoted
 from firstpass.engine.recipe import Recipe
 from firstpass.engine.spec import Endpoint, EngineSpec
 from firstpass.errors import TierFailed
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 8.0
 """For an engine to end by itself; its guard kills it after that."""
@@ -45,20 +48,23 @@ class GuardedLauncher:
         return self._recipe.expects_logprobs
 
     async def launch(self) -> "GuardedChild":
-        """Raises: OSError if the process or its log can't be made."""
+        """Raises: OSError if the process or its log can't be made; TierFailed if it can't be isolated and must be."""
+        isolate = await isolation.isolated(self._spec)
         scratch = private_directory()
         try:
             command = self._recipe.command(scratch)
             log_path = log_file(self._spec.data_dir, self._spec.name)
-            with fresh(log_path) as log:
-                process = await spawn(command.argv, command.environment, scratch, log)
+            with fresh(log_path) as written:
+                process = await spawn(command.argv, command.environment, scratch, written, isolate=isolate)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        return GuardedChild(process, command.endpoint, self._recipe, scratch, log_path)
+        return GuardedChild(process, command.endpoint, self._recipe, scratch, log_path, isolated=isolate)
 
 
-async def spawn(argv: tuple[str, ...], environment: Mapping[str, str], scratch: Path, log: IO[bytes]) -> Process:
+async def spawn(
+    argv: tuple[str, ...], environment: Mapping[str, str], scratch: Path, log: IO[bytes], *, isolate: bool = False
+) -> Process:
     """The guard, with the command below it, in a session of its own: a terminal's Ctrl-C is the front's to handle.
 
     The guard's standard input is the pipe whose end tells it that this process is gone.
@@ -66,6 +72,7 @@ async def spawn(argv: tuple[str, ...], environment: Mapping[str, str], scratch: 
     guarded = (sys.executable, "-I", "-S", guard.__file__, "--grace", str(GRACE_SECONDS), "--remove", str(scratch))
     return await asyncio.create_subprocess_exec(
         *guarded,
+        *(["--isolate"] if isolate else []),
         "--",
         *argv,
         env=dict(environment),
@@ -79,8 +86,18 @@ async def spawn(argv: tuple[str, ...], environment: Mapping[str, str], scratch: 
 class GuardedChild:
     """One run of an engine, from its launch to the end of its last process."""
 
-    def __init__(self, process: Process, endpoint: Endpoint, recipe: Recipe, scratch: Path, log_path: Path) -> None:
+    def __init__(
+        self,
+        process: Process,
+        endpoint: Endpoint,
+        recipe: Recipe,
+        scratch: Path,
+        log_path: Path,
+        *,
+        isolated: bool = False,
+    ) -> None:
         self.endpoint = endpoint
+        self.isolated = isolated
         self._process = process
         self._recipe = recipe
         self._scratch = scratch
@@ -116,7 +133,11 @@ class GuardedChild:
         return True
 
     async def warm_up(self, seconds: float) -> bool:
-        return await probe.warm_up(self.endpoint, seconds)
+        gives_logprobs = await probe.warm_up(self.endpoint, seconds)
+        if not self.isolated and (ports := await asyncio.to_thread(isolation.open_ports, self.pid)):
+            said = "the engine listens on %s TCP ports, which other users of this machine can reach (engine.isolate)"
+            log.warning(said, len(ports))
+        return gives_logprobs
 
     async def stop(self) -> None:
         """Returns when no process of it is left."""

@@ -1,6 +1,6 @@
 """The process between the front and an engine, so that no part of the engine outlives the front or the rest of it.
 
-    python -m firstpass.engine.guard [--grace SECONDS] [--remove DIR] -- COMMAND...
+    python -m firstpass.engine.guard [--grace SECONDS] [--remove DIR] [--isolate] -- COMMAND...
 
 Its standard input is a pipe that the front holds open and never writes to. When that pipe ends (the front exited, or
 was killed with signal 9), on SIGTERM, and when the command exits, the guard ends every process below it and waits until
@@ -14,10 +14,13 @@ kills the rest of the process group.
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +30,17 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 """<linux/prctl.h>"""
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+"""<linux/sched.h>"""
+
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+"""<linux/sockios.h>, <linux/if.h>"""
+
+NOT_ISOLATED = 125
+"""The exit status where the system has no network namespace for us."""
 
 ON_LINUX = sys.platform == "linux"
 FRONT = 0
@@ -38,10 +52,33 @@ KILL_SECONDS = 10.0
 
 def prctl(option: int, value: int) -> None:
     """Raises: OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
+    c_call("prctl", option, value, 0, 0, 0)
+
+
+def c_call(name: str, *arguments: int | bytes | None) -> None:
+    """A function of the C library that returns 0 when it is done. Raises: OSError."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, os.strerror(errno))
+
+
+def leave_the_network() -> None:
+    """Gives this process, and all that it starts, a network that has a loopback of its own and nothing else.
+
+    Nobody else reaches what listens there, and no packet leaves it. What stays open are the sockets that it holds, and
+    those that have a path. Root may do so (CAP_SYS_ADMIN); others need a user namespace, in which this user is itself.
+    Raises: OSError where the system allows neither; the process is of no more use then.
+    """
+    try:
+        c_call("unshare", CLONE_NEWNET)
+    except OSError:
+        user, group = os.geteuid(), os.getegid()
+        c_call("unshare", CLONE_NEWUSER | CLONE_NEWNET)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
 def die_with(guard: int) -> Callable[[], None]:
@@ -168,10 +205,17 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="guard", description="Run a command that never outlives the caller.")
     parser.add_argument("--grace", type=float, default=8.0, help="seconds between SIGTERM and SIGKILL")
     parser.add_argument("--remove", type=Path, help="a directory to remove in the end")
+    parser.add_argument("--isolate", action="store_true", help="in a network of its own, or not at all")
     parser.add_argument("command", nargs="+")
     wanted = parser.parse_args(argv)
     if ON_LINUX:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        if wanted.isolate:
+            leave_the_network()
+    except OSError as error:
+        print(f"no network namespace: {error.strerror}", file=sys.stderr)
+        return NOT_ISOLATED
     try:
         return Guard(wanted.command, wanted.grace).run()
     finally:

@@ -1,14 +1,13 @@
 """What to run for an engine and how to tell that it is up. Knows command lines and environments; starts nothing."""
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from firstpass.engine import arguments
 from firstpass.engine.spec import Endpoint, EngineSpec
-from firstpass.errors import BadSettings
 
 PASSED = frozenset(
     (
@@ -28,8 +27,10 @@ QUIET = {
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "PYTHONUNBUFFERED": "1",
+    "PYTHONSAFEPATH": "1",
 }
-"""No telemetry, no download: an engine has no reason to reach another machine."""
+"""No telemetry, no download: an engine has no reason to reach another machine. And no module out of the directory that
+the server was started in, which may be a stranger's repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Recipe(Protocol):
 
 def recipe_for(spec: EngineSpec) -> Recipe:
     """Raises: BadSettings for arguments that no engine may get."""
-    refuse_trust(spec.extra_args)
+    arguments.refuse(spec.extra_args)
     if spec.kind == "vllm":
         from firstpass.engine.vllm import VllmRecipe
 
@@ -72,13 +73,6 @@ def recipe_for(spec: EngineSpec) -> Recipe:
     from firstpass.engine.transformers import TransformersRecipe
 
     return TransformersRecipe(spec)
-
-
-def refuse_trust(extra_args: tuple[str, ...]) -> None:
-    """A model directory is data: its code is never run. argparse would take an abbreviation too."""
-    for argument in extra_args:
-        if argument.replace("_", "-").startswith("--trust"):
-            raise BadSettings(f"engine.extra_args: {argument} is refused: a model's own code is never run")
 
 
 def clean_environment(**further: str) -> dict[str, str]:
@@ -105,10 +99,3 @@ def thread_count(spec: EngineSpec) -> int:
 
 def weight_bytes(model_dir: Path) -> int:
     return sum(path.stat().st_size for path in model_dir.glob("*.safetensors"))
-
-
-def free_port() -> int:
-    """A loopback port that is free now. If another process takes it first, the engine's start fails and says so."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

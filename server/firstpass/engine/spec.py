@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 Kind = Literal["vllm", "transformers", "external"]
+Isolation = Literal["auto", "on", "off"]
 State = Literal["stopped", "starting", "ready", "stopping", "failed"]
 
 Progress = Callable[[str, float], None]
@@ -35,6 +36,7 @@ class EngineSpec:
     threads: None for as many as this process may run on.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
     contracts, least_told: as the model's card says. images: whether the model takes some.
+    isolate: whether it gets a network of its own; auto: where the system has one for it, and it needs no other.
     """
 
     name: str
@@ -50,6 +52,7 @@ class EngineSpec:
     contracts: tuple[str, ...] = ()
     least_told: float | None = None
     images: bool = False
+    isolate: Isolation = "auto"
 
 
 class Engine(Protocol):
