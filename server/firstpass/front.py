@@ -90,7 +90,8 @@ def address(server: uvicorn.Server) -> str:
             raise TierUnavailable("the front did not start")
         time.sleep(POLL_SECONDS)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if server.config.is_ssl else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def wait_until_ready(url: str, deadline_seconds: float) -> None:

@@ -38,6 +38,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\napi_key = "é"\n', "api_key"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\ndialect = "cohere"\n', "verifier.dialect"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nsystem_turns = false\n', "system_turns"),
+        ('[server]\ntls_key = "key.pem"\n', "tls_certificate"),
+        ('[server]\ntrusted_proxies = ["proxy.example"]\n', "server.trusted_proxies"),
+        ("[policy]\nkeyless_usd_a_day = 5\n", "policy.keyless_usd_a_day needs the prices"),
+        (
+            '[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nusd_per_million_input_tokens = 3\n',
+            "usd_per_million_output_tokens",
+        ),
         (
             '[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\ndialect = "anthropic"\n'
             'max_tokens_name = "max_tokens"\n',
@@ -69,11 +76,13 @@ def test_a_key_does_not_show_when_settings_are_printed() -> None:
 def test_lists_in_the_environment_are_read_as_people_write_them() -> None:
     environment = {
         "FIRSTPASS_SERVER__ALLOWED_HOSTS": "a.example, b.example,",
+        "FIRSTPASS_SERVER__TRUSTED_PROXIES": "10.0.0.1, 10.1.0.0/16",
         "FIRSTPASS_ENGINE__EXTRA_ARGS": """--x '{"a": 1, "b": 2}'""",
         "FIRSTPASS_CONFIG": "",
     }
     settings = load(environment=environment)
     assert settings.server.allowed_hosts == ("a.example", "b.example")
+    assert settings.server.trusted_proxies == ("10.0.0.1", "10.1.0.0/16")
     assert settings.engine.extra_args == ("--x", '{"a": 1, "b": 2}')
 
 

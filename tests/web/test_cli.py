@@ -53,15 +53,6 @@ def test_no_server_is_a_clear_error() -> None:
     assert done.returncode == 1 and b"firstpass serve" in done.stderr and b"Traceback" not in done.stderr
 
 
-def test_keys_are_made_listed_and_revoked(home: dict[str, str]) -> None:
-    made = json.loads(firstpass("keys", "create", "ci", "--json", **home).stdout)
-    listed = firstpass("keys", "list", "--json", **home).stdout
-    assert made["key"].encode() not in listed and json.loads(listed)[0]["id"] == made["id"]
-    assert firstpass("keys", "revoke", made["id"], **home).returncode == 0
-    again = firstpass("keys", "revoke", made["id"], **home)
-    assert again.returncode == 1 and b"no live key" in again.stderr
-
-
 def test_beyond_loopback_the_server_does_not_start_without_a_key(home: dict[str, str]) -> None:
     done = firstpass("serve", "--host", "0.0.0.0", "--port", "0", **home)
     assert done.returncode == 1 and b"keys create" in done.stderr
