@@ -1,0 +1,99 @@
+"""Finds what must not leave this machine, and puts placeholders in its place. Opens nothing and keeps nothing."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from firstpass.errors import BadSettings
+from firstpass.redaction.addresses import addressed
+from firstpass.redaction.blocks import private_keys
+from firstpass.redaction.entropy import random_strings
+from firstpass.redaction.formats import strict_formats
+from firstpass.redaction.found import Found, merged, places
+from firstpass.redaction.joined import joined
+from firstpass.redaction.known import Known
+from firstpass.redaction.library import known_formats, load
+from firstpass.redaction.names import named_values
+from firstpass.redaction.placeholders import STEM, TAKEN, Placeholders
+from firstpass.redaction.words import in_ascii, lowered
+
+_KIND = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
+MOST_REPEATED = 256
+"""Secrets of a request that are looked for in its other texts too."""
+LEAST_REPEATED = 8
+
+
+class Redactor:
+    """Secrets out of texts, by rules that are made once. Its repr shows no secret.
+
+    known: secrets of this machine, to be found exactly and in the ways that texts write them.
+    patterns: kind and regular expression of what else is hidden: identifiers, paths, names of hosts.
+    Raises: BadSettings.
+    """
+
+    def __init__(self, known: Sequence[str] = (), patterns: Sequence[tuple[str, str]] = ()) -> None:
+        self._known = Known(known)
+        self._patterns = [_compiled(kind, pattern) for kind, pattern in patterns]
+
+    def load(self) -> None:
+        """Compile the rules now, and not at the first text: off the event loop, some seconds at the first start."""
+        load()
+
+    def find(self, text: str) -> list[Found]:
+        """What is to be hidden in a text: in order, none over another."""
+        found = [*self._found(text)]
+        if (whole := joined(text)) is not None:
+            for one in self._named(whole.text):
+                if span := whole.before(one.start, one.end):
+                    found.append(Found(*span, one.kind))
+        return merged(found)
+
+    def _found(self, text: str) -> Iterator[Found]:
+        yield from self._named(text)
+        for kind, pattern in self._patterns:
+            yield from (Found(*one.span(), kind) for one in pattern.finditer(text) if one[0])
+        yield from random_strings(text)
+
+    def _named(self, text: str) -> Iterator[Found]:
+        """What its form or a name beside it shows, in a literal of several pieces too."""
+        yield from self._known.find(text)
+        yield from private_keys(text)
+        yield from known_formats(text)
+        yield from strict_formats(text)
+        lower = lowered(text)
+        yield from addressed(text, in_ascii(lower))
+        yield from named_values(text, lower)
+
+    def hide(self, text: str, places: Placeholders) -> str:
+        """A text with placeholders for its secrets, and for those that the request's other texts hold."""
+        found = self.find(text)
+        known = [secret for secret in places.hidden[:MOST_REPEATED] if len(secret) >= LEAST_REPEATED]
+        return _replaced(text, merged([*found, *_again(text, found, known)]), places)
+
+
+def _compiled(kind: str, pattern: str) -> tuple[str, re.Pattern[str]]:
+    if not _KIND.fullmatch(kind):
+        raise BadSettings(f"{kind!r} is no kind of secret: capital letters and underscores only", part="egress")
+    try:
+        return kind, re.compile(pattern)
+    except re.error as error:
+        raise BadSettings(f"the pattern of {kind} is no regular expression: {error}", part="egress") from None
+
+
+def _again(text: str, found: Sequence[Found], known: Sequence[str]) -> Iterator[Found]:
+    """Where secrets stand that were found elsewhere: in this text, or in one before."""
+    here = dict.fromkeys(text[one.start : one.end] for one in found if one.end - one.start >= LEAST_REPEATED)
+    for secret in [*known, *here][:MOST_REPEATED]:
+        yield from (Found(at, at + len(secret), "SECRET") for at in places(text, secret))
+
+
+def _replaced(text: str, found: Sequence[Found], held: Placeholders) -> str:
+    ours = held.spans(text)
+    taken = frozenset(TAKEN.findall(text)) if found else frozenset()
+    out, done = [], 0
+    for one in found:
+        secret = text[one.start : one.end]
+        if STEM in secret and any(start < one.end and one.start < end for start, end in ours):
+            continue
+        out += [text[done : one.start], held.stand_in(secret, one.kind, taken)]
+        done = one.end
+    return "".join(out) + text[done:]
