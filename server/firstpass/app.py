@@ -221,7 +221,7 @@ class Server:
     def _end(self) -> None:
         try:
             self.audit.sign()
-        except (FirstpassError, OSError) as error:
+        except FirstpassError as error:
             log.error("the log was not signed at the end: %s", error)
         self._store.close()
 

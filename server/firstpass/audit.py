@@ -69,14 +69,15 @@ class Audit:
             try:
                 await asyncio.to_thread(self._sign_if_due)
                 await asyncio.to_thread(self._purge)
-            except (FirstpassError, OSError) as error:
+            except FirstpassError as error:
                 log.error("the log was not signed, or old exchanges were not purged: %s", error)
 
     def _purge(self) -> None:
         """A few at a time, and others get to the store between."""
         days = self._keeping.keep_days
         before = time.time() - days * DAY_SECONDS if days is not None else 0.0
-        while self._store.purge(self._keeping.keep_bytes, before):
+        while gone := self._store.purge(self._keeping.keep_bytes, before):
+            log.info("%d of the oldest exchanges were purged", gone)
             time.sleep(PAUSE_SECONDS)
 
     def _sign_if_due(self) -> None:
@@ -87,7 +88,7 @@ class Audit:
             self.sign()
 
     def sign(self) -> None:
-        """Append a checkpoint to the file, if there is one and the log has grown. Raises: StoreFailed, OSError."""
+        """Append a checkpoint to the file, if there is one and the log has grown. Raises: StoreFailed."""
         path = self._keeping.checkpoints
         if path is None:
             return
@@ -95,10 +96,7 @@ class Audit:
         note = self._checkpoint()
         made = checkpoint(note, self._signer.verifier)
         if made != self._signed:
-            with path.open("a") as file:
-                file.write(f"{note}\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _append(path, f"{note}\n")
         self._signed, self._signed_at = made, time.monotonic()
 
     def _hold(self) -> None:
@@ -114,8 +112,19 @@ class Audit:
 
     def _last(self) -> Checkpoint | None:
         path = self._keeping.checkpoints
-        found = list(notes(path.read_text())) if path is not None and path.exists() else []
         try:
+            found = list(notes(path.read_text())) if path is not None and path.exists() else []
             return checkpoint(found[-1], self._signer.verifier) if found else None
-        except BadCheckpoint as error:
-            raise StoreFailed(f"{path}: its last checkpoint does not hold: {error}", part="store") from error
+        except (BadCheckpoint, OSError, ValueError) as error:
+            raise StoreFailed(f"server.checkpoints: {path} does not hold: {error}", part="store") from error
+
+
+def _append(path: Path, text: str) -> None:
+    """Durable when it returns."""
+    try:
+        with path.open("a") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreFailed(f"server.checkpoints: {error}", part="store") from error

@@ -267,6 +267,17 @@ def test_labels_and_contracts_are_checked_like_exchanges(store: SqliteStore) -> 
         store.hold_contract("c@1", "ab")
 
 
+def test_a_damaged_exchange_is_left_out_of_what_labels_tell_and_named(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2):
+        store.append(exchange(number))
+        store.add_label(Label(f"ex_{number}", "accept", "user", 3.0))
+    store._connection.execute("UPDATE exchanges SET seconds = 9 WHERE id = 'ex_0'")
+    assert [found.ask.id for found, _ in store.labelled("user")] == ["ex_1"]
+    assert "exchange ex_0 is damaged" in caplog.text
+
+
 def test_a_record_of_an_older_version_gets_its_log(path: Path) -> None:
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY) STRICT")

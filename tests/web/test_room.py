@@ -202,4 +202,4 @@ def test_all_that_left_the_machine_on_the_way_has_a_receipt(tmp_path: Path, stre
     receipts = response.headers["x-firstpass-receipt"].split(",")
     (kept,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(1)
     assert response.headers[HEADER] == "3096" and len(set(receipts)) == len(window.asked) == 2
-    assert [f"{one.host};{one.sha256}" for one in kept.receipts] == receipts
+    assert [f"{one.host};{one.sha256};{one.number};{one.leaf}" for one in kept.receipts] == receipts

@@ -1,5 +1,6 @@
 """The store in one SQLite file, written through apsw, whose SQLite we choose. It knows no HTTP and no model."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from firstpass.store.merkle import inclusion, leaf_hash
 from firstpass.store.migrations import MIGRATIONS, VOUCHED
 from firstpass.store.retention import purge
 from firstpass.store.sqlite_keys import SqliteKeys
+
+log = logging.getLogger(__name__)
 
 BUSY_MILLISECONDS = 10_000
 EMPTY_MILLISECONDS = 200
@@ -248,7 +251,19 @@ class SqliteStore(SqliteKeys):
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
         joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
         rows = self._rows("read labels", f"SELECT number, id FROM {joined}", source)  # noqa: S608
-        return [(exchange, self._label(number)) for number, id_ in rows if (exchange := self.read(id_))]
+        found = (self._pair(number, exchange_id) for number, exchange_id in rows)
+        return [pair for pair in found if pair is not None]
+
+    def _pair(self, number: int, exchange_id: str) -> tuple[Exchange, Label] | None:
+        """None for what is damaged, which the server's log names, and for what has just been purged."""
+        try:
+            exchange = self.read(exchange_id)
+            return (exchange, self._label(number)) if exchange else None
+        except StoreLost:
+            raise
+        except StoreFailed as error:
+            log.error("label %d is left out: %s", number, error)
+            return None
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         found = self._do("read a contract", lambda: self._log.checked("contracts", pinned))

@@ -1,0 +1,80 @@
+"""A request's body without the secrets in it: every text is looked through, in whatever field it stands.
+
+It knows which fields of the hosted APIs are no text. There nothing can be replaced, so that a secret there is refused;
+so is what nothing here can look into.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from firstpass.errors import Forbidden
+from firstpass.redaction import Placeholders, Redactor
+
+FORMED = frozenset(
+    (
+        *("id", "call_id", "tool_call_id", "tool_use_id", "name", "type", "role", "model", "media_type"),
+        *("signature", "data", "reasoning_effort", "effort", "service_tier"),
+    )
+)
+"""Fields whose values have a form that the API minds, or that only their maker can read."""
+
+OPEN = frozenset({"input", "parameters", "input_schema", "schema", "metadata", "chat_template_kwargs"})
+"""Below these, fields are called as the caller likes."""
+
+UNSEEN = frozenset({"image", "image_url", "input_image", "document", "file", "input_file", "input_audio"})
+"""Types of what is no text."""
+
+GUESSED = "RANDOM"
+"""The kind of what only looks as if it was drawn at random: identifiers do."""
+
+
+class Hiding:
+    """One body. places: what was hidden, so that the reply can be put right."""
+
+    def __init__(self, redactor: Redactor, places: Placeholders) -> None:
+        self._redactor = redactor
+        self._places = places
+        self._checked = set[str]()
+
+    def body(self, body: bytes) -> bytes:
+        """Raises: Forbidden where it can't be without its secrets."""
+        try:
+            return json.dumps(self._value(json.loads(body), "body", is_open=False), separators=(",", ":")).encode()
+        except RecursionError as error:
+            raise _forbidden("what is nested this deep can't be redacted") from error
+
+    def check(self, text: str, where: str) -> None:
+        """Of a text in which nothing can be replaced. Raises: Forbidden for a secret in it."""
+        if text in self._checked:
+            return
+        found = [one.kind for one in self._redactor.find(text) if one.kind != GUESSED]
+        if found:
+            raise _forbidden(f"there is a secret ({found[0]}) in {where[:80]}, where it can't be replaced")
+        self._checked.add(text)
+
+    def _value(self, value: Any, where: str, *, is_open: bool) -> Any:
+        if isinstance(value, str):
+            return self._redactor.hide(value, self._places)
+        if isinstance(value, list):
+            return [self._value(one, where, is_open=is_open) for one in value]
+        return self._object(value, where, is_open=is_open) if isinstance(value, dict) else value
+
+    def _object(self, fields: Mapping[str, Any], where: str, *, is_open: bool) -> dict[str, Any]:
+        kind = fields.get("type")
+        if not is_open and isinstance(kind, str) and kind in UNSEEN:
+            raise _forbidden(f"what is in a part of the type {kind} can't be redacted")
+        made = {}
+        for name, value in fields.items():
+            self.check(name, f"the name of a field of {where}")
+            if not is_open and name in FORMED and isinstance(value, str):
+                self.check(value, name)
+                made[name] = value
+            else:
+                made[name] = self._value(value, name, is_open=is_open or name in OPEN)
+        return made
+
+
+def _forbidden(why: str) -> Forbidden:
+    message = f"the egress ceiling of this request is redacted, and {why}"
+    return Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
