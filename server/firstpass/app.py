@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -22,10 +24,12 @@ from firstpass.audit import Audit, Keeping
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
+from firstpass.egress.known import known_secrets
 from firstpass.engine import Engine, EngineSpec
 from firstpass.engine.external import is_loopback
 from firstpass.engine.keeping import keep_ready
 from firstpass.errors import BadSettings, Busy, FirstpassError
+from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate import Gate, load_gate
@@ -35,6 +39,7 @@ from firstpass.listening import Sink
 from firstpass.policy.escalation import Course, EscalationPolicy, Verifier
 from firstpass.policy.rules import Rule
 from firstpass.record import Record
+from firstpass.redaction import Redactor
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
 from firstpass.store.keys import load_pepper
@@ -55,6 +60,7 @@ from firstpass.web.metrics import Metrics
 log = logging.getLogger(__name__)
 
 READERS = ThreadPoolExecutor(2, "reading")
+_reading: set[Future[Any]] = set()
 
 ROUTES = ("firstpass", "local", "strong")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -129,6 +135,7 @@ class Server:
             reply_seconds=verifier.reply_seconds,
             record=self._record_departure,
             purse=self._purse,
+            redactor=redactor(self._settings),
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
@@ -172,6 +179,8 @@ class Server:
                     self.rates.settle(exchange, tokens)
                     await asyncio.shield(asyncio.to_thread(self._keep, exchange))
                     self.metrics.observe(exchange)
+                if not ask.store:
+                    forget_texts()
 
     def _keep(self, exchange: Exchange) -> None:
         try:
@@ -232,7 +241,17 @@ def _keeping(settings: Settings) -> Keeping:
 
 def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
     """Begins some work on a thread. Diffs wait for diffs to be read; the record and the keys wait for none."""
-    return asyncio.get_running_loop().run_in_executor(READERS, work, *args)
+    begun = READERS.submit(work, *args)
+    _reading.add(begun)
+    begun.add_done_callback(_reading.discard)
+    return asyncio.wrap_future(begun)
+
+
+def forget_texts() -> None:
+    """Of callers' words nothing is kept in memory; also not by work that nobody waits for, once it ends."""
+    forget()
+    for begun in tuple(_reading):
+        begun.add_done_callback(lambda _: forget())
 
 
 def build(settings: Settings) -> FastAPI:
@@ -314,6 +333,19 @@ def _seeing(spec: EngineSpec, verifier: VerifierSettings | None) -> frozenset[Ta
     both = spec.images and (strong or verifier is None)
     takes: Mapping[Target, bool] = {"local": spec.images, "strong": strong, "cascade": both}
     return frozenset(target for target, takes_them in takes.items() if takes_them)
+
+
+def redactor(settings: Settings) -> Redactor:
+    """What is held back under the ceiling `redacted`. Raises: BadSettings for a file that can't be read."""
+    wanted, verifier = settings.redaction, settings.verifier
+    own = {verifier.api_key.get_secret_value()} if verifier and verifier.api_key else set()
+    try:
+        environment, home = (os.environ, Path.home()) if wanted.credentials else ({}, Path(os.devnull))
+        known = known_secrets(environment, home, wanted.files)
+    except OSError as error:
+        raise BadSettings(f"redaction.files: {error}") from error
+    words = {"NAME": rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, wanted.words))})(?!\w)"} if wanted.words else {}
+    return Redactor(tuple(known | own), tuple((words | wanted.patterns).items()))
 
 
 def _where(verifier: VerifierSettings | None) -> Verifier:

@@ -324,8 +324,8 @@ class RuleSettings(Section):
 
 
 class PolicySettings(Section):
-    egress: Literal["local-only", "any"] = Field(
-        "local-only", description="The ceiling for every request; a request may only ask for a stricter one."
+    egress: Literal["local-only", "redacted", "any"] = Field(
+        "local-only", description="The ceiling for every request; a key or a request may only ask for a stricter one."
     )
     rules: tuple[RuleSettings, ...] = Field(
         (), description="Looked at in this order for each request to the cascade; the first that fits decides."
@@ -358,11 +358,52 @@ class PolicySettings(Section):
     )
 
 
+class RedactionSettings(Section):
+    """What the ceiling `redacted` holds back, beside what the detectors find by themselves."""
+
+    credentials: bool = Field(
+        True,
+        description="Recognise the secrets that this machine knows: in the server's environment, in the files where"
+        " tools keep credentials in the home directory, and the keys in these settings.",
+    )
+    files: tuple[Path, ...] = Field(
+        (), description="Further files of secrets: NAME=secret or a secret a line. Read once, at the start."
+    )
+    words: tuple[str, ...] = Field(
+        (), description="Names that do not leave, such as customers, hosts and projects: whole words, in any case."
+    )
+    patterns: dict[str, str] = Field(
+        {}, description="Further kinds, each with a regular expression. The kind, A-Z and _, stands in the placeholder."
+    )
+
+    @field_validator("words")
+    @classmethod
+    def _are_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not word.strip() for word in words):
+            raise ValueError("an empty word would be everywhere")
+        return words
+
+    @field_validator("patterns")
+    @classmethod
+    def _are_expressions(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for kind, pattern in patterns.items():
+            if not re.fullmatch(r"[A-Z][A-Z_]{0,31}", kind):
+                raise ValueError(f"{kind!r} is no kind: it needs A-Z and _ alone")
+            try:
+                empty = re.compile(pattern).search("")
+            except re.error as error:
+                raise ValueError(f"{kind} is no regular expression: {error}") from error
+            if empty:
+                raise ValueError(f"{kind} fits an empty text, which is everywhere")
+        return patterns
+
+
 class Settings(Section):
     server: Server = Server()
     engine: EngineSettings = EngineSettings()
     verifier: VerifierSettings | None = None
     policy: PolicySettings = PolicySettings()
+    redaction: RedactionSettings = RedactionSettings()
     aliases: dict[str, str] = Field(
         {},
         description="Further model names that callers may give, and what each means: firstpass, local or strong. "

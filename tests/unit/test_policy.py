@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from firstpass.chat import Message
+from firstpass.chat import Image, Message
 from firstpass.errors import BadAsk, ContextTooLong, Failure, TierUnavailable
 from firstpass.exchange import (
     ESCALATED,
@@ -59,9 +59,19 @@ def test_what_code_can_not_mend_is_verified_where_the_ceiling_allows_it() -> Non
     assert next_move("hosted", *FAILING, ceiling="any") == VERIFY
 
 
-@pytest.mark.parametrize("ceiling", ["local-only", "redacted"])
-def test_a_failing_draft_under_a_stricter_ceiling_is_answered_unverified(ceiling: str) -> None:
-    assert next_move("hosted", *FAILING, ceiling=ceiling) == Answer(1, "unverified")
+def test_a_failing_draft_that_may_not_leave_is_answered_unverified() -> None:
+    assert next_move("hosted", *FAILING, ceiling="local-only") == Answer(1, "unverified")
+
+
+def test_where_secrets_may_not_leave_what_holds_none_is_verified_and_an_image_is_not_sent() -> None:
+    assert next_move("hosted", *FAILING, ceiling="redacted") == VERIFY
+    seen = (replace(ASK.messages[0], images=(Image("image/png", "aGk="),)),)
+    assert next_move("hosted", *FAILING, ceiling="redacted", messages=seen) == Answer(1, "unverified")
+    assert next_move("local", *FAILING, ceiling="redacted", messages=seen) == VERIFY
+    refused = EscalationPolicy("hosted").next(
+        Exchange(replace(ASK, target="strong", ceiling="redacted", messages=seen))
+    )
+    assert isinstance(refused, Refuse) and "images can't be" in refused.failure.message
 
 
 STRAY = (Finding("hallucinated", "fail", "Summary names launchRocket", "Summary", "launchRocket"),)
@@ -220,7 +230,7 @@ def test_every_exchange_ends_within_two_consultations_and_never_crosses_its_ceil
     exchange, policy = Exchange(ask), EscalationPolicy(verifier)
     while isinstance(move := policy.next(exchange), Consult | Mend):
         if move.tier == "verifier":
-            assert verifier == "local" or (verifier == "hosted" and ceiling == "any")
+            assert verifier == "local" or (verifier == "hosted" and ceiling != "local-only")
         failed = isinstance(outcome, Failure)
         findings = BAD if outcome is BAD else ()
         if isinstance(move, Mend):

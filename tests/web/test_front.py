@@ -216,7 +216,7 @@ def test_infer_has_the_origin_s_shape(front: Front) -> None:
         (CHAT | {"max_tokens": True}, 400, "max_tokens", "invalid_value"),
         (CHAT | {"stream_options": {}}, 400, "stream_options", "invalid_value"),
         (CHAT | {"firstpass": {"contract": "haiku"}}, 400, "firstpass.contract", "contract_not_found"),
-        (CHAT | {"firstpass": {"egress": "redacted"}}, 400, "firstpass.egress", "unsupported_value"),
+        (CHAT | {"firstpass": {"egress": "masked"}}, 400, "firstpass.egress", "invalid_value"),
         (CHAT | {"firstpass": {"egres": "any"}}, 400, "firstpass.egres", "unknown_parameter"),
         (SUMMARY | {"n": 2}, 400, "n", "invalid_value"),
         (CHAT | {"maxTokens": 3}, 400, "maxTokens", "unknown_parameter"),

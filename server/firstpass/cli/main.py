@@ -21,7 +21,7 @@ from firstpass.cli.eval import evaluate
 from firstpass.cli.index import index
 from firstpass.cli.keys import keys, opened, require_a_key
 from firstpass.cli.models import models
-from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
+from firstpass.cli.terminal import AsJson, Config, WordlessFormatter, err, fail, moment, out, plain, print_table, table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.policy.telling import told
@@ -79,7 +79,9 @@ def serve(
 
 def show_log() -> None:
     """The server's log on stderr, readable for people."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    shown = logging.StreamHandler()
+    shown.setFormatter(WordlessFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[shown])
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

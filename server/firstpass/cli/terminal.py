@@ -1,8 +1,12 @@
 """What the commands share when they talk to a person: two consoles, tables, an error's line. It knows no command."""
 
+import logging
 import re
+import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, NoReturn
 
 import typer
@@ -42,3 +46,22 @@ def plain(text: str) -> str:
 
 def moment(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+class WordlessFormatter(logging.Formatter):
+    """Tracebacks without exceptions' messages, which may quote a request: where it went wrong, and of what type."""
+
+    def formatException(  # noqa: N802
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        return "".join(_chain(ei[1])).rstrip() if ei[1] is not None else ""
+
+
+def _chain(error: BaseException) -> Iterator[str]:
+    """Its causes first, as Python prints them."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _chain(before)
+        yield "and then\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}\n"

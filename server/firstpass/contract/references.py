@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
+
+from firstpass.evidence.memory import remembered
 
 _CODE = re.compile(r"(?<!`)`++([^`\n]+)`+")
 _CALL = re.compile(r"(?<![\w$.])(?<!\w::)(?<!\w#)(?<!\w->)((?:[^\W\d]|\$)[\w$]*(?:(?:\.|::|#|->)[^\W\d][\w$]*)*)!?\(")
@@ -41,7 +43,7 @@ _PLAIN = (
 amounts, locales, acronyms with a digit, Node.js and its like, domains."""
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def references(text: str) -> tuple[str, ...]:
     """Each reference as it is written, without parentheses: first code spans, then calls, dotted names and words.
 

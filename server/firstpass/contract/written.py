@@ -5,7 +5,6 @@ whose: code writes it where the model's own fails, and adds what a list of facts
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Literal, get_args
 
 from firstpass.contract.changelines import MOST_LINES, change_lines, paths_named
@@ -13,6 +12,7 @@ from firstpass.contract.references import unknown
 from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
 from firstpass.evidence.account import MOST_TEXTS, Account
+from firstpass.evidence.memory import remembered
 from firstpass.evidence.salience.vocabulary import tokens_in, words_of
 from firstpass.evidence.suspects.suspect import Suspect
 
@@ -47,7 +47,7 @@ def says_enough(text: str, account: Account, least: float = LEAST_TOLD) -> bool:
     return told(text, account) >= least
 
 
-@lru_cache(maxsize=len(get_args(Writer)) * MOST_TEXTS)
+@remembered(len(get_args(Writer)) * MOST_TEXTS)
 def by_code(writer: Writer, account: Account) -> tuple[str, ...]:
     """What code writes in a section alone."""
     return _WRITERS[writer](account)

@@ -1,22 +1,29 @@
-"""The only door out of the machine: the ceiling is checked again, the record is written, then the bytes go.
+"""The only door out of the machine: the ceiling is checked again, secrets are replaced, the record is written, then the
+bytes go.
 
 It knows no contract and no dialect: bytes in, a response out. No module outside this package may open a socket that can
 leave the machine; inside it `hub` is the other one, which fetches models and carries no prompt.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import httpx
 
 from firstpass.chat import Abilities
+from firstpass.egress.hiding import Hiding
 from firstpass.errors import FirstpassError, Forbidden, StoreFailed
 from firstpass.exchange import Ask, Receipt
+from firstpass.redaction import Placeholders, Redactor
 
 CONNECT_SECONDS = 10.0
+
+REDACTING = ThreadPoolExecutor(1, "redacting")
 
 Recorder = Callable[[str, Receipt], Awaitable[Receipt]]
 """Writes durably that the exchange with this id is about to send what the receipt says; gives its place in the log."""
@@ -40,6 +47,7 @@ class EgressDoor:
     base_url: with its path prefix, such as https://host/v1. headers: sent with every request, its key among them.
     hosted: whether it is off this machine; a second local engine on loopback is not, and leaves no receipt.
     reply_seconds: how long a reply may stay silent, the wait for its first byte included.
+    redactor: finds what does not leave under the ceiling `redacted`.
     purse: who pays; None where nobody counts.
     """
 
@@ -52,11 +60,13 @@ class EgressDoor:
         hosted: bool,
         reply_seconds: float,
         record: Recorder,
+        redactor: Redactor,
         purse: Purse | None = None,
     ) -> None:
         self._model = model
         self._hosted = hosted
         self._record = record
+        self._redactor = redactor
         self._purse = purse
         # Redirects and proxies from the environment could carry the text to a host that nobody allowed.
         self._client = httpx.AsyncClient(
@@ -80,18 +90,20 @@ class EgressDoor:
         ask: Ask,
         path: str,
         body: bytes,
-        sent: Callable[[Receipt], None],
+        sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
+        headers = headers or {}
         if self._purse:
             await self._purse.reserve(ask, len(body))
         try:
             if self._hosted:
-                sent(await self._clear(ask, path, body))
+                body, hidden = await self._fit(ask, body, headers)
+                sent(await self._clear(ask, path, body, hidden), hidden)
         except FirstpassError:
             await self._release(ask)
             raise
-        headers = {"content-type": "application/json", **(headers or {})}
+        headers = {"content-type": "application/json", **headers}
         try:
             async with self._client.stream("POST", path, content=body, headers=headers) as response:
                 if response.is_error:
@@ -105,20 +117,31 @@ class EgressDoor:
         if self._purse:
             await self._purse.release(ask)
 
-    async def _clear(self, ask: Ask, path: str, body: bytes) -> Receipt:
-        """The receipt under which `body` may leave: allowed, and already on the disk.
+    async def _fit(self, ask: Ask, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, Placeholders]:
+        """The body as it may leave under the ask's ceiling, and what was hidden for that.
 
-        Raises: Forbidden under any ceiling but `any`; StoreFailed where the record can not be written.
+        Raises: Forbidden under local-only, and where something can't be hidden.
         """
-        if ask.ceiling != "any":
+        hidden = Placeholders()
+        if ask.ceiling == "any":
+            return body, hidden
+        if ask.ceiling != "redacted":
             message = f"the egress ceiling of this request is {ask.ceiling}"
             raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
+        hiding = Hiding(self._redactor, hidden)
+        for name, value in headers.items():
+            hiding.check(value, f"the header {name}")
+        return await asyncio.get_running_loop().run_in_executor(REDACTING, hiding.body, body), hidden
+
+    async def _clear(self, ask: Ask, path: str, body: bytes, hidden: Placeholders) -> Receipt:
+        """The receipt under which `body` may leave, already on the disk. Raises: StoreFailed where that can't be."""
         base = self._client.base_url
         receipt = Receipt(
             base.raw_host.decode("ascii"),
             time.time(),
             len(body),
             hashlib.sha256(body).hexdigest(),
+            redacted=dict(hidden.kinds),
             path=f"{base.raw_path.decode('ascii')}{path}",
             model=self._model,
             why=ask.why,

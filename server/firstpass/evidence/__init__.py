@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from firstpass.evidence.calls.in_files import Sides, calls_in_file, sides
 from firstpass.evidence.calls.in_hunks import LONGEST_LINE, Call, calls_in
@@ -14,6 +13,7 @@ from firstpass.evidence.diffs.identifiers import heading_names, identifiers
 from firstpass.evidence.diffs.telltales import listed
 from firstpass.evidence.facts.files import Facts, read_facts
 from firstpass.evidence.facts.kinds import kind_of, why_unread
+from firstpass.evidence.memory import remembered
 from firstpass.evidence.trees.languages import LanguageName, language_of
 from firstpass.evidence.trees.reading import Allowance, Kept
 
@@ -40,11 +40,11 @@ _MOST_SECONDS = 1.0
 _MOST_TEXTS = 16
 _MOST_TEXTS_WITH_TREES = 2
 
-read_diff = lru_cache(maxsize=_MOST_TEXTS)(parse_diff)
+read_diff = remembered(_MOST_TEXTS)(parse_diff)
 """`parse_diff`, once for all that look at the same request: its rules, its prompt and its evidence."""
 
 
-@lru_cache(maxsize=_MOST_TEXTS)
+@remembered(_MOST_TEXTS)
 def names_of(diff: str) -> frozenset[str]:
     """The identifier tokens of the diff's lines and paths."""
     return identifiers(read_diff(diff).files)
@@ -92,7 +92,7 @@ class Evidence:
         return (path, line) in self.shown_lines
 
 
-@lru_cache(maxsize=_MOST_TEXTS)
+@remembered(_MOST_TEXTS)
 def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     """Read a diff; never raises. A text that is no diff is evidence of nothing.
 
@@ -137,13 +137,13 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     )
 
 
-@lru_cache(maxsize=_MOST_TEXTS)
+@remembered(_MOST_TEXTS)
 def facts_of(diff: str) -> Facts:
     """What the diff did, file by file; never raises. A text that was just read is not read again."""
     return read_facts(read_diff(diff), _kept(diff))
 
 
-@lru_cache(maxsize=_MOST_TEXTS_WITH_TREES)
+@remembered(_MOST_TEXTS_WITH_TREES)
 def _kept(_diff: str) -> Kept:
     """Trees are large, and the calls and the facts of a text are mostly asked for one after the other."""
     return Kept(_MOST_SECONDS)

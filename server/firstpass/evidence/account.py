@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from firstpass.evidence import facts_of, names_of, read_diff
 from firstpass.evidence.diffs.identifiers import names_in_text
 from firstpass.evidence.facts.changes import SymbolChange
 from firstpass.evidence.facts.files import Facts, FileFacts
+from firstpass.evidence.memory import remembered
 from firstpass.evidence.salience.frequencies import Both, Frequencies, general
 from firstpass.evidence.salience.terms import Phrase, Term, salient
 from firstpass.evidence.suspects.suspect import Suspect, suspects
@@ -32,7 +32,7 @@ class Account:
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=MOST_TEXTS)
+@remembered(MOST_TEXTS)
 def account_of(diff: str, own: Frequencies | None = None) -> Account:
     """Never raises; a text that was just read is not read again.
 

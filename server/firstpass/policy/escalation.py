@@ -148,8 +148,8 @@ class EscalationPolicy:
         """Why the verifier may not be asked, if it may not."""
         if self._verifier == "none":
             return NotFound("no verifier is configured on this server", part="policy", param="model").failure
-        if self._verifier == "hosted" and ask.ceiling != "any":
-            message = f"the verifier is off this machine and the egress ceiling of this request is {ask.ceiling}"
+        if self._verifier == "hosted" and (why := _withheld(ask)):
+            message = f"the verifier is off this machine and {why}"
             return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
         return None
 
@@ -250,6 +250,15 @@ class EscalationPolicy:
         if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)
+
+
+def _withheld(ask: Ask) -> str | None:
+    """Why nothing of it may leave, if so. Where only secrets may not, they have to be found first."""
+    if ask.ceiling == "local-only":
+        return "the egress ceiling of this request is local-only"
+    if ask.ceiling == "redacted" and any(message.images for message in ask.messages):
+        return "the egress ceiling of this request is redacted, and images can't be"
+    return None
 
 
 def _vouched(exchange: Exchange, scored: Step, judged: Judgement | None) -> Move:

@@ -8,6 +8,7 @@ import httpx
 
 from firstpass.chat import Abilities, Chunk
 from firstpass.exchange import Ask, Receipt, Reply
+from firstpass.redaction import Placeholders
 
 
 class Listener(Protocol):
@@ -67,11 +68,12 @@ class Door(Protocol):
         ask: Ask,
         path: str,
         body: bytes,
-        sent: Callable[[Receipt], None],
+        sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[httpx.Response]:
         """Send `body` (JSON) to `path` below the endpoint's base; the response's body is not read yet.
 
+        sent: hears the receipt before anything leaves, and what has a placeholder in the body that does.
         headers: those of the dialect, beside the door's own.
 
         Raises: Forbidden where the ask's ceiling does not allow this door; httpx.HTTPError on the wire.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
+from firstpass.dialect.anthropic.restore import AnthropicRestoring
 from firstpass.dialect.anthropic.write_request import EFFORTS, PART, body_of
 from firstpass.dialect.thinking import for_thinking
 from firstpass.dialect.values import wire_error
@@ -17,7 +18,7 @@ from firstpass.tier.again import nearest, nearest_effort, until_taken
 from firstpass.tier.failures import no_embeddings, refusal
 from firstpass.tier.http import Call, Format
 
-MESSAGES = Format("messages", "message", whole_reply, lambda ask: AnthropicStream(ask=ask))
+MESSAGES = Format("messages", "message", whole_reply, lambda ask: AnthropicStream(ask=ask), AnthropicRestoring)
 
 VERSION = "2023-06-01"
 """Of the API, where the caller names none."""

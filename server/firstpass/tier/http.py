@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import httpx
 
@@ -13,13 +14,28 @@ from firstpass.dialect.faults import failed_midway
 from firstpass.dialect.openai.read_reply import OpenAIStream
 from firstpass.dialect.values import NONSENSE, ErrorEvent
 from firstpass.errors import FirstpassError, TierFailed
-from firstpass.exchange import Ask, Reply, TierName
+from firstpass.exchange import Ask, Receipt, Reply, TierName
+from firstpass.redaction import Placeholders
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import Refused
 from firstpass.tier.failures import broken_wire
 from firstpass.tier.sse import Event, drained, events, until_broken
 
 Reading = OpenAIStream | AnthropicStream
+
+
+class Restoring(Protocol):
+    """Puts what was hidden from a model back into its reply. Raises one of NONSENSE for what is none."""
+
+    def whole(self, raw: bytes) -> bytes: ...
+
+    def event(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The events in the place of one, each with its data."""
+        ...
+
+
+class MakesRestoring(Protocol):
+    def __call__(self, places: Placeholders, *, escaped: bool) -> Restoring: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,7 @@ class Format:
     awaited: str
     whole: Callable[[Ask, bytes, float], Reply]
     reading: Callable[[Ask], Reading]
+    restoring: MakesRestoring
 
 
 @dataclass(slots=True)
@@ -44,14 +61,20 @@ class Call:
     body: bytes
     headers: Mapping[str, str]
     refusal: Callable[[Ask, httpx.Response, bytes], FirstpassError]
+    hidden: Placeholders = field(default_factory=Placeholders, init=False)
 
     async def reply(self, listener: Listener) -> Reply:
         """Raises: Refused for an error and nothing else."""
         started = time.monotonic()
+
+        def sent(receipt: Receipt, hidden: Placeholders) -> None:
+            self.hidden = hidden
+            listener.sent(receipt)
+
         with broken_wire(self.part):
             async with (
                 asyncio.timeout(None if listener.streaming else self.whole_seconds),
-                self.door.post(self.ask, self.form.path, self.body, listener.sent, self.headers) as response,
+                self.door.post(self.ask, self.form.path, self.body, sent, self.headers) as response,
             ):
                 if response.status_code != httpx.codes.OK:
                     raise Refused(self.refusal(self.ask, response, await response.aread()))
@@ -59,13 +82,14 @@ class Call:
                     return await self._streamed(response, listener, started)
                 raw = await response.aread()
         try:
+            raw = self._restoring().whole(raw) if self.hidden else raw
             return self.form.whole(self.ask, raw, time.monotonic() - started)
         except NONSENSE as error:
             raise TierFailed(f"the {self.part} model's answer is no {self.form.awaited}", part=self.part) from error
 
     async def _streamed(self, response: httpx.Response, listener: Listener, started: float) -> Reply:
         reading, choices, begun = self.form.reading(self.ask), self.ask.sampling.n or 1, False
-        coming = until_broken(events(response), lambda: reading.ended(choices))
+        coming = until_broken(self._events(response), lambda: reading.ended(choices))
         async for event in coming:
             chunk = self._read(reading, event, time.monotonic() - started, begun=begun)
             if chunk is None:
@@ -83,6 +107,24 @@ class Call:
         # NousResearch/hermes-agent#100515: the model has said that it ends, and clients wait for the word.
         await listener.chunk(reading.close(time.monotonic() - started))
         return reading.reply(time.monotonic() - started)
+
+    def _restoring(self) -> Restoring:
+        wanted = self.ask.sampling.response_format or {}
+        return self.form.restoring(self.hidden, escaped=wanted.get("type", "text") != "text")
+
+    async def _events(self, response: httpx.Response) -> AsyncIterator[Event]:
+        """Those of the stream, with what was hidden; one that nothing can be made of comes as it is."""
+        restoring = self._restoring() if self.hidden else None
+        async for event in events(response):
+            if restoring is None or not event.whole:
+                yield event
+                continue
+            try:
+                restored = [Event(raw, data) for raw, data in restoring.event(event.data)]
+            except NONSENSE:
+                restored = [event]
+            for one in restored:
+                yield one
 
     def _read(self, reading: Reading, event: Event, seconds: float, *, begun: bool) -> Chunk | None:
         """None for what the stream broke off in. Raises: TierFailed for what is no event, and what an error says."""

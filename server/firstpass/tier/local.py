@@ -9,6 +9,7 @@ import httpx
 from firstpass.chat import Abilities
 from firstpass.engine import Endpoint, Engine
 from firstpass.exchange import Ask, Receipt
+from firstpass.redaction import Placeholders
 
 CONNECT_SECONDS = 5.0
 
@@ -46,7 +47,7 @@ class LocalDoor:
         ask: Ask,
         path: str,
         body: bytes,
-        sent: Callable[[Receipt], None],
+        sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         client = await self._current_client()

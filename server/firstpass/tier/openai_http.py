@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from firstpass.dialect.openai.read_reply import OpenAIStream, call_prefix, whole_reply
+from firstpass.dialect.openai.restore import OpenAIRestoring
 from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
 from firstpass.dialect.thinking import for_thinking, with_effort
 from firstpass.dialect.values import wire_error
@@ -55,7 +56,7 @@ class OpenAITier:
     def _call(self, ask: Ask, model: str, listener: Listener) -> Call:
         able, streams, watched = self.door.able, listener.streaming, listener.watching
         body = body_of(ask, model, able, stream=streams, watched=watched, max_tokens_name=self.max_tokens_name)
-        form = Format(PATHS[ask.kind], _awaited(ask), whole_reply, _reading)
+        form = Format(PATHS[ask.kind], _awaited(ask), whole_reply, _reading, OpenAIRestoring)
         return Call(self.part, self.door, self.whole_seconds, ask, form, body, {}, self._refusal)
 
     def _check(self, ask: Ask) -> None:

@@ -98,7 +98,7 @@ turn without a block; `tool_choice` that no tool meets, or with a name where it 
 
 MESSAGES_RULES = f"""{PROMPT_RULES}; `thinking.budget_tokens` that is not less than `max_tokens`, unless
 anthropic-beta has interleaved-thinking; with `firstpass.contract`: `tools`, `output_config.format`;
-`firstpass.repository` without a contract; `firstpass.optimistic` without `stream`; `firstpass.egress: redacted`;
+`firstpass.repository` without a contract; `firstpass.optimistic` without `stream`;
 a header and its field that differ."""
 
 EVENTS = """With `stream: true` the answer is server-sent events, as the Anthropic API has them: one `message_start`,

@@ -130,7 +130,7 @@ CHAT_RULES = """Refused although the schema allows it: `max_tokens` and `max_com
 tool meets; a `tool_call_id` of another role than `tool`, or none there; `tool_calls` of any role but `assistant`; a
 message without content that calls no tool; a schema deeper than 32 levels or longer than 16,384 characters; with
 `firstpass.contract`: `n` over 1, `tools`, `response_format`; `firstpass.repository` without a contract;
-`firstpass.egress: redacted`; `store` and `firstpass.store`, or a header and its field, that differ."""
+`store` and `firstpass.store`, or a header and its field, that differ."""
 
 COMPLETION_RULES = """Refused although the schema allows it: `stream_options` without `stream`; a contract."""
 

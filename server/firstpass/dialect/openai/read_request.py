@@ -27,7 +27,7 @@ from firstpass.dialect.openai.wire import (
 )
 from firstpass.dialect.values import few
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, CallerDialect, Ceiling, Kind, Label, strictest
+from firstpass.exchange import Ask, CallerDialect, Kind, Label, strictest
 from firstpass.house import House
 
 HEADER = "x-firstpass-"
@@ -191,7 +191,7 @@ def ask_of(
         sampling=sampling,
         contract=_contract(options.contract, kind, messages, sampling, house),
         repository=_repository(options, house),
-        ceiling=_ceiling(options.egress, house),
+        ceiling=strictest(options.egress or house.ceiling, house.ceiling),
         stream=bool(body.stream),
         optimistic=bool(options.optimistic),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
@@ -279,11 +279,3 @@ def _repository(options: FirstpassOptions, house: House) -> str | None:
         message = f"there is no index of a repository {name!r}; there are {', '.join(there) or 'none'}"
         raise BadAsk(message, param="firstpass.repository", code="repository_not_found")
     return name
-
-
-def _ceiling(asked: Ceiling | None, house: House) -> Ceiling:
-    """A guarantee that can't be met is an error: there is no redaction yet."""
-    if asked == "redacted":
-        message = "redaction is not available in this version; ask for local-only or any"
-        raise BadAsk(message, param="firstpass.egress", code="unsupported_value")
-    return strictest(asked or house.ceiling, house.ceiling)

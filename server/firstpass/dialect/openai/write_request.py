@@ -41,6 +41,8 @@ def body_of(
         fields |= CONTINUED
     if ask.scored:
         fields["prompt_logprobs"] = 0  # Of each token of the prompt its own, and no others.
+    if able.vllm and ask.key is not None:
+        fields["cache_salt"] = ask.key  # What one key has asked before is not to be told by how fast another's comes.
     if ask.pattern is not None:
         fields["structured_outputs"] = {"regex": ask.pattern}
     if stream:

@@ -117,7 +117,7 @@ references to more than 256 responses, or to more text, with what the request go
 `top_logprobs` without
 `message.output_text.logprobs` in `include`; `stream_options` or `firstpass.optimistic` without `stream`; a format of
 type `json_schema` without its name or schema; a schema deeper than 32 levels or longer than 16,384 characters; with
-`firstpass.contract`: `tools`, `text.format`; `firstpass.repository` without a contract; `firstpass.egress: redacted`;
+`firstpass.contract`: `tools`, `text.format`; `firstpass.repository` without a contract;
 `store` and `firstpass.store`, or a header and its field, that differ."""
 
 EVENTS = """With `stream: true` the answer is server-sent events, as the Responses API has them, each with its

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from pathspec import GitIgnoreSpec
 
 from firstpass.evidence.diffs.diff import DiffLine, FileDiff
+from firstpass.evidence.memory import remembered
 from firstpass.evidence.trees.languages import language_of
 
 FileKind = Literal[
@@ -191,7 +191,7 @@ def kind_of(file: FileDiff) -> FileKind:
     return "minified" if _is_minified(file) else kind
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _by_path(path: str) -> FileKind:
     suffix = PurePosixPath(path).suffix.lower()
     readable = language_of(path) is not None or f"*{suffix}" in _CODE

@@ -6,13 +6,14 @@ The first languages' tables stand here and beside what uses them; each further o
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Literal, cast, get_args
 
 import tree_sitter
 
+from firstpass.evidence.memory import remembered
 from firstpass.evidence.trees.grammars import ADDED, EMBEDDED, AddedName, EmbeddedName, described, embedded
 from firstpass.evidence.trees.grammars.language import Comments
 
@@ -158,8 +159,7 @@ class Grammar:
     errors: tree_sitter.Query
 
 
-@lru_cache(maxsize=4096)
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def language_of(path: str | None) -> LanguageName | None:
     """By the path's name and suffix; None for a file that no grammar here reads."""
     if not path:
