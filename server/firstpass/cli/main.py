@@ -22,6 +22,7 @@ from firstpass.cli.contracts import contracts
 from firstpass.cli.eval import evaluate
 from firstpass.cli.index import index
 from firstpass.cli.models import models
+from firstpass.cli.prove import prove
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
@@ -53,6 +54,7 @@ app.add_typer(contracts, name="contracts")
 app.command("eval")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("index")(index)
+app.command("prove")(prove)
 
 
 def main() -> None:
