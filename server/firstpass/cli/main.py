@@ -21,6 +21,7 @@ from firstpass.cli.eval import evaluate
 from firstpass.cli.index import index
 from firstpass.cli.keys import keys, opened, require_a_key
 from firstpass.cli.models import models
+from firstpass.cli.prove import prove
 from firstpass.cli.terminal import AsJson, Config, WordlessFormatter, err, fail, moment, out, plain, print_table, table
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Answer, Exchange, Refuse
@@ -50,6 +51,7 @@ app.add_typer(audit, name="audit")
 app.command("eval")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("index")(index)
+app.command("prove")(prove)
 
 
 def main() -> None:
