@@ -299,7 +299,7 @@ class RuleSettings(Section):
     paths: tuple[str, ...] = Field((), description="Patterns as in .gitignore, for a changed file's old or new path.")
     languages: tuple[LanguageName, ...] = Field((), description="Of a changed file.")
     contracts: tuple[str, ...] = Field((), description="Names without versions; `none` for a request without one.")
-    keys: tuple[str, ...] = Field((), description="Ids of API keys, as `firstpass keys list` shows them.")
+    keys: tuple[str, ...] = Field((), description="Owners of API keys, as `firstpass keys list` shows them.")
     over_bytes: int | None = Field(None, ge=0, description="Of all messages together, with their images in base64.")
     over_changed_lines: int | None = Field(None, ge=0, description="Added and removed lines of the diff.")
     over_openings: int | None = Field(
@@ -346,7 +346,7 @@ class PolicySettings(Section):
         0.05, ge=0, le=1, description="Of the answers that a gate accepts, how many are marked to be labelled."
     )
     auditors: tuple[str, ...] = Field(
-        (), description="Ids of the API keys whose labels of marked answers count; by default every caller's do."
+        (), description="Owners of the API keys whose labels of marked answers count; by default every caller's do."
     )
     early_escalation: bool = Field(
         False,

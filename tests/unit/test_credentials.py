@@ -70,7 +70,9 @@ async def test_a_dummy_is_none_where_no_key_is_needed_and_not_a_live_one_elsewhe
 
 
 @pytest.mark.parametrize(
-    ("key", "fault"), [(OTHER, "not a live one"), (MISTYPED, "mistyped"), ("fp-", "mistyped"), (KEY[:-3], "mistyped")]
+    ("key", "fault"),
+    [(OTHER, "not a live one"), (MISTYPED, "mistyped"), ("fp-", "mistyped"), (KEY[:-3], "mistyped")],
+    ids=["unknown", "mistyped", "empty", "short"],
 )
 @pytest.mark.parametrize("required", [True, False])
 async def test_what_is_meant_for_a_key_of_ours_and_is_none_says_why(key: str, fault: str, required: bool) -> None:

@@ -20,6 +20,9 @@ REMEMBERED = 4096
 K = TypeVar("K")
 V = TypeVar("V")
 
+ADDRESS_CHARACTERS = 64
+"""Of what a proxy calls an address and is none."""
+
 Find = Callable[[str], Awaitable[KeyRecord | None]]
 """The record of a live key, None for anything else."""
 
@@ -69,7 +72,7 @@ def network_of(address: str) -> str:
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return address[:ADDRESS_CHARACTERS]
     if isinstance(ip, IPv6Address):
         return str(ip.ipv4_mapped or ip_network((int(ip), 64), strict=False))
     return str(ip)

@@ -48,8 +48,8 @@ def _trust(context: ssl.SSLContext, setting: str, path: Path) -> None:
 
 def _read(setting: str, path: Path) -> str:
     try:
-        return path.read_text("ascii")
-    except (OSError, ValueError) as error:
+        return path.read_bytes().decode("ascii", "ignore")
+    except OSError as error:
         raise BadSettings(f"server.{setting}: {path} can not be read ({error})") from error
 
 
