@@ -49,6 +49,22 @@ def test_a_code_fence_around_a_verdict_is_allowed() -> None:
         (verdict(edits=[{"span": "", "text": "x"}]), "span that is not empty"),
         (verdict(edits=[{"span": "old", "text": "x" * (MOST_CHARACTERS + 1)}]), "at most"),
         (verdict(edits=[EDIT] * (MOST_EDITS + 1)), "more than"),
+        (f"{verdict(ok=True, edits=[])} {verdict(ok=True, edits=[])}", "is not JSON"),
+        (f"```json\n{verdict()}\n```\n```json\n{verdict()}\n```", "is not JSON"),
+        (f"\ufeff{verdict()}", "is not JSON"),
+        (verdict(ok=float("nan"), edits=[]), "is not JSON"),
+        (verdict(ok=None, edits=[]), "boolean ok"),
+        (verdict(ok="\uff54\uff52\uff55\uff45", edits=[]), "boolean ok"),
+        (verdict(nonce="\uff14f2a"), "nonce of this question"),
+        (verdict(nonce=f"{NONCE} "), "nonce of this question"),
+        (f'{{"nonce": "{NONCE}", "ok": false, "ok": true, "edits": []}}', "a field twice"),
+        (f'{{"nonce": "0000", "\\u006eonce": "{NONCE}", "ok": true, "edits": []}}', "a field twice"),
+        (f'{{"nonce": "{NONCE}", "\u043ek": true, "edits": []}}', "object with nonce"),
+        (
+            f'{{"nonce": "{NONCE}", "ok": true, "edits": [{{"span": "old", "text": "new"}}], "edits": []}}',
+            "a field twice",
+        ),
+        (verdict(edits=[{"span": "old", "text": "half \ud83d"}]), "no character"),
         (verdict(ok=True), "if and only if"),
         (verdict(edits=[]), "if and only if"),
     ],
@@ -62,6 +78,7 @@ def test_what_is_not_exactly_a_verdict_is_refused(text: str, fault: str) -> None
 def test_edits_are_made_all_at_once() -> None:
     assert edited("a b c", [Edit("c", "a"), Edit("a", "b"), Edit(" b", "")]) == "b a"
     assert edited("same", []) == "same"
+    assert edited("", []) == ""
 
 
 @pytest.mark.parametrize(
@@ -72,8 +89,12 @@ def test_edits_are_made_all_at_once() -> None:
         ([Edit("oo", "x")], "exactly once: 'oo'"),
         ([Edit("foo", "x"), Edit("ood", "y")], "overlap"),
         ([Edit("foo", "x"), Edit("foo", "y")], "overlap"),
+        ([Edit("fo", "fo")], "change nothing"),
+        ([Edit("f", "fo"), Edit("ooo", "oo")], "change nothing"),
+        ([Edit("foood", "")], "leave nothing"),
+        ([Edit("foood", " \n")], "leave nothing"),
     ],
 )
-def test_an_edit_that_has_no_one_place_is_refused(edits: list[Edit], fault: str) -> None:
+def test_edits_that_have_no_one_place_or_make_no_other_answer_are_refused(edits: list[Edit], fault: str) -> None:
     with pytest.raises(BadVerdict, match=fault):
         edited("foood", edits)

@@ -14,12 +14,13 @@ from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
 from firstpass.contract.mend import Author, mended, unread_files
+from firstpass.contract.quoted import quoted
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.reviewlines import changed_names
-from firstpass.contract.verdict import RESPONSE_FORMAT, edited, read_verdict
+from firstpass.contract.verdict import RESPONSE_FORMAT, Edit, edited, read_verdict
 from firstpass.contract.written import LEAST_TOLD, by_code
-from firstpass.errors import BadAsk, FirstpassError, NotFound
+from firstpass.errors import BadAsk, BadVerdict, FirstpassError, NotFound
 from firstpass.evidence import Diff, Evidence, gather, read_diff
 from firstpass.evidence.account import Account, account_of
 from firstpass.evidence.calls.candidates import definitions, openings, todo_lines
@@ -37,6 +38,7 @@ MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
 """Of the diff, in a verifier's evidence."""
 
 TOLD_TERMS = 16
+NO_FAULTS = "- none"
 
 _NOTHING = Evidence()
 
@@ -100,7 +102,7 @@ class PromptedContract:
         if (slot := self._slot(exchange, move)) is not None:
             return slot.filled(reply.text.rstrip())
         question = self._question(exchange, move)
-        return reply.text if question is None else edited(question.draft, read_verdict(reply.text, question.nonce))
+        return reply.text if question is None else self._after(question, read_verdict(reply.text, question.nonce))
 
     def mend(self, exchange: Exchange, reply: Reply) -> str | None:
         if not self.files.spec.mend:
@@ -166,7 +168,7 @@ class PromptedContract:
         if told := [name for name in asked if name in _TOLD]:
             account = self._account(ask)
             fields |= {name: "\n".join(_TOLD[name](account)) or "none" for name in told}
-        return Message("user", filled(template, fields))
+        return Message("user", filled(template, {name: quoted(text) for name, text in fields.items()}))
 
     def _account(self, ask: Ask) -> Account:
         """Of nothing where the contract needs none. An index adds how common words are, and where names are used."""
@@ -191,7 +193,7 @@ class PromptedContract:
         if drafted is None:
             raise BadAsk("there is no draft to score", part="contract")
         question = ask.messages if self.files.prompt is None else (self._prompt(ask, self._drafted),)
-        messages = (*question, Message("assistant", (drafted.text or "").strip()))
+        messages = (*question, Message("assistant", quoted((drafted.text or "").strip())))
         sampling = Sampling(max_tokens=1, temperature=0.0)
         return replace(ask, messages=messages, sampling=sampling, continues=True, scored=True)
 
@@ -201,7 +203,7 @@ class PromptedContract:
         names = [*evidence.calls, *sorted(evidence.identifiers)]
         # A lead has a section's name, a colon and white space alone, so it matches itself.
         pattern = slot.lead + sentence_pattern(names, title=slot.titled)
-        begun = (Message("assistant", slot.before),) if slot.before else ()
+        begun = (Message("assistant", quoted(slot.before)),) if slot.before else ()
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(
             ask,
@@ -269,6 +271,13 @@ class PromptedContract:
             raise BadAsk(text, part="contract", param="messages")
         return ask.messages[0].content
 
+    def _after(self, question: "_Question", edits: tuple[Edit, ...]) -> str:
+        """Raises: BadVerdict also where no check finds fault, and the edits do not change what is read either."""
+        text, form = edited(question.draft, edits), self.files.form
+        if edits and question.faults == NO_FAULTS and form.read(text) == form.read(question.draft):
+            raise BadVerdict("the verdict has edits that change nothing that is read", part="verifier")
+        return text
+
     def _question(self, exchange: Exchange, move: Consult) -> "_Question | None":
         """About the newest draft; None where the move does not verify, or nothing was drafted."""
         drafted = _newest(exchange)
@@ -276,7 +285,7 @@ class PromptedContract:
             return None
         diff = self._diff(exchange.ask)
         draft = (drafted.text or "").strip()
-        faults = "\n".join(f"- {finding.message}" for finding in drafted.failed) or "- none"
+        faults = "\n".join(f"- {finding.message}" for finding in drafted.failed) or NO_FAULTS
         nonce = sha256("\0".join((exchange.ask.id, diff, draft, faults)).encode("utf-8", "replace")).hexdigest()[:12]
         return _Question(nonce, draft, faults)
 
@@ -296,7 +305,9 @@ class _Question:
 
     def text(self, evidence: str) -> str:
         parts = {"evidence": evidence, "draft": self.draft, "faults": self.faults}
-        data = "\n".join(f"<{name} {self.nonce}>\n{text}\n</{name} {self.nonce}>" for name, text in parts.items())
+        data = "\n".join(
+            f"<{name} {self.nonce}>\n{quoted(text)}\n</{name} {self.nonce}>" for name, text in parts.items()
+        )
         return f"nonce: {self.nonce}\n{data}"
 
 

@@ -66,7 +66,7 @@ def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
     """
     fenced = _FENCED.fullmatch(text)
     try:
-        verdict = json.loads(fenced["inside"] if fenced else text)
+        verdict = json.loads(fenced["inside"] if fenced else text, object_pairs_hook=_once, parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
         raise _bad("is not JSON") from error
     if not isinstance(verdict, dict) or verdict.keys() != {"nonce", "ok", "edits"}:
@@ -83,19 +83,35 @@ def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
     return edits
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two that say the same thing differently, a reader that took one would choose the verdict itself."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise _bad("has a field twice")
+    return fields
+
+
+def _no_json(constant: str) -> None:
+    """Python alone reads NaN and Infinity. Raises: ValueError."""
+    raise ValueError(constant)
+
+
 def _edit(item: object) -> Edit:
     if not isinstance(item, dict) or item.keys() != {"span", "text"}:
         raise _bad("must have edits of a span and a text")
     span, text = item["span"], item["text"]
     if not isinstance(span, str) or not isinstance(text, str) or not span or len(text) > MOST_CHARACTERS:
         raise _bad(f"must have edits of a span that is not empty and a text of at most {MOST_CHARACTERS} characters")
+    if text.encode("utf-8", "replace").decode() != text:
+        raise _bad("has half a surrogate pair, which is no character")
     return Edit(span, text)
 
 
 def edited(draft: str, edits: Sequence[Edit]) -> str:
     """The draft with all edits made at once; each span is looked for in the draft as it was.
 
-    Raises: BadVerdict where a span stands in the draft not exactly once, or two of them overlap.
+    Raises: BadVerdict where a span stands in the draft not exactly once, two of them overlap, or all of them together
+    leave the draft as it was, or nothing of it: who finds fault with a draft does not stand for it so.
     """
     placed = sorted(((_place(draft, edit.span), edit) for edit in edits), key=lambda pair: pair[0])
     parts, at = [], 0
@@ -104,7 +120,12 @@ def edited(draft: str, edits: Sequence[Edit]) -> str:
             raise _bad("has edits that overlap")
         parts += [draft[at:start], edit.text]
         at = start + len(edit.span)
-    return "".join([*parts, draft[at:]])
+    after = "".join([*parts, draft[at:]])
+    if edits and after == draft:
+        raise _bad("has edits that change nothing")
+    if edits and not after.strip():
+        raise _bad("has edits that leave nothing of the draft")
+    return after
 
 
 def _place(draft: str, span: str) -> int:

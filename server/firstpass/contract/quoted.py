@@ -1,0 +1,25 @@
+"""What others wrote, as it goes into a question: it can not end the place that it stands in. Knows no particular model.
+
+A tokenizer takes the borders of a chat's turns for borders wherever they stand, so a diff that holds some would write
+turns of its own. A blank after the first character makes plain text of them, and leaves every word as it is.
+"""
+
+import re
+
+_TURN = re.compile(
+    r"<(?=[|\uff5c][^\s|\uff5c<>]{1,40}[|\uff5c]?>)"
+    r"|<(?=[^\s|\uff5c<>]{1,40}[|\uff5c]>)"
+    r"|<(?=(?:start|end)_of_turn>|/s>|</?SYS>>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT)\])"
+)
+"""Of ChatML, Llama, gpt-oss, GLM, Granite, LFM, Qwen, the bundled models, DeepSeek (with wide bars), Gemma and Mistral.
+
+Source: the chat templates and added tokens of their tokenizers.
+"""
+
+_BORDER = re.compile(r"<(?=/?(?:evidence|draft|faults) [0-9A-Fa-f]{12}>)")
+"""Of a block in a question for a verdict. The right nonce nobody can know; a model may not look at it closely."""
+
+
+def quoted(text: str) -> str:
+    return _BORDER.sub("< ", _TURN.sub(lambda border: f"{border[0]} ", text))
