@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import apsw
 
 from firstpass.store import Level, Unit
-from firstpass.store.keys import KeyRecord
+from firstpass.store.keys import NOBODY, KeyRecord
 from firstpass.store.scopes import decode_scopes, encode_scopes
 
 COLUMNS = "id, name, digest, created_unix, revoked_unix, owner, not_before_unix, expires_unix, scopes"
@@ -34,7 +34,8 @@ class SqliteKeys:
 
     def find_key(self, key_id: str) -> KeyRecord | None:
         rows = self._rows("find a key", f"SELECT {COLUMNS} FROM keys WHERE id = ?", key_id)  # noqa: S608
-        return self._records(rows)[0] if rows else None
+        found = self._records(rows or [_row(NOBODY)])[0]  # An unknown id takes as long as a known one.
+        return found if rows else None
 
     def list_keys(self) -> list[KeyRecord]:
         return self._records(self._rows("list keys", f"SELECT {COLUMNS} FROM keys ORDER BY created_unix"))  # noqa: S608
