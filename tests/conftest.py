@@ -25,9 +25,9 @@ START_SECONDS = 20.0
 
 
 @contextmanager
-def serving(application: Any) -> Iterator[str]:
-    """The application on a free loopback port, in a thread; gives its URL."""
-    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, ws="none"))
+def serving(application: Any, **options: Any) -> Iterator[str]:
+    """The application on a free loopback port, in a thread; gives its URL. options: of uvicorn."""
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, ws="none", **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     deadline = time.monotonic() + START_SECONDS

@@ -323,8 +323,12 @@ def prices(verifier: VerifierSettings | None) -> Prices | None:
 
 
 def _purse(settings: Settings, store: Store, keyring: Keyring) -> Purse:
-    a_day = settings.policy.keyless_usd_a_day
-    return Purse(store, keyring, prices(settings.verifier), None if a_day is None else Spend(a_day))
+    """Raises: BadSettings where a key has a cap that nothing can be counted for."""
+    a_day, known = settings.policy.keyless_usd_a_day, prices(settings.verifier)
+    capped = [key.id for key in store.list_keys() if key.scopes.spend and key.live(time.time())]
+    if settings.verifier is not None and known is None and capped:
+        raise BadSettings(f"verifier.usd_per_million_...: the key {capped[0]} has a spend cap, which needs the prices")
+    return Purse(store, keyring, known, None if a_day is None else Spend(a_day))
 
 
 def _seeing(spec: EngineSpec, verifier: VerifierSettings | None) -> frozenset[Target]:

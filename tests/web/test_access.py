@@ -12,9 +12,10 @@ import pytest
 
 from firstpass.store.keys import KeyRecord
 from firstpass.web.access import Gate, Rules
-from firstpass.web.connection import HEADERS_BYTES
+from firstpass.web.connection import HEADERS_BYTES, prompt
 from firstpass.web.credentials import Credentials
 from firstpass.web.document import OPERATIONS
+from tests.conftest import serving
 from tests.keyed import bearer, new_key
 from tests.listening import listening
 
@@ -29,6 +30,9 @@ FOREIGN = (
     {"origin": ""},
     {"sec-fetch-site": "cross-site", "upgrade": "websocket", "connection": "upgrade"},
 )
+
+WHOLE = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+CLOSING = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +143,7 @@ def test_headers_that_do_not_arrive_in_time_end_the_connection(server: httpx.Cli
 
 
 def test_a_second_request_that_does_not_arrive_in_time_ends_the_connection(server: httpx.Client) -> None:
-    whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
-    said, seconds = dripping(server, [whole, whole, b"GET /healthz HTTP/1.1\r\n", *[b"x: y\r\n"] * 100], 0.05)
+    said, seconds = dripping(server, [WHOLE, WHOLE, b"GET /healthz HTTP/1.1\r\n", *[b"x: y\r\n"] * 100], 0.05)
     assert seconds < 4 and said.count(b"200 OK") in (0, 2)
 
 
@@ -153,10 +156,22 @@ def test_headers_have_an_end(server: httpx.Client, line: bytes) -> None:
     assert b"200" not in said and seconds < 4
 
 
+def test_headers_behind_a_request_that_is_worked_on_have_an_end_too() -> None:
+    async def works(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(1.5)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    second = b"GET / HTTP/1.1\r\nx: "
+    with serving(works, http=prompt(10.0), lifespan="off") as url, httpx.Client(base_url=url) as client:
+        whole, _ = dripping(client, [CLOSING], 0)
+        said, seconds = dripping(client, [WHOLE + second, *[b"y" * HEADERS_BYTES] * 8], 0)
+    assert b"done" in whole and b"done" not in said and seconds < 1.5
+
+
 def test_an_idle_connection_may_be_slow_as_long_as_each_request_is_not(server: httpx.Client) -> None:
     for _ in range(3):
         assert server.get("/healthz").status_code == 200
         time.sleep(0.7)
-    whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
-    said, _ = dripping(server, [whole, whole.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")], 0.7)
+    said, _ = dripping(server, [WHOLE, CLOSING], 0.7)
     assert said.count(b"200 OK") == 2

@@ -13,6 +13,9 @@ import httpx
 import openai
 import pytest
 
+from firstpass import app
+from firstpass.errors import BadSettings
+from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint_after
 from firstpass.store.scopes import Spend, day_of
 from firstpass.store.sqlite import SqliteStore
@@ -210,6 +213,18 @@ def test_what_the_verifier_counted_is_what_was_spent(tmp_path: Path) -> None:
         with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
             spent = store.spent(record.owner, "")
     assert local.status_code == 200 and spent == pytest.approx(2 * (11 + 13) * 100 / 1e6)
+
+
+def test_a_server_without_prices_does_not_start_where_a_key_has_a_cap(tmp_path: Path) -> None:
+    _, record = new_key(tmp_path, spend=Spend(1.0))
+    sections = {
+        "engine": {"kind": "external", "url": "http://127.0.0.1:9/v1"},
+        "server": {"data_dir": tmp_path},
+        "verifier": {"url": "https://models.example/v1", "model": "m"},
+    }
+    with pytest.raises(BadSettings, match=f"usd_per_million.*{record.id}"):
+        app.build(Settings.model_validate(sections))
+    app.build(Settings.model_validate({name: sections[name] for name in ("engine", "server")}))
 
 
 @pytest.mark.parametrize("hosted", [True, False])

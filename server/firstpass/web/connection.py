@@ -11,7 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_BYTES = 64 * 2**10
-"""More has no request of a real client. The last piece of them may go over it, and has a body's beginning behind it."""
+"""More has no request of a real client. The piece in which they begin is not counted: it may be another's end."""
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -23,6 +23,7 @@ class PromptProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._seconds = seconds
         self._late: TimerHandle | None = None
+        self._begun = False
         self._bytes = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -32,13 +33,19 @@ class PromptProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._late is None and (self.cycle is None or self.cycle.response_complete):
             self._await_headers()
+        begun = self._begun
         super().data_received(data)
-        self._bytes += len(data)
-        if self._late is not None and self._bytes > HEADERS_BYTES and not self.transport.is_closing():
+        self._bytes = self._bytes + len(data) if begun and self._begun else 0
+        if self._bytes > HEADERS_BYTES and not self.transport.is_closing():
             self.transport.write(TOO_LARGE)
             self.transport.close()
 
+    def on_message_begin(self) -> None:
+        self._begun = True
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
+        self._begun = False
         self._forget()
         super().on_headers_complete()
 
@@ -47,7 +54,6 @@ class PromptProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _await_headers(self) -> None:
-        self._bytes = 0
         self._late = self.loop.call_later(self._seconds, self.transport.close)
 
     def _forget(self) -> None:
