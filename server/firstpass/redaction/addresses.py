@@ -10,13 +10,27 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from firstpass.redaction.found import Found, places
-from firstpass.redaction.values import is_blank, is_code, is_hash, is_mixed, is_random, stands_out
+from firstpass.redaction.values import is_blank, is_code, is_hash, is_mixed, is_random, is_word, stands_out
 
+_SIGNED = re.compile(r"[A-Za-z0-9][!@#$%^&*?][A-Za-z0-9]|[A-Za-z]\d+[!$^*?]$")
 _NO_SECRET = re.compile(r"[\w.-]*password|pass(?:wd)?|pw|secret|token|port|\d{1,5}(?:/.*)?", re.I)
 
 
 def _is_password(value: str) -> bool:
     return not is_blank(value) and _NO_SECRET.fullmatch(value) is None
+
+
+def _is_new(value: str) -> bool:
+    return _is_password(value) and (is_mixed(value) or not is_word(value))
+
+
+def _is_chosen(value: str) -> bool:
+    return is_mixed(value) and _is_password(value)
+
+
+def _is_signed(value: str) -> bool:
+    """Whether letters, digits and signs stand together as only in what one chooses for a password."""
+    return stands_out(value) and _SIGNED.search(value) is not None
 
 
 def _is_token(value: str) -> bool:
@@ -47,7 +61,7 @@ def _rule(needles: str, pattern: str, kind: str = "PASSWORD", holds: Callable[[s
 
 
 _RULES = (
-    _rule("://", r"://[^\s/:@'\"<>]{0,100}:(?P<value>[^\s@/'\"<>]{2,200}(?:/[^\s@'\"<>]{0,100})?)@(?=[\w.\[-]|$)"),
+    _rule("://", r"://[^\s/:@'\"<>]{0,100}:(?P<value>[^\s/'\"<>]{2,200}(?:/[^\s@'\"<>]{0,100})?)@(?=[\w.\[-]|$)"),
     _rule("thin:", r"thin:[\w.]{1,60}/(?P<value>[^\s@'\"]{3,100})@"),
     _rule("bearer|token", r"(?:bearer|(?<!\w)token)[ \t]{1,4}(?P<value>[\w+/=.~-]{16,4096})", "TOKEN", _is_token),
     _rule("basic", r"basic:?[ \t]{1,4}(?P<value>[A-Za-z0-9+/]{8,400}={0,2})", "CREDENTIALS", _is_pair),
@@ -62,12 +76,39 @@ _RULES = (
     ),
     _rule(" pass:", r" pass:(?P<value>[^\s'\"]{3,200})"),
     _rule("net use", r"net use\b[^\n]{0,120}? (?P<value>[^\s\\/:]{5,100}) /user:"),
-    _rule("echo", r"echo ['\"]?(?P<value>[^\s'\"]{4,100})['\"]? ?\| ?sudo -S"),
+    _rule(
+        "echo|printf",
+        r"(?:echo|printf)(?: -n)? ['\"]?(?P<value>[^\s'\"]{4,400})['\"]? ?\| ?"
+        r"(?:sudo -S|[^\n|]{0,80}(?:-stdin|passwd|login))",
+    ),
+    _rule("<<<", r"<<< ?['\"]?(?P<value>[^\s'\"]{8,400})", "TOKEN", _is_token),
+    _rule("://", r"://(?P<value>[^\s/:@'\"<>]{16,400})@(?=[\w.-])", "TOKEN", _is_token),
+    _rule(
+        "smbclient|xfreerdp|ldap|sqlcmd|mongo|zip|7z|openssl enc|plink|cqlsh|ftp|keytool|-storepass|net user|bcp",
+        r"[\w-]+(?: enc)?\b[^\n]{0,120}? (?:-[pPwk]|-pw|-\w{0,5}pass\w{0,9}|/p:|-U [\w.\\-]{1,60}%) ?['\"]?"
+        r"(?P<value>[^\s'\"]{4,200})",
+        holds=_is_chosen,
+    ),
+    _rule("net user", r"net user [\w.-]{1,40} (?P<value>[^\s/'\"]{4,100})", holds=is_mixed),
+    _rule("-storepass|-keypass", r"-\w{3,5}pass (?P<value>[^\s'\"]{4,100})"),
+    _rule(
+        "root|admin|administrator|postgres|deploy|ubuntu",
+        r"(?:root|admin|administrator|postgres|deploy|ubuntu) ?[:/|] ?(?P<value>[^\s\"'<>()\[\]{},;/]{5,60})(?!/)",
+        holds=stands_out,
+    ),
+    _rule(
+        "('|(\"",
+        r"\([\"'][\w.@+-]{2,60}[\"'],\s{0,9}[\"'](?P<value>[^\"'\s]{6,100})[\"']\)",
+        holds=lambda value: (
+            any(map(str.isdigit, value)) and is_mixed(value) and not is_code(value) and bool(_SIGNED.search(value))
+        ),
+    ),
     _rule("convertto-securestring", r"\w+-SecureString(?: -String)? ['\"](?P<value>[^\s'\"]{4,100})['\"]"),
     _rule(
-        "auth|cred|login|account",
-        r"(?:basic)?(?:auth|cred(?:ential)?s?|login|account)\w{0,20}\s{0,2}[=:(]\s{0,2}[(\[]?\s{0,2}"
+        "auth|cred|login|account|user(",
+        r"(?:basic)?(?:auth|cred(?:ential)?s?|login|account|user)\w{0,20}\s{0,2}[=:(]\s{0,2}[(\[]?\s{0,2}"
         r"[\"'][\w.@+-]{1,60}[\"']\s{0,2},\s{0,2}[\"'](?P<value>[^\"'\s]{4,100})[\"']",
+        holds=_is_new,
     ),
     _rule(
         "connect(|mysqli(|pdo(|dial(",
@@ -81,6 +122,11 @@ _RULES = (
         holds=stands_out,
     ),
 )
+_INSERT = re.compile(
+    r"insert into[^\n;]{0,300}?(?:passw|pwd|secret|token|api_?key)[^\n;]{0,200}?values\s{0,9}\((?P<line>[^;]{0,2000})",
+    re.I,
+)
+_COLUMN = re.compile(r"'(?P<value>[^'\s]{6,400})'")
 _PGPASS = re.compile(r":(?:\d{2,5}|\*):[\w.*-]{1,60}:[\w.*-]{1,60}:(?P<value>[^\s:]{4,100})(?=\s|\Z)")
 _COOKIE = re.compile(r"cookie\b[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<line>[^\n]{0,4096})", re.I)
 _CRUMB = re.compile(r"(?<![\w.-])[\w.-]{1,60}=(?P<value>[^\s;,\"']{8,4096})")
@@ -96,6 +142,20 @@ def addressed(text: str, lower: str) -> Iterator[Found]:
                     yield Found(*one.span("value"), rule.kind)
     yield from (Found(*one.span("value"), "PASSWORD") for one in _PGPASS.finditer(text) if _is_password(one["value"]))
     yield from _in_cookies(text, lower)
+    yield from _in_rows(text, lower)
+
+
+def _in_rows(text: str, lower: str) -> Iterator[Found]:
+    """Values of a row whose columns are named by a statement of SQL."""
+    done = 0
+    for at in places(lower, "insert into"):
+        row = _INSERT.match(text, at) if at >= done else None
+        if row is None:
+            continue
+        done = row.end()
+        for column in _COLUMN.finditer(text, *row.span("line")):
+            if stands_out(column["value"]) or is_hash(column["value"]) or is_random(column["value"], 16):
+                yield Found(*column.span("value"), "PASSWORD")
 
 
 def _in_cookies(text: str, lower: str) -> Iterator[Found]:

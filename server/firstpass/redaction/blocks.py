@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from firstpass.redaction.found import Found
+from firstpass.redaction.views import in_ascii
 
 _HEADER = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d:")
 _BODY = re.compile(r"[\w+/=\s\\\"'`,.:;()&#@<>]*+(?:-(?!----)[\w+/=\s\\\"'`,.:;()&#@<>]*+)*+")
@@ -16,7 +17,7 @@ def private_keys(text: str) -> Iterator[Found]:
 
     A body ends at the next five hyphens, so that no character is read for two blocks.
     """
-    done = 0
+    text, done = in_ascii(text), 0
     for header in _HEADER.finditer(text):
         if header.start() < done:
             continue

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from firstpass.redaction.found import Found, places
+from firstpass.redaction.views import in_ascii
 
 _MOST_BEFORE = 64
 
@@ -35,12 +36,14 @@ _FORMATS = (
     _format("key-", "MAILGUN_KEY", r"[0-9a-f]{32}"),
     _format("-us", "MAILCHIMP_KEY", r"\d{1,2}", r"(?<![0-9a-f])[0-9a-f]{32}"),
     _format(":AA", "TELEGRAM_TOKEN", r"[\w-]{32,34}", r"(?<!\d)\d{8,10}"),
+    _format("GOCSPX-", "GOOGLE_SECRET", r"[\w-]{28}"),
     _format("ya29.", "GOOGLE_TOKEN", r"[\w-]{30,2000}"),
     _format("AGE-SECRET-KEY-", "AGE_KEY", r"(?:PQ-)?1[A-Z0-9]{50,2000}"),
 )
 
 
 def strict_formats(text: str) -> Iterator[Found]:
+    text = in_ascii(text)
     for one in _FORMATS:
         for at in places(text, one.needle):
             after = one.after.match(text, at + len(one.needle))

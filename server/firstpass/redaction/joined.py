@@ -4,6 +4,8 @@ import re
 from bisect import bisect_right
 from typing import NamedTuple
 
+from firstpass.redaction.views import in_ascii
+
 _SPACE = r"[ \t]{0,8}(?:\\?\r?\n[+\- ]?[ \t]{0,80})?"
 _GLUE = re.compile(
     rf"(?P<q>[\"'`])(?:{_SPACE}(?:\+|\.\.|\.|&|\|\||~|<>|\\)?{_SPACE}"
@@ -34,13 +36,19 @@ class Joined(NamedTuple):
 
 def joined(text: str) -> Joined | None:
     """None if nothing is joined."""
-    glue = [one.span() for one in _GLUE.finditer(text) if one.end() - one.start() > 2]
-    if "join" in text or "concat" in text:
-        glue = sorted({*glue, *(one.span() for one in _LISTED.finditer(text))})
-    return _without(text, glue) if glue else None
+    return _without(text, [one.span() for one in _GLUE.finditer(in_ascii(text)) if one.end() - one.start() > 2])
 
 
-def _without(text: str, glue: list[tuple[int, int]]) -> Joined:
+def listed(text: str) -> Joined | None:
+    """The literals of lists as if they were joined; None where a text joins none."""
+    if "join" not in text and "concat" not in text:
+        return None
+    return _without(text, [one.span() for one in _LISTED.finditer(in_ascii(text))])
+
+
+def _without(text: str, glue: list[tuple[int, int]]) -> Joined | None:
+    if not glue:
+        return None
     parts: list[str] = []
     pieces: list[tuple[int, int]] = []
     chains: list[int] = []

@@ -25,16 +25,17 @@ _NAMES_ONLY = re.compile(
     r"|prefix|suffix|version|format|hint|policy|strength|ref|arn|class|algorithm|alg|limit|usage|index|min|max)(?![a-z])",
     re.I,
 )
-_SIGN = r"(?::?={1,3}|\?\?=|\|\|=|\|\||\?\?|=>|->|\u2192|\uff1d)"
-_TYPE = r"(?::[ \t]{0,4}[\w.\[\]<>|?&'% ]{1,60}?[ \t]{0,4})?"
+_SIGN = r"(?:<<<|:?={1,3}|\?\?=|\|\|=|\|\||\?\?|=>|->|\u2192|\uff1d)"
+_TYPED = r":[ \t]{0,4}[\w.\[\]<>|?&'% ]{1,60}?[ \t]{0,4}=(?=[ \t\"'`])"
 _LINE = r"\s{0,3}[+\- ]?\s{1,20}"
 _TO_VALUE = re.compile(
     rf"""(?P<rest>(?:[\w.\[\]]|-(?!>)){{0,40}}+)(?P<close>["'`\\\])}}*]{{0,4}})
-    (?:(?P<sign>[ \t]{{0,8}}(?:{_TYPE}{_SIGN}|[:\uff1a])[ \t]{{0,20}}(?:\r?\n[+\- ]?[ \t]{{1,40}}(?=["'`]))?)
-    |(?P<call>[ \t]{{0,2}}[(,][ \t\n]{{0,20}}(?=["'`rbfuRB]))
+    (?:(?P<sign>[ \t]{{0,8}}(?:{_TYPED}|{_SIGN}|[:\uff1a])
+        [ \t]{{0,20}}(?:[>|][+-]?|!!str[ ])?(?:\r?\n[+\- ]?[ \t]{{1,40}})?)
+    |(?P<call>(?:["'`)\]]{{0,2}}\.\w{{1,20}})?[ \t]{{0,2}}[(,][ \t\n]{{0,20}}(?=["'`rbfuRB]))
     |(?P<value_of>["'`]?[ \t]{{1,4}}value[ \t]{{0,3}}=[ \t]{{0,3}}|{_LINE}value:\s{{0,3}}
         |["'`]?\s{{0,4}}\{{{_LINE}default\s{{0,4}}=\s{{0,4}}|["'`]?\s{{0,4}}\{{[ ]?default\s{{0,4}}=\s{{0,4}})
-    |(?P<tag>>)(?=[^<>\s]{{1,400}}</)
+    |(?P<tag>>(?:<!\[CDATA\[)?)(?=[^<>\s]{{1,400}}(?:\]\]>)?</)
     |(?P<cell>[ \t]{{0,20}}\|[ \t]{{0,20}})
     |(?P<gap>[ \t]{{1,8}}))
     (?:["'`]?(?:bearer|basic|token)[ \t]{{1,4}}|string::from\(|new[ ]string\(|[nrbfu]{{1,2}}(?=["'])|\*\*[ \t])?""",
@@ -51,14 +52,14 @@ _LINE_ENDS = re.compile(r"[ \t]*(?:\r?\n|\Z|#)")
 _TOKEN = re.compile(r"[ \t]*(?P<word>[^\s]{1,300})")
 _CONNECTS = re.compile(
     r"""\w{0,12}[ \t"'`*:=\uff1a]{0,6}
-    (?:(?:is|is[ ]now|was|are|to|=|:|->|\u2192|ist|lautet|war|est|es|era|è|é|är|er|je|on|jest|是|は)
-    [ \t"'`*:\uff1a]{1,6})?""",
+    (?:(?:is|is[ ]now|was|are|to|=|:|->|\u2192|ist|lautet|war|est|es|era|è|é|är|er|je|on|jest|to|on)
+    [ \t"'`*:\uff1a]{1,6}|[是は为為が:\uff1a「]{1,2})?""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What may stand between a name and its value where prose tells it at once."""
 _PROSE = re.compile(
     r"[^\W\d_]*(?:['\u2019/-][^\W\d_]*)*[,.:!?)]*|[(\"'`*«“][^\W\d_]+|[^\W\d_]+[\"'`*»”)][,.:]?"
-    r"|[-\u2013—|/=:→]+>?|\d{1,6}[,.]?"
+    r"|[-\u2013—|/=:→«»“”]+>?|\d{1,6}[,.]?"
 )
 _AS_THE = re.compile(
     r"(?P<word>[^\s]{5,60})[ \t]{1,3}(?:as|is|was|for|als|ist|como|es|comme|est)[ \t]{1,3}"
@@ -66,7 +67,8 @@ _AS_THE = re.compile(
 )
 _DIGIT = re.compile(r"\d")
 _QUOTE = re.compile(r"\\?[\"'`]")
-_REST = re.compile(r"\w{0,40}")
+_REST = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{0,40}")
+"""The rest of a name; scripts without spaces have none."""
 MOST_JUDGED = 160
 """Characters of a value by which it is judged."""
 MOST_WORDS = 10
@@ -91,13 +93,14 @@ def _assigned(text: str, name: Name) -> Found | None:
         return None
     names_only = _NAMES_ONLY.search(joined["rest"]) is not None and not joined["rest"].endswith(("_key", "Key"))
     if _QUOTE.match(text, joined.end()):
-        return _literal(text, joined.end(), name, names_only)
+        plain = joined["call"] is None or ("(" in joined["call"] and name.end - name.start > len("pass"))
+        return _literal(text, joined.end(), name, names_only, plain)
     return None if joined["call"] else _bare_value(text, name, joined, names_only)
 
 
-def _literal(text: str, at: int, name: Name, names_only: bool) -> Found | None:
+def _literal(text: str, at: int, name: Name, names_only: bool, plain: bool) -> Found | None:
     quoted = _QUOTED.match(text, at)
-    if quoted is None or not _is_secret_literal(quoted["value"], name, names_only):
+    if quoted is None or not _is_secret_literal(quoted["value"], name, names_only, plain):
         return None
     return Found(*quoted.span("value"), _kind(name))
 
@@ -144,7 +147,8 @@ def _is_setting(text: str, name: Name, end: int) -> bool:
     return (line > 0 or name.start <= 100) and _SETTING.fullmatch(text, line, name.start) is not None
 
 
-def _is_secret_literal(value: str, name: Name, names_only: bool) -> bool:
+def _is_secret_literal(value: str, name: Name, names_only: bool, plain: bool) -> bool:
+    """plain: a word without digits and signs is one too, beside a name for a password."""
     if is_blank(value) or len(value) < 4:
         return False
     if is_random(value, 16):
@@ -157,7 +161,9 @@ def _is_secret_literal(value: str, name: Name, names_only: bool) -> bool:
         return True
     if is_mixed(value):
         return not _reads_as_name(value)
-    return name.strong and (is_number(value) or (len(value) >= 6 and not is_word(value) and value.isalpha()))
+    if not (name.strong and plain):
+        return False
+    return is_number(value) or (len(value) >= 6 and not is_word(value) and value.isalpha())
 
 
 def _reads_as_name(value: str) -> bool:
@@ -181,19 +187,19 @@ def _is_chosen(value: str) -> bool:
 
 
 class _Told:
-    """What the sentences of a text tell after a name. Each word is judged once, however many names stand before it."""
+    """What the sentences of a text tell after a name. Each word is judged once for each strength of name before it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._judged: dict[int, tuple[int, bool]] = {}
+        self._judged: dict[tuple[int, bool], tuple[int, bool]] = {}
 
     def after(self, name: Name) -> Found | None:
         """The first word after a name in its sentence that only a password or a key looks like."""
         at = _REST.match(self._text, name.end)
         place = at.end() if at else name.end
         for number in range(MOST_WORDS):
-            if number > 1 and place in self._judged:
-                place, goes_on = self._judged[place]
+            if number > 1 and (place, name.strong) in self._judged:
+                place, goes_on = self._judged[place, name.strong]
             else:
                 token = _TOKEN.match(self._text, place)
                 if token is None:
@@ -201,7 +207,7 @@ class _Told:
                 if found := self._told_by(token, name, number < 3):
                     return found
                 goes_on = _PROSE.fullmatch(token["word"]) is not None
-                self._judged[place] = token.end(), goes_on
+                self._judged[place, name.strong] = token.end(), goes_on
                 place = token.end()
             if not goes_on:
                 return None
@@ -226,8 +232,8 @@ def _tells(value: str, name: Name, near: bool) -> bool:
 
 def _bare(word: str, start: int) -> tuple[int, str]:
     """A word without its quotes, brackets and full stop, and where it begins."""
-    lead = len(word) - len(word.lstrip("\"'`([*«“:\uff1a"))
-    return start + lead, _trimmed(word[lead:].rstrip("\"'`»”"))
+    lead = len(word) - len(word.lstrip("\"'`([*«“:\uff1a是は为為が「『"))
+    return start + lead, _trimmed(word[lead:].rstrip("\"'`»”」』"))
 
 
 def _before(text: str, name: Name) -> Found | None:

@@ -9,12 +9,12 @@ from firstpass.redaction.blocks import private_keys
 from firstpass.redaction.entropy import random_strings
 from firstpass.redaction.formats import strict_formats
 from firstpass.redaction.found import Found, merged, places
-from firstpass.redaction.joined import joined
+from firstpass.redaction.joined import joined, listed
 from firstpass.redaction.known import Known
 from firstpass.redaction.library import known_formats, load
 from firstpass.redaction.names import named_values
 from firstpass.redaction.placeholders import STEM, TAKEN, Placeholders
-from firstpass.redaction.words import in_ascii, lowered
+from firstpass.redaction.views import in_ascii, lowered
 
 _KIND = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
 MOST_REPEATED = 256
@@ -41,9 +41,9 @@ class Redactor:
     def find(self, text: str) -> list[Found]:
         """What is to be hidden in a text: in order, none over another."""
         found = [*self._found(text)]
-        if (whole := joined(text)) is not None:
-            for one in self._named(whole.text):
-                if span := whole.before(one.start, one.end):
+        for whole, rules in ((joined(text), self._named), (listed(text), self._formed)):
+            for one in rules(whole.text) if whole else ():
+                if whole and (span := whole.before(one.start, one.end)):
                     found.append(Found(*span, one.kind))
         return merged(found)
 
@@ -54,14 +54,17 @@ class Redactor:
         yield from random_strings(text)
 
     def _named(self, text: str) -> Iterator[Found]:
-        """What its form or a name beside it shows, in a literal of several pieces too."""
+        """What its form or a name beside it shows."""
+        yield from self._formed(text)
+        lower = lowered(text)
+        yield from addressed(text, in_ascii(lower))
+        yield from named_values(text, lower)
+
+    def _formed(self, text: str) -> Iterator[Found]:
         yield from self._known.find(text)
         yield from private_keys(text)
         yield from known_formats(text)
         yield from strict_formats(text)
-        lower = lowered(text)
-        yield from addressed(text, in_ascii(lower))
-        yield from named_values(text, lower)
 
     def hide(self, text: str, places: Placeholders) -> str:
         """A text with placeholders for its secrets, and for those that the request's other texts hold."""

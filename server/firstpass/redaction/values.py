@@ -10,13 +10,14 @@ _BLANK = re.compile(
     re.I,
 )
 _LOOKED_UP = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)+[;,]?")
-_CODE = re.compile(r"[(){}\[\]]|=>|::|->|&&|\|\||\+=|==|!=")
+_CODE = re.compile(r"[(){}\[\]]|=>|::|->|&&|\|\||\+=|==(?!\Z)|!=")
 _NAME = re.compile(r"[@&*!$]?[A-Za-z_]\w*[?!]?[;,]?", re.ASCII)
 _TECHNICAL = re.compile(
     r"(?:sha|md|aes|rsa|utf|base|oauth|http|https|ipv|int|uint|float|tls|ssl|python|py|web|ed|es|rs|hs|ps|iso|rfc|ecdsa|x"
     r"|blake|argon|pkcs|crc|node|vue|es|arg|val|var|param|test|foo|bar|user|host|db|line|step|item|day|week|part|col|row"
-    r"|level|version|v|option|case|example|number|no|nr|issue|pr|section)[-_.]?v?\d[\w.-]{0,8}"
-    r"|v?\d+(?:[.:/x-]\d+)*[a-z%]{0,5}|\d[\d,._]*(?:st|nd|rd|th|ms|kb|mb|gb|px|em|rem|min|bytes?|chars?|bits?)"
+    r"|level|version|v|option|case|example|number|no|nr|issue|pr|section|latin|value|key|id|name)[-_.]?v?\d[\w.-]{0,8}"
+    r"|#\w{1,8}|(?:non|un)-\w+|[A-Za-z][\w.-]*:\d{2,5}"
+    r"|[\^~>=<]{0,2}v?\d+(?:[.:/x-]\d+)*[a-z%]{0,5}|\d[\d,._]*(?:st|nd|rd|th|ms|kb|mb|gb|px|em|rem|min|bytes?|chars?|bits?)"
     r"|\d+-(?:bit|byte|char|digit|day|hour|minute|second|character)\w*",
     re.I,
 )
@@ -89,7 +90,7 @@ def stands_out(value: str) -> bool:
     """Whether a bare value is so mixed that neither a sentence nor an expression has it."""
     if not is_mixed(value) or not any(map(str.isdigit, value)) or is_code(value):
         return False
-    return "://" not in value and not value.startswith(("/", "./", "--", "#", "@", "&", "*", "$"))
+    return "://" not in value and value.count("/") < 2 and not value.startswith(("/", "./", "--", "@", "&", "*", "$"))
 
 
 def is_mixed(value: str) -> bool:

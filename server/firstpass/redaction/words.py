@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from firstpass.redaction.views import in_ascii
+
 _WORD, _END = r"(?<![a-z])", r"(?![a-z])"
 _PASSWORDS = {
     "pass": r"pass(?:w(?:or)?[dt]|wd|[-_ ]?phrase|[-_ ]?code|wort|ord(?![a-z])|e\b)|(?<![a-z])pass(?![a-z])"
@@ -11,6 +13,12 @@ _PASSWORDS = {
     "pwd": r"pwd(?![a-z])",
     "kennwort": "kennwort",
     "pw": rf"{_WORD}pw{_END}",
+    "wifi": "wifi",
+    "creds": rf"{_WORD}creds{_END}",
+    "credential": "credentials?",
+    "bcrypt": "bcrypt",
+    "argon": r"argon2\w{0,2}",
+    "scrypt": rf"{_WORD}scrypt{_END}",
     "mdp": rf"{_WORD}mdp{_END}",
     "contrase": "contrase",
     "clave": rf"{_WORD}clave{_END}",
@@ -57,16 +65,23 @@ _KEY_BEFORE = re.compile(
     r"(?:api|app|access|private|secret|auth|encrypt|encryption|decryption|crypt|signing|sign|master|service|account|storage"
     r"|client|hmac|aes|licen[cs]e|deploy|shared|session|webhook|admin|server|root|user|bot|ssh|recovery|backup"
     r"|activation|consumer|management|write|read|project|team|sas|integration|publish|cipher|jwt|base|hash|security"
-    r"|signature|verification|token|rsa|pem|vault|db|database)[_ .-]?\Z"
+    r"|signature|verification|token|rsa|pem|vault|db|database|instrumentation|subscription|function|host|product|serial"
+    r"|install|network|preshared|pre-shared|my|your|our|new|old|following)[_ .-]?\Z"
+)
+_CODE_BEFORE = re.compile(
+    r"(?:recovery|backup|activation|auth|authentication|verification|one-time|security|pass)[_ -]?\Z"
 )
 _KEYS = {
     "secret": r"secret",
     "token": r"token",
-    "credential": r"credential",
-    "creds": rf"{_WORD}creds{_END}",
     "bearer": r"bearer",
     "mnemonic": r"mnemonic",
     "seed": rf"{_WORD}seed{_END}",
+    "salt": rf"{_WORD}salt{_END}",
+    "sess": rf"sess(?:ion)?[_-]?id{_END}",
+    "sid": rf"{_WORD}sid(?=[\"']?\s?[=:])",
+    "code": rf"codes?{_END}",
+    "pin": rf"{_WORD}pin{_END}",
     "psk": rf"{_WORD}psk{_END}",
     "sig": rf"{_WORD}sig(?:nature)?(?==)",
     "_auth": rf"_auth{_END}",
@@ -96,17 +111,6 @@ _ASCII = _stems(_PASSWORDS, True) + _stems(_KEYS, False)
 _OTHERS = _stems(_BEYOND_ASCII, True) + _stems(_OTHER_KEYS, False)
 
 
-def lowered(text: str) -> str:
-    """A text in small letters, with each character in its place."""
-    lower = text.lower()
-    return lower if len(lower) == len(text) else "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
-
-
-def in_ascii(text: str) -> str:
-    """A text with a question mark for every other character, each in its place: Python finds words in it sooner."""
-    return text if text.isascii() else text.encode("ascii", "replace").decode("ascii")
-
-
 def secret_names(lower: str) -> list[Name]:
     """In the order of the text. lower: the text in small letters."""
     plain = in_ascii(lower)
@@ -120,14 +124,21 @@ def _of_stem(lower: str, stem: str, pattern: re.Pattern[str], strong: bool) -> I
     at = lower.find(stem)
     while at >= 0:
         match = pattern.match(lower, at)
-        if match and (stem != "key" or _is_secret_key(lower, at, match.end())):
+        if match and _opens(stem, lower, at, match.end()):
             yield Name(at, match.end(), strong)
         at = lower.find(stem, at + len(stem))
 
 
+def _opens(stem: str, lower: str, start: int, end: int) -> bool:
+    """Whether a word that means many things means a secret here."""
+    if stem == "code":
+        return _CODE_BEFORE.search(lower, max(0, start - 16), start) is not None
+    return stem != "key" or _is_secret_key(lower, start, end)
+
+
 def _is_secret_key(lower: str, start: int, end: int) -> bool:
     """Whether a key opens something, and is none of a mapping: it says of what, or it is all there is to a name."""
-    if _KEY_BEFORE.search(lower, max(0, start - 14), start):
+    if _KEY_BEFORE.search(lower, max(0, start - 20), start):
         return True
     alone = start == 0 or not (lower[start - 1].isalnum() or lower[start - 1] in "_.-")
     return alone and _ASSIGNED.match(lower, end) is not None
