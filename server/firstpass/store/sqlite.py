@@ -18,7 +18,7 @@ from firstpass.store.codec import decode, encode, forgotten, kept
 from firstpass.store.files import OpenFiles
 from firstpass.store.keys import KeyRecord
 from firstpass.store.log import IDS, Log
-from firstpass.store.merkle import inclusion, leaf_hash
+from firstpass.store.merkle import consistency, inclusion, leaf_hash
 from firstpass.store.migrations import MIGRATIONS, VOUCHED
 from firstpass.store.retention import purge
 
@@ -327,6 +327,15 @@ class SqliteStore:
             raise StoreFailed(f"entry {number} of the log is damaged", part="store")
         hashes = inclusion(self._log.node, number, size)
         return Proof(number, line, leaf_hash(line), size, self._log.root(size), tuple(hashes))
+
+    def consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
+        return self._do("read the log", lambda: self._consistency(old))
+
+    def _consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
+        size = self._log.size()
+        if not 0 <= old <= size:
+            return None
+        return size, tuple(consistency(self._log.node, old, size)) if old else ()
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
         gone = self._write("purge", lambda: purge(self._connection, self._log, keep_bytes, before_unix))
