@@ -245,10 +245,13 @@ class SqliteStore:
 
     def labels(self, exchange_id: str) -> list[Label]:
         sql = "SELECT number FROM labels WHERE exchange_id = ? ORDER BY number"
-        return [self._label(number) for (number,) in self._rows("read labels", sql, exchange_id)]
+        numbers = self._rows("read labels", sql, exchange_id)
+        return [label for (number,) in numbers if (label := self._label(number))]
 
-    def _label(self, number: int) -> Label:
-        row = self._do("read a label", lambda: self._log.checked("labels", number)) or {}
+    def _label(self, number: int) -> Label | None:
+        row = self._do("read a label", lambda: self._log.checked("labels", number))
+        if row is None:
+            return None
         return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
@@ -260,8 +263,8 @@ class SqliteStore:
     def _pair(self, number: int, exchange_id: str) -> tuple[Exchange, Label] | None:
         """None for what is damaged, which the server's log names, and for what has just been purged."""
         try:
-            exchange = self.read(exchange_id)
-            return (exchange, self._label(number)) if exchange else None
+            exchange, label = self.read(exchange_id), self._label(number)
+            return (exchange, label) if exchange and label else None
         except StoreLost:
             raise
         except StoreFailed as error:
