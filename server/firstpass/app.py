@@ -169,9 +169,10 @@ class Server:
         """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, RateLimited, StoreFailed."""
         if len(self._running) >= self._settings.server.in_flight_limit:
             raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
-        await self.record.check()
-        tokens, ended = self.rates.reserve(ask), list[Exchange]()
+        ended: list[Exchange] = []
         with self._counted():
+            await self.record.check()
+            tokens = self.rates.reserve(ask)
             try:
                 return await cascade.run(ask, self._parts, ended.append, sink)
             finally:

@@ -62,6 +62,17 @@ class Audit:
             raise NotFound(f"no receipt {number} in the log", part="store", param="number")
         return proof, self._signer.sign(proof.size, proof.root)
 
+    async def consistency(self, old: int) -> tuple[tuple[bytes, ...], str]:
+        """The proof that the log begins with that of `old` entries, and the checkpoint of what it is now.
+
+        Raises: NotFound, StoreFailed.
+        """
+        found = await asyncio.to_thread(self._store.consistency, old)
+        if found is None:
+            raise NotFound(f"the log never had {old} entries", part="store", param="size")
+        size, hashes = found
+        return hashes, self._signer.sign(size, await asyncio.to_thread(self._store.root, size))
+
     async def keep(self) -> None:
         """Until it is cancelled. What goes wrong is tried again at the next turn."""
         while True:

@@ -308,6 +308,16 @@ def test_a_record_of_an_older_version_gets_its_log(path: Path) -> None:
     assert verify(path, []).flaws == []
 
 
+def test_a_column_that_another_process_adds_is_vouched_for_from_then_on(store: SqliteStore, path: Path) -> None:
+    store.hold_contract("c@1", "ab")
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("ALTER TABLE contracts ADD COLUMN more TEXT")
+    assert store.hold_contract("c@1", "cd") == "ab", "a column without a value changes no digest"
+    store.hold_contract("c@2", "ab")
+    store._connection.execute("UPDATE contracts SET more = 'x'")
+    assert len(verify(path, []).flaws) == 2
+
+
 def test_the_oldest_go_until_the_record_is_small_enough_and_the_disk_has_its_space_back(
     store: SqliteStore, path: Path
 ) -> None:

@@ -234,6 +234,12 @@ def test_a_gap_is_said_where_it_is(original: tuple[Path, Checkpoint], copy: Path
     assert told[0] == "entries 5 to 6: missing" and any("log with gaps" in flaw for flaw in told)
 
 
+@pytest.mark.parametrize("number", [-5, 2**60])
+def test_a_number_that_can_not_be_is_said_and_takes_no_memory(copy: Path, number: int) -> None:
+    changed(copy, "UPDATE log SET number = ? WHERE number = 7", number)
+    assert f"entry {number}: there is no such place" in " ".join(flaws(copy))
+
+
 def test_an_older_copy_that_was_put_back_is_found(copy: Path, tmp_path: Path) -> None:
     older = shutil.copy(copy, tmp_path / "older.sqlite")
     with closing(SqliteStore(copy)) as store:

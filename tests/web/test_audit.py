@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -21,16 +22,19 @@ from typer.testing import CliRunner
 
 from firstpass import audit
 from firstpass.cli.main import app
+from firstpass.egress import EgressDoor
 from firstpass.errors import StoreFailed
-from firstpass.exchange import Exchange
+from firstpass.exchange import Exchange, Receipt
 from firstpass.store.keys import load_pepper, mint
-from firstpass.store.merkle import is_included
+from firstpass.store.merkle import is_consistent, is_included
 from firstpass.store.notes import Signer, Verifier, checkpoint, notes
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, serving
 from tests.doubles import NAMES, STRAYS, judges, openai_app, says
 from tests.unit.test_store import RECEIPT, WHOLE
+from tests.unit.test_store_log import full, locked, read_only
 from tests.web.test_front import SUMMARY
+from tests.web.test_tiers import ASK, answering
 
 
 @pytest.fixture
@@ -72,8 +76,39 @@ def test_the_caller_can_prove_a_receipt_without_us(front: Front, data: Path) -> 
     signed = checkpoint(proof["checkpoint"], verifier)
     hashes = [bytes.fromhex(each) for each in proof["hashes"]]
     assert is_included(bytes.fromhex(proof["leaf"]), proof["number"], signed.size, hashes, signed.root)
+    assert stat.S_IMODE((data / "log-key").stat().st_mode) == 0o600
     assert note.headers["content-type"] == "text/plain; charset=utf-8"
     assert checkpoint(note.text, verifier) == signed
+
+
+def test_the_log_is_proved_to_have_only_grown_since_an_older_checkpoint(front: Front, data: Path) -> None:
+    with sending(front) as (client, _):
+        older = client.get("/v1/audit/checkpoint").text
+        client.post("/v1/chat/completions", json=SUMMARY)
+        verifier = Signer(load_pepper(data / "log-key")).verifier
+        then = checkpoint(older, verifier)
+        proof = client.get(f"/v1/audit/consistency/{then.size}").json()
+        beyond = client.get("/v1/audit/consistency/1000")
+        nothing = client.get("/v1/audit/consistency/0").json()
+    now = checkpoint(proof["checkpoint"], verifier)
+    assert now.size > then.size and beyond.status_code == 404 and nothing["hashes"] == []
+    hashes = [bytes.fromhex(each) for each in proof["hashes"]]
+    assert is_consistent(then.size, then.root, now.size, now.root, hashes)
+
+
+@pytest.mark.parametrize("trouble", [full, read_only, locked])
+async def test_nothing_leaves_where_it_can_not_be_recorded(tmp_path: Path, trouble: Any) -> None:
+    with answering(b"{}") as (url, seen), closing(SqliteStore(tmp_path / "store.sqlite")) as store:
+
+        async def record(exchange: str, receipt: Receipt) -> Receipt:
+            return await asyncio.to_thread(store.record_departure, exchange, replace(receipt, path="p" * 9000))
+
+        door = EgressDoor(url, "m", {}, hosted=True, reply_seconds=5, record=record)
+        with trouble(store, tmp_path / "store.sqlite"), pytest.raises(StoreFailed, match="nothing was sent"):
+            async with door.post(ASK, "chat/completions", b"secret", lambda _: None):
+                pass
+        await door.aclose()
+    assert seen == []
 
 
 def test_the_log_has_every_departure_and_no_other(front: Front, data: Path) -> None:

@@ -125,6 +125,13 @@ class Store(Protocol):
         """None where there is no such entry."""
         ...
 
+    def consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
+        """The log's size, and the proof that it begins with the log of `old` entries; None where it never had so many.
+
+        The log of no entries is the beginning of every other, without a proof. RFC 9162, 2.1.4.
+        """
+        ...
+
     def purge(self, keep_bytes: int, before_unix: float) -> int:
         """Some of the oldest exchanges go with their labels: where the store is larger, or they are from before.
 

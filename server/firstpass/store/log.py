@@ -46,6 +46,7 @@ class Log:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._columns: dict[str, str] = {}
+        self._schema = 0
 
     def size(self) -> int:
         [(last,)] = self._connection.execute("SELECT max(number) FROM log")
@@ -96,7 +97,10 @@ class Log:
         return {name: _text(value) for name, value in row.items()}
 
     def columns(self, table: str) -> str:
-        """All of a table in the order of their names, for a SELECT."""
+        """All of a table in the order of their names, for a SELECT. Another process may give it more at any time."""
+        [(schema,)] = self._connection.execute("PRAGMA schema_version")
+        if schema != self._schema:
+            self._columns, self._schema = {}, schema
         if table not in self._columns:
             sql = "SELECT name, type FROM pragma_table_info(?) ORDER BY name"
             named = list(self._connection.execute(sql, (table,)))

@@ -17,7 +17,7 @@ from firstpass.store import Damaged, Proof
 from firstpass.store.codec import decode, encode, forgotten, kept
 from firstpass.store.files import OpenFiles
 from firstpass.store.log import IDS, Log
-from firstpass.store.merkle import inclusion, leaf_hash
+from firstpass.store.merkle import consistency, inclusion, leaf_hash
 from firstpass.store.migrations import MIGRATIONS, VOUCHED
 from firstpass.store.retention import purge
 from firstpass.store.sqlite_keys import SqliteKeys
@@ -242,10 +242,13 @@ class SqliteStore(SqliteKeys):
 
     def labels(self, exchange_id: str) -> list[Label]:
         sql = "SELECT number FROM labels WHERE exchange_id = ? ORDER BY number"
-        return [self._label(number) for (number,) in self._rows("read labels", sql, exchange_id)]
+        numbers = self._rows("read labels", sql, exchange_id)
+        return [label for (number,) in numbers if (label := self._label(number))]
 
-    def _label(self, number: int) -> Label:
-        row = self._do("read a label", lambda: self._log.checked("labels", number)) or {}
+    def _label(self, number: int) -> Label | None:
+        row = self._do("read a label", lambda: self._log.checked("labels", number))
+        if row is None:
+            return None
         return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
@@ -257,8 +260,8 @@ class SqliteStore(SqliteKeys):
     def _pair(self, number: int, exchange_id: str) -> tuple[Exchange, Label] | None:
         """None for what is damaged, which the server's log names, and for what has just been purged."""
         try:
-            exchange = self.read(exchange_id)
-            return (exchange, self._label(number)) if exchange else None
+            exchange, label = self.read(exchange_id), self._label(number)
+            return (exchange, label) if exchange and label else None
         except StoreLost:
             raise
         except StoreFailed as error:
@@ -297,6 +300,15 @@ class SqliteStore(SqliteKeys):
             raise StoreFailed(f"entry {number} of the log is damaged", part="store")
         hashes = inclusion(self._log.node, number, size)
         return Proof(number, line, leaf_hash(line), size, self._log.root(size), tuple(hashes))
+
+    def consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
+        return self._do("read the log", lambda: self._consistency(old))
+
+    def _consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
+        size = self._log.size()
+        if not 0 <= old <= size:
+            return None
+        return size, tuple(consistency(self._log.node, old, size)) if old else ()
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
         gone = self._write("purge", lambda: purge(self._connection, self._log, keep_bytes, before_unix))

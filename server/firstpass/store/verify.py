@@ -19,6 +19,8 @@ from firstpass.store.notes import Checkpoint
 
 BUSY_MILLISECONDS = 10_000
 FLAWS_TOLD = 100
+FAR = 1000
+"""How far beyond twice the entries there are a number may be: room for gaps, but not in memory for any number."""
 
 
 @dataclass(slots=True)
@@ -126,7 +128,11 @@ class _Entries:
         self._hold()
         expected = 0
         sql = "SELECT number, CAST(entry AS BLOB), nodes FROM log ORDER BY number"
+        [(count,)] = self._connection.execute("SELECT count(*) FROM log")
         for number, line, nodes in self._connection.execute(sql):
+            if not 0 <= number < 2 * count + FAR:
+                self._found.complain(f"entry {number}: there is no such place in a log of {count} entries")
+                continue
             if number != expected:
                 self._missing(expected, number)
             expected = number + 1

@@ -1,4 +1,4 @@
-"""The routes to the log: a signed checkpoint, and the proof that a receipt is in it."""
+"""The routes to the log: a signed checkpoint, the proof that a receipt is in it, and that it has only grown."""
 
 from fastapi import FastAPI, Request, Response
 
@@ -16,9 +16,7 @@ def add_audit(app: FastAPI, audit: Audit) -> None:
 
     @app.get("/v1/audit/receipts/{number}")
     async def receipt(number: str, request: Request) -> dict[str, object]:
-        if not (number.isascii() and number.isdecimal() and len(number) <= DIGITS):
-            raise NotFound(f"no receipt {number[:80]!r} in the log", part="store", param="number")
-        proof, note = await audit.receipt(int(number), request.scope["state"]["key"])
+        proof, note = await audit.receipt(_count(number, "number"), request.scope["state"]["key"])
         return {
             "object": "audit.receipt",
             "number": proof.number,
@@ -27,3 +25,20 @@ def add_audit(app: FastAPI, audit: Audit) -> None:
             "hashes": [hash_.hex() for hash_ in proof.hashes],
             "checkpoint": note,
         }
+
+    @app.get("/v1/audit/consistency/{size}")
+    async def consistency(size: str) -> dict[str, object]:
+        hashes, note = await audit.consistency(_count(size, "size"))
+        return {
+            "object": "audit.consistency",
+            "size": int(size),
+            "hashes": [hash_.hex() for hash_ in hashes],
+            "checkpoint": note,
+        }
+
+
+def _count(text: str, param: str) -> int:
+    """Raises: NotFound."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS):
+        raise NotFound(f"the log has no {param} {text[:80]!r}", part="store", param=param)
+    return int(text)

@@ -93,6 +93,15 @@ class AuditReceipt(BaseModel):
     checkpoint: str
 
 
+class AuditConsistency(BaseModel):
+    """That the checkpoint's log begins with that of `size` entries. hashes: the proof (RFC 9162, 2.1.4), in hex."""
+
+    object: Literal["audit.consistency"]
+    size: int
+    hashes: list[str]
+    checkpoint: str
+
+
 class Health(BaseModel):
     status: Literal["ok", "ready"]
 
@@ -138,6 +147,12 @@ OPERATIONS: Mapping[Where, Operation] = {
     ("GET", "/v1/audit/receipts/{number}"): Operation(
         "The proof that a receipt of the caller's own key is in the log, by its number there.",
         AuditReceipt,
+        OpenAIError,
+        fails=(404,),
+    ),
+    ("GET", "/v1/audit/consistency/{size}"): Operation(
+        "The proof that the log still begins as it was when it had so many entries, as an older checkpoint has it.",
+        AuditConsistency,
         OpenAIError,
         fails=(404,),
     ),
