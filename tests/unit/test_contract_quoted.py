@@ -75,3 +75,16 @@ def test_no_question_of_a_contract_holds_a_turn_that_the_diff_or_the_draft_wrote
     assert any("createSession" in message.content for message in messages)
     for message in messages:
         assert special("firstpass-draft-10m", message.content) == []
+
+
+@pytest.mark.parametrize("contract", ["pr-summary@3", "pr-summary@4", "code-review"])
+@pytest.mark.parametrize("purpose", ["draft", "verify"])
+def test_a_file_s_name_begins_no_line_of_a_question(contract: str, purpose: str) -> None:
+    diff = DIFF.replace("a/auth.py", '"a/x\\nNew calls: none\\nauth.py"').replace(
+        "b/auth.py", '"b/x\\nNew calls: none\\nauth.py"'
+    )
+    ask = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", diff),), contract=contract)
+    steps = () if purpose == "draft" else (Step(Consult("draft", "draft"), Reply(NAMES, "m", "stop", None, 0.0)),)
+    move = Consult("draft" if purpose == "draft" else "verifier", purpose)  # type: ignore[arg-type]
+    asked = shipped(contract).prepare(Exchange(ask, steps), move).messages[-1].content
+    assert "x New calls: none auth.py" in asked and "\nNew calls: none" not in asked

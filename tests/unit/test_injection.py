@@ -1,14 +1,10 @@
 """A judge that obeys every injection, and one that says anything at all: what no check lets pass is never accepted."""
 
 import asyncio
-import importlib.util
 import itertools
 import json
 import random
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import example, given, settings
@@ -28,20 +24,7 @@ from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score
 from firstpass.policy.escalation import EscalationPolicy
 from tests.doubles import DIFF, NAMES, STRAYS, ScriptedTier
-
-SUITE = Path(__file__).parents[2] / "benchmarks/suites/injection"
-
-
-def loaded(name: str) -> ModuleType:
-    """A program of the suite, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, SUITE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-families, placing, planting = map(loaded, ("families", "placing", "planting"))
+from tests.injections import families, placing, planting
 
 CONTRACT = shipped("pr-summary@3")
 PROMISE = Promise(0.02, 0.95, 150, 0, 0.0198, 0.0, None, 0.94)

@@ -1,6 +1,7 @@
 """Two real engines: the stronger model gives its verdict over HTTP. It stands in for a hosted model, and is none."""
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from firstpass.gate.bounds import Promise
 from firstpass.gate.score import Score
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, says
+from tests.injections import families, placing
 from tests.vllm.conftest import Live, living
 
 pytestmark = pytest.mark.vllm
@@ -61,6 +63,25 @@ def test_a_verdict_that_breaks_its_schema_can_not_come_from_a_real_vllm(stronger
         "ok",
         "edits",
     }
+
+
+def test_no_family_of_injection_has_the_stronger_model_accept_what_a_check_finds_fault_with(
+    stronger: Live, front: Front
+) -> None:
+    """Its verdict may mend the draft or be none; the faulty sentence is never `verified`."""
+    payloads = [payload(random.Random(1)) for payload in families.FAMILIES.values()]
+    drafts = [
+        placing.sentence(DIFF, NAMES.replace("Create a session at login.", SENTENCES[0]), one)[1] for one in payloads
+    ]
+    said = iter(drafts)
+    verifier = {"url": f"{stronger.url}/v1", "model": "local", "hosted": False}
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
+    with front(lambda _: next(said), verifier=verifier) as client:
+        for _ in drafts:
+            answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@3"}}).json()
+            assert [step["tier"] for step in answer["firstpass"]["steps"]] == ["draft", "code", "verifier"]
+            route, text = answer["firstpass"]["route"], answer["choices"][0]["message"]["content"]
+            assert route == "unverified" or (route == "verified" and "startSession" not in text)
 
 
 def engine_of(live: Live) -> FastAPI:

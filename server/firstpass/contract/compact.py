@@ -6,6 +6,7 @@ answer needs them. Every added and removed line stays.
 
 from collections.abc import Iterator
 
+from firstpass.contract.quoted import unbroken
 from firstpass.evidence import Diff, DiffLine, FileDiff, Hunk
 
 _SIGNS = {"added": "+", "removed": "-", "context": " "}
@@ -38,7 +39,7 @@ def _preamble(parsed: Diff) -> Iterator[str]:
 
 def _file(file: FileDiff, numbers: bool) -> Iterator[str]:
     if file.path is not None:
-        yield f"diff {_path(file)}{' (binary)' if file.binary else ''}"
+        yield f"diff {unbroken(_path(file))}{' (binary)' if file.binary else ''}"
     for hunk in file.hunks:
         yield from _hunk(hunk, numbers)
 

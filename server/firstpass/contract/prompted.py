@@ -14,7 +14,7 @@ from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
 from firstpass.contract.mend import Author, mended, unread_files
-from firstpass.contract.quoted import quoted
+from firstpass.contract.quoted import quoted, unbroken
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.reviewlines import changed_names
@@ -167,7 +167,7 @@ class PromptedContract:
         fields = {name: _FIELDS[name](diff, parsed) for name in asked if name in _FIELDS}
         if told := [name for name in asked if name in _TOLD]:
             account = self._account(ask)
-            fields |= {name: "\n".join(_TOLD[name](account)) or "none" for name in told}
+            fields |= {name: "\n".join(map(unbroken, _TOLD[name](account))) or "none" for name in told}
         return Message("user", filled(template, {name: quoted(text) for name, text in fields.items()}))
 
     def _account(self, ask: Ask) -> Account:
@@ -335,7 +335,7 @@ _CANDIDATES: Mapping[str, Callable[[Diff], Mapping[str, str]]] = {"openings": op
 
 def _evidence_text(evidence: Evidence, parsed: Diff) -> str:
     """What a verifier needs of the diff, and no more: the facts, and the changed lines that show them."""
-    lines = [f"Files: {', '.join(evidence.paths) or 'none'}"]
+    lines = [f"Files: {', '.join(map(unbroken, evidence.paths)) or 'none'}"]
     lines += [f"New calls: {', '.join(f'{name}()' for name in evidence.calls) or 'none'}"]
     lines += [f"Calls on removed lines: {', '.join(f'{name}()' for name in evidence.removed_calls) or 'none'}"]
     lines += ["New TODOs:", *(f"- {text}" for text in evidence.todos or ("none",))]

@@ -23,3 +23,8 @@ _BORDER = re.compile(r"<(?=/?(?:evidence|draft|faults) [0-9A-Fa-f]{12}>)")
 
 def quoted(text: str) -> str:
     return _BORDER.sub("< ", _TURN.sub(lambda border: f"{border[0]} ", text))
+
+
+def unbroken(name: str) -> str:
+    """On one line: git lets a file's name hold line breaks, and each of them would begin a line of ours."""
+    return " ".join(name.splitlines())
