@@ -42,7 +42,7 @@ from firstpass.record import Record
 from firstpass.redaction import Redactor
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
 from firstpass.store import Store
-from firstpass.store.keys import load_pepper
+from firstpass.store.keys import PREFIX, load_pepper
 from firstpass.store.notes import Signer
 from firstpass.store.scopes import Spend
 from firstpass.store.sqlite import SqliteStore
@@ -63,6 +63,7 @@ READERS = ThreadPoolExecutor(2, "reading")
 _reading: set[Future[Any]] = set()
 
 ROUTES = ("firstpass", "local", "strong")
+OUR_KEYS = {"FIRSTPASS_KEY": rf"\b{PREFIX}-[0-9a-f]{{8}}-[0-9a-f]{{64}}-[0-9a-f]{{8}}\b"}
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -214,6 +215,8 @@ class Server:
         What still runs at the end is stopped and recorded before the store closes: uvicorn does not wait for it.
         """
         keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
+        if self._outside and self._outside.hosted:
+            keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
         try:
             yield
         finally:
@@ -350,7 +353,7 @@ def redactor(settings: Settings) -> Redactor:
     except OSError as error:
         raise BadSettings(f"redaction.files: {error}") from error
     words = {"NAME": rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, wanted.words))})(?!\w)"} if wanted.words else {}
-    return Redactor(tuple(known | own), tuple((words | wanted.patterns).items()))
+    return Redactor(tuple(known | own), tuple((words | OUR_KEYS | wanted.patterns).items()))
 
 
 def _where(verifier: VerifierSettings | None) -> Verifier:

@@ -19,6 +19,7 @@ from firstpass.egress.known import known_secrets
 from firstpass.errors import Forbidden
 from firstpass.exchange import Ask
 from firstpass.redaction import Placeholders, Redactor
+from firstpass.store.keys import mint
 from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.openai_http import OpenAITier
@@ -300,9 +301,10 @@ def test_a_secret_of_the_server_s_environment_does_not_leave(front: Front, monke
     ) as client:
         answer = client.post("/v1/chat/completions", json=body)
         client.post("/v1/chat/completions", json=body | {"user": "verifiers-own-key"})
+        client.post("/v1/chat/completions", json=body | {"user": f"see {mint('ci', b'p', 0.0)[0]}"})
     assert "plain-words-as-token" in answer.json()["choices"][0]["message"]["content"]
     sent = json.dumps(server.state.seen)
-    assert "plain-words" not in sent and "verifiers-own" not in sent
+    assert "plain-words" not in sent and "verifiers-own" not in sent and "fp-" not in sent
 
 
 async def test_the_loop_goes_on_while_a_large_body_is_redacted() -> None:

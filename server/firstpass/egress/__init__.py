@@ -64,9 +64,9 @@ class EgressDoor:
         purse: Purse | None = None,
     ) -> None:
         self._model = model
-        self._hosted = hosted
+        self.hosted = hosted
         self._record = record
-        self._redactor = redactor
+        self.redactor = redactor
         self._purse = purse
         # Redirects and proxies from the environment could carry the text to a host that nobody allowed.
         self._client = httpx.AsyncClient(
@@ -97,7 +97,7 @@ class EgressDoor:
         if self._purse:
             await self._purse.reserve(ask, len(body))
         try:
-            if self._hosted:
+            if self.hosted:
                 body, hidden = await self._fit(ask, body, headers)
                 sent(await self._clear(ask, path, body, hidden), hidden)
         except FirstpassError:
@@ -128,10 +128,8 @@ class EgressDoor:
         if ask.ceiling != "redacted":
             message = f"the egress ceiling of this request is {ask.ceiling}"
             raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
-        hiding = Hiding(self._redactor, hidden)
-        for name, value in headers.items():
-            hiding.check(value, f"the header {name}")
-        return await asyncio.get_running_loop().run_in_executor(REDACTING, hiding.body, body), hidden
+        hiding = Hiding(self.redactor, hidden)
+        return await asyncio.get_running_loop().run_in_executor(REDACTING, hiding.request, body, headers), hidden
 
     async def _clear(self, ask: Ask, path: str, body: bytes, hidden: Placeholders) -> Receipt:
         """The receipt under which `body` may leave, already on the disk. Raises: StoreFailed where that can't be."""

@@ -37,6 +37,12 @@ class Hiding:
         self._places = places
         self._checked = set[str]()
 
+    def request(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """The body without its secrets. Raises: Forbidden where it or a header can't be without."""
+        for name, value in headers.items():
+            self._check(value, f"the header {name}")
+        return self.body(body)
+
     def body(self, body: bytes) -> bytes:
         """Raises: Forbidden where it can't be without its secrets."""
         try:
@@ -44,7 +50,7 @@ class Hiding:
         except RecursionError as error:
             raise _forbidden("what is nested this deep can't be redacted") from error
 
-    def check(self, text: str, where: str) -> None:
+    def _check(self, text: str, where: str) -> None:
         """Of a text in which nothing can be replaced. Raises: Forbidden for a secret in it."""
         if text in self._checked:
             return
@@ -66,9 +72,9 @@ class Hiding:
             raise _forbidden(f"what is in a part of the type {kind} can't be redacted")
         made = {}
         for name, value in fields.items():
-            self.check(name, f"the name of a field of {where}")
+            self._check(name, f"the name of a field of {where}")
             if not is_open and name in FORMED and isinstance(value, str):
-                self.check(value, name)
+                self._check(value, name)
                 made[name] = value
             else:
                 made[name] = self._value(value, name, is_open=is_open or name in OPEN)
