@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from firstpass import app, catalogue
+from firstpass import assembly, catalogue
 from firstpass.catalogue import Card, Held, Lock
 from firstpass.catalogue.card import COMMIT, cache_token_bytes, expert_parameters, memory_bytes, read_card, weight_bytes
 from firstpass.errors import BadSettings
@@ -226,7 +226,7 @@ def test_a_card_s_flags_reach_vllm_before_the_user_s_own(
 ) -> None:
     pulled(tmp_path / "models", model_dir, "gpt-oss-20b")
     engine = {"kind": kind, "model": "gpt-oss-20b", "extra_args": ["--seed", "1"]}
-    spec = app.engine_spec(Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}}))
+    spec = assembly.engine_spec(Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}}))
     card = catalogue.named("gpt-oss-20b").vllm_flags if flags else ()
     assert spec.extra_args == (*card, "--seed", "1") and spec.model_dir == tmp_path / "models/gpt-oss-20b"
 

@@ -16,7 +16,7 @@ import httpx
 from measure import HELD_OUT, STRONGER, delayed, settings
 
 from firstpass import engine as engines
-from firstpass.app import engine_spec
+from firstpass.assembly import engine_spec
 from firstpass.bench.cases import Case, read_labelled
 from firstpass.bench.figures import percentile
 from firstpass.settings import Settings

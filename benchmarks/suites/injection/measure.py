@@ -25,7 +25,8 @@ from planting import KINDS, Faulty, asked, planted
 from tqdm import tqdm
 
 from firstpass import cascade, engine
-from firstpass.app import aside, engine_spec
+from firstpass.app import aside
+from firstpass.assembly import engine_spec
 from firstpass.bench.cases import read_labelled
 from firstpass.bench.figures import percentile
 from firstpass.chat import Message

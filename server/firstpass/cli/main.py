@@ -69,7 +69,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Overrides server.port.", min=0, max=65535)] = None,
 ) -> None:
     """Start the engine and the front, and serve until Ctrl-C."""
-    from firstpass.app import keys_required
+    from firstpass.assembly import keys_required
     from firstpass.front import front, run
 
     show_log()

@@ -1,0 +1,218 @@
+"""What the settings mean: each part of a server as they say, before the parts are joined. It starts nothing."""
+
+import logging
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from firstpass import catalogue
+from firstpass.allowance.keyring import Keyring
+from firstpass.allowance.purse import Prices, Purse
+from firstpass.audit import Keeping
+from firstpass.contract import Shelf
+from firstpass.egress import EgressDoor
+from firstpass.egress.known import known_secrets
+from firstpass.engine import EngineSpec
+from firstpass.engine.external import is_loopback
+from firstpass.errors import BadSettings
+from firstpass.exchange import Target
+from firstpass.gate import Gate, load_gate
+from firstpass.policy.escalation import Verifier
+from firstpass.redaction import Redactor
+from firstpass.redaction.known import LEAST
+from firstpass.settings import EngineSettings, Settings, VerifierSettings
+from firstpass.store import Store
+from firstpass.store.keys import PREFIX
+from firstpass.store.scopes import Spend
+from firstpass.tier import Tier
+from firstpass.tier.anthropic_http import AnthropicTier
+from firstpass.tier.openai_http import OpenAITier
+
+log = logging.getLogger(__name__)
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+OUR_KEYS = {"FIRSTPASS_KEY": rf"\b{PREFIX}-[0-9a-f]{{8}}-[0-9a-f]{{64}}-[0-9a-f]{{8}}\b"}
+ROUTES = ("firstpass", "local", "strong")
+
+
+def keeping(settings: Settings) -> Keeping:
+    return Keeping(settings.server.checkpoints, settings.server.keep_bytes, settings.server.keep_days)
+
+
+def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
+    """Raises: BadSettings for a file that is no gate, or one of no contract here, or two for the same requests."""
+    gates = [load_gate(path) for path in paths]
+    for path, gate in zip(paths, gates, strict=True):
+        if gate.contract not in shelf.files:
+            raise BadSettings(f"gate {path}: it is for {gate.contract}, and there is no such contract")
+    twice = [whose for whose, number in Counter(gate.whose for gate in gates).items() if number > 1]
+    if twice:
+        contract, key, language = twice[0]
+        narrowed = [f"{what} {value}" for what, value in (("key", key), ("language", language)) if value]
+        raise BadSettings(f"policy.gates: there are two for {', '.join([contract, *narrowed])}")
+    return gates
+
+
+def read_aliases(aliases: Mapping[str, str], models: Mapping[str, Target]) -> Mapping[str, Target]:
+    """Raises: BadSettings for one that means no model here, or that hides one."""
+    for name, model in aliases.items():
+        if model not in models:
+            raise BadSettings(f"aliases.{name}: there is no model {model!r}; this server has {', '.join(models)}")
+        if name in models:
+            raise BadSettings(f"aliases.{name}: it is the name of a model; give the alias another")
+    return {name: models[model] for name, model in aliases.items()}
+
+
+def hold(shelf: Shelf, store: Store) -> None:
+    """The record says `name@version`, so that has to mean one thing for ever. Raises: BadSettings."""
+    for pinned, files in shelf.files.items():
+        if store.hold_contract(pinned, files.sha256) != files.sha256:
+            raise BadSettings(f"contracts: {pinned} is not what it was in the record; give the change a new version")
+
+
+def unknown_target(settings: Settings) -> Literal["cascade", "local"] | None:
+    """Who answers for a model that nothing here has the name of."""
+    wanted = settings.server.unknown_models
+    if wanted == "auto":
+        return "cascade" if is_loopback(settings.server.host) else None
+    return None if wanted == "refuse" else wanted
+
+
+def keys_required(settings: Settings) -> bool:
+    return settings.server.keys == "required" or not is_loopback(settings.server.host)
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str] | None:
+    """On loopback only known names pass, against DNS rebinding; elsewhere keys guard, and a list is optional."""
+    server = settings.server
+    if not server.allowed_hosts and not is_loopback(server.host):
+        return None
+    return LOOPBACK_NAMES | {server.host} | {host.lower() for host in server.allowed_hosts}
+
+
+def prices(verifier: VerifierSettings | None) -> Prices | None:
+    if verifier is None or verifier.usd_per_million_input_tokens is None:
+        return None
+    assert verifier.usd_per_million_output_tokens is not None, "the settings have both prices or none"
+    return Prices(verifier.usd_per_million_input_tokens, verifier.usd_per_million_output_tokens)
+
+
+def purse(settings: Settings, store: Store, keyring: Keyring) -> Purse:
+    """Raises: BadSettings where a key has a cap that nothing can be counted for."""
+    a_day, known = settings.policy.keyless_usd_a_day, prices(settings.verifier)
+    capped = [key.id for key in store.list_keys() if key.scopes.spend and key.live(time.time())]
+    if settings.verifier is not None and known is None and capped:
+        raise BadSettings(f"verifier.usd_per_million_...: the key {capped[0]} has a spend cap, which needs the prices")
+    return Purse(store, keyring, known, None if a_day is None else Spend(a_day))
+
+
+def seeing_targets(spec: EngineSpec, verifier: VerifierSettings | None) -> frozenset[Target]:
+    """Where images may go: to the cascade if each of its models takes them."""
+    strong = verifier is not None and (verifier.dialect == "anthropic" if verifier.images is None else verifier.images)
+    both = spec.images and (strong or verifier is None)
+    takes: Mapping[Target, bool] = {"local": spec.images, "strong": strong, "cascade": both}
+    return frozenset(target for target, takes_them in takes.items() if takes_them)
+
+
+def redactor(settings: Settings) -> Redactor:
+    """What is held back under the ceiling `redacted`. Raises: BadSettings for a file that can't be read."""
+    wanted, verifier = settings.redaction, settings.verifier
+    own = {verifier.api_key.get_secret_value()} if verifier and verifier.api_key else set[str]()
+    try:
+        environment, home = (os.environ, Path.home()) if wanted.credentials else ({}, Path(os.devnull))
+        known = known_secrets(environment, home, wanted.files)
+    except OSError as error:
+        raise BadSettings(f"redaction.files: {error}") from error
+    words = {"NAME": rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, wanted.words))})(?!\w)"} if wanted.words else {}
+    sure = tuple(secret for secret in known | own if len(secret) >= LEAST)
+    return Redactor(sure, tuple((words | OUR_KEYS | wanted.patterns).items()))
+
+
+def whereabouts(verifier: VerifierSettings | None) -> Verifier:
+    if verifier is None:
+        return "none"
+    return "hosted" if verifier.hosted else "local"
+
+
+def credentials(verifier: VerifierSettings) -> Mapping[str, str]:
+    if verifier.api_key is None:
+        return {}
+    key = verifier.api_key.get_secret_value()
+    return {"x-api-key": key} if verifier.dialect == "anthropic" else {"authorization": f"Bearer {key}"}
+
+
+def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
+    if verifier.dialect == "anthropic":
+        turns, thinks = verifier.system_turns, verifier.thinks is not False
+        return AnthropicTier(door, verifier.whole_seconds, system_turns=turns, thinks=thinks)
+    name = verifier.max_tokens_name
+    thinks = name == "max_completion_tokens" if verifier.thinks is None else verifier.thinks
+    return OpenAITier("verifier", door, verifier.whole_seconds, name, thinks=thinks)
+
+
+def score_floor(verifier: VerifierSettings | None) -> float | None:
+    return verifier.score_floor if verifier is not None and verifier.mode == "score" else None
+
+
+def constrains(engine: EngineSettings) -> bool:
+    """Whether the draft engine can be held to a pattern."""
+    if engine.structured_outputs is not None:
+        return engine.structured_outputs
+    return engine.kind == "vllm" or (engine.kind == "auto" and find_spec("vllm") is not None)
+
+
+def engine_spec(settings: Settings) -> EngineSpec:
+    """Of the draft engine. Raises: BadSettings for a model that is not there or not the recorded bytes."""
+    wanted = settings.engine
+    kind = _engine_kind(wanted.kind)
+    if kind == "external":
+        named = wanted.model if "model" in wanted.model_fields_set else None
+        data_dir = settings.server.data_dir
+        deadline = wanted.start_deadline_seconds
+        return EngineSpec(
+            "external",
+            kind,
+            data_dir,
+            url=wanted.url,
+            served_name=named,
+            start_deadline_seconds=deadline,
+            images=bool(wanted.images),
+        )
+    model = catalogue.find(wanted.model, settings.models_dir)
+    if model.name in ROUTES:
+        raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")
+    if wanted.context_tokens and wanted.context_tokens > model.context_tokens:
+        raise BadSettings(f"engine.context_tokens: {model.name} holds {model.context_tokens} at most")
+    if damaged := catalogue.flipped(model):
+        raise BadSettings(f"engine.model: {model.name} is damaged: {', '.join(damaged)} differ from the record")
+    return EngineSpec(
+        name=model.name,
+        kind=kind,
+        model_dir=model.directory,
+        context_tokens=wanted.context_tokens or model.context_tokens,
+        threads=wanted.threads,
+        data_dir=settings.server.data_dir,
+        extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
+        start_deadline_seconds=wanted.start_deadline_seconds,
+        contracts=model.contracts,
+        least_told=model.least_told,
+        images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
+        isolate=wanted.isolate,
+    )
+
+
+def _engine_kind(
+    wanted: Literal["auto", "vllm", "transformers", "external"],
+) -> Literal["vllm", "transformers", "external"]:
+    """vLLM where it is installed; it is asked for without importing it, which takes seconds."""
+    if wanted != "auto":
+        return wanted
+    if find_spec("vllm") is not None:
+        return "vllm"
+    log.warning("vLLM is not installed: the transformers engine takes its place (no logprobs)")
+    return "transformers"
