@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 
 from firstpass.errors import BadSettings
 from firstpass.redaction import Found, Placeholders, Redactor
+from firstpass.redaction.library import known_formats
 from tests.machine import LINEAR, growth
 
 SUITE = Path(__file__).parents[2] / "benchmarks/suites/redaction"
@@ -221,6 +222,19 @@ HOSTILE = (
 @pytest.mark.parametrize("part", HOSTILE)
 def test_a_hostile_text_takes_time_in_proportion(redactor: Redactor, part: str) -> None:
     assert growth(lambda size: redactor.find((part * (size // len(part) + 1))[:size]), 1_500) < LINEAR
+
+
+def test_a_long_text_is_read_in_parts_without_losing_a_key_at_their_edges(redactor: Redactor) -> None:
+    text = "".join(f"{'x ' * (pad % 50)}{TOKEN}\n" for pad in range(3_000))
+    assert len(text) > 200_000
+    assert TOKEN not in hidden(redactor, text)
+    unbroken = f"{'x ' * 32_760}{TOKEN} " * 3
+    assert TOKEN not in hidden(redactor, unbroken)
+
+
+@pytest.mark.usefixtures("redactor")
+def test_a_library_that_is_slow_on_hostile_texts_sees_parts_of_a_long_one() -> None:
+    assert growth(lambda size: list(known_formats((f"{BEGIN} " * (size // 32 + 1))[:size])), 66_000) < LINEAR
 
 
 def test_random_base64_takes_time_in_proportion(redactor: Redactor) -> None:
