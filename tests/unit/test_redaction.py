@@ -174,6 +174,16 @@ def test_a_hidden_text_stays_as_it_is(redactor: Redactor) -> None:
     assert redactor.hide(once, places) == once
 
 
+def test_what_is_found_around_a_placeholder_is_hidden_beside_it(redactor: Redactor) -> None:
+    places = Placeholders()
+    name = redactor.hide(TOKEN, places)
+    text = f"password = 'hunter2!{name}x9-z'"
+    shown = redactor.hide(text, places)
+    assert name in shown
+    assert "hunter2!" not in shown
+    assert places.restore(shown) == f"password = 'hunter2!{TOKEN}x9-z'"
+
+
 def test_places_count_characters_whatever_stands_before(redactor: Redactor) -> None:
     text = f"é 漢字 \ud800 \0 🔑 {TOKEN} é"
     (found,) = redactor.find(text)
