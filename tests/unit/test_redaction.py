@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 
 from firstpass.errors import BadSettings
 from firstpass.redaction import Found, Placeholders, Redactor
+from firstpass.redaction.library import known_formats
 from tests.machine import LINEAR, growth
 
 SUITE = Path(__file__).parents[2] / "benchmarks/suites/redaction"
@@ -173,6 +174,16 @@ def test_a_hidden_text_stays_as_it_is(redactor: Redactor) -> None:
     assert redactor.hide(once, places) == once
 
 
+def test_what_is_found_around_a_placeholder_is_hidden_beside_it(redactor: Redactor) -> None:
+    places = Placeholders()
+    name = redactor.hide(TOKEN, places)
+    text = f"password = 'hunter2!{name}x9-z'"
+    shown = redactor.hide(text, places)
+    assert name in shown
+    assert "hunter2!" not in shown
+    assert places.restore(shown) == f"password = 'hunter2!{TOKEN}x9-z'"
+
+
 def test_places_count_characters_whatever_stands_before(redactor: Redactor) -> None:
     text = f"é 漢字 \ud800 \0 🔑 {TOKEN} é"
     (found,) = redactor.find(text)
@@ -221,6 +232,19 @@ HOSTILE = (
 @pytest.mark.parametrize("part", HOSTILE)
 def test_a_hostile_text_takes_time_in_proportion(redactor: Redactor, part: str) -> None:
     assert growth(lambda size: redactor.find((part * (size // len(part) + 1))[:size]), 1_500) < LINEAR
+
+
+def test_a_long_text_is_read_in_parts_without_losing_a_key_at_their_edges(redactor: Redactor) -> None:
+    text = "".join(f"{'x ' * (pad % 50)}{TOKEN}\n" for pad in range(3_000))
+    assert len(text) > 200_000
+    assert TOKEN not in hidden(redactor, text)
+    unbroken = f"{'x ' * 32_760}{TOKEN} " * 3
+    assert TOKEN not in hidden(redactor, unbroken)
+
+
+@pytest.mark.usefixtures("redactor")
+def test_a_library_that_is_slow_on_hostile_texts_sees_parts_of_a_long_one() -> None:
+    assert growth(lambda size: list(known_formats((f"{BEGIN} " * (size // 32 + 1))[:size])), 66_000) < LINEAR
 
 
 def test_random_base64_takes_time_in_proportion(redactor: Redactor) -> None:

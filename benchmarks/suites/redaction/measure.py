@@ -24,7 +24,7 @@ from firstpass.redaction import Found, Redactor
 
 COVERED = 0.9
 """The share of a secret's characters that has to be hidden."""
-SIZE, TEXTS = 32_768, 300
+SIZE, TEXTS, TRIES = 32_768, 300, 3
 
 
 def diffs_of(path: Path, number: int, seed: int) -> list[str]:
@@ -74,17 +74,22 @@ def flagged_lines(redactor: Redactor, diffs: Sequence[str]) -> Iterator[tuple[st
 
 def times(redactor: Redactor, diffs: Sequence[str]) -> tuple[list[float], list[float]]:
     """Milliseconds of processor time that a text of 32 kB takes, and, in turns with it, what Python takes to make
-    small letters of it and split it into words: a unit that machines have in common.
+    small letters of it and split it into words: a unit that machines have in common. Each is the best of three, as the
+    machine has other work.
     """
     joined = "\n".join(diffs)
     texts = [joined[at : at + SIZE] for at in range(0, len(joined) - SIZE, SIZE)][:TEXTS]
     redactor.find(texts[0])
     ours, unit = [], []
     for text in texts:
-        for kept, work in ((ours, redactor.find), (unit, lambda text: text.lower().split())):
-            started = time.thread_time()
-            work(text)
-            kept.append(1000 * (time.thread_time() - started))
+        best = [float("inf")] * 2
+        for _ in range(TRIES):
+            for place, work in enumerate((redactor.find, lambda text: text.lower().split())):
+                started = time.thread_time()
+                work(text)
+                best[place] = min(best[place], 1000 * (time.thread_time() - started))
+        ours.append(best[0])
+        unit.append(best[1])
     return sorted(ours), sorted(unit)
 
 

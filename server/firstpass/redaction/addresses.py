@@ -85,7 +85,7 @@ _RULES = (
     _rule("://", r"://(?P<value>[^\s/:@'\"<>]{16,400})@(?=[\w.-])", "TOKEN", _is_token),
     _rule(
         "smbclient|xfreerdp|ldap|sqlcmd|mongo|zip|7z|openssl enc|plink|cqlsh|ftp|keytool|-storepass|net user|bcp",
-        r"[\w-]+(?: enc)?\b[^\n]{0,120}? (?:-[pPwk]|-pw|-\w{0,5}pass\w{0,9}|/p:|-U [\w.\\-]{1,60}%) ?['\"]?"
+        r"[\w-]{1,20}(?: enc)?\b[^\n]{0,120}? (?:-[pPwk]|-pw|-\w{0,5}pass\w{0,9}|/p:|-U [\w.\\-]{1,60}%) ?['\"]?"
         r"(?P<value>[^\s'\"]{4,200})",
         holds=_is_chosen,
     ),
@@ -103,7 +103,7 @@ _RULES = (
             any(map(str.isdigit, value)) and is_mixed(value) and not is_code(value) and bool(_SIGNED.search(value))
         ),
     ),
-    _rule("convertto-securestring", r"\w+-SecureString(?: -String)? ['\"](?P<value>[^\s'\"]{4,100})['\"]"),
+    _rule("convertto-securestring", r"\w{1,12}-SecureString(?: -String)? ['\"](?P<value>[^\s'\"]{4,100})['\"]"),
     _rule(
         "auth|cred|login|account|user(",
         r"(?:basic)?(?:auth|cred(?:ential)?s?|login|account|user)\w{0,20}\s{0,2}[=:(]\s{0,2}[(\[]?\s{0,2}"
@@ -112,7 +112,7 @@ _RULES = (
     ),
     _rule(
         "connect(|mysqli(|pdo(|dial(",
-        r"\w+\(\s{0,9}[\"'][^\"'\n]{1,100}[\"']\s{0,2},\s{0,9}[\"'][\w.@+-]{1,60}[\"']\s{0,2},\s{0,9}"
+        r"\w{1,20}\(\s{0,9}[\"'][^\"'\n]{1,100}[\"']\s{0,2},\s{0,9}[\"'][\w.@+-]{1,60}[\"']\s{0,2},\s{0,9}"
         r"[\"'](?P<value>[^\"'\s]{4,100})[\"']",
     ),
     _rule(

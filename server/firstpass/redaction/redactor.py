@@ -13,7 +13,7 @@ from firstpass.redaction.joined import joined, listed
 from firstpass.redaction.known import Known
 from firstpass.redaction.library import known_formats, load
 from firstpass.redaction.names import named_values
-from firstpass.redaction.placeholders import STEM, TAKEN, Placeholders
+from firstpass.redaction.placeholders import TAKEN, Placeholders
 from firstpass.redaction.views import in_ascii, lowered
 
 _KIND = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
@@ -90,13 +90,25 @@ def _again(text: str, found: Sequence[Found], known: Sequence[str]) -> Iterator[
 
 
 def _replaced(text: str, found: Sequence[Found], held: Placeholders) -> str:
-    ours = held.spans(text)
     taken = frozenset(TAKEN.findall(text)) if found else frozenset()
     out, done = [], 0
-    for one in found:
-        secret = text[one.start : one.end]
-        if STEM in secret and any(start < one.end and one.start < end for start, end in ours):
-            continue
-        out += [text[done : one.start], held.stand_in(secret, one.kind, taken)]
+    for one in _beside(found, held.spans(text)):
+        out += [text[done : one.start], held.stand_in(text[one.start : one.end], one.kind, taken)]
         done = one.end
     return "".join(out) + text[done:]
+
+
+def _beside(found: Sequence[Found], ours: Sequence[tuple[int, int]]) -> Iterator[Found]:
+    """What is found, without the placeholders in it that stand there already. Both are in order."""
+    later = 0
+    for start, end, kind in found:
+        while later < len(ours) and ours[later][1] <= start:
+            later += 1
+        number = later
+        while number < len(ours) and ours[number][0] < end:
+            if start < ours[number][0]:
+                yield Found(start, ours[number][0], kind)
+            start = max(start, ours[number][1])
+            number += 1
+        if start < end:
+            yield Found(start, end, kind)

@@ -5,7 +5,7 @@ import string
 
 _BLANK = re.compile(
     r"\$\{|\$\(|\{\{|<[a-z]|%\(|\*{3}|\.{3}|x{4,}|\bnone\b|\bnull\b|your[-_ ]|[-_ ]here\b|change[-_]?me"
-    r"|placeholder|redacted|hidden_"
+    r"|placeholder|redacted|^hidden_[a-z_]{1,40}_[0-9a-f]{8}$"
     r"|process\.env|os\.environ|getenv|env\[|secrets\.|vault:|^\$\w+$|^%\w+%$|^@\w+@$|^\{\w*\}$|^%[sdvq]$|^:\w+$",
     re.I,
 )
