@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="no bash here")
 @pytest.fixture(scope="module")
 def bill() -> dict[str, Any]:
     environment = os.environ | {"FIRSTPASS_VENV": sys.prefix}
-    command = ["bash", str(ROOT / "scripts/sbom"), "transformers", "--no-validate"]
+    command = ["bash", str(ROOT / "scripts/sbom"), "transformers"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
     return dict(json.loads(done.stdout))
 
@@ -53,14 +53,10 @@ def hashes(part: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def test_it_is_what_the_schema_says(bill: dict[str, Any]) -> None:
-    """A few parts of each kind: the validator takes 10 s for all of them, which the script spends."""
-    few = bill | {"components": [*bill["components"][:3], *(p for p in bill["components"] if p["name"] == "torch")]}
-    few["dependencies"] = [
-        {"ref": part["bom-ref"]} for part in (bill["metadata"]["component"], *few["components"]) if "bom-ref" in part
-    ]
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(few)) is None
-    few["components"][0]["type"] = "a thing of no known type"
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(few)) is not None
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    assert validator.validate_str(json.dumps(bill)) is None
+    wrong = bill["components"][0] | {"type": "a thing of no known type"}
+    assert validator.validate_str(json.dumps(bill | {"components": [wrong]})) is not None
 
 
 @pytest.mark.parametrize("lock", ["base", "build", "cpu", "gpu", "transformers", "dev", "clients", "openai2", "aider"])
