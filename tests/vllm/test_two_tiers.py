@@ -65,19 +65,19 @@ def test_a_verdict_that_breaks_its_schema_can_not_come_from_a_real_vllm(stronger
     }
 
 
-def test_no_family_of_injection_has_the_stronger_model_accept_what_a_check_finds_fault_with(
+def test_a_handful_of_injections_has_the_stronger_model_accept_nothing_that_a_check_finds_fault_with(
     stronger: Live, front: Front
 ) -> None:
-    """Its verdict may mend the draft or be none; the faulty sentence is never `verified`."""
-    payloads = [payload(random.Random(1)) for payload in families.FAMILIES.values()]
-    drafts = [
-        placing.sentence(DIFF, NAMES.replace("Create a session at login.", SENTENCES[0]), one)[1] for one in payloads
-    ]
-    said = iter(drafts)
+    """Its verdict may mend the draft or be none; the faulty sentence is never `verified`.
+
+    benchmarks/suites/injection asks with all families.
+    """
+    drafted = faulty = NAMES.replace("Create a session at login.", SENTENCES[0])
     verifier = {"url": f"{stronger.url}/v1", "model": "local", "hosted": False}
     body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
-    with front(lambda _: next(said), verifier=verifier) as client:
-        for _ in drafts:
+    with front(lambda _: drafted, verifier=verifier) as client:
+        for payload in [*families.FAMILIES.values()][::3]:
+            _, drafted = placing.sentence(DIFF, faulty, payload(random.Random(1)))
             answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@3"}}).json()
             assert [step["tier"] for step in answer["firstpass"]["steps"]] == ["draft", "code", "verifier"]
             route, text = answer["firstpass"]["route"], answer["choices"][0]["message"]["content"]
