@@ -15,6 +15,7 @@ from hypothesis import strategies as some
 from firstpass.errors import BadSettings
 from firstpass.redaction import Found, Placeholders, Redactor
 from firstpass.redaction.library import known_formats
+from firstpass.redaction.redactor import WINDOW
 from tests.machine import LINEAR, growth
 
 SUITE = Path(__file__).parents[2] / "benchmarks/suites/redaction"
@@ -266,3 +267,26 @@ def test_planted_secrets_are_found(redactor: Redactor, monkeypatch: pytest.Monke
     assert len({one.type for one, _ in results}) >= 70
     assert sum(formats) >= 0.98 * len(formats)
     assert sum(found for _, found in results) >= 0.95 * len(results)
+
+
+@pytest.mark.parametrize("at", [WINDOW - 40, WINDOW - 10, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW - 15])
+def test_a_secret_at_the_border_of_two_windows_is_found_whole_and_once(redactor: Redactor, at: int) -> None:
+    line = "x = f(y)  # ordinary\n"
+    before = (line * (at // len(line) + 1))[: at - 1] + "\n"
+    secret = "password = " + '"kestrel-41-Vine"'
+    text = before + secret + "\n" + line * 9000
+    (found,) = redactor.find(text)
+    assert text[found.start : found.end].strip('"') == "kestrel-41-Vine"
+
+
+def test_a_search_is_ended_between_windows(redactor: Redactor) -> None:
+    ticks = []
+
+    def tick() -> None:
+        ticks.append(0)
+        if len(ticks) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        redactor.find("a b\n" * WINDOW, tick)
+    assert len(ticks) == 3

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from firstpass.chat import Message, Sampling
-from firstpass.egress import EgressDoor
+from firstpass.egress import EgressDoor, hiding
 from firstpass.egress.hiding import Hiding
 from firstpass.egress.known import known_secrets
 from firstpass.errors import Forbidden
@@ -325,3 +325,9 @@ async def test_the_loop_goes_on_while_a_large_body_is_redacted() -> None:
         beating.cancel()
         await door.aclose()
     assert beats > 10
+
+
+def test_a_body_that_takes_the_detectors_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hiding, "MOST_SECONDS", 0.2)
+    with pytest.raises(Forbidden, match=r"not all found in 0\.2 s"):
+        Hiding(Redactor(), Placeholders()).body(json.dumps({"prompt": "password=" * 100_000}).encode())

@@ -5,6 +5,7 @@ so is what nothing here can look into.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ OPEN = frozenset({"input", "parameters", "input_schema", "schema", "metadata", "
 UNSEEN = frozenset({"image", "image_url", "input_image", "document", "file", "input_file", "input_audio"})
 """Types of what is no text."""
 
+MOST_SECONDS = 10.0
+"""For a body, so that one request does not keep others waiting for long."""
+
 GUESSED = "RANDOM"
 """The kind of what only looks as if it was drawn at random: identifiers do."""
 
@@ -36,6 +40,7 @@ class Hiding:
         self._redactor = redactor
         self._places = places
         self._checked = set[str]()
+        self._until = time.monotonic() + MOST_SECONDS
 
     def request(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         """The body without its secrets. Raises: Forbidden where it or a header can't be without."""
@@ -54,14 +59,19 @@ class Hiding:
         """Of a text in which nothing can be replaced. Raises: Forbidden for a secret in it."""
         if text in self._checked:
             return
-        found = [one.kind for one in self._redactor.find(text) if one.kind != GUESSED]
+        found = [one.kind for one in self._redactor.find(text, self._tick) if one.kind != GUESSED]
         if found:
             raise _forbidden(f"there is a secret ({found[0]}) in {where[:80]}, where it can't be replaced")
         self._checked.add(text)
 
+    def _tick(self) -> None:
+        """Raises: Forbidden once a body has had its time: some texts take the detectors far longer than others."""
+        if time.monotonic() > self._until:
+            raise _forbidden(f"its secrets were not all found in {MOST_SECONDS:g} s")
+
     def _value(self, value: Any, where: str, *, is_open: bool) -> Any:
         if isinstance(value, str):
-            return self._redactor.hide(value, self._places)
+            return self._redactor.hide(value, self._places, self._tick)
         if isinstance(value, list):
             return [self._value(one, where, is_open=is_open) for one in value]
         return self._object(value, where, is_open=is_open) if isinstance(value, dict) else value

@@ -1,7 +1,7 @@
 """Finds what must not leave this machine, and puts placeholders in its place. Opens nothing and keeps nothing."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from firstpass.errors import BadSettings
 from firstpass.redaction.addresses import addressed
@@ -22,6 +22,17 @@ MOST_REPEATED = 256
 LEAST_REPEATED = 8
 
 
+WINDOW, BEFORE, AFTER = 131_072, 2_048, 32_768
+"""Characters of a text that are looked through at once, and of what stands before and after them: a name, a long key."""
+
+Tick = Callable[[], None]
+"""May raise what ends the search."""
+
+
+def _go_on() -> None:
+    pass
+
+
 class Redactor:
     """Secrets out of texts, by rules that are made once. Its repr shows no secret.
 
@@ -38,8 +49,21 @@ class Redactor:
         """Compile the rules now, and not at the first text: off the event loop, some seconds at the first start."""
         load()
 
-    def find(self, text: str) -> list[Found]:
-        """What is to be hidden in a text: in order, none over another."""
+    def find(self, text: str, tick: Tick = _go_on) -> list[Found]:
+        """What is to be hidden in a text: in order, none over another.
+
+        A long text is looked through in windows, each with what stands around it. tick: called before each.
+        """
+        found = list[Found]()
+        for start in range(0, max(1, len(text)), WINDOW):
+            tick()
+            first, end = max(0, start - BEFORE), start + WINDOW
+            for one in self._in_one(text[first : end + AFTER] if len(text) > WINDOW else text):
+                if start <= first + one.start < end:
+                    found.append(Found(first + one.start, first + one.end, one.kind))
+        return merged(found)
+
+    def _in_one(self, text: str) -> list[Found]:
         found = [*self._found(text)]
         for whole, rules in ((joined(text), self._named), (listed(text), self._formed)):
             for one in rules(whole.text) if whole else ():
@@ -66,9 +90,9 @@ class Redactor:
         yield from known_formats(text)
         yield from strict_formats(text)
 
-    def hide(self, text: str, places: Placeholders) -> str:
+    def hide(self, text: str, places: Placeholders, tick: Tick = _go_on) -> str:
         """A text with placeholders for its secrets, and for those that the request's other texts hold."""
-        found = self.find(text)
+        found = self.find(text, tick)
         known = [secret for secret in places.hidden[:MOST_REPEATED] if len(secret) >= LEAST_REPEATED]
         return _replaced(text, merged([*found, *_again(text, found, known)]), places)
 
