@@ -23,7 +23,7 @@ LEAST_REPEATED = 8
 
 
 WINDOW, BEFORE, AFTER = 131_072, 2_048, 32_768
-"""Characters of a text that are looked through at once, and of what stands before and after them: a name, a long key."""
+"""Characters of a text that are looked through at once, and of what is seen before and after them: names, long keys."""
 
 Tick = Callable[[], None]
 """May raise what ends the search."""
