@@ -1,32 +1,17 @@
-"""One frozen Settings, from a TOML file and the environment; an unknown key is an error. Read by app and cli alone.
-
-The file is the one named by --config or FIRSTPASS_CONFIG. A variable FIRSTPASS_<SECTION>__<KEY>, such as
-FIRSTPASS_SERVER__PORT, wins over the file.
-"""
+"""The sections of the settings, each value with what it means. They are read from nowhere here."""
 
 import os
 import re
-import shlex
-import tomllib
-from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pathspec import GitIgnoreSpec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from firstpass.engine.external import is_loopback, local_address
-from firstpass.errors import BadSettings
 from firstpass.evidence import LanguageName
-
-PREFIX = "FIRSTPASS_"
-OTHER_VARIABLES = {
-    *("FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_CA"),
-    *("FIRSTPASS_VENV", "FIRSTPASS_TORCH_INDEX"),
-}
-"""Variables with our prefix that are not settings: they belong to the client commands and to scripts/."""
 
 
 def default_data_dir() -> Path:
@@ -397,67 +382,3 @@ class RedactionSettings(Section):
             if empty:
                 raise ValueError(f"{kind} fits an empty text, which is everywhere")
         return patterns
-
-
-class Settings(Section):
-    server: Server = Server()
-    engine: EngineSettings = EngineSettings()
-    verifier: VerifierSettings | None = None
-    policy: PolicySettings = PolicySettings()
-    redaction: RedactionSettings = RedactionSettings()
-    aliases: dict[str, str] = Field(
-        {},
-        description="Further model names that callers may give, and what each means: firstpass, local or strong. "
-        "A name may have * in it; of several that fit, the first counts, after those without.",
-    )
-
-    @model_validator(mode="after")
-    def _has_prices(self) -> Self:
-        priced = self.verifier is not None and self.verifier.usd_per_million_input_tokens is not None
-        if self.policy.keyless_usd_a_day is not None and not priced:
-            raise ValueError("policy.keyless_usd_a_day needs the prices of a verifier: verifier.usd_per_million_...")
-        return self
-
-    @property
-    def models_dir(self) -> Path:
-        return self.engine.models_dir or self.server.data_dir / "models"
-
-    @property
-    def repositories_dir(self) -> Path:
-        """Of the indexes that `firstpass index` makes."""
-        return self.server.data_dir / "repositories"
-
-
-def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Raises: BadSettings that names the key and where it stands."""
-    named = environment.get("FIRSTPASS_CONFIG")
-    config = path or (Path(named) if named else None)
-    values = _read(config) if config else {}
-    for name, value in environment.items():
-        if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
-            _set(values, name, value)
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
-        raise BadSettings(f"bad settings: {lines}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadSettings(f"bad settings file {path}: {error}") from error
-
-
-def _set(values: dict[str, Any], name: str, value: str) -> None:
-    section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
-    if not separator:
-        raise BadSettings(f"unknown variable {name}; settings read {PREFIX}<SECTION>__<KEY>")
-    field = values.setdefault(section, {})
-    if not isinstance(field, dict):
-        raise BadSettings(f"{section} must be a table")
-    if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files"):
-        field[key] = [host.strip() for host in value.split(",") if host.strip()]
-    else:
-        field[key] = shlex.split(value) if key == "extra_args" else value
