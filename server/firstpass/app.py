@@ -148,7 +148,9 @@ class Server:
         return self._engine.state
 
     def explain(self, ask: Ask) -> Course:
-        return self._policy.explain(ask)
+        course = self._policy.explain(ask)
+        forget_texts()
+        return course
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
         """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, RateLimited, StoreFailed."""
@@ -212,7 +214,10 @@ class Server:
             if self._outside:
                 await self._outside.aclose()
             await self._engine.close()
-            self.rates.close()
+            try:
+                self.rates.close()
+            except FirstpassError as error:
+                log.error("what is left of rates was not kept at the end: %s", error)
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:

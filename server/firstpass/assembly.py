@@ -128,6 +128,8 @@ def redactor(settings: Settings) -> Redactor:
         known = known_secrets(environment, home, wanted.files)
     except OSError as error:
         raise BadSettings(f"redaction.files: {error}") from error
+    except RuntimeError as error:
+        raise BadSettings(f"redaction.credentials: {error}; set HOME, or this to false") from error
     words = {"NAME": rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, wanted.words))})(?!\w)"} if wanted.words else {}
     sure = tuple(secret for secret in known | own if len(secret) >= LEAST)
     return Redactor(sure, tuple((words | OUR_KEYS | wanted.patterns).items()))

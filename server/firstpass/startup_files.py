@@ -40,7 +40,7 @@ def site_directories() -> list[Path]:
 
 def pth_files(directories: Iterable[Path]) -> Iterator[Path]:
     for directory in directories:
-        yield from sorted(directory.glob("*.pth"))
+        yield from (path for path in sorted(directory.glob("*.pth")) if path.is_file())
 
 
 def customizing() -> Iterator[Path]:
@@ -53,8 +53,11 @@ def customizing() -> Iterator[Path]:
 
 
 def is_known(path: Path) -> bool:
-    """Whether an installed package lists the file, and with these bytes."""
-    content = path.read_bytes()
+    """Whether an installed package lists the file, and with these bytes. Raises: BadSettings for an unreadable one."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadSettings(f"{path} may be run at every start of this Python, and can't be read: {error}") from error
     if VIRTUALENV.get(path.name) == content.strip():
         return True
     digest = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=")

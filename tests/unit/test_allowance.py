@@ -172,6 +172,17 @@ async def test_what_was_refused_or_never_sent_costs_nothing(tmp_path: Path) -> N
     assert desk.spent == pytest.approx(0.0002)
 
 
+async def test_a_caller_who_leaves_while_it_is_reserved_pays_nothing(tmp_path: Path) -> None:
+    desk = await Desk(tmp_path / "s.sqlite", Scopes(spend=Spend(1.0))).known()
+    for _ in range(20):
+        asking = asyncio.ensure_future(desk.purse.reserve(desk.ask(), 1000))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert desk.spent == 0
+
+
 async def test_an_answer_that_nobody_counted_costs_all_that_was_reserved(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes()).known()
     ask = desk.ask()

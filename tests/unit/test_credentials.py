@@ -1,5 +1,7 @@
 """Which of the keys of a request counts, and how often a wrong one may be tried."""
 
+import asyncio
+
 import pytest
 from starlette.datastructures import Headers
 
@@ -88,51 +90,69 @@ async def test_a_request_without_a_key_is_no_try() -> None:
             await guarded.holder(headers(), "10.0.0.1")
 
 
-def test_wrong_keys_from_one_address_are_bounded_and_hold_up_nobody_else() -> None:
+def test_an_address_that_tried_too_many_has_to_wait_and_another_has_not() -> None:
     clock = Clock()
     tries = Tries(3, clock)
     for _ in range(3):
-        tries.check("fp-wrong", "10.0.0.1")
-        tries.was_wrong("fp-wrong", "10.0.0.1")
+        tries.begin("10.0.0.1")
     with pytest.raises(RateLimited) as refused:
-        tries.check("fp-another", "10.0.0.1")
+        tries.begin("10.0.0.1")
     assert refused.value.failure.retry_after_seconds == 20
-    tries.check(KEY, "10.0.0.2")
+    tries.begin("10.0.0.2")
     clock.seconds = 20.0
-    tries.check("fp-another", "10.0.0.1")
+    tries.begin("10.0.0.1")
 
 
-def test_a_key_that_was_right_is_let_through_until_it_is_wrong() -> None:
+def test_a_key_that_was_right_costs_nothing_until_it_is_wrong() -> None:
     tries = Tries(1, Clock())
-    tries.was_right(KEY)
-    tries.was_wrong("fp-wrong", "10.0.0.1")
-    tries.check(KEY, "10.0.0.1")
-    tries.was_wrong(KEY, "10.0.0.1")
-    with pytest.raises(RateLimited):
-        tries.check(KEY, "10.0.0.1")
-
-
-def test_many_tries_at_once_are_paid_for_later() -> None:
-    clock = Clock()
-    tries = Tries(60, clock)
-    for _ in range(300):
-        tries.was_wrong("fp-wrong", "10.0.0.1")
-    clock.seconds = 240.0
-    with pytest.raises(RateLimited):
-        tries.check("fp-wrong", "10.0.0.1")
-    clock.seconds = 241.0
-    tries.check("fp-wrong", "10.0.0.1")
+    for _ in range(5):
+        tries.begin("10.0.0.1")
+        tries.was_right(KEY, "10.0.0.1")
+    assert tries.is_right(KEY)
+    tries.was_wrong(KEY)
+    assert not tries.is_right(KEY)
 
 
 def test_what_is_remembered_of_addresses_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "REMEMBERED", 10)
     tries = Tries(1, Clock())
     for number in range(100):
-        tries.was_wrong("fp-wrong", f"10.0.0.{number}")
-        tries.was_right(f"fp-{number}")
+        tries.begin(f"10.0.0.{number}")
+        tries.was_right(f"fp-{number}", "10.0.1.1")
     assert len(tries._wrong) == len(tries._right) == 10
     with pytest.raises(RateLimited):
-        tries.check("fp-wrong", "10.0.0.99")
+        tries.begin("10.0.0.99")
+
+
+async def test_wrong_keys_at_once_are_no_more_than_one_after_the_other() -> None:
+    looked_at = 0
+
+    async def find(key: str) -> KeyRecord | None:
+        nonlocal looked_at
+        looked_at += 1
+        await asyncio.sleep(0.01)
+        return RECORD if key == KEY else None
+
+    front, others = Credentials(find, required=True, wrong_a_minute=10), [mint("x", b"p", 1.0)[0] for _ in range(40)]
+    asked = [front.holder(headers(("x-api-key", key)), "10.0.0.1") for key in others]
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert looked_at == 10 and sum(isinstance(end, RateLimited) for end in ends) == 30
+    waits = [end.failure.retry_after_seconds for end in ends if isinstance(end, RateLimited)]
+    assert max(waits) <= 6
+
+
+async def test_a_right_key_that_comes_forty_times_at_once_is_looked_at_once_and_never_refused() -> None:
+    looked_at = 0
+
+    async def find(key: str) -> KeyRecord | None:
+        nonlocal looked_at
+        looked_at += 1
+        await asyncio.sleep(0.01)
+        return RECORD
+
+    front = Credentials(find, required=True, wrong_a_minute=10)
+    found = await asyncio.gather(*(front.holder(headers(X), "10.0.0.1") for _ in range(40)))
+    assert found == [RECORD] * 40 and looked_at == 1
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ def test_an_engine_sees_no_key_and_no_proxy_and_may_not_phone(
         ("--enable-prompt-embeds",),
         ("--config", "more.yaml"),
         ("--model", "someone/else"),
+        ("--tokenizer", "/tmp/other"),
+        ("--distributed-executor-backend", "evil.Executor"),
+        ("--compilation-config", '{"backend": "evil.f"}'),
+        ("-cc.backend=evil.f",),
+        ("--speculative-config", '{"model": "/tmp/other", "num_speculative_tokens": 2}'),
     ],
 )
 @pytest.mark.parametrize("kind", ["vllm", "transformers"])
@@ -83,6 +88,10 @@ def test_arguments_that_run_foreign_code_or_open_a_door_are_refused_by_name(
         ("--load-format", "safetensors"),
         ("--reasoning-parser", "qwen3"),
         ("--model-impl", "transformers"),
+        ("--tokenizer-mode", "mistral"),
+        ("--distributed-executor-backend", "mp"),
+        ("--compilation-config", '{"level": 0}'),
+        ("--speculative-config", '{"method": "ngram", "num_speculative_tokens": 2}'),
         ("--kv-transfer-config", '{"kv_connector": "NixlConnector"}'),
         ("--attn-implementation", "sdpa"),
         ("--port-of-call-is-no-option",),

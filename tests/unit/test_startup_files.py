@@ -117,3 +117,14 @@ def test_the_environment_of_these_tests_is_checked_at_every_start() -> None:
         seconds.append(time.perf_counter() - began)
     print(f"checked in {min(seconds) * 1000:.1f} ms")
     assert min(seconds) < 1.0
+
+
+def test_what_is_no_file_is_passed_over_as_python_does(tmp_path: Path) -> None:
+    (tmp_path / "x.pth").mkdir()
+    (tmp_path / "y.pth").symlink_to(tmp_path / "nowhere")
+    assert list(startup_files.pth_files([tmp_path])) == []
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"gone\.pth"):
+        startup_files.is_known(tmp_path / "gone.pth")

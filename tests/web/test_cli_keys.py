@@ -112,6 +112,15 @@ def test_a_rotated_key_lives_on_for_the_grace_beside_its_successor(say: Say, tmp
         assert both == lives
 
 
+def test_a_key_is_rotated_once_and_then_its_successor(say: Say) -> None:
+    """A second successor would have had the old one's shortened life."""
+    old = made(say)
+    new = json.loads(say("rotate", old["id"], "--json").stdout)
+    again = say("rotate", old["id"])
+    assert again.exit_code == 1 and f"rotate {new['id']}" in again.stderr
+    assert json.loads(say("rotate", new["id"], "--json").stdout)["expires_unix"] is None
+
+
 def test_without_a_grace_the_old_key_ends_at_once(say: Say) -> None:
     old = made(say)
     assert say("rotate", old["id"], "--grace", "0m").exit_code == 0

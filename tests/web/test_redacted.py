@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import httpx
 import pytest
 
 from firstpass.chat import Message, Sampling
+from firstpass.cli.terminal import WordlessFormatter
+from firstpass.dialect.openai.restore import OpenAIRestoring
 from firstpass.egress import EgressDoor, hiding
 from firstpass.egress.hiding import Hiding
 from firstpass.egress.known import known_secrets
@@ -331,3 +334,66 @@ def test_a_body_that_takes_the_detectors_too_long_is_refused(monkeypatch: pytest
     monkeypatch.setattr(hiding, "MOST_SECONDS", 0.2)
     with pytest.raises(Forbidden, match=r"not all found in 0\.2 s"):
         Hiding(Redactor(), Placeholders()).body(json.dumps({"prompt": "password=" * 100_000}).encode())
+
+
+@pytest.mark.parametrize(
+    ("fields", "secret"),
+    [
+        ({"input": {"user": "ann", "password": "hunter2xyz"}}, "hunter2xyz"),
+        ({"input": {"login": {"api_key": 'a"b\\cd12efgh99'}}}, "cd12efgh99"),
+        ({"input": {"password": 84736251}}, "84736251"),
+        ({"parameters": {"properties": {"password": {"type": "string", "default": "hunter2xyz"}}}}, "hunter2xyz"),
+        ({"messages": [{"content": "I typed hunter2xyz"}, {"content": "the password is hunter2xyz"}]}, "hunter2xyz"),
+    ],
+)
+def test_a_field_s_name_and_a_later_text_tell_that_something_is_secret(fields: dict[str, Any], secret: str) -> None:
+    places = Placeholders()
+    assert secret not in Hiding(Redactor(), places).body(json.dumps(fields).encode()).decode() and places
+
+
+def test_plain_arguments_stay_as_they_are() -> None:
+    fields = {"input": {"name": "Ann", "count": 3, "open": True, "city": None, "note": "the key to success", "x": 0.5}}
+    assert json.loads(Hiding(Redactor(), Placeholders()).body(json.dumps(fields).encode())) == fields
+
+
+async def test_what_looks_like_the_beginning_of_a_placeholder_is_not_lost_where_a_stream_just_ends() -> None:
+    for dialect in ("openai", "anthropic"):
+        _, tier = verifiers()[dialect]
+
+        async def application(scope: Any, receive: Any, send: Any, dialect: str = dialect) -> None:
+            if scope["type"] != "http":
+                return
+            await receive()
+            events = [*(openai_stream if dialect == "openai" else claude_stream)(["Vitamin ", "H"])]
+            ended = (b"finish_reason", b"content_block_stop")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for one in events:
+                if not any(end in one for end in ended):
+                    await send({"type": "http.response.body", "body": one, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        with serving(application) as url:
+            door = opened(url)
+            reply = await tier(door).reply(ASK, Heard(streaming=True))
+            await door.aclose()
+        assert reply.text == "Vitamin H"
+
+
+def test_a_refusal_is_no_json_where_the_answer_is() -> None:
+    places = Placeholders()
+    hidden = Redactor().hide(PEM, places)
+    raw = json.dumps({"choices": [{"message": {"content": json.dumps(hidden), "refusal": hidden}}]}).encode()
+    (choice,) = json.loads(OpenAIRestoring(places, escaped=True).whole(raw))["choices"]
+    assert json.loads(choice["message"]["content"]) == choice["message"]["refusal"] == PEM
+
+
+def test_a_traceback_and_what_asyncio_says_quote_nobody() -> None:
+    shown = WordlessFormatter("%(message)s")
+    try:
+        raise KeyError(KEY) from ValueError(KEY)
+    except KeyError as error:
+        raised = (type(error), error, error.__traceback__)
+    said = shown.format(logging.LogRecord("any", 40, "p", 1, "it broke", None, raised))
+    assert "test_redacted.py" in said and "KeyError" in said and "ValueError" in said and KEY not in said
+    about = f"Task exception was never retrieved\nfuture: <Task exception=UnicodeEncodeError({KEY!r})>"
+    assert shown.format(logging.LogRecord("asyncio", 40, "p", 1, about, None, None)) == about.partition("\n")[0]

@@ -75,7 +75,16 @@ class Purse:
         held = Held(day_of(now), self._prices.at_most(ask, size_bytes))
         since, cap_usd = (cap.since(held.day), cap.usd) if cap else (held.day, None)
         owner = ask.key or KEYLESS
-        if not await asyncio.to_thread(self._store.add_spend, owner, held.day, held.usd, since, cap_usd):
+        adding = asyncio.ensure_future(
+            asyncio.to_thread(self._store.add_spend, owner, held.day, held.usd, since, cap_usd)
+        )
+        try:
+            there = await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            if await adding:
+                await asyncio.to_thread(self._add, ask.key, held, 0.0)
+            raise
+        if not there:
             assert cap is not None, "only a cap refuses"
             raise QuotaSpent(_refusal(ask, cap), part="egress", retry_after_seconds=cap.seconds_left(now))
         self._held.setdefault(ask.id, []).append(held)

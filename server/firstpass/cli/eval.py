@@ -78,7 +78,7 @@ def evaluate(
     most_bytes: Annotated[int, typer.Option(help="A longer diff is left out.", min=1)] = 8_000,
     contract: Annotated[str, typer.Option(help="Which answers are asked for.")] = "pr-summary",
     arm: Arms = None,
-    egress: Annotated[str | None, typer.Option(help="The ceiling of every request: local-only or any.")] = None,
+    egress: Annotated[str | None, typer.Option(help="Of every request: local-only, redacted or any.")] = None,
     at_once: Annotated[int, typer.Option(help="Requests in flight; latency is honest at one.", min=1)] = 1,
     price_in: PriceIn = None,
     price_out: PriceOut = None,

@@ -118,12 +118,18 @@ def rotate_key(
         old = store.find_key(key)
         if old is None or not old.live(now):
             fail(f"no live key {key}")
+        if after := [one.id for one in store.list_keys() if one.owner == old.owner and _follows(one, old, now)]:
+            fail(f"key {key} was rotated already: rotate {after[-1]}, which took its place")
         made, record = mint_after(old, load_pepper(settings.server.pepper_path), now)
         ends = now + _seconds(grace)
         store.rotate_key(old.id, record, ends)
     out_of_use = min(ends, old.expires_unix or ends)
     err.print(f"key {old.id} ends {moment(out_of_use)}")
     _show_once(made, record, as_json)
+
+
+def _follows(key: KeyRecord, old: KeyRecord, now_unix: float) -> bool:
+    return key.live(now_unix) and key.id != old.id and key.created_unix > old.created_unix
 
 
 def require_a_key(settings: Settings) -> None:

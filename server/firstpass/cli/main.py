@@ -38,7 +38,7 @@ EXCHANGE = re.compile(r"ex_[0-9a-f]{24}")
 Prompt = Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")]
 Contract = Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")]
 Model = Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")]
-Egress = Annotated[str | None, typer.Option(help="The ceiling of this request: local-only or any.")]
+Egress = Annotated[str | None, typer.Option(help="The ceiling of this request: local-only, redacted or any.")]
 Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
 Ca = Annotated[Path | None, typer.Option(envvar="FIRSTPASS_CA", help="For https: a PEM file of the server's CA.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]

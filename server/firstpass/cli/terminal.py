@@ -4,6 +4,7 @@ import logging
 import re
 import traceback
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +50,16 @@ def moment(unix: float) -> str:
 
 
 class WordlessFormatter(logging.Formatter):
-    """Tracebacks without exceptions' messages, which may quote a request: where it went wrong, and of what type."""
+    """Tracebacks without exceptions' messages, which may quote a request: where it went wrong, and of what type.
+
+    Of what asyncio says, the first line alone: the others show tasks with the exceptions in them.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == "asyncio":
+            record = copy(record)
+            record.msg, record.args = record.getMessage().partition("\n")[0], None
+        return super().format(record)
 
     def formatException(  # noqa: N802
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]

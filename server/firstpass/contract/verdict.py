@@ -43,7 +43,8 @@ RESPONSE_FORMAT: dict[str, Any] = {
 }
 """The same for every question, so that an engine compiles it once. Lengths are checked here: not every host can."""
 
-_FENCED = re.compile(r"\s*```(?:json)?\s*\n(?P<inside>.*?)\n\s*```\s*", re.S)
+_FENCED = re.compile(r"\s*+```(?:json)?[^\S\n]*+\n(?P<inside>.*?)\n[^\S\n]*+```\s*+", re.S)
+"""No part of it can take what the next one wants, so that a hostile text is read in linear time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import httpx
 
 from firstpass.chat import Abilities
 from firstpass.egress.hiding import Hiding
-from firstpass.errors import FirstpassError, Forbidden, StoreFailed
+from firstpass.errors import Forbidden, StoreFailed
 from firstpass.exchange import Ask, Receipt
 from firstpass.redaction import Placeholders, Redactor
 
@@ -100,8 +100,8 @@ class EgressDoor:
             if self.hosted:
                 body, hidden = await self._fit(ask, body, headers)
                 sent(await self._clear(ask, path, body, hidden), hidden)
-        except FirstpassError:
-            await self._release(ask)
+        except BaseException:  # a caller who leaves among them: nothing has gone yet
+            await asyncio.shield(self._release(ask))
             raise
         headers = {"content-type": "application/json", **headers}
         try:

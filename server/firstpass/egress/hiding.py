@@ -23,11 +23,17 @@ FORMED = frozenset(
 OPEN = frozenset({"input", "parameters", "input_schema", "schema", "metadata", "chat_template_kwargs"})
 """Below these, fields are called as the caller likes."""
 
+ABOUT = frozenset({"default", "const", "enum", "examples"})
+"""In a schema, values of the property that it is of."""
+
 UNSEEN = frozenset({"image", "image_url", "input_image", "document", "file", "input_file", "input_audio"})
 """Types of what is no text."""
 
 MOST_SECONDS = 10.0
 """For a body, so that one request does not keep others waiting for long."""
+
+MOST_NAMED = 1_000
+"""Characters of a value that may be a secret because of its name; a longer one is a text."""
 
 GUESSED = "RANDOM"
 """The kind of what only looks as if it was drawn at random: identifiers do."""
@@ -51,18 +57,35 @@ class Hiding:
     def body(self, body: bytes) -> bytes:
         """Raises: Forbidden where it can't be without its secrets."""
         try:
-            return json.dumps(self._value(json.loads(body), "body", is_open=False), separators=(",", ":")).encode()
+            hidden = self._value(json.loads(body), "body", is_open=False)
+            if self._places:  # What was found late may stand in a text before it.
+                hidden = self._value(hidden, "body", is_open=False)
+            return json.dumps(hidden, separators=(",", ":")).encode()
         except RecursionError as error:
             raise _forbidden("what is nested this deep can't be redacted") from error
 
     def _check(self, text: str, where: str) -> None:
         """Of a text in which nothing can be replaced. Raises: Forbidden for a secret in it."""
-        if text in self._checked:
+        if text in self._checked and not self._places:
             return
         found = [one.kind for one in self._redactor.find(text, self._tick) if one.kind != GUESSED]
+        found += ["SECRET" for secret in self._places.hidden if secret in text]
         if found:
             raise _forbidden(f"there is a secret ({found[0]}) in {where[:80]}, where it can't be replaced")
         self._checked.add(text)
+
+    def _hide(self, text: str) -> str:
+        return self._redactor.hide(text, self._places, self._tick)
+
+    def _named(self, value: str, name: str) -> str:
+        """A value of a caller's own field: the field's name may say that it is secret."""
+        if len(value) > MOST_NAMED:
+            return self._hide(value)
+        whole = f"{name} = {json.dumps(value)}"
+        before, _, said = self._hide(whole).partition(" = ")
+        if before != name or said == json.dumps(value):
+            return self._hide(value)
+        return str(json.loads(said)) if said.startswith('"') else said
 
     def _tick(self) -> None:
         """Raises: Forbidden once a body has had its time: some texts take the detectors far longer than others."""
@@ -71,7 +94,9 @@ class Hiding:
 
     def _value(self, value: Any, where: str, *, is_open: bool) -> Any:
         if isinstance(value, str):
-            return self._redactor.hide(value, self._places, self._tick)
+            return self._named(value, where) if is_open else self._hide(value)
+        if is_open and isinstance(value, int | float) and not isinstance(value, bool):
+            return value if self._named(str(value), where) == str(value) else self._named(str(value), where)
         if isinstance(value, list):
             return [self._value(one, where, is_open=is_open) for one in value]
         return self._object(value, where, is_open=is_open) if isinstance(value, dict) else value
@@ -87,7 +112,8 @@ class Hiding:
                 self._check(value, name)
                 made[name] = value
             else:
-                made[name] = self._value(value, name, is_open=is_open or name in OPEN)
+                about = where if is_open and name in ABOUT else name
+                made[name] = self._value(value, about, is_open=is_open or name in OPEN)
         return made
 
 

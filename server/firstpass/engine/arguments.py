@@ -27,8 +27,11 @@ FETCHES = (
 )
 """They let a request read files, hosts or pickled tensors, or let the engine speak to servers."""
 
-CHOSEN_ELSEWHERE = ("--config", "--model", "--force-model")
+CHOSEN_ELSEWHERE = ("--config", "--model", "--force-model", "--tokenizer")
 """A file of further arguments is not looked through; the model is the one whose files were checked."""
+
+EXECUTORS = frozenset({"mp", "ray", "uni", "external_launcher"})
+"""Of --distributed-executor-backend: those that are vLLM's own."""
 
 SAFE_FORMATS = frozenset({"auto", "hf", "safetensors", "fastsafetensors", "mistral", "sharded_state", "dummy"})
 """Of --load-format: those that read safetensors where a directory has some, as every model here does."""
@@ -51,7 +54,7 @@ def refuse(extra_args: Iterable[str]) -> None:
     """
     arguments = tuple(extra_args)
     for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
-        if argument.startswith("--"):
+        if argument.startswith("-"):
             given, equals, value = argument.partition("=")
             reason = _why(given.replace("_", "-"), value if equals else following)
             if reason:
@@ -64,6 +67,12 @@ def _why(given: str, value: str) -> str | None:
         return reason
     if "--load-format".startswith(name) and value not in SAFE_FORMATS:
         return "weights are read as safetensors alone"
+    if "--distributed-executor-backend".startswith(name) and value not in EXECUTORS:
+        return "it names code to import"
+    if name == "-cc" or "--compilation-config".startswith(name):
+        return "it names code to import" if "backend" in given + value else None
+    if "--speculative-config".startswith(name) and "model" in given + value:
+        return "its model's files were not checked"
     if "--attn-implementation".startswith(name) and "/" in value:
         return "it is code of a hub"
     if "module-path" in given or "module_path" in value:

@@ -1,5 +1,6 @@
 """Which key a request brings and who holds it, with an end to trying wrong ones. It knows no route and no body."""
 
+import asyncio
 import hashlib
 import math
 import time
@@ -36,24 +37,31 @@ class Tries:
         self._wrong: OrderedDict[str, Bucket] = OrderedDict()
         self._right: OrderedDict[bytes, None] = OrderedDict()
 
-    def check(self, key: str, address: str) -> None:
-        """Raises: RateLimited where that address has to wait; then the key is not even looked at."""
-        bucket = self._wrong.get(network_of(address))
-        if bucket is None or _digest(key) in self._right:
-            return
-        if wait := bucket.wait(1, self._clock()):
-            message = "too many wrong API keys came from this address"
-            raise RateLimited(message, code="too_many_wrong_keys", retry_after_seconds=math.ceil(wait))
+    def is_right(self, key: str) -> bool:
+        """Whether it was, when it was looked at last."""
+        return _digest(key) in self._right
 
-    def was_right(self, key: str) -> None:
-        _remember(self._right, _digest(key), None)
+    def begin(self, address: str) -> None:
+        """A key is looked at that may be wrong: it is counted before, so that no number of them at once is more.
 
-    def was_wrong(self, key: str, address: str) -> None:
-        self._right.pop(_digest(key), None)
+        Raises: RateLimited where that address has to wait; then the key is not even looked at.
+        """
         network, now = network_of(address), self._clock()
         bucket = self._wrong.get(network) or Bucket.a_minute(self._a_minute, now)
+        if wait := bucket.wait(1, now):
+            message = "too many wrong API keys came from this address"
+            raise RateLimited(message, code="too_many_wrong_keys", retry_after_seconds=math.ceil(wait))
         bucket.use(1, now)
         _remember(self._wrong, network, bucket)
+
+    def was_right(self, key: str, address: str) -> None:
+        """What began is not counted."""
+        _remember(self._right, _digest(key), None)
+        if bucket := self._wrong.get(network_of(address)):
+            bucket.use(-1, self._clock())
+
+    def was_wrong(self, key: str) -> None:
+        self._right.pop(_digest(key), None)
 
 
 def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:
@@ -85,6 +93,7 @@ class Credentials:
         self._find = find
         self._required = required
         self._tries = Tries(wrong_a_minute)
+        self._looking: dict[str, asyncio.Future[KeyRecord | None]] = {}
 
     async def holder(self, headers: Headers, address: str) -> KeyRecord | None:
         """None where a request without a key is answered, and for a key that is plainly meant for nobody here.
@@ -96,12 +105,26 @@ class Credentials:
             if self._required:
                 raise Unauthorised("no API key was given")
             return None
-        self._tries.check(key, address)
-        found = await self._find(key)
+        found = await (self._find(key) if self._tries.is_right(key) else self._looked_at(key, address))
         if found is None:
-            self._tries.was_wrong(key, address)
+            self._tries.was_wrong(key)
             raise Unauthorised(_fault(key))
-        self._tries.was_right(key)
+        return found
+
+    async def _looked_at(self, key: str, address: str) -> KeyRecord | None:
+        """Once for all that bring it at once: they are one try."""
+        if key not in self._looking:
+            self._tries.begin(address)
+            self._looking[key] = asyncio.ensure_future(self._look_at(key, address))
+        return await asyncio.shield(self._looking[key])
+
+    async def _look_at(self, key: str, address: str) -> KeyRecord | None:
+        try:
+            found = await self._find(key)
+        finally:
+            del self._looking[key]
+        if found is not None:
+            self._tries.was_right(key, address)
         return found
 
 

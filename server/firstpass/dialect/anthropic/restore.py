@@ -22,7 +22,7 @@ class AnthropicRestoring:
     def whole(self, raw: bytes) -> bytes:
         answer = json.loads(raw)
         for block in answer.get("content") or ():
-            if block["type"] == "text":
+            if block["type"] == "text" and isinstance(block["text"], str):
                 block["text"] = self._places.restore(block["text"], escaped=self._escaped)
         self._restore_reason(answer)
         return dump(answer)
@@ -38,9 +38,17 @@ class AnthropicRestoring:
             case "content_block_stop" if restorer := self._restorers.pop(fields.get("index"), None):
                 if rest := restorer.end():
                     yield from _written(_more(fields.get("index"), rest))
-            case "message_delta":
-                self._restore_reason(fields["delta"])
+            case "message_delta" | "message_stop":
+                yield from self._rest()
+                self._restore_reason(fields.get("delta") or {})
         yield from _written(fields)
+
+    def _rest(self) -> Iterator[tuple[bytes, bytes]]:
+        """Of blocks that nobody ended."""
+        for place, restorer in self._restorers.items():
+            if rest := restorer.end():
+                yield from _written(_more(place, rest))
+        self._restorers.clear()
 
     def _feed(self, fields: dict[str, Any], block: dict[str, Any]) -> None:
         place = fields.get("index")
