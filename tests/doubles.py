@@ -92,7 +92,7 @@ def amends(right: str) -> Callable[[str], str]:
     def verdict(asked: str) -> str:
         nonce = asked.split("\n", 1)[0].removeprefix("nonce: ")
         draft = asked.partition(f"<draft {nonce}>\n")[2].partition(f"\n</draft {nonce}>")[0]
-        return render_verdict(nonce, [Edit(draft, right)])
+        return render_verdict(nonce, [Edit(draft, right)] if draft != right else [])
 
     return verdict
 

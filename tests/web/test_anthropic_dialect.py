@@ -258,6 +258,8 @@ def test_every_error_has_the_envelope(
 class Broken:
     """A backend with a bug."""
 
+    audit = None
+
     @property
     def house(self) -> House:
         raise ValueError("planned")

@@ -15,7 +15,7 @@ MARKED = "".join(DIFF.replace("auth", f"{MARK}{name}").replace("user", MARK) for
 
 def kept_in_caches() -> Iterator[str]:
     """Texts with the mark below any of our caches."""
-    caches = [one for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper)]
+    caches = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
     left: list[object] = [one for one in caches if (one.__module__ or "").startswith("firstpass.")]
     seen = set[int]()
     while left:
