@@ -37,8 +37,8 @@ SALT = "lower(hex(randomblob(16)))"
 A departure's digest and count of bytes, which are a receipt, have no salt, and stay."""
 
 EXCHANGE = (
-    "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body, entry,"
-    " salt"
+    "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body,"
+    " entry, salt"
 )
 INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
