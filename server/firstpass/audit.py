@@ -8,12 +8,14 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from firstpass.errors import BadCheckpoint, FirstpassError, NotFound, StoreFailed
 from firstpass.store import Proof, Store
-from firstpass.store.notes import Checkpoint, Signer, checkpoint, notes
+from firstpass.store.notes import Checkpoint, Signer, checkpoint, is_whole, notes
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +79,8 @@ class Audit:
         """Until it is cancelled. What goes wrong is tried again at the next turn."""
         while True:
             await asyncio.sleep(TURN_SECONDS)
-            try:
-                await asyncio.to_thread(self._sign_if_due)
-                await asyncio.to_thread(self._purge)
-            except FirstpassError as error:
-                log.error("the log was not signed, or old exchanges were not purged: %s", error)
+            await _tried("the log was not signed", self._sign_if_due)
+            await _tried("old exchanges were not purged", self._purge)
 
     def _purge(self) -> None:
         """A few at a time, and others get to the store between."""
@@ -107,7 +106,7 @@ class Audit:
         note = self._checkpoint()
         made = checkpoint(note, self._signer.verifier)
         if made != self._signed:
-            _append(path, f"{note}\n")
+            append(path, f"{note}\n")
         self._signed, self._signed_at = made, time.monotonic()
 
     def _hold(self) -> None:
@@ -124,18 +123,51 @@ class Audit:
     def _last(self) -> Checkpoint | None:
         path = self._keeping.checkpoints
         try:
-            found = list(notes(path.read_text())) if path is not None and path.exists() else []
+            found = whole_notes(path) if path is not None and path.exists() else []
             return checkpoint(found[-1], self._signer.verifier) if found else None
         except (BadCheckpoint, OSError, ValueError) as error:
             raise StoreFailed(f"server.checkpoints: {path} does not hold: {error}", part="store") from error
 
 
-def _append(path: Path, text: str) -> None:
-    """Durable when it returns."""
+async def _tried(what: str, work: Callable[[], None]) -> None:
+    """What goes wrong is logged, whatever it is: the next turn comes all the same."""
     try:
-        with path.open("a") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        await asyncio.to_thread(work)
+    except FirstpassError as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception("%s", what)
+
+
+def whole_notes(path: Path) -> list[str]:
+    """Without those that were cut off when the disk was full or the power went, which a warning names."""
+    found = list(notes(path.read_text(errors="replace")))
+    for place, note in enumerate(found, 1):
+        if not is_whole(note):
+            log.warning("%s: note %d of %d has no whole signature and is left out", path, place, len(found))
+    return [note for note in found if is_whole(note)]
+
+
+def append(path: Path, note: str) -> None:
+    """Durable when it returns, and not there at all where it raises. Raises: StoreFailed.
+
+    After one that was cut off by a crash, it stands for itself.
+    """
+    try:
+        with path.open("ab+", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 2, 0))
+            apart = b"" if file.read() in (b"", b"\n\n") else b"\n\n"
+            _write(file, apart + note.encode(), size)
     except OSError as error:
         raise StoreFailed(f"server.checkpoints: {error}", part="store") from error
+
+
+def _write(file: FileIO, data: bytes, size: int) -> None:
+    try:
+        while data:
+            data = data[file.write(data) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(size)
+        raise

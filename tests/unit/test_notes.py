@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from firstpass.errors import BadCheckpoint
-from firstpass.store.notes import Checkpoint, Signer, Verifier, checkpoint, notes, opened
+from firstpass.store.notes import Checkpoint, Signer, Verifier, checkpoint, is_whole, notes, opened
 
 SIGNER = Signer(bytes(range(32)))
 ROOT = bytes(range(32, 64))
@@ -63,5 +63,9 @@ def test_notes_that_were_appended_one_after_the_other_come_apart() -> None:
     later = SIGNER.sign(13, ROOT)
     for between in ("", "\n", "\n\n"):
         assert [checkpoint(note, SIGNER.verifier).size for note in notes(NOTE + between + later)] == [12, 13]
+    for cut in range(1, len(NOTE.encode()) - 1):
+        torn = NOTE.encode()[:cut].decode(errors="replace")
+        found = [note for note in notes(f"{NOTE}\n{torn}\n\n{later}\n") if is_whole(note)]
+        assert [checkpoint(note, SIGNER.verifier).size for note in found] == [12, 13], cut
     assert list(notes("")) == list(notes("\n\n")) == []
     assert [note for note in notes(f"{NOTE}\nnot a note") if note.startswith("not")] == ["not a note\n"]

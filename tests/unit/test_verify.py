@@ -316,3 +316,85 @@ def test_what_can_not_be_verified_says_why(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE exchanges (id TEXT)")
     with pytest.raises(StoreFailed, match="newer version"):
         verify(tmp_path / "old.sqlite", [])
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DROP INDEX exchanges_by_time", "the index exchanges_by_time is missing"),
+        ("DELETE FROM migrations WHERE name = '0003_contracts'", "the file does not say that 0003_contracts was made"),
+        ("INSERT INTO migrations VALUES ('9999_later')", "a newer version made it (migration 9999_later)"),
+        ("CREATE VIEW seen AS SELECT 1", "the view seen is none of ours"),
+        ("DROP TABLE keys; CREATE VIEW keys AS SELECT 1 AS id, 2 AS entry", "the table keys is missing"),
+    ],
+)
+def test_another_schema_than_ours_is_said(copy: Path, statement: str, told: str) -> None:
+    changed(copy, statement)
+    assert told in " ".join(flaws(copy))
+
+
+def test_a_table_without_what_it_needs_is_said_like_other_damage(copy: Path) -> None:
+    changed(copy, "ALTER TABLE labels RENAME COLUMN number TO other")
+    assert [flaw for flaw in flaws(copy) if flaw.startswith("labels can not be read to its end")]
+
+
+def vouched(path: Path, event: str, table: str, statement: str, identity: str | int) -> list[str]:
+    """What is told of a row that was changed by whoever also appended a well-formed entry about it."""
+    with closing(SqliteStore(path)) as store:
+
+        def work() -> None:
+            store._connection.execute(statement)
+            if event == "purged":
+                store._log.remove(event, table, identity)
+            else:
+                store._log.vouch(event, table, identity)
+
+        store._write("forge", work)
+    return flaws(path)
+
+
+REVOKED, LIVE = "revoked_unix IS NOT NULL", "revoked_unix IS NULL"
+
+
+@pytest.mark.parametrize("event", ["exchange", "migrated", "forgotten", "key_revoked", "of no kind"])
+def test_an_exchange_is_not_rewritten_by_an_entry_about_it(
+    original: tuple[Path, Checkpoint], copy: Path, event: str
+) -> None:
+    told = vouched(copy, event, "exchanges", "UPDATE exchanges SET body = replace(body, 'launch', 'lunch')", "ex_5")
+    assert f"entry {original[1].size}" in " ".join(told) or "exchange ex_5: it has words, and was forgotten" in told
+
+
+def test_an_exchange_that_is_gone_does_not_come_back(original: tuple[Path, Checkpoint], copy: Path) -> None:
+    with closing(SqliteStore(copy)) as store:
+        store.append(replace(WHOLE, ask=replace(WHOLE.ask, id="ex_0", received_unix=99.0)))
+    assert flaws(copy) == [f"entry {original[1].size}: exchange ex_0 begins a second time"]
+
+
+@pytest.mark.parametrize("event", ["label", "migrated", "forgotten"])
+def test_a_label_is_not_rewritten_by_an_entry_about_it(copy: Path, event: str) -> None:
+    assert vouched(copy, event, "labels", "UPDATE labels SET verdict = 'accept' WHERE number = 6", 6)
+
+
+@pytest.mark.parametrize("event", ["contract", "migrated", "forgotten", "purged"])
+def test_what_a_contract_was_is_for_good(copy: Path, event: str) -> None:
+    [told] = vouched(
+        copy, event, "contracts", "UPDATE contracts SET sha256 = 'cd' WHERE pinned = 'contract@3'", "contract@3"
+    )
+    assert "contract@3" in told
+
+
+@pytest.mark.parametrize("event", ["key_created", "migrated", "key_rotated", "key_revoked"])
+@pytest.mark.parametrize("which", [REVOKED, LIVE])
+def test_a_key_does_not_come_to_life_or_to_more_scopes_by_an_entry_about_it(copy: Path, event: str, which: str) -> None:
+    with closing(SqliteStore(copy)) as store:
+        [(key,), *_] = store._connection.execute(f"SELECT id FROM keys WHERE {which}")  # noqa: S608
+    told = vouched(copy, event, "keys", f"UPDATE keys SET revoked_unix = NULL WHERE id = '{key}'", key)  # noqa: S608
+    legal = which == LIVE and event == "key_rotated"
+    assert legal == (told == []) and all(key in flaw for flaw in told)
+
+
+def test_a_key_does_not_take_the_place_of_another(copy: Path) -> None:
+    with closing(SqliteStore(copy)) as store:
+        [(key,), *_] = store._connection.execute("SELECT id FROM keys WHERE revoked_unix IS NULL")
+    [told] = vouched(copy, "key_rotated", "keys", f"UPDATE keys SET id = 'other' WHERE id = '{key}'", "other")  # noqa: S608
+    assert "is about another row than key other" in told

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import logging
+import resource
 import shutil
 import stat
 import time
@@ -240,6 +241,59 @@ async def test_a_log_is_signed_while_it_grows_and_what_is_too_old_goes(
     assert caplog.records[0].levelno == logging.ERROR
 
 
+@pytest.mark.parametrize("cut", [10, 70, 84, 120, -5])
+def test_a_checkpoint_that_was_cut_off_stops_no_start_and_spoils_no_other(
+    data: Path, home: dict[str, str], tmp_path: Path, cut: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    data.mkdir()
+    path, signer = tmp_path / "checkpoints", Signer(load_pepper(data / "log-key"))
+    keeping = audit.Keeping(path, 2**40, None)
+    with closing(SqliteStore(data / "firstpass.sqlite")) as store:
+        first = audit.Audit(store, signer, keeping)
+        store.record_departure("ex_0", RECEIPT)
+        first.sign()
+        path.write_bytes(path.read_bytes() + signer.sign(9, bytes(32)).encode()[:cut])
+        store.record_departure("ex_1", RECEIPT)
+        audit.Audit(store, signer, keeping)
+        assert "note 3 of 3 has no whole signature" in caplog.text
+    held = firstpass("audit", "verify", "--checkpoint", str(path), **home)
+    assert held.exit_code == 0 and "3 checkpoints held" in held.stdout
+
+
+def test_a_checkpoint_for_which_there_is_no_room_is_not_half_there(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints"
+    path.write_text("before\n\n")
+    bound, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        with pytest.raises(StoreFailed, match=r"server\.checkpoints"):
+            audit.append(path, "a note of more than twenty bytes\n\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bound, hard))
+    assert path.read_text() == "before\n\n"
+
+
+async def test_what_is_too_old_goes_while_no_checkpoint_can_be_written_and_after_any_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(audit, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(audit, "CHECKPOINT_ENTRIES", 1)
+    folder = tmp_path / "other disk"
+    folder.mkdir()
+    with closing(SqliteStore(tmp_path / "store.sqlite")) as store:
+        keeping = audit.Audit(store, Signer(bytes(32)), audit.Keeping(folder / "checkpoints", 2**40, keep_days=1.0))
+        folder.rename(tmp_path / "unmounted")
+        store.append(WHOLE)
+        turning = asyncio.create_task(keeping.keep())
+        await until(lambda: store.read("ex_1") is None and "the log was not signed" in caplog.text)
+        monkeypatch.setattr(store, "purge", None)
+        await until(lambda: "TypeError" in caplog.text)
+        assert not turning.done()
+        turning.cancel()
+        with suppress(asyncio.CancelledError):
+            await turning
+
+
 async def until(true: Any) -> None:
     deadline = time.monotonic() + 20
     while not true():
@@ -318,7 +372,7 @@ def test_a_record_is_verified_and_what_was_altered_is_said(data: Path, home: dic
     ("arguments", "told"),
     [
         (("--public-key", "{key}"), "--checkpoint"),
-        (("--checkpoint", "{key}"), "not signed by"),
+        (("--checkpoint", "{key}"), "no checkpoint in it"),
         (("--checkpoint", "{empty}"), "no checkpoint in it"),
         (("--checkpoint", "{other}", "--public-key", "{key}"), "not signed by"),
         (("--checkpoint", "{other}", "--public-key", "{empty}"), "public key"),

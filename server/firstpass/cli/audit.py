@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from firstpass.audit import whole_notes
 from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
 from firstpass.errors import BadCheckpoint
 from firstpass.settings import Settings, load
 from firstpass.store.keys import load_pepper
 from firstpass.store.log import Log
-from firstpass.store.notes import Checkpoint, Signer, Verifier, checkpoint, notes
+from firstpass.store.notes import Checkpoint, Signer, Verifier, checkpoint
 from firstpass.store.verify import Finding, reading, verify
 
 LIST_LIMIT = 1_000_000
@@ -97,7 +98,7 @@ def verify_log(
 def _checkpoints(path: Path, verifier: Verifier) -> list[Checkpoint]:
     """Raises: BadCheckpoint."""
     try:
-        read = [checkpoint(note, verifier) for note in notes(path.read_text())]
+        read = [checkpoint(note, verifier) for note in whole_notes(path)]
     except (BadCheckpoint, ValueError) as error:
         raise BadCheckpoint(f"{path}: {error}") from error
     if not read:

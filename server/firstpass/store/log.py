@@ -58,7 +58,9 @@ class Log:
         said = {"number": number, "event": event, "time": round(time.time(), 3)} | fields
         line = _line({name: value for name, value in said.items() if value is not None})
         filled = merkle.frontier(self.node, number).push(merkle.leaf_hash(line.encode()))
-        self._connection.execute("INSERT INTO log VALUES (?, ?, ?)", (number, line, b"".join(filled)))
+        sql = "INSERT INTO log VALUES (?, ?, ?) RETURNING number"
+        if list(self._connection.execute(sql, (number, line, b"".join(filled)))) != [(number,)]:
+            raise StoreFailed(f"entry {number} did not get into the log", part="store")
         return Logged(number, filled[0])
 
     def vouch(self, event: str, table: str, identity: str | int, **fields: Any) -> Logged:
@@ -68,6 +70,14 @@ class Log:
         logged = self.append(event, table=table, id=identity, row=digest(row), before=row["entry"], **fields)
         sql = f"UPDATE {table} SET entry = ? WHERE {IDS[table]} = ?"  # noqa: S608
         self._connection.execute(sql, (logged.number, identity))
+        return logged
+
+    def enter(self, event: str, table: str, identity: str, **fields: Any) -> Logged:
+        """As `vouch`, of a row that was inserted with its `entry` already: the size that the log had."""
+        row = self.row(table, identity)
+        assert row is not None, "only a row that is there is vouched for"
+        logged = self.append(event, table=table, id=identity, row=digest(row), **fields)
+        assert logged.number == row["entry"], "nothing is logged between"
         return logged
 
     def remove(self, event: str, table: str, identity: str | int, **fields: Any) -> None:
@@ -136,6 +146,12 @@ class Log:
         """Every line, in order."""
         sql = "SELECT CAST(entry AS BLOB) FROM log ORDER BY number"
         return (bytes(row[0]) for row in self._connection.execute(sql))
+
+
+def heed_no_code(connection: apsw.Connection) -> None:
+    """Of what is in the file: a trigger or a view there could drop or change what is written and read in silence."""
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0)
 
 
 def names(cursor: apsw.Cursor) -> list[str]:

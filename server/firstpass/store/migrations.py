@@ -1,5 +1,12 @@
 """The numbered changes of the SQLite schema, oldest first. A migration that has shipped is never edited."""
 
+from contextlib import closing
+
+import apsw
+
+BOOK = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT"
+"""Of which migrations were made."""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     (
         "0001_exchanges",
@@ -108,5 +115,23 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
     ),
 )
 
+AFTERWARDS = {"0005_audit": "DROP TABLE departures"}
+"""What is run once a migration's rows are where they belong."""
+
 VOUCHED = {"0005_audit": ("exchanges", "labels", "keys", "contracts"), "0006_keys_scoped": ("keys",)}
 """The tables whose rows a migration changes, or finds without entries in the log: each row gets a new one."""
+
+
+def schema(connection: apsw.Connection) -> dict[tuple[str, str], str]:
+    """What makes each thing in a file, by its type and name."""
+    sql = "SELECT type, name, concat_ws(' ', tbl_name, sql) FROM sqlite_schema"
+    return {(kind, name): made for kind, name, made in connection.execute(sql)}
+
+
+def schema_after(count: int) -> dict[tuple[str, str], str]:
+    """What the schema is in a file where the first so many migrations were made."""
+    with closing(apsw.Connection(":memory:")) as fresh:
+        fresh.execute(BOOK)
+        for name, script in MIGRATIONS[:count]:
+            fresh.execute(script + AFTERWARDS.get(name, ""))
+        return schema(fresh)

@@ -19,6 +19,9 @@ from firstpass.store.merkle import HASH_BYTES
 ED25519 = b"\x01"
 """The signature type."""
 
+SIGNATURE_BYTES = 4 + 64
+"""The key's hash and an Ed25519 signature, which is no longer than others."""
+
 DASH = "\N{EM DASH} "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -103,18 +106,26 @@ def checkpoint(note: str, verifier: Verifier) -> Checkpoint:
 
 
 def notes(text: str) -> Iterator[str]:
-    """The notes of a text, one after the other; between two there may be empty lines."""
+    """The checkpoints of a text, one after the other; between two there may be empty lines.
+
+    In a checkpoint is one empty line, before the signatures: so one that was cut off does not take the next with it.
+    """
     lines: list[str] = []
-    signed = False
     for line in text.split("\n"):
-        if signed and not line.startswith(DASH):
+        ended = bool(lines) and (lines[-1] == "\n" or lines[-1].startswith(DASH))
+        if ended and not line.startswith(DASH):
             yield "".join(lines)
-            lines, signed = [], False
+            lines = []
         if line or lines:
             lines.append(f"{line}\n")
-            signed = line.startswith(DASH)
-    if any(lines):
+    if lines:
         yield "".join(lines)
+
+
+def is_whole(note: str) -> bool:
+    """Whether a signature ends it, of us or others, rather than that it was cut off while it was written."""
+    *_, last = note.rstrip("\n").split("\n")
+    return last.startswith(DASH) and len(_unbased(last.rpartition(" ")[2])) >= SIGNATURE_BYTES
 
 
 def _based(data: bytes) -> str:

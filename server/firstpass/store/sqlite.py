@@ -16,9 +16,9 @@ from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
 from firstpass.store import Damaged, Proof
 from firstpass.store.codec import decode, encode, forgotten, kept
 from firstpass.store.files import OpenFiles
-from firstpass.store.log import IDS, Log
+from firstpass.store.log import IDS, Log, heed_no_code
 from firstpass.store.merkle import consistency, inclusion, leaf_hash
-from firstpass.store.migrations import MIGRATIONS, VOUCHED
+from firstpass.store.migrations import AFTERWARDS, BOOK, MIGRATIONS, VOUCHED
 from firstpass.store.retention import purge
 from firstpass.store.sqlite_keys import SqliteKeys
 
@@ -32,12 +32,15 @@ WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
 
 SALT = "lower(hex(randomblob(16)))"
-"""Of a row with a caller's words: once it is gone, the log's digest of them can not be matched with a guess."""
+"""Of a row with a caller's words: once it is gone, the log's digest of the row can not be matched with a guess.
+
+A departure's digest and count of bytes, which are a receipt, have no salt, and stay."""
 
 EXCHANGE = (
-    "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body, salt"
+    "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body,"
+    " entry, salt"
 )
-INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
+INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
 T = TypeVar("T")
@@ -122,7 +125,7 @@ class SqliteStore(SqliteKeys):
                 time.sleep(0.02)
 
     def _migrate(self) -> None:
-        self._connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
+        self._connection.execute(BOOK)
         done = {row[0] for row in self._connection.execute("SELECT name FROM migrations")}
         unknown = done - {name for name, _ in MIGRATIONS}
         if unknown:
@@ -142,7 +145,7 @@ class SqliteStore(SqliteKeys):
         sql = "SELECT exchange_id, host, sent_unix, bytes, sha256 FROM departures ORDER BY number"
         for exchange, *receipt in self._connection.execute(sql):
             self._depart(exchange, Receipt(*receipt))
-        self._connection.execute("DROP TABLE departures")
+        self._connection.execute(AFTERWARDS["0005_audit"])
 
     def _vouch_for_all(self, table: str) -> None:
         for (identity,) in list(self._connection.execute(f"SELECT {IDS[table]} FROM {table} ORDER BY rowid")):  # noqa: S608
@@ -157,8 +160,8 @@ class SqliteStore(SqliteKeys):
             self._do("empty its log", lambda: self._empty_log(0))
 
     def _append(self, row: tuple[Any, ...]) -> None:
-        self._connection.execute(INSERT, row)
-        self._log.vouch("exchange", "exchanges", row[0])
+        self._connection.execute(INSERT, (*row, self._log.size()))
+        self._log.enter("exchange", "exchanges", row[0])
 
     def record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
         return self._write("record a departure", lambda: self._depart(exchange_id, receipt))
@@ -193,8 +196,10 @@ class SqliteStore(SqliteKeys):
         values = (exchange.ask.model, exchange.ask.session, encode(exchange), exchange_id)
         run(f"UPDATE exchanges SET model = ?, session = ?, body = ?, salt = {SALT} WHERE id = ?", values)  # noqa: S608
         self._log.vouch("forgotten", "exchanges", exchange_id)
-        sql = f"UPDATE labels SET text = NULL, salt = {SALT} WHERE exchange_id = ? AND text IS NOT NULL"  # noqa: S608
-        for (number,) in list(run(f"{sql} RETURNING number", (exchange_id,))):
+        worded = "SELECT number FROM labels WHERE exchange_id = ? AND text IS NOT NULL"
+        for (number,) in list(run(worded, (exchange_id,))):
+            self._log.checked("labels", number)
+            run(f"UPDATE labels SET text = NULL, salt = {SALT} WHERE number = ?", (number,))  # noqa: S608
             self._log.vouch("forgotten", "labels", number, exchange=exchange_id)
         return True
 
@@ -331,10 +336,12 @@ class SqliteStore(SqliteKeys):
 
 
 def _opened(path: Path) -> apsw.Connection:
-    """The file, for its owner alone."""
+    """The file, for its owner alone. A trigger or a view in it is none of ours: SQLite is told to heed neither."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
-    return apsw.Connection(str(path))
+    connection = apsw.Connection(str(path))
+    heed_no_code(connection)
+    return connection
 
 
 def _row(exchange: Exchange) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from firstpass.errors import StoreFailed
 from firstpass.store import Level, Unit
 from firstpass.store.keys import KeyRecord
 from firstpass.store.log import Log
@@ -57,17 +58,29 @@ class SqliteKeys:
         return self._write("revoke a key", lambda: self._revoke_key(key_id, now_unix))
 
     def _revoke_key(self, key_id: str, now_unix: float) -> bool:
-        sql = "UPDATE keys SET revoked_unix = ?1 WHERE id = ?2 AND revoked_unix IS NULL AND"
-        live = f"{sql} ifnull(expires_unix > ?1, TRUE) RETURNING id"
-        revoked = list(self._connection.execute(live, (now_unix, key_id)))
+        """One that is damaged is revoked whatever its row says, and the log says that it was damaged."""
+        damaged = self._is_damaged(key_id) or None
+        live = "?3 OR revoked_unix IS NULL AND ifnull(expires_unix > ?1, TRUE)"
+        sql = f"UPDATE keys SET revoked_unix = ?1 WHERE id = ?2 AND ({live}) RETURNING id"  # noqa: S608
+        revoked = list(self._connection.execute(sql, (now_unix, key_id, bool(damaged))))
         for (identity,) in revoked:
-            self._log.vouch("key_revoked", "keys", identity)
+            self._log.vouch("key_revoked", "keys", identity, damaged=damaged)
         return bool(revoked)
+
+    def _is_damaged(self, key_id: str) -> bool:
+        try:
+            self._log.checked("keys", key_id)
+        except StoreFailed:
+            return True
+        return False
 
     def rotate_key(self, old_id: str, key: KeyRecord, ends_unix: float) -> None:
         self._write("rotate a key", lambda: self._rotate_key(old_id, key, ends_unix))
 
     def _rotate_key(self, old_id: str, key: KeyRecord, ends_unix: float) -> None:
+        old = self._log.checked("keys", old_id)
+        if old is None or old["revoked_unix"] is not None:
+            raise ValueError(f"{old_id} is no live key any more")
         self._add_key(key)
         sql = "UPDATE keys SET expires_unix = min(ifnull(expires_unix, ?1), ?1) WHERE id = ?2"
         self._connection.execute(sql, (ends_unix, old_id))

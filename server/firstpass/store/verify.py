@@ -13,9 +13,11 @@ from typing import Any
 import apsw
 
 from firstpass.errors import StoreFailed
-from firstpass.store.log import IDS, Log, complaint, named, names, parsed
+from firstpass.store.log import IDS, Log, complaint, heed_no_code, named, names, parsed
 from firstpass.store.merkle import HASH_BYTES, Frontier, leaf_hash
+from firstpass.store.migrations import MIGRATIONS, schema, schema_after
 from firstpass.store.notes import Checkpoint
+from firstpass.store.succession import Succession, end_complaint
 
 BUSY_MILLISECONDS = 10_000
 FLAWS_TOLD = 100
@@ -49,6 +51,7 @@ def reading(path: Path) -> Iterator[apsw.Connection]:
         raise StoreFailed(f"{path} can not be read: {error}", part="store") from error
     try:
         connection.set_busy_timeout(BUSY_MILLISECONDS)
+        heed_no_code(connection)
         connection.execute("BEGIN")
         if not list(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log'")):
             raise StoreFailed(f"{path} has no log yet: a newer version has to open it once", part="store")
@@ -63,6 +66,8 @@ def verify(path: Path, checkpoints: Sequence[Checkpoint]) -> Finding:
     """Raises: StoreFailed where the file can't be read at all; what is wrong in it is in the finding."""
     with reading(path) as connection:
         found = Finding()
+        with _told(found, "the schema"):
+            _check_schema(connection, found)
         entries = _Entries(connection, found, checkpoints)
         with _told(found, "the log"):
             entries.read()
@@ -81,8 +86,8 @@ def _told(found: Finding, what: str) -> Iterator[None]:
     """What SQLite can not read is a finding like others."""
     try:
         yield
-    except (apsw.Error, ValueError, TypeError) as error:
-        found.complain(f"{what} can not be read to its end: {error}")
+    except (apsw.Error, ValueError, TypeError, LookupError, AttributeError) as error:
+        found.complain(f"{what} can not be read to its end: {type(error).__name__}: {error}")
 
 
 class _Bits:
@@ -122,6 +127,7 @@ class _Entries:
         self._held = 0
         self._whole = True
         self._suspect = -1
+        self._succession = Succession(connection, ("index", "log_by_exchange") in schema(connection))
         self.vouching = _Bits()
 
     def read(self) -> None:
@@ -156,9 +162,12 @@ class _Entries:
         try:
             said = parsed(line)
             stands, before, row = said["number"], said.get("before"), said.get("row")
-        except (ValueError, KeyError, TypeError, AttributeError):
+            wrong = self._succession.complaint(said)
+        except (ValueError, LookupError, TypeError, AttributeError):
             self._found.complain(f"entry {number}: it can not be read")
             return
+        if wrong is not None:
+            self._found.complain(f"entry {number}: {wrong}")
         if stands != number:
             self._found.complain(f"entry {number}: it says that it is entry {stands}")
         if before is not None and not self.vouching.take(before):
@@ -206,6 +215,27 @@ class _Entries:
             self._found.complain(f"the checkpoint of {checkpoint.size} entries can not be held against a log with gaps")
 
 
+def _check_schema(connection: apsw.Connection, found: Finding) -> None:
+    """Against that of a new file with the same migrations."""
+    done, known = (
+        {name for (name,) in connection.execute("SELECT name FROM migrations")},
+        [name for name, _ in MIGRATIONS],
+    )
+    if unknown := done - set(known):
+        found.complain(f"the schema: a newer version made it (migration {max(unknown)}), which has to verify it")
+        return
+    count = max((known.index(name) + 1 for name in done), default=0)
+    for name in known[:count]:
+        if name not in done:
+            found.complain(f"the schema: the file does not say that {name} was made")
+    there, ours = schema(connection), schema_after(count)
+    for kind, name in sorted(there.keys() | ours.keys()):
+        if (kind, name) not in ours:
+            found.complain(f"the schema: the {kind} {name} is none of ours")
+        elif there.get((kind, name)) != ours[kind, name]:
+            found.complain(f"the schema: the {kind} {name} is {'changed' if (kind, name) in there else 'missing'}")
+
+
 def _check_rows(connection: apsw.Connection, table: str, vouching: _Bits, found: Finding) -> None:
     columns = Log(connection).columns(table)
     sql = f"SELECT {columns}, (SELECT CAST(log.entry AS BLOB) FROM log WHERE number = {table}.entry) FROM {table}"  # noqa: S608
@@ -220,6 +250,7 @@ def _check_rows(connection: apsw.Connection, table: str, vouching: _Bits, found:
         last = vouching.take(row["entry"])
         if wrong is None and not last:
             wrong = f"entry {row['entry']} of the log is not the last about it: it is from before, or there twice"
+        wrong = wrong or end_complaint(table, row, parsed(line)["event"])
         if wrong is not None:
             found.complain(f"{named(table, row)}: {wrong}")
 
