@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -13,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.errors import BadSettings
-from firstpass.redaction import Found, Placeholders, Redactor
+from firstpass.redaction import Found, Placeholders, Redactor, addresses, words
 from firstpass.redaction.library import known_formats
+from firstpass.redaction.names import named_values
 from firstpass.redaction.redactor import WINDOW
-from tests.machine import LINEAR, growth
+from tests.machine import LINEAR, growth, stretched
 
 SUITE = Path(__file__).parents[2] / "benchmarks/suites/redaction"
 KNOWN = "Tiger.2004/p2mhcSnt8T"
@@ -227,12 +229,32 @@ HOSTILE = (
     "api-key ",
     '" + "',
     "Cookie: a=b; ",
+    "zip-",
+    "7z-",
+    "insert into pwd ",
+    "bcrypt'",
 )
 
 
 @pytest.mark.parametrize("part", HOSTILE)
 def test_a_hostile_text_takes_time_in_proportion(redactor: Redactor, part: str) -> None:
     assert growth(lambda size: redactor.find((part * (size // len(part) + 1))[:size]), 1_500) < LINEAR
+
+
+NEEDLES = {needle for rule in addresses.RULES for needle in rule.needles} | {*words.STEMS, "cookie", "insert into pwd"}
+MOST_OF_A_TEXT = 0.06
+"""Seconds of one thread for a thousand characters on an idle core."""
+
+
+@pytest.mark.parametrize("between", "-='\" :/\n")
+def test_a_text_of_nothing_but_one_needle_is_read_soon(between: str) -> None:
+    took = {}
+    for needle in NEEDLES:
+        text = ((needle + between) * 500)[:1_000]
+        started = time.thread_time()
+        list(addresses.addressed(text, text)), list(named_values(text, text))
+        took[needle] = time.thread_time() - started
+    assert not {needle for needle, seconds in took.items() if seconds > stretched(MOST_OF_A_TEXT)}
 
 
 def test_a_long_text_is_read_in_parts_without_losing_a_key_at_their_edges(redactor: Redactor) -> None:
@@ -290,3 +312,38 @@ def test_a_search_is_ended_between_windows(redactor: Redactor) -> None:
     with pytest.raises(TimeoutError):
         redactor.find("a b\n" * WINDOW, tick)
     assert len(ticks) == 3
+
+
+def test_a_secret_is_found_again_however_many_were_found_before_it(redactor: Redactor) -> None:
+    places = Placeholders()
+    for number in range(300):
+        redactor.hide(f"password = 'Vx9!k{number:06}Tr'", places)
+    shown = redactor.hide("the password is hunter2xyz and I typed hunter2xyz", places)
+    assert "hunter2xyz" not in shown
+    assert places.kinds == {"PASSWORD": 301}
+
+
+def test_a_secret_that_was_told_later_is_hidden_in_a_second_pass(redactor: Redactor) -> None:
+    places, text = Placeholders(), "I typed hunter2xyz, and Hunter2xyz."
+    assert redactor.again(text, places) == redactor.hide(text, places) == text
+    redactor.hide("the password is hunter2xyz", places)
+    shown = redactor.again(text, places)
+    assert "typed hunter2xyz" not in shown
+    assert shown.endswith(", and Hunter2xyz.")
+    assert redactor.again(shown, places) == shown
+    assert places.restore(shown) == text
+
+
+def test_the_longest_of_secrets_with_one_beginning_is_hidden(redactor: Redactor) -> None:
+    places = Placeholders()
+    short, long = (places.stand_in(secret, "KEY", ()) for secret in ("hunter2x", "hunter2xyz9"))
+    assert redactor.again("hunter2xyz9 hunter2xyz", places) == f"{long} {short}yz"
+
+
+def test_many_texts_with_a_secret_each_take_time_in_proportion(redactor: Redactor) -> None:
+    def work(count: int) -> None:
+        places = Placeholders()
+        for number in range(count):
+            redactor.again(f"Vx9!k{places.stand_in(f'Vx9!k{number:06}Tr', 'KEY', ())} {number:06}", places)
+
+    assert growth(work, 1_000) < LINEAR

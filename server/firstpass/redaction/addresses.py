@@ -60,7 +60,7 @@ def _rule(needles: str, pattern: str, kind: str = "PASSWORD", holds: Callable[[s
     return _Rule(tuple(needles.split("|")), re.compile(pattern, re.I), kind, holds)
 
 
-_RULES = (
+RULES = (
     _rule("://", r"://[^\s/:@'\"<>]{0,100}:(?P<value>[^\s/'\"<>]{2,200}(?:/[^\s@'\"<>]{0,100})?)@(?=[\w.\[-]|$)"),
     _rule("thin:", r"thin:[\w.]{1,60}/(?P<value>[^\s@'\"]{3,100})@"),
     _rule("bearer|token", r"(?:bearer|(?<!\w)token)[ \t]{1,4}(?P<value>[\w+/=.~-]{16,4096})", "TOKEN", _is_token),
@@ -85,7 +85,7 @@ _RULES = (
     _rule("://", r"://(?P<value>[^\s/:@'\"<>]{16,400})@(?=[\w.-])", "TOKEN", _is_token),
     _rule(
         "smbclient|xfreerdp|ldap|sqlcmd|mongo|zip|7z|openssl enc|plink|cqlsh|ftp|keytool|-storepass|net user|bcp",
-        r"[\w-]{1,20}(?: enc)?\b[^\n]{0,120}? (?:-[pPwk]|-pw|-\w{0,5}pass\w{0,9}|/p:|-U [\w.\\-]{1,60}%) ?['\"]?"
+        r"[\w-]{1,40}+(?: enc)?\b[^\n]{0,120}? (?:-[pPwk]|-pw|-\w{0,5}pass\w{0,9}|/p:|-U [\w.\\-]{1,60}%) ?['\"]?"
         r"(?P<value>[^\s'\"]{4,200})",
         holds=_is_chosen,
     ),
@@ -123,7 +123,8 @@ _RULES = (
     ),
 )
 _INSERT = re.compile(
-    r"insert into[^\n;]{0,300}?(?:passw|pwd|secret|token|api_?key)[^\n;]{0,200}?values\s{0,9}\((?P<line>[^;]{0,2000})",
+    r"(?>insert into[^\n;]{0,300}?(?:passw|pwd|secret|token|api_?key))[^\n;]{0,300}?values\s{0,9}"
+    r"\((?P<line>[^;]{0,2000})",
     re.I,
 )
 _COLUMN = re.compile(r"'(?P<value>[^'\s]{6,400})'")
@@ -134,7 +135,7 @@ _CRUMB = re.compile(r"(?<![\w.-])[\w.-]{1,60}=(?P<value>[^\s;,\"']{8,4096})")
 
 def addressed(text: str, lower: str) -> Iterator[Found]:
     """lower: the text in small letters."""
-    for rule in _RULES:
+    for rule in RULES:
         for needle in rule.needles:
             for at in places(lower, needle):
                 one = rule.pattern.match(text, at)

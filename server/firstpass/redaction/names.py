@@ -49,7 +49,9 @@ _SETTING = re.compile(
     r"[+\- ]?[ \t]*(?:-[ \t]+)?(?:export[ \t]+|env[ \t]+|arg[ \t]+|set[ \t]+)?[\"']?[\w.-]{0,60}", re.I
 )
 _LINE_ENDS = re.compile(r"[ \t]*(?:\r?\n|\Z|#)")
-_TOKEN = re.compile(r"[ \t]*(?P<word>[^\s]{1,300})")
+MOST_WORD = 300
+"""Characters of a word of a sentence. With a longer one a sentence is at its end."""
+_TOKEN = re.compile(rf"[ \t]*(?P<word>[^\s]{{1,{MOST_WORD}}})")
 _CONNECTS = re.compile(
     r"""\w{0,12}[ \t"'`*:=\uff1a]{0,6}
     (?:(?:is|is[ ]now|was|are|to|=|:|->|\u2192|ist|lautet|war|est|es|era|è|é|är|er|je|on|jest|to|on)
@@ -206,7 +208,7 @@ class _Told:
                     return None
                 if found := self._told_by(token, name, number < 3):
                     return found
-                goes_on = _PROSE.fullmatch(token["word"]) is not None
+                goes_on = len(token["word"]) < MOST_WORD and _PROSE.fullmatch(token["word"]) is not None
                 self._judged[place, name.strong] = token.end(), goes_on
                 place = token.end()
             if not goes_on:

@@ -9,7 +9,9 @@ import re
 import secrets
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+
+from firstpass.redaction.repeats import Repeats
 
 STEM = "HIDDEN_"
 MOST_KIND = 40
@@ -29,6 +31,8 @@ class Placeholders:
         self._sorted: list[str] = []
         self._digits: set[str] = set()
         self._kinds: Counter[str] = Counter()
+        self.repeats = Repeats()
+        """Finds the secrets in other texts, as they are."""
 
     def __repr__(self) -> str:
         return f"Placeholders({', '.join(f'{kind}={count}' for kind, count in sorted(self._kinds.items()))})"
@@ -43,11 +47,6 @@ class Placeholders:
     def kinds(self) -> Mapping[str, int]:
         """How many different secrets there are of each kind."""
         return dict(self._kinds)
-
-    @property
-    def hidden(self) -> Sequence[str]:
-        """The secrets, in the order they were found."""
-        return list(self._names)
 
     def stand_in(self, secret: str, kind: str, taken: Collection[str]) -> str:
         """What stands for a secret: always the same for the same one.
@@ -65,6 +64,7 @@ class Placeholders:
         name = f"{STEM}{kind}_{digits}"
         self._names[secret], self._secrets[name] = name, secret
         self._digits.add(digits)
+        self.repeats.add(secret)
         self._kinds[kind] += 1
 
     def spans(self, text: str) -> list[tuple[int, int]]:

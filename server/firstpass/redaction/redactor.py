@@ -8,7 +8,7 @@ from firstpass.redaction.addresses import addressed
 from firstpass.redaction.blocks import private_keys
 from firstpass.redaction.entropy import random_strings
 from firstpass.redaction.formats import strict_formats
-from firstpass.redaction.found import Found, merged, places
+from firstpass.redaction.found import Found, merged
 from firstpass.redaction.joined import joined, listed
 from firstpass.redaction.known import Known
 from firstpass.redaction.library import known_formats, load
@@ -17,11 +17,6 @@ from firstpass.redaction.placeholders import TAKEN, Placeholders
 from firstpass.redaction.views import in_ascii, lowered
 
 _KIND = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
-MOST_REPEATED = 256
-"""Secrets of a request that are looked for in its other texts too."""
-LEAST_REPEATED = 8
-
-
 WINDOW, BEFORE, AFTER = 131_072, 2_048, 32_768
 """Characters of a text that are looked through at once, and of what is seen before and after them: names, long keys."""
 
@@ -93,8 +88,13 @@ class Redactor:
     def hide(self, text: str, places: Placeholders, tick: Tick = _go_on) -> str:
         """A text with placeholders for its secrets, and for those that the request's other texts hold."""
         found = self.find(text, tick)
-        known = [secret for secret in places.hidden[:MOST_REPEATED] if len(secret) >= LEAST_REPEATED]
-        return _replaced(text, merged([*found, *_again(text, found, known)]), places)
+        for one in found:
+            places.repeats.add(text[one.start : one.end])
+        return _replaced(text, merged([*found, *places.repeats.find(text, tick)]), places)
+
+    def again(self, text: str, places: Placeholders, tick: Tick = _go_on) -> str:
+        """A text with placeholders for the secrets that are hidden already, wherever they were found; for no others."""
+        return _replaced(text, merged(places.repeats.find(text, tick)), places)
 
 
 def _compiled(kind: str, pattern: str) -> tuple[str, re.Pattern[str]]:
@@ -104,13 +104,6 @@ def _compiled(kind: str, pattern: str) -> tuple[str, re.Pattern[str]]:
         return kind, re.compile(pattern)
     except re.error as error:
         raise BadSettings(f"the pattern of {kind} is no regular expression: {error}", part="egress") from None
-
-
-def _again(text: str, found: Sequence[Found], known: Sequence[str]) -> Iterator[Found]:
-    """Where secrets stand that were found elsewhere: in this text, or in one before."""
-    here = dict.fromkeys(text[one.start : one.end] for one in found if one.end - one.start >= LEAST_REPEATED)
-    for secret in [*known, *here][:MOST_REPEATED]:
-        yield from (Found(at, at + len(secret), "SECRET") for at in places(text, secret))
 
 
 def _replaced(text: str, found: Sequence[Found], held: Placeholders) -> str:

@@ -109,6 +109,7 @@ def _stems(words: dict[str, str], strong: bool) -> list[tuple[str, re.Pattern[st
 
 _ASCII = _stems(_PASSWORDS, True) + _stems(_KEYS, False)
 _OTHERS = _stems(_BEYOND_ASCII, True) + _stems(_OTHER_KEYS, False)
+STEMS = tuple(stem for stem, _, _ in _ASCII)
 
 
 def secret_names(lower: str) -> list[Name]:
