@@ -27,11 +27,12 @@ TOKEN = "gh" + "p_" + "q7Rk2mXw9LdZ4vTn8BcY3sHj6PfG1aEuKo5D"
 HEX = "8c294ff69b1f790adf34399234af2fd3"
 BEGIN, END = "-----BEGIN RSA PRIVATE" + " KEY-----", "-----END RSA PRIVATE" + " KEY-----"
 LINES = [base64.b64encode(Random(line).randbytes(48)).decode() for line in range(6)]
+QUOTED = 'Vale"9\\river'
 
 
 @pytest.fixture(scope="module")
 def redactor() -> Redactor:
-    made = Redactor(known=(KNOWN,), patterns=(("HOME_PATH", r"/home/\w+"),))
+    made = Redactor(known=(KNOWN, QUOTED), patterns=(("HOME_PATH", r"/home/\w+"),))
     made.load()
     return made
 
@@ -81,6 +82,17 @@ TOLD = {
     "one as JSON writes it": ("got @ back", json.dumps(KNOWN)[1:-1]),
     "one as a URL writes it": ("got @ back", quote(KNOWN, safe="")),
     "one in hexadecimal": ("got @ back", KNOWN.encode().hex()),
+    "one in hexadecimal of capitals": ("got @ back", KNOWN.encode().hex().upper()),
+    "one in a URL of escapes only": ("got @ back", "".join(f"%{byte:02x}" for byte in KNOWN.encode())),
+    "one in a URL with small escapes": ("got @ back", KNOWN.replace("/", "%2f")),
+    "one in escapes of JSON": ("got @ back", "".join(f"\\u{ord(letter):04X}" for letter in KNOWN)),
+    "one with escaped slashes": ("got @ back", KNOWN.replace("/", r"\/")),
+    "one twice in JSON": ("got @ back", json.dumps(json.dumps(QUOTED)[1:-1])[1:-1]),
+    "a private key as base64": ("tls.key: @", base64.b64encode("\n".join((BEGIN, *LINES, END)).encode()).decode()),
+    "a private key as base64 on lines": (
+        "it is @",
+        base64.encodebytes("\n".join((BEGIN, *LINES, END)).encode()).decode().strip(),
+    ),
     "one inside base64": ("got @ back", base64.b64encode(f"u:{KNOWN}!".encode()).decode()),
 }
 
@@ -122,6 +134,7 @@ INNOCENT = (
     "const sendHttp2SettingsAndCheckForAck = (connection) => connection.peerHttp2ClientDisablesPush();",
     "the token bucket of the limiter, see RFC 2697",
     "http://localhost:8080/a@b",
+    f"ca: {base64.b64encode(b'-----BEGIN CERTIFICATE-----' + 60 * b'A').decode()}",
 )
 
 

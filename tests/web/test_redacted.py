@@ -295,6 +295,35 @@ def test_the_machine_s_own_secrets_are_known(tmp_path: Path) -> None:
     assert not known & {"/usr/bin:/bin", "short", "eu-west-1", "git.example", "default", "[default]"}
 
 
+SECRET_NAMES = ("PGPASSWORD", "SSHPASS", "OPENAI_KEY", "GITHUB_PAT", "MASTER_KEY", "DB_PASS", "X_TOKEN", "SENTRY_DSN")
+OTHER_NAMES = ("SSH_AUTH_SOCK", "GNOME_KEYRING", "SSH_PUBLIC_KEY", "KEYMAP", "TOKEN_FILE", "KEYBOARD_PATH")
+
+
+@pytest.mark.parametrize("value", ["$ecret-pw-123", "/slash-first/x", "~tilde-first", ".dot-first"])
+def test_a_variable_is_known_by_its_name_however_its_value_begins(tmp_path: Path, value: str) -> None:
+    for name in SECRET_NAMES:
+        assert known_secrets({name: f" {value}{name}"}, tmp_path) == {f"{value}{name}"}
+    assert known_secrets(dict.fromkeys(OTHER_NAMES, value), tmp_path) == frozenset()
+
+
+def test_a_variable_of_a_path_a_number_or_an_address_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("")
+    values = (str(tmp_path), f"{tmp_path}/key.pem", "8192000000", "-12345.678", "https://login.example.com/token")
+    for value in values:
+        assert known_secrets({"MASTER_KEY": value, "SERVICE_AUTH": value}, tmp_path) == frozenset()
+    long = f"/{'k' * 300}"
+    assert known_secrets({"MASTER_KEY": long}, tmp_path) == {long}
+    hook = "https://hooks.example.com/T0/B0/x"
+    assert known_secrets({"SLACK_WEBHOOK_URL": hook}, tmp_path) == {hook}
+
+
+def test_a_file_s_value_that_stands_elsewhere_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / ".npmrc").write_text(
+        "//r.example/:_authToken=${NPM_TOKEN}\n_password = pa$$w0rd-of-npm\ntoken=$NPM_TOKEN\n"
+    )
+    assert known_secrets({}, tmp_path) == {"pa$$w0rd-of-npm"}
+
+
 def test_a_secret_of_the_server_s_environment_does_not_leave(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_TOKEN", "plain-words-as-token")
     server = messages_app(repeats)

@@ -1,5 +1,6 @@
-"""Private keys in armour, whole: as they are, on the lines of a diff, or in a literal with `\\n`."""
+"""Private keys in armour, whole: as they are, on the lines of a diff, or in a literal with `\\n`; or as base64."""
 
+import base64
 import re
 from collections.abc import Iterator
 
@@ -10,6 +11,14 @@ _HEADER = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuT
 _BODY = re.compile(r"[\w+/=\s\\\"'`,.:;()&#@<>]*+(?:-(?!----)[\w+/=\s\\\"'`,.:;()&#@<>]*+)*+")
 _FOOTER = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _RUN = re.compile(r"[A-Za-z0-9+/=]{16,}")
+
+_ENCODED = re.compile(
+    r"LS0tLS1CRUdJTi[A-Za-z0-9+/=_-]{40,}+"
+    r"(?:\r?\n[ \t]{0,20}(?:[A-Za-z0-9+/_-]{16,}+={0,2}|[A-Za-z0-9+/_-]{1,15}={1,2}))*+"
+)
+"""Base64 of `-----BEGIN `."""
+_ITS_HEADER = 88
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def private_keys(text: str) -> Iterator[Found]:
@@ -30,6 +39,13 @@ def private_keys(text: str) -> Iterator[Found]:
         if _RUN.search(text, header.end(), end):
             yield Found(header.start(), end, "PRIVATE_KEY")
     yield from _cut_off(text)
+    yield from (Found(*one.span(), "PRIVATE_KEY") for one in _ENCODED.finditer(text) if _is_encoded(one[0]))
+
+
+def _is_encoded(value: str) -> bool:
+    """Whether base64 of something in armour is of a private key, and of no certificate."""
+    letters = "".join(value[:_ITS_HEADER].split()).rstrip("=")
+    return b"PRIVATE KEY" in base64.urlsafe_b64decode(letters[: len(letters) // 4 * 4].translate(_URL_SAFE))
 
 
 def _cut_off(text: str) -> Iterator[Found]:

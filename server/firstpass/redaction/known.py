@@ -1,8 +1,9 @@
-"""The machine's own secrets, as they are or as base64, URLs, JSON, HTML and hexadecimal write them."""
+"""The machine's own secrets, as they are or as base64, URLs, JSON, HTML, escapes and hexadecimal write them."""
 
 import base64
 import html
 import json
+import re
 import string
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, quote_plus
@@ -13,6 +14,8 @@ from firstpass.redaction.found import Found, places
 LEAST = 6
 """Characters of a known secret. A shorter one would be found in innocent text."""
 MOST_AROUND = 256
+_ESCAPE = re.compile("%[0-9A-F]{2}")
+_PAIR = re.compile("..")
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/_=-")
 
 
@@ -32,19 +35,18 @@ class Known:
             yield from (_whole_run(text, at, at + len(form)) for at in places(text, form))
 
 
-def _written(secret: str) -> tuple[str, ...]:
+def _written(secret: str) -> Iterator[str]:
     raw = secret.encode("utf-8", "surrogatepass")
-    return (
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(raw, safe=""),
-        quote(raw),
-        quote_plus(raw),
-        html.escape(secret),
-        raw.hex(),
-        raw.hex().upper(),
-    )
+    as_json = json.dumps(secret)[1:-1]
+    yield from (secret, as_json, json.dumps(secret, ensure_ascii=False)[1:-1], as_json.replace("/", r"\/"))
+    yield from (json.dumps(as_json)[1:-1], html.escape(secret))
+    for in_url in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield from (in_url, _ESCAPE.sub(lambda one: one[0].lower(), in_url))
+    units = secret.encode("utf-16-be", "surrogatepass").hex(" ", 2).split()
+    for letters in (raw.hex(), raw.hex().upper()):
+        yield from (letters, "".join(f"%{one}" for one in _PAIR.findall(letters)))
+    yield "".join(rf"\u{unit}" for unit in units)
+    yield "".join(rf"\u{unit.upper()}" for unit in units)
 
 
 def _in_base64(secret: str) -> Iterator[str]:
