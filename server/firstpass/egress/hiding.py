@@ -46,6 +46,7 @@ class Hiding:
         self._redactor = redactor
         self._places = places
         self._checked = set[str]()
+        self._is_second = False
         self._until = time.monotonic() + MOST_SECONDS
 
     def request(self, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -59,6 +60,7 @@ class Hiding:
         try:
             hidden = self._value(json.loads(body), "body", is_open=False)
             if self._places:  # What was found late may stand in a text before it.
+                self._is_second = True
                 hidden = self._value(hidden, "body", is_open=False)
             return json.dumps(hidden, separators=(",", ":")).encode()
         except RecursionError as error:
@@ -66,16 +68,16 @@ class Hiding:
 
     def _check(self, text: str, where: str) -> None:
         """Of a text in which nothing can be replaced. Raises: Forbidden for a secret in it."""
-        if text in self._checked and not self._places:
-            return
-        found = [one.kind for one in self._redactor.find(text, self._tick) if one.kind != GUESSED]
-        found += ["SECRET" for secret in self._places.hidden if secret in text]
+        new = () if text in self._checked else self._redactor.find(text, self._tick)
+        found = [one.kind for one in new if one.kind != GUESSED]
+        found += ["SECRET"] if self._redactor.again(text, self._places, self._tick) != text else []
         if found:
             raise _forbidden(f"there is a secret ({found[0]}) in {where[:80]}, where it can't be replaced")
         self._checked.add(text)
 
     def _hide(self, text: str) -> str:
-        return self._redactor.hide(text, self._places, self._tick)
+        look = self._redactor.again if self._is_second else self._redactor.hide
+        return look(text, self._places, self._tick)
 
     def _named(self, value: str, name: str) -> str:
         """A value of a caller's own field: the field's name may say that it is secret."""
