@@ -26,6 +26,7 @@ from firstpass.cli.main import app
 from firstpass.egress import EgressDoor
 from firstpass.errors import StoreFailed
 from firstpass.exchange import Exchange, Receipt
+from firstpass.redaction import Redactor
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.merkle import is_consistent, is_included
 from firstpass.store.notes import Signer, Verifier, checkpoint, notes
@@ -104,7 +105,7 @@ async def test_nothing_leaves_where_it_can_not_be_recorded(tmp_path: Path, troub
         async def record(exchange: str, receipt: Receipt) -> Receipt:
             return await asyncio.to_thread(store.record_departure, exchange, replace(receipt, path="p" * 9000))
 
-        door = EgressDoor(url, "m", {}, hosted=True, reply_seconds=5, record=record)
+        door = EgressDoor(url, "m", {}, hosted=True, reply_seconds=5, record=record, redactor=Redactor())
         with trouble(store, tmp_path / "store.sqlite"), pytest.raises(StoreFailed, match="nothing was sent"):
             async with door.post(ASK, "chat/completions", b"secret", lambda _: None):
                 pass

@@ -1,6 +1,6 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,7 +16,7 @@ Level = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """In the place of an exchange that is not as it was recorded, or can not be read."""
+    """In the place of an exchange or a key that is not as it was recorded, or can not be read."""
 
     id: str
     why: str
@@ -35,6 +35,10 @@ class Proof:
     size: int
     root: bytes
     hashes: tuple[bytes, ...]
+
+
+def whole_keys(listed: Iterable[KeyRecord | Damaged]) -> list[KeyRecord]:
+    return [key for key in listed if isinstance(key, KeyRecord)]
 
 
 class Store(Protocol):
@@ -83,7 +87,9 @@ class Store(Protocol):
 
     def find_key(self, key_id: str) -> KeyRecord | None: ...
 
-    def list_keys(self) -> list[KeyRecord]: ...
+    def list_keys(self) -> list[KeyRecord | Damaged]:
+        """Those that were ever made, in that order."""
+        ...
 
     def revoke_key(self, key_id: str, now_unix: float) -> bool:
         """False where there is no such key, or it has ended already."""
