@@ -63,6 +63,8 @@ class Store(Protocol):
     def forget(self, exchange_id: str) -> bool:
         """Every word of the exchange and its labels goes for good; counts and times stay. False where there is none.
 
+        So do its receipts, with the SHA-256 and the length of what left: who guesses all of that can tell.
+
         Of the request stay also its key, the contract, the limits, and which of our models was meant, not by what name.
         An exchange that went on with it keeps what it was asked with. While another process reads the same store, the
         bytes may stay on the disk, but not in the record, for as long as that takes.
@@ -139,7 +141,8 @@ class Store(Protocol):
         ...
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
-        """Some of the oldest exchanges go with their labels: where the store is larger, or they are from before.
+        """Some of the oldest exchanges go with their labels: where the store is larger without its log, or they are
+        from before.
 
         Gives how many; whoever wants more gone calls again. An entry of the log says of each that it is gone.
         """
