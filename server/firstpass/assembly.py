@@ -26,7 +26,7 @@ from firstpass.policy.escalation import Verifier
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
-from firstpass.store import Store
+from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import PREFIX
 from firstpass.store.scopes import Spend
 from firstpass.tier import Tier
@@ -105,7 +105,10 @@ def prices(verifier: VerifierSettings | None) -> Prices | None:
 def purse(settings: Settings, store: Store, keyring: Keyring) -> Purse:
     """Raises: BadSettings where a key has a cap that nothing can be counted for."""
     a_day, known = settings.policy.keyless_usd_a_day, prices(settings.verifier)
-    capped = [key.id for key in store.list_keys() if key.scopes.spend and key.live(time.time())]
+    keys = store.list_keys()
+    for damaged in (key for key in keys if isinstance(key, Damaged)):
+        log.warning("nobody gets in with it: %s", damaged.why)
+    capped = [key.id for key in whole_keys(keys) if key.scopes.spend and key.live(time.time())]
     if settings.verifier is not None and known is None and capped:
         raise BadSettings(f"verifier.usd_per_million_...: the key {capped[0]} has a spend cap, which needs the prices")
     return Purse(store, keyring, known, None if a_day is None else Spend(a_day))

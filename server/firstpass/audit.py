@@ -28,8 +28,8 @@ DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """checkpoints: the file that they are appended to. keep_bytes, keep_days: how large the record and how old an
-    exchange may be; None for no bound."""
+    """checkpoints: the file that they are appended to. keep_bytes, keep_days: how large the record, without its
+    log, and how old an exchange may be; None for no bound."""
 
     checkpoints: Path | None
     keep_bytes: int

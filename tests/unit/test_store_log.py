@@ -14,7 +14,7 @@ import pytest
 
 from firstpass.errors import StoreFailed, StoreLost
 from firstpass.exchange import Exchange, Label
-from firstpass.store import Damaged
+from firstpass.store import Damaged, retention
 from firstpass.store.keys import mint
 from firstpass.store.merkle import is_included, leaf_hash
 from firstpass.store.migrations import MIGRATIONS
@@ -331,7 +331,7 @@ def test_the_oldest_go_until_the_record_is_small_enough_and_the_disk_has_its_spa
         calls += 1
     kept = [each.ask.id for each in store.latest(99) if isinstance(each, Exchange)]
     assert calls > 0 and 0 < len(kept) < 20 and kept == [f"ex_{n}" for n in range(19, 19 - len(kept), -1)]
-    assert large > 1_500_000 and path.stat().st_size <= bound
+    assert large > 1_500_000 and path.stat().st_size <= bound + log_bytes(store)
     assert store.labels("ex_0") == [] and store.labels("ex_19") != []
     assert b"0 0 0 0 0 0" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert verify(path, []).flaws == []
@@ -417,3 +417,24 @@ def test_a_key_that_was_revoked_is_not_rotated(store: SqliteStore) -> None:
     with pytest.raises(StoreFailed, match="no live key any more"):
         store.rotate_key(first.id, second, 9.0)
     assert store.find_key(second.id) is None
+
+
+def log_bytes(store: SqliteStore) -> int:
+    """As SQLite counts its pages."""
+    [(size,)] = store._connection.execute("SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'log%'")
+    return int(size)
+
+
+def test_a_log_that_is_over_the_bound_empties_no_record(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def depart() -> None:
+        for number in range(500):
+            store._depart(f"ex_{number}", replace(RECEIPT, path="p" * 200))
+
+    for number in range(4):
+        store.append(exchange(number, "w" * 90_000))
+        store._write("depart", depart)
+    bound = 1_000_000
+    monkeypatch.setattr(retention, "COUNT_ENTRIES", 1500)
+    assert log_bytes(store) > bound
+    assert [store.purge(bound, 0.0) for _ in range(2)] == [0, 0] and len(store.latest(9)) == 4
+    assert store.purge(300_000, 0.0) == 2, "of 450 kB, and an exchange has 93"

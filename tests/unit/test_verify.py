@@ -13,6 +13,7 @@ import pytest
 
 from firstpass.errors import StoreFailed
 from firstpass.exchange import Label
+from firstpass.store import whole_keys
 from firstpass.store.keys import mint
 from firstpass.store.log import IDS
 from firstpass.store.merkle import leaf_hash
@@ -267,7 +268,7 @@ def test_another_history_of_the_same_length_is_found_between_two_checkpoints(cop
 
 def test_a_key_that_came_to_life_again_is_found_and_not_accepted(copy: Path) -> None:
     with closing(SqliteStore(copy)) as store:
-        revoked = next(key.id for key in store.list_keys() if key.revoked_unix is not None)
+        revoked = next(key.id for key in whole_keys(store.list_keys()) if key.revoked_unix is not None)
     changed(copy, "UPDATE keys SET revoked_unix = NULL WHERE id = ?", revoked)
     assert [flaw for flaw in flaws(copy) if revoked in flaw]
     with closing(SqliteStore(copy)) as store, pytest.raises(StoreFailed, match=f"key {revoked} is damaged"):
@@ -276,7 +277,7 @@ def test_a_key_that_came_to_life_again_is_found_and_not_accepted(copy: Path) -> 
 
 def test_a_row_from_before_with_the_entry_of_then_is_found(copy: Path) -> None:
     with closing(SqliteStore(copy)) as store:
-        key = next(key for key in store.list_keys() if key.revoked_unix is None)
+        key = next(key for key in whole_keys(store.list_keys()) if key.revoked_unix is None)
         created = store._log.row("keys", key.id)
         assert created is not None and store.revoke_key(key.id, 9.0)
     changed(copy, "UPDATE keys SET revoked_unix = NULL, entry = ? WHERE id = ?", created["entry"], key.id)

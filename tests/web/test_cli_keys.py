@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from firstpass.allowance.keyring import Keyring
+from firstpass.assembly import purse
 from firstpass.cli.keys import keys, require_a_key
 from firstpass.settings import Settings
+from firstpass.store import whole_keys
 from firstpass.store.keys import load_pepper, matches
 from firstpass.store.scopes import Scopes, Spend
 from firstpass.store.sqlite import SqliteStore
@@ -59,7 +62,7 @@ def test_a_key_has_the_limits_that_the_options_say(say: Say, tmp_path: Path) -> 
     before = time.time()
     key = made(say, *limits, *rates, "--not-before", "1d", **VERIFIER)
     with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
-        [record] = store.list_keys()
+        [record] = whole_keys(store.list_keys())
     scopes = Scopes(("chat", "models"), ("local", "claude-*"), "redacted", 60, 9000, Spend(100.5, "month"))
     assert record.scopes == scopes and record.expires_unix is not None and record.not_before_unix is not None
     assert record.expires_unix - before == pytest.approx(90 * DAY, abs=60)
@@ -104,7 +107,7 @@ def test_a_rotated_key_lives_on_for_the_grace_beside_its_successor(say: Say, tmp
     new, now = json.loads(result.stdout), time.time()
     assert new["owner"] == old["id"] and new["scopes"] == old["scopes"] and f"key {old['id']} ends" in result.stderr
     with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
-        first, second = store.list_keys()
+        first, second = whole_keys(store.list_keys())
     pepper = load_pepper(tmp_path / "pepper")
     for days, lives in ((6, [True, True]), (8, [False, True]), (91, [False, False])):
         at = now + days * DAY
@@ -136,3 +139,17 @@ def test_a_server_that_needs_keys_does_not_start_with_ended_ones(say: Say, tmp_p
     made(say, "--not-before", "1d")
     with pytest.raises(SystemExit):
         require_a_key(settings)
+
+
+def test_a_damaged_key_is_named_and_hides_no_other(say: Say, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings.model_validate({"server": {"data_dir": tmp_path}})
+    bad, good = made(say), made(say)
+    with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
+        store._connection.execute("UPDATE keys SET owner = 'other' WHERE id = ?", (bad["id"],))
+        purse(settings, store, Keyring(store, b"pepper"))
+    assert f"key {bad['id']} is damaged" in caplog.text
+    require_a_key(settings)
+    listed = {key["id"]: key for key in json.loads(say("list", "--json").stdout)}
+    assert "damaged" in listed[bad["id"]] and listed[good["id"]]["name"] == "ci"
+    assert "damaged" in say("list").stdout and good["id"] in say("list").stdout
+    assert say("revoke", bad["id"]).exit_code == 0 and say("rotate", good["id"]).exit_code == 0

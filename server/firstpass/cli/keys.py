@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from firstpass.cli.terminal import AsJson, Config, err, fail, moment, print_table, table
+from firstpass.cli.terminal import AsJson, Config, err, fail, moment, plain, print_table, table
 from firstpass.exchange import Ceiling
 from firstpass.settings import Settings, load
-from firstpass.store import Store
+from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import KeyRecord, load_pepper, mint, mint_after
 from firstpass.store.scopes import Scopes, Spend, day_of
 from firstpass.store.sqlite import SqliteStore
@@ -83,16 +83,20 @@ def list_keys(config: Config = None, as_json: AsJson = False) -> None:
     """The keys that were ever made, without their secrets, and what each may do."""
     now = time.time()
     with opened(load(config)) as store:
-        records = store.list_keys()
+        listed = store.list_keys()
+        records, damaged = whole_keys(listed), [key for key in listed if isinstance(key, Damaged)]
         spent = {record.id: _spent(store, record, now) for record in records}
     if as_json:
-        typer.echo(json.dumps([_public(record) | {"spent_usd": spent[record.id]} for record in records]))
+        whole = [_public(record) | {"spent_usd": spent[record.id]} for record in records]
+        typer.echo(json.dumps([*whole, *({"id": key.id, "damaged": key.why} for key in damaged)]))
         return
     rows = table("id", "name", "owner", "created", "state", "may", "spent")
     for record in records:
         made, name = moment(record.created_unix), escape(record.name)
         said = (_state(record, now), escape(_may(record.scopes)), f"${spent[record.id]:.4f}")
         rows.add_row(record.id, name, record.owner, made, *said)
+    for key in damaged:
+        rows.add_row(escape(plain(key.id)), "-", "-", "-", "damaged", "-", "-")
     print_table(rows)
 
 
@@ -135,7 +139,7 @@ def _follows(key: KeyRecord, old: KeyRecord, now_unix: float) -> bool:
 def require_a_key(settings: Settings) -> None:
     """Before a server starts that answers nobody without one."""
     with opened(settings) as store:
-        if not any(key.live(time.time()) for key in store.list_keys()):
+        if not any(key.live(time.time()) for key in whole_keys(store.list_keys())):
             fail("API keys are required here and there is no live one: make one with `firstpass keys create NAME`")
 
 

@@ -90,8 +90,8 @@ class Server(Section):
         4 * 2**30,
         ge=2**20,
         description="The oldest exchanges go, with their labels, when the record is larger. The log of what left and of"
-        " what went stays, and counts. The disk has the space back, but not of a file that an older version made: that"
-        " one grows no further.",
+        " what went stays, and does not count: the file may be larger by as much. The disk has the space back, but not"
+        " of a file that an older version made: that one grows no further.",
     )
     keep_days: float | None = Field(
         None, gt=0, description="Exchanges go, with their labels, when they are older. By default none does."

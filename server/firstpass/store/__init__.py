@@ -1,6 +1,6 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,7 +16,7 @@ Level = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """In the place of an exchange that is not as it was recorded, or can not be read."""
+    """In the place of an exchange or a key that is not as it was recorded, or can not be read."""
 
     id: str
     why: str
@@ -35,6 +35,10 @@ class Proof:
     size: int
     root: bytes
     hashes: tuple[bytes, ...]
+
+
+def whole_keys(listed: Iterable[KeyRecord | Damaged]) -> list[KeyRecord]:
+    return [key for key in listed if isinstance(key, KeyRecord)]
 
 
 class Store(Protocol):
@@ -58,6 +62,8 @@ class Store(Protocol):
 
     def forget(self, exchange_id: str) -> bool:
         """Every word of the exchange and its labels goes for good; counts and times stay. False where there is none.
+
+        So do its receipts, with the SHA-256 and the length of what left: who guesses all of that can tell.
 
         Of the request stay also its key, the contract, the limits, and which of our models was meant, not by what name.
         An exchange that went on with it keeps what it was asked with. While another process reads the same store, the
@@ -83,7 +89,9 @@ class Store(Protocol):
 
     def find_key(self, key_id: str) -> KeyRecord | None: ...
 
-    def list_keys(self) -> list[KeyRecord]: ...
+    def list_keys(self) -> list[KeyRecord | Damaged]:
+        """Those that were ever made, in that order."""
+        ...
 
     def revoke_key(self, key_id: str, now_unix: float) -> bool:
         """False where there is no such key, or it has ended already."""
@@ -133,7 +141,8 @@ class Store(Protocol):
         ...
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
-        """Some of the oldest exchanges go with their labels: where the store is larger, or they are from before.
+        """Some of the oldest exchanges go with their labels: where the store is larger without its log, or they are
+        from before.
 
         Gives how many; whoever wants more gone calls again. An entry of the log says of each that it is gone.
         """

@@ -1,4 +1,7 @@
-"""The oldest exchanges go where the record is too large or they are too old. A few at a time: others wait meanwhile."""
+"""The oldest exchanges go where the record is too large or they are too old. A few at a time: others wait meanwhile.
+
+The log only grows, and does not count: where it alone was over the bound, every exchange would go and nothing be won.
+"""
 
 import apsw
 
@@ -6,32 +9,60 @@ from firstpass.store.log import Log
 
 BATCH = 50
 BATCH_BYTES = 4 * 2**20
+COUNT_ENTRIES = 100_000
+"""Of the log, how many are measured in one turn."""
+ENTRY_BYTES = 68
+"""What an entry takes in the file beside its line and nodes, with its place in the index. Measured: 65 to 69."""
 
 OLDEST = "SELECT id, received_unix, octet_length(body) FROM exchanges ORDER BY received_unix, rowid LIMIT ?"
 COUNTS = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+ENTRIES = (
+    "SELECT count(*), total(octet_length(entry) + octet_length(nodes)), max(number) FROM"
+    " (SELECT * FROM log WHERE number > ? ORDER BY number LIMIT ?)"
+)
 
 
-def purge(connection: apsw.Connection, log: Log, keep_bytes: int, before_unix: float) -> int:
-    """Delete a few of the oldest exchanges that have to go; gives how many. Within a transaction that writes."""
-    gone = freed = 0
-    for exchange, received_unix, size in list(connection.execute(OLDEST, (BATCH,))):
-        if received_unix >= before_unix and used_bytes(connection) <= keep_bytes:
-            break
-        _purge_one(connection, log, exchange)
-        gone, freed = gone + 1, freed + size
-        if freed > BATCH_BYTES:
-            break
-    return gone
+class Retention:
+    """What was measured of the log, which does not change, is not measured again."""
+
+    def __init__(self, connection: apsw.Connection, log: Log) -> None:
+        self._connection = connection
+        self._log = log
+        self._last = -1
+        self._log_bytes = 0
+
+    def purge(self, keep_bytes: int, before_unix: float) -> int:
+        """Delete a few of the oldest exchanges that have to go; gives how many. Within a transaction that writes."""
+        gone = freed = 0
+        for exchange, received_unix, size in list(self._connection.execute(OLDEST, (BATCH,))):
+            if received_unix >= before_unix and not self._is_over(keep_bytes):
+                break
+            self._purge_one(exchange)
+            gone, freed = gone + 1, freed + size
+            if freed > BATCH_BYTES:
+                break
+        return gone
+
+    def _is_over(self, keep_bytes: int) -> bool:
+        """Not yet where the log is not measured to its end: a later turn knows."""
+        used = used_bytes(self._connection)
+        return used > keep_bytes and self._measure_log() and used - self._log_bytes > keep_bytes
+
+    def _measure_log(self) -> bool:
+        """Some more of it; whether that was all."""
+        [(count, size, last)] = self._connection.execute(ENTRIES, (self._last, COUNT_ENTRIES))
+        self._log_bytes += int(size) + count * ENTRY_BYTES
+        self._last = self._last if last is None else last
+        return bool(count < COUNT_ENTRIES)
+
+    def _purge_one(self, exchange: str) -> None:
+        sql = "SELECT number FROM labels WHERE exchange_id = ?"
+        for (number,) in list(self._connection.execute(sql, (exchange,))):
+            self._log.remove("purged", "labels", number, exchange=exchange)
+        self._log.remove("purged", "exchanges", exchange)
 
 
 def used_bytes(connection: apsw.Connection) -> int:
     """Of the file, without its free pages."""
     [(pages, free, size)] = connection.execute(COUNTS)
     return (int(pages) - int(free)) * int(size)
-
-
-def _purge_one(connection: apsw.Connection, log: Log, exchange: str) -> None:
-    sql = "SELECT number FROM labels WHERE exchange_id = ?"
-    for (number,) in list(connection.execute(sql, (exchange,))):
-        log.remove("purged", "labels", number, exchange=exchange)
-    log.remove("purged", "exchanges", exchange)

@@ -19,7 +19,7 @@ from firstpass.store.files import OpenFiles
 from firstpass.store.log import IDS, Log, heed_no_code
 from firstpass.store.merkle import consistency, inclusion, leaf_hash
 from firstpass.store.migrations import AFTERWARDS, BOOK, MIGRATIONS, VOUCHED
-from firstpass.store.retention import purge
+from firstpass.store.retention import Retention
 from firstpass.store.sqlite_keys import SqliteKeys
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class SqliteStore(SqliteKeys):
         self._connection = self._do("open", lambda: _opened(path))
         self._log = Log(self._connection)
         self._do("migrate", self._prepare)
+        self._retention = Retention(self._connection, self._log)
         self._files = OpenFiles(path)
 
     def check(self) -> None:
@@ -316,7 +317,7 @@ class SqliteStore(SqliteKeys):
         return size, tuple(consistency(self._log.node, old, size)) if old else ()
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
-        gone = self._write("purge", lambda: purge(self._connection, self._log, keep_bytes, before_unix))
+        gone = self._write("purge", lambda: self._retention.purge(keep_bytes, before_unix))
         if gone:
             self._do("give space back", self._shrink)
         return gone

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import apsw
 
-from firstpass.errors import StoreFailed
-from firstpass.store import Level, Unit
+from firstpass.errors import StoreFailed, StoreLost
+from firstpass.store import Damaged, Level, Unit
 from firstpass.store.keys import KeyRecord
 from firstpass.store.log import Log
 from firstpass.store.scopes import decode_scopes, encode_scopes
@@ -50,9 +50,18 @@ class SqliteKeys:
             return None
         return KeyRecord(**{name: row[name] for name in COLUMNS} | {"scopes": decode_scopes(row["scopes"])})
 
-    def list_keys(self) -> list[KeyRecord]:
-        ids = self._rows("list keys", "SELECT id FROM keys ORDER BY created_unix")
-        return [key for (key_id,) in ids if (key := self.find_key(key_id))]
+    def list_keys(self) -> list[KeyRecord | Damaged]:
+        ids = self._rows("list keys", "SELECT CAST(id AS BLOB) FROM keys ORDER BY created_unix")
+        listed = (self._listed_key(bytes(key_id).decode(errors="replace")) for (key_id,) in ids)
+        return [key for key in listed if key is not None]
+
+    def _listed_key(self, key_id: str) -> KeyRecord | Damaged | None:
+        try:
+            return self.find_key(key_id) or Damaged(key_id, f"key {key_id} can not be found by its id")
+        except StoreLost:
+            raise
+        except StoreFailed as error:
+            return Damaged(key_id, str(error))
 
     def revoke_key(self, key_id: str, now_unix: float) -> bool:
         return self._write("revoke a key", lambda: self._revoke_key(key_id, now_unix))
