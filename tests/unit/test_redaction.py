@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from hypothesis import strategies as some
 
 from firstpass.errors import BadSettings
 from firstpass.redaction import Found, Placeholders, Redactor, addresses, words
+from firstpass.redaction.addresses import addressed
 from firstpass.redaction.library import known_formats
 from firstpass.redaction.names import named_values
 from firstpass.redaction.redactor import WINDOW
@@ -254,20 +256,28 @@ def test_a_hostile_text_takes_time_in_proportion(redactor: Redactor, part: str) 
     assert growth(lambda size: redactor.find((part * (size // len(part) + 1))[:size]), 1_500) < LINEAR
 
 
-NEEDLES = {needle for rule in addresses.RULES for needle in rule.needles} | {*words.STEMS, "cookie", "insert into pwd"}
-MOST_OF_A_TEXT = 0.06
-"""Seconds of one thread for a thousand characters on an idle core."""
+NEEDLES = {needle for rule in addresses.RULES for needle in rule.needles} | {"cookie", "insert into pwd"}
+Rules = Callable[[str, str], Iterator[Found]]
+
+
+def seconds(rules: Rules, part: str, size: int) -> float:
+    """Of this thread, for a text that is nothing but one part over and over."""
+    text = (part * (size // len(part) + 1))[:size]
+    started = time.thread_time()
+    list(rules(text, text))
+    return time.thread_time() - started
 
 
 @pytest.mark.parametrize("between", "-='\" :/\n")
 def test_a_text_of_nothing_but_one_needle_is_read_soon(between: str) -> None:
-    took = {}
-    for needle in NEEDLES:
-        text = ((needle + between) * 500)[:1_000]
-        started = time.thread_time()
-        list(addresses.addressed(text, text)), list(named_values(text, text))
-        took[needle] = time.thread_time() - started
-    assert not {needle for needle, seconds in took.items() if seconds > stretched(MOST_OF_A_TEXT)}
+    slow = {needle for needle in NEEDLES if seconds(addressed, needle + between, 8_000) > stretched(0.25)}
+    slow |= {stem for stem in words.STEMS if seconds(named_values, stem + between, 1_000) > stretched(0.08)}
+    assert not slow
+
+
+@pytest.mark.parametrize(("rules", "part"), [(addressed, "insert into pwd "), (named_values, "bcrypt'")])
+def test_a_statement_or_a_sentence_without_an_end_is_not_read_for_each_of_its_words(rules: Rules, part: str) -> None:
+    assert seconds(rules, part, 32_000) < stretched(0.25)
 
 
 def test_a_long_text_is_read_in_parts_without_losing_a_key_at_their_edges(redactor: Redactor) -> None:

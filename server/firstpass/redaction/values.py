@@ -100,7 +100,7 @@ def is_mixed(value: str) -> bool:
     inner = value[:200]
     if not any(map(str.isalpha, inner)):
         return False
-    return any(map(str.isdigit, inner)) or any(letter in _SIGNS for letter in inner)
+    return any(map(str.isdigit, inner)) or not _SIGNS.isdisjoint(inner)
 
 
 def is_number(value: str) -> bool:
