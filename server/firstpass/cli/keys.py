@@ -122,7 +122,7 @@ def rotate_key(
         old = store.find_key(key)
         if old is None or not old.live(now):
             fail(f"no live key {key}")
-        if after := [one.id for one in store.list_keys() if one.owner == old.owner and _follows(one, old, now)]:
+        if after := [one.id for one in store.list_keys() if isinstance(one, KeyRecord) and _follows(one, old, now)]:
             fail(f"key {key} was rotated already: rotate {after[-1]}, which took its place")
         made, record = mint_after(old, load_pepper(settings.server.pepper_path), now)
         ends = now + _seconds(grace)
@@ -133,7 +133,7 @@ def rotate_key(
 
 
 def _follows(key: KeyRecord, old: KeyRecord, now_unix: float) -> bool:
-    return key.live(now_unix) and key.id != old.id and key.created_unix > old.created_unix
+    return key.owner == old.owner and key.live(now_unix) and key.created_unix > old.created_unix
 
 
 def require_a_key(settings: Settings) -> None:
