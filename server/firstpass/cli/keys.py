@@ -122,7 +122,7 @@ def rotate_key(
         old = store.find_key(key)
         if old is None or not old.live(now):
             fail(f"no live key {key}")
-        if after := [one.id for one in store.list_keys() if isinstance(one, KeyRecord) and _follows(one, old, now)]:
+        if after := [one.id for one in whole_keys(store.list_keys()) if _follows(one, old, now)]:
             fail(f"key {key} was rotated already: rotate {after[-1]}, which took its place")
         made, record = mint_after(old, load_pepper(settings.server.pepper_path), now)
         ends = now + _seconds(grace)
