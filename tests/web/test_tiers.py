@@ -337,3 +337,10 @@ async def test_plain_completions_have_their_own_shape_of_logprobs() -> None:
         reply = await asked(url, ask)
     assert reply.logprobs == (TokenLogprob("hi", -0.1),) and reply.usage is None
     assert json.loads(seen[0])["prompt"] == "hello"
+
+
+@pytest.mark.parametrize(("vllm", "key", "salt"), [(True, "k1", "k1"), (True, None, None), (False, "k1", None)])
+def test_what_vllm_keeps_of_prompts_is_told_apart_by_key(vllm: bool, key: str | None, salt: str | None) -> None:
+    able = Abilities(vllm=vllm)
+    body = body_of(replace(ASK, key=key), "m", able, stream=False, watched=False, max_tokens_name="max_tokens")
+    assert json.loads(body).get("cache_salt") == salt
