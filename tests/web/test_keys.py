@@ -260,7 +260,7 @@ def test_a_rotated_key_s_successor_goes_on_with_what_was_said_and_no_other_key_d
 @pytest.mark.parametrize("end", ["revoked", "expired", "unknown", "early"])
 def test_a_key_that_is_not_live_is_refused_also_where_none_is_needed(front: Front, tmp_path: Path, end: str) -> None:
     with front(says("hi")) as client:
-        key, _ = new_key(tmp_path / "data")
+        key, record = new_key(tmp_path / "data")
         assert client.get("/v1/models", headers=bearer(key)).status_code == 200
         changes = {
             "revoked": "UPDATE keys SET revoked_unix = 1",
@@ -270,6 +270,8 @@ def test_a_key_that_is_not_live_is_refused_also_where_none_is_needed(front: Fron
         }
         with closing(SqliteStore(tmp_path / "data" / "firstpass.sqlite")) as store:
             store._connection.execute(changes[end])
+            if end != "unknown":
+                store._log.vouch("key_rotated", "keys", record.id)
         status, code, message = error_of(client.get("/v1/models", headers=bearer(key)))
         assert (status, code) == (401, "invalid_api_key") and "not a live one" in message
         assert (
