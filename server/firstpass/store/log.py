@@ -65,8 +65,7 @@ class Log:
 
     def vouch(self, event: str, table: str, identity: str | int, **fields: Any) -> Logged:
         """One more entry, about a row as it is now; the row points at it from here on."""
-        row = self.row(table, identity)
-        assert row is not None, "only a row that is there is vouched for"
+        row = self._there(table, identity)
         logged = self.append(event, table=table, id=identity, row=digest(row), before=row["entry"], **fields)
         sql = f"UPDATE {table} SET entry = ? WHERE {IDS[table]} = ?"  # noqa: S608
         self._connection.execute(sql, (logged.number, identity))
@@ -74,11 +73,16 @@ class Log:
 
     def enter(self, event: str, table: str, identity: str, **fields: Any) -> Logged:
         """As `vouch`, of a row that was inserted with its `entry` already: the size that the log had."""
-        row = self.row(table, identity)
-        assert row is not None, "only a row that is there is vouched for"
+        row = self._there(table, identity)
         logged = self.append(event, table=table, id=identity, row=digest(row), **fields)
         assert logged.number == row["entry"], "nothing is logged between"
         return logged
+
+    def _there(self, table: str, identity: str | int) -> dict[str, Any]:
+        row = self.row(table, identity)
+        if row is None:
+            raise StoreFailed(f"{table.removesuffix('s')} {identity} did not get into the store", part="store")
+        return row
 
     def remove(self, event: str, table: str, identity: str | int, **fields: Any) -> None:
         """Delete a row, and say so."""

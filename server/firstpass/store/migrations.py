@@ -119,7 +119,10 @@ AFTERWARDS = {"0005_audit": "DROP TABLE departures"}
 """What is run once a migration's rows are where they belong."""
 
 VOUCHED = {"0005_audit": ("exchanges", "labels", "keys", "contracts"), "0006_keys_scoped": ("keys",)}
-"""The tables whose rows a migration changes, or finds without entries in the log: each row gets a new one."""
+"""The tables whose rows a migration changes, or finds without entries in the log: each row gets a new one.
+
+Those of these two come before all else in a log, and only there are taken for ours (`succession`): a later one that
+vouches for rows again has to be let in there."""
 
 
 def schema(connection: apsw.Connection) -> dict[tuple[str, str], str]:

@@ -81,7 +81,10 @@ class Succession:
 
 
 def end_complaint(table: str, row: dict[str, Any], event: str) -> str | None:
-    """What a row still has, though the last event about it took that away."""
+    """What a row still has, though the last event about it took that away.
+
+    A version that forgets more than this one has to forget it in the rows that are forgotten already.
+    """
     if event == "key_revoked" and row["revoked_unix"] is None:
         return "it is live, and was revoked"
     if event == "forgotten" and table == "labels" and row["text"] is not None:
