@@ -158,7 +158,7 @@ class Server:
             raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
         ended: list[Exchange] = []
         with self._counted():
-            await self.record.check()
+            self.record.check()
             tokens = self.rates.reserve(ask)
             try:
                 return await cascade.run(ask, self._parts, ended.append, sink)

@@ -225,7 +225,7 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/readyz")
     async def ready(request: Request) -> Response:
-        await backend.record.check()
+        backend.record.check()
         state = backend.engine_state()
         if state == "ready":
             return JSONResponse({"status": "ready"})
