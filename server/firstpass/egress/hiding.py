@@ -98,7 +98,8 @@ class Hiding:
         if isinstance(value, str):
             return self._named(value, where) if is_open else self._hide(value)
         if is_open and isinstance(value, int | float) and not isinstance(value, bool):
-            return value if self._named(str(value), where) == str(value) else self._named(str(value), where)
+            said = self._named(str(value), where)
+            return value if said == str(value) else said
         if isinstance(value, list):
             return [self._value(one, where, is_open=is_open) for one in value]
         return self._object(value, where, is_open=is_open) if isinstance(value, dict) else value

@@ -37,17 +37,17 @@ class AnthropicRestoring:
                 self._feed(fields, fields["delta"])
             case "content_block_stop" if restorer := self._restorers.pop(fields.get("index"), None):
                 if rest := restorer.end():
-                    yield from _written(_more(fields.get("index"), rest))
+                    yield _written(_more(fields.get("index"), rest))
             case "message_delta" | "message_stop":
                 yield from self._rest()
                 self._restore_reason(fields.get("delta") or {})
-        yield from _written(fields)
+        yield _written(fields)
 
     def _rest(self) -> Iterator[tuple[bytes, bytes]]:
         """Of blocks that nobody ended."""
         for place, restorer in self._restorers.items():
             if rest := restorer.end():
-                yield from _written(_more(place, rest))
+                yield _written(_more(place, rest))
         self._restorers.clear()
 
     def _feed(self, fields: dict[str, Any], block: dict[str, Any]) -> None:
@@ -65,6 +65,7 @@ def _more(place: int | None, text: str) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": place, "delta": {"type": "text_delta", "text": text}}
 
 
-def _written(fields: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
-    kind, rest = fields["type"], {name: value for name, value in fields.items() if name != "type"}
-    yield named_event(kind, **rest), dump(fields)
+def _written(fields: dict[str, Any]) -> tuple[bytes, bytes]:
+    """An event, and its data."""
+    raw = named_event(fields["type"], **fields)
+    return raw, raw.partition(b"\ndata: ")[2].rstrip(b"\n")

@@ -45,15 +45,14 @@ class OpenAIRestoring:
         for choice in fields.get("choices") or ():
             self._restore(choice)
         self._base = {name: fields[name] for name in BASE if name in fields}
-        yield event(fields), dump(fields)
+        yield _written(fields)
 
     def _rest(self) -> Iterator[tuple[bytes, bytes]]:
         """Of choices that nobody ended."""
         for (number, name), restorer in self._restorers.items():
             if rest := restorer.end():
                 said = {"text": rest} if name == "text" else {"delta": {name: rest}}
-                fields = self._base | {"choices": [{"index": number, "finish_reason": None} | said]}
-                yield event(fields), dump(fields)
+                yield _written(self._base | {"choices": [{"index": number, "finish_reason": None} | said]})
 
     def _restore(self, choice: dict[str, Any]) -> None:
         number = choice.get("index") or 0
@@ -81,3 +80,9 @@ class OpenAIRestoring:
         """vLLM says which of the sequences ended it."""
         if isinstance(choice.get("stop_reason"), str):
             choice["stop_reason"] = self._places.restore(choice["stop_reason"])
+
+
+def _written(fields: dict[str, Any]) -> tuple[bytes, bytes]:
+    """An event, and its data."""
+    raw = event(fields)
+    return raw, raw.removeprefix(b"data: ").rstrip(b"\n")
