@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tests.doubles import pieces
+from tests.machine import stretched
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 13, "total_tokens": 24}
 DROP_SECONDS = 1.0
@@ -73,7 +74,7 @@ class Stage:
         while time.time() < deadline:
             for about, moment in self.dropped:
                 if about == said:
-                    assert -DROP_SECONDS / 2 < moment - left_unix < DROP_SECONDS
+                    assert -DROP_SECONDS / 2 < moment - left_unix < stretched(DROP_SECONDS)
                     return
             time.sleep(0.01)
         raise AssertionError(f"nobody hung up on {said!r}")
@@ -161,7 +162,7 @@ async def list_models(request: Request) -> Response:
 
 
 def until(true: Callable[[], object], seconds: float = PATIENCE_SECONDS, every_seconds: float = 0.01) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + stretched(seconds)
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(every_seconds)

@@ -16,6 +16,7 @@ from firstpass.engine import EngineSpec, guard
 from firstpass.engine.child import GuardedChild, GuardedLauncher, log_file, private_directory
 from firstpass.engine.recipe import Command
 from firstpass.engine.spec import Endpoint
+from tests.machine import stretched
 
 GONE_SECONDS = 3.0
 
@@ -31,6 +32,7 @@ wait; wait; wait
 
 FRONT = """
 import subprocess, sys, time
+from tests.machine import stretched
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(60)
@@ -76,7 +78,7 @@ def whole_tree(root: int, sleepers: int = 3) -> list[psutil.Process]:
 
 def left(tree: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still run after a while."""
-    deadline = time.monotonic() + GONE_SECONDS
+    deadline = time.monotonic() + stretched(GONE_SECONDS)
     while alive := [process for process in tree if runs(process)]:
         if time.monotonic() > deadline:
             break

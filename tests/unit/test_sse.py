@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from firstpass.tier.sse import Event, events
+from tests.machine import stretched
 
 ODD = '\ufeffevent: message\r\nid: 7\r\ndata:{"a": "é\u2028🙂"}\r\n\r\n: keepalive\n\nretry: 3\n\ndata: [DONE]'
 READ = [b'{"a": "\xc3\xa9\xe2\x80\xa8\xf0\x9f\x99\x82"}', b"[DONE]"]
@@ -70,12 +71,12 @@ async def test_an_event_that_no_line_end_closed_is_not_whole(end: str, whole: bo
 
 
 async def test_a_line_of_four_megabytes_that_comes_in_pieces_is_read_in_linear_time() -> None:
-    started = time.monotonic()
+    started, most = time.monotonic(), stretched(20)
     (event,) = await read(b"data: ", *[b"a" * 1024] * 4096, b"\n\n")
-    assert len(event.data) == 4 * 2**20 and time.monotonic() - started < 5
+    assert len(event.data) == 4 * 2**20
     for odd in (b"\r", b":", b"data:\n", b"data: :\n"):
         assert await read(*[odd * 512] * 2048) == []
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < most
 
 
 async def test_json_with_a_comment_too_deep_to_read_is_left_to_its_reader() -> None:

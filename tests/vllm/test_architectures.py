@@ -39,7 +39,7 @@ import openai
 import pytest
 
 from tests.doubles import DIFF
-from tests.vllm.conftest import Live, living, started
+from tests.vllm.conftest import READY_SECONDS, Live, started, wait_until_ready
 from tests.vllm.test_main_job import summary
 
 torch = pytest.importorskip("torch")
@@ -89,13 +89,54 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+class Starts:
+    """Servers that start one ahead: most of a start keeps one core busy, and leaves another to the tests."""
+
+    def __init__(self, directory: Path, wanted: list[Architecture]) -> None:
+        self._directory = directory
+        self._later = list(wanted)
+        self._begun: dict[str, tuple[contextlib.ExitStack, Live]] = {}
+
+    def model_dir(self, architecture: Architecture) -> Path:
+        return self._directory / architecture.name.lower()
+
+    @contextlib.contextmanager
+    def living(self, architecture: Architecture) -> Iterator[Live]:
+        """A server that is ready, until its clean end."""
+        self._begin(architecture)
+        if self._later:
+            self._begin(self._later[0])
+        stack, live = self._begun.pop(architecture.name)
+        with stack:
+            wait_until_ready(live, READY_SECONDS)
+            yield live
+
+    def _begin(self, architecture: Architecture) -> None:
+        if architecture.name in self._begun:
+            return
+        if architecture in self._later:
+            self._later.remove(architecture)
+        stack, data = contextlib.ExitStack(), self._directory / "data" / architecture.name
+        own = settings(architecture.save(self.model_dir(architecture)))
+        self._begun[architecture.name] = stack, stack.enter_context(started(data, **own))
+
+    def close(self) -> None:
+        for stack, _ in self._begun.values():
+            stack.close()
+
+
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starts]:
+    own = Starts(tmp_path_factory.mktemp("models"), RUNNING)
+    yield own
+    own.close()
+
+
 @pytest.fixture(scope="module", params=RUNNING, ids=str)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, starts: Starts) -> Iterator[Served]:
     architecture: Architecture = request.param
-    directory = architecture.save(tmp_path_factory.mktemp("models") / architecture.name.lower())
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    with living(tmp_path_factory.mktemp("data"), **settings(directory)) as live:
-        print(f"{architecture}: ready after {live.ready_seconds:.1f} s")
+    with starts.living(architecture) as live:
+        model = AutoModelForCausalLM.from_pretrained(starts.model_dir(architecture), dtype=torch.float32)
         with openai.OpenAI(base_url=f"{live.url}/v1", api_key="unused", max_retries=0, timeout=60) as sdk:
             yield Served(architecture, live, model, sdk)
 
