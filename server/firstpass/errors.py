@@ -13,6 +13,7 @@ FirstpassError
 ├── Busy 429                  more requests at once than this server takes
 ├── RateLimited 429           more requests or tokens a minute than an API key may have; too many wrong keys
 ├── QuotaSpent 429            a spend cap has no room; nothing went to the verifier
+├── Stopping 503              the server has been told to end: it answers what runs, and nothing new
 ├── StoreFailed 500           the record could not be written or read
 │   ├── StoreLost 503         its files were deleted or replaced while they were open
 │   └── StoreUnavailable 503  the disk is full or read-only, or another process holds the file; it may pass
@@ -135,6 +136,11 @@ class QuotaSpent(FirstpassError):
 
     status = 429
     code = "insufficient_quota"
+
+
+class Stopping(FirstpassError):
+    status = 503
+    code = "server_stopping"
 
 
 class Abandoned(FirstpassError):
