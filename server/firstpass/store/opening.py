@@ -5,8 +5,9 @@ from pathlib import Path
 
 import apsw
 
-from firstpass.errors import StoreFailed
+from firstpass.errors import StoreFailed, StoreLost
 from firstpass.exchange import Receipt
+from firstpass.store.files import identity
 from firstpass.store.log import IDS, Log, heed_no_code
 from firstpass.store.migrations import AFTERWARDS, BOOK, MIGRATIONS, VOUCHED
 
@@ -31,19 +32,26 @@ def check_sqlite() -> None:
 
 
 def opened(path: Path) -> apsw.Connection:
-    """The file, for its owner alone. A trigger or a view in it is none of ours: SQLite is told to heed neither."""
+    """The file, for its owner alone, in WAL mode: so it is locked against being replaced by `firstpass restore`.
+
+    A trigger or a view in it is none of ours: SQLite is told to heed neither. Raises: StoreLost where it was replaced
+    before the lock was there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
+    found = identity(path)
     connection = apsw.Connection(str(path))
     heed_no_code(connection)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    _switch_to_wal(connection)
+    if identity(path) != found:
+        raise StoreLost(f"{path.name} was replaced while it was opened: start again", part="store")
     return connection
 
 
 def prepare(connection: apsw.Connection) -> None:
     """Every commit is on the disk when it returns, and what is deleted is gone. Raises: ValueError for a newer file."""
-    connection.set_busy_timeout(BUSY_MILLISECONDS)
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("BEGIN IMMEDIATE")
@@ -94,5 +102,5 @@ def _move_departures(connection: apsw.Connection, log: Log) -> None:
 
 
 def _vouch_for_all(connection: apsw.Connection, log: Log, table: str) -> None:
-    for (identity,) in list(connection.execute(f"SELECT {IDS[table]} FROM {table} ORDER BY rowid")):  # noqa: S608
-        log.vouch("migrated", table, identity)
+    for (row,) in list(connection.execute(f"SELECT {IDS[table]} FROM {table} ORDER BY rowid")):  # noqa: S608
+        log.vouch("migrated", table, row)
