@@ -1,26 +1,22 @@
 """A real server that is told to end: what it still answers, what it refuses, and what its record says."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from firstpass import front
 from firstpass.exchange import Answer, Refuse
 from firstpass.store.sqlite import SqliteStore
-from tests.conftest import serving, wait_until_ready
+from tests.conftest import serving
 from tests.doubles import openai_app
+from tests.processes import serve
 from tests.scenes import until
 
-STARTED = "import sys; from firstpass import front; front.DRAIN_SECONDS = float(sys.argv.pop(1)); "
+HURRIED = "from firstpass import front; front.DRAIN_SECONDS = 0.5"
 ASKED = {"model": "local", "messages": [{"role": "user", "content": "hello"}]}
 CHAT = "/v1/chat/completions"
 
@@ -39,37 +35,6 @@ class Engine:
 
 
 @contextmanager
-def server(
-    engine_url: str, data_dir: Path, drain_seconds: float = front.DRAIN_SECONDS
-) -> Iterator[tuple[Any, httpx.Client]]:
-    """`firstpass serve` in a process of its own, once it is ready."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "FIRSTPASS_ENGINE__KIND": "external",
-        "FIRSTPASS_ENGINE__URL": f"{engine_url}/v1",
-        "FIRSTPASS_SERVER__DATA_DIR": str(data_dir),
-    }
-    code = f"{STARTED} from firstpass.cli.main import main; main()"
-    command = [sys.executable, "-c", code, str(drain_seconds), "serve", "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                until(lambda: is_up(client), seconds=120)
-                wait_until_ready(client)
-                yield process, client
-        finally:
-            process.kill()
-
-
-def is_up(client: httpx.Client) -> bool:
-    try:
-        return client.get("/healthz").is_success
-    except httpx.TransportError:
-        return False
-
-
-@contextmanager
 def asking(client: httpx.Client, engine: Engine) -> Iterator[list[httpx.Response]]:
     """One request that is under way in the block, and answered after it."""
     answers: list[httpx.Response] = []
@@ -85,7 +50,7 @@ def asking(client: httpx.Client, engine: Engine) -> Iterator[list[httpx.Response
 
 def test_what_runs_is_answered_and_what_comes_is_refused(tmp_path: Path) -> None:
     engine = Engine()
-    with serving(openai_app(engine.answer)) as url, server(url, tmp_path) as (process, client):
+    with serving(openai_app(engine.answer)) as url, serve(url, tmp_path) as (process, client):
         with asking(client, engine) as answers:
             process.send_signal(signal.SIGTERM)
             until(lambda: client.get("/readyz").status_code == 503)
@@ -107,7 +72,7 @@ def test_what_runs_is_answered_and_what_comes_is_refused(tmp_path: Path) -> None
 
 def test_what_does_not_end_in_time_is_stopped_and_recorded(tmp_path: Path) -> None:
     engine = Engine()
-    with serving(openai_app(engine.answer)) as url, server(url, tmp_path, drain_seconds=0.5) as (process, client):
+    with serving(openai_app(engine.answer)) as url, serve(url, tmp_path, HURRIED) as (process, client):
         with asking(client, engine) as answers:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == -signal.SIGTERM

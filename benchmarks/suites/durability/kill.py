@@ -45,15 +45,17 @@ class Tally:
     lost: Counter[str] = field(default_factory=Counter)
     flaws: list[str] = field(default_factory=list)
     idle: int = 0
+    refused: int = 0
 
     def add(self, path: Path, acknowledged: Acknowledged, spends: Counter[str]) -> None:
         SqliteStore(path).close()
-        self.acknowledged.update(kind for kind, *_ in acknowledged)
+        self.acknowledged.update(kind for kind, *_ in acknowledged if kind != "refused")
+        self.refused += sum(kind == "refused" for kind, *_ in acknowledged)
         self.idle += not acknowledged
         spends.update(said[0] for kind, *said in acknowledged if kind == "spend")
         with reading(path) as connection:
             for kind, *said in acknowledged:
-                if kind != "spend" and not list(connection.execute(FINDS[kind], tuple(said))):
+                if kind in FINDS and not list(connection.execute(FINDS[kind], tuple(said))):
                     self.lost[kind] += 1
             for owner, dollars in spends.items():
                 [(spent,)] = connection.execute("SELECT total(usd) FROM spends WHERE owner = ?", (owner,))
@@ -87,6 +89,7 @@ def main() -> None:
             with front_round.engine() as url:
                 _kill(front_round.before(url), wanted, Path(held), tally)
     said = {"what": wanted.what, "kills": wanted.kills, "callers": wanted.callers, "before_any_answer": tally.idle}
+    said |= {"refused": tally.refused}
     said |= {"acknowledged": tally.acknowledged, "lost": +tally.lost, "flaws": tally.flaws[:10]}
     print(json.dumps(said))
     sys.exit(1 if +tally.lost or tally.flaws else 0)
