@@ -165,16 +165,15 @@ class Server:
             finally:
                 for exchange in ended:
                     self.rates.settle(exchange, tokens)
-                    await asyncio.shield(asyncio.to_thread(self._keep, exchange))
+                    await asyncio.shield(self._keep(exchange))
                     self.metrics.observe(exchange)
                 if not ask.store:
                     forget_texts()
 
-    def _keep(self, exchange: Exchange) -> None:
-        try:
-            self._store.append(exchange)
-        finally:
-            self._purse.settle(exchange)
+    def _keep(self, exchange: Exchange) -> asyncio.Future[Any]:
+        """Both in one commit, where there is anything to settle; neither waits for the other to succeed."""
+        appended, settled = self._store.soon(self._store.append, exchange), self._purse.settle(exchange)
+        return appended if settled is None else asyncio.gather(appended, settled)
 
     async def count(self, ask: Ask) -> Counted:
         return await self._counter.count(ask)
@@ -192,7 +191,7 @@ class Server:
             self.metrics.in_flight.set(len(self._running))
 
     async def _record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
-        return await asyncio.to_thread(self._store.record_departure, exchange_id, receipt)
+        return await self._store.soon(self._store.record_departure, exchange_id, receipt)
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:

@@ -13,8 +13,10 @@ FirstpassError
 ├── Busy 429                  more requests at once than this server takes
 ├── RateLimited 429           more requests or tokens a minute than an API key may have; too many wrong keys
 ├── QuotaSpent 429            a spend cap has no room; nothing went to the verifier
+├── Stopping 503              the server has been told to end: it answers what runs, and nothing new
 ├── StoreFailed 500           the record could not be written or read
-│   └── StoreLost 503         its files were deleted or replaced while they were open
+│   ├── StoreLost 503         its files were deleted or replaced while they were open
+│   └── StoreUnavailable 503  the disk is full or read-only, or another process holds the file; it may pass
 ├── TierFailed 502            a model answered with an error, or with nonsense
 │   ├── BadVerdict 502        a verifier's reply that is no verdict on the draft: a reject, never an accept
 │   ├── TierUnavailable 503   it is not running (yet); Retry-After says when to come back
@@ -136,6 +138,11 @@ class QuotaSpent(FirstpassError):
     code = "insufficient_quota"
 
 
+class Stopping(FirstpassError):
+    status = 503
+    code = "server_stopping"
+
+
 class Abandoned(FirstpassError):
     status = 499
     code = "client_closed_request"
@@ -149,6 +156,11 @@ class StoreFailed(FirstpassError):
 class StoreLost(StoreFailed):
     status = 503
     code = "store_lost"
+
+
+class StoreUnavailable(StoreFailed):
+    status = 503
+    code = "store_unavailable"
 
 
 class TierFailed(FirstpassError):

@@ -1,6 +1,7 @@
 """A whole server in this process: as the command's main work, or beside it in a thread. Knows no request."""
 
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -16,13 +17,31 @@ from firstpass.errors import TierUnavailable
 from firstpass.settings import Server, Settings
 from firstpass.startup_files import refuse_strangers
 from firstpass.web.connection import prompt
+from firstpass.web.draining import Draining
 from firstpass.web.tls import Pair
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30
+"""For answers that are under way when the server is told to end."""
+
+CLOSE_SECONDS = 5
+"""After that, for callers to close their connections."""
+
 LISTEN_SECONDS = 30.0
 POLL_SECONDS = 0.2
+
+
+class Front(uvicorn.Server):
+    """Goes on listening while what runs ends, so that who comes by then is told so and not just cut off."""
+
+    def __init__(self, config: uvicorn.Config, draining: Draining) -> None:
+        super().__init__(config)
+        self._draining = draining
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._draining.end(DRAIN_SECONDS, lambda: self.force_exit)
+        await super().shutdown(sockets)
 
 
 def front(settings: Settings) -> uvicorn.Server:
@@ -32,8 +51,9 @@ def front(settings: Settings) -> uvicorn.Server:
     context = _tls(wanted)
     if context is None and not is_loopback(wanted.host):
         log.warning("plain HTTP on %s: keys and prompts go over the network in the clear", wanted.host)
+    draining = Draining(build(settings))
     config = uvicorn.Config(
-        build(settings),
+        draining,
         host=wanted.host,
         port=wanted.port,
         http=prompt(wanted.header_seconds),
@@ -42,11 +62,11 @@ def front(settings: Settings) -> uvicorn.Server:
         ssl_context_factory=None if context is None else lambda config, default: context,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
         server_header=False,
         ws="none",
     )
-    return uvicorn.Server(config)
+    return Front(config, draining)
 
 
 def _tls(wanted: Server) -> ssl.SSLContext | None:

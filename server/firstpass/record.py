@@ -35,7 +35,7 @@ class Record:
         return self._monitor.broken(gate)
 
     def check(self) -> None:
-        """Waits for nothing: it looks at three names. Raises: StoreLost where nothing can be recorded."""
+        """Waits for nothing. Raises: StoreLost, StoreUnavailable where nothing can be recorded."""
         self._store.check()
 
     async def label(self, label: Label) -> None:
@@ -44,7 +44,7 @@ class Record:
         if exchange is None or exchange.ask.key not in (None, label.key):
             raise NotFound(f"no exchange {label.exchange[:80]!r} in the record", part="store", param="exchange")
         kept = label if exchange.ask.store else replace(label, text=None)
-        await asyncio.to_thread(self._store.add_label, kept)
+        await self._store.soon(self._store.add_label, kept)
         self._hear(exchange, label)
         self._show_all()
 

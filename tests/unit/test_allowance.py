@@ -53,6 +53,10 @@ class Desk:
         ask = Ask(f"ex_{number}", NOW, "chat", "m", "strong", said, Sampling(**sampling))
         return replace(ask, key=self.holder.owner)
 
+    async def settled(self, exchange: Exchange) -> None:
+        settling = self.purse.settle(exchange)
+        assert settling is not None and await settling
+
     @property
     def spent(self) -> float:
         return self.store.spent(self.holder.owner, day_of(self.clock.unix))
@@ -157,7 +161,7 @@ async def test_what_was_reserved_makes_room_for_what_it_cost(tmp_path: Path) -> 
     for number in range(20):
         ask = desk.ask(number, max_tokens=100)
         await desk.purse.reserve(ask, 1000)
-        desk.purse.settle(answered(ask, Usage(100, 10)))
+        await desk.settled(answered(ask, Usage(100, 10)))
     assert desk.spent == pytest.approx(20 * 0.0002)
 
 
@@ -168,7 +172,7 @@ async def test_what_was_refused_or_never_sent_costs_nothing(tmp_path: Path) -> N
     await desk.purse.release(ask)
     assert desk.spent == 0.0
     await desk.purse.reserve(ask, 1000)
-    desk.purse.settle(answered(ask, Usage(100, 10)))
+    await desk.settled(answered(ask, Usage(100, 10)))
     assert desk.spent == pytest.approx(0.0002)
 
 
@@ -187,7 +191,7 @@ async def test_an_answer_that_nobody_counted_costs_all_that_was_reserved(tmp_pat
     desk = await Desk(tmp_path / "s", Scopes()).known()
     ask = desk.ask()
     await desk.purse.reserve(ask, 0)
-    desk.purse.settle(answered(ask, None))
+    await desk.settled(answered(ask, None))
     assert desk.spent == pytest.approx(UNLIMITED_ANSWER_TOKENS * 10 / 1e6)
 
 

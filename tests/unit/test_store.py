@@ -19,7 +19,8 @@ from firstpass.errors import StoreFailed, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Label, Receipt, Refuse, Reply, Step
 from firstpass.store.codec import decode, encode, kept
 from firstpass.store.keys import key_id, load_pepper, matches, mint
-from firstpass.store.sqlite import SqliteStore, wal_is_safe
+from firstpass.store.opening import wal_is_safe
+from firstpass.store.sqlite import SqliteStore
 
 SECRET_TEXT = "launch code 0000"
 RECEIPT = Receipt("verifier.example", 2.0, 10, "ab" * 32)

@@ -428,7 +428,7 @@ def log_bytes(store: SqliteStore) -> int:
 def test_a_log_that_is_over_the_bound_empties_no_record(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def depart() -> None:
         for number in range(500):
-            store._depart(f"ex_{number}", replace(RECEIPT, path="p" * 200))
+            store._log.depart(f"ex_{number}", replace(RECEIPT, path="p" * 200))
 
     for number in range(4):
         store.append(exchange(number, "w" * 90_000))

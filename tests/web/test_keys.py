@@ -238,7 +238,7 @@ def test_what_the_verifier_refuses_or_nobody_is_there_to_take_costs_nothing(tmp_
                 assert client.post("/v1/chat/completions", json=strong, headers=bearer(key)).status_code == 502
     with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
         assert store.spent(record.owner, "") == 0.0
-        assert store._rows("count", "SELECT count(*) FROM spends") == [(1,)], "it was reserved, and given back"
+        assert store._reader.rows("count", "SELECT count(*) FROM spends") == [(1,)], "it was reserved, and given back"
 
 
 def test_a_rotated_key_s_successor_goes_on_with_what_was_said_and_no_other_key_does(

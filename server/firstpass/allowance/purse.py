@@ -75,14 +75,12 @@ class Purse:
         held = Held(day_of(now), self._prices.at_most(ask, size_bytes))
         since, cap_usd = (cap.since(held.day), cap.usd) if cap else (held.day, None)
         owner = ask.key or KEYLESS
-        adding = asyncio.ensure_future(
-            asyncio.to_thread(self._store.add_spend, owner, held.day, held.usd, since, cap_usd)
-        )
+        adding = self._store.soon(self._store.add_spend, owner, held.day, held.usd, since, cap_usd)
         try:
             there = await asyncio.shield(adding)
         except asyncio.CancelledError:
             if await adding:
-                await asyncio.to_thread(self._add, ask.key, held, 0.0)
+                await self._add(ask.key, held, 0.0)
             raise
         if not there:
             assert cap is not None, "only a cap refuses"
@@ -92,21 +90,25 @@ class Purse:
     async def release(self, ask: Ask) -> None:
         """The last that was reserved cost nothing: it was refused, or never sent."""
         if ask.id in self._held:
-            await asyncio.to_thread(self._add, ask.key, self._held[ask.id].pop(), 0.0)
+            await self._add(ask.key, self._held[ask.id].pop(), 0.0)
 
-    def settle(self, exchange: Exchange) -> None:
-        """What it cost in the place of what was reserved, which stays where nobody counted. Raises: StoreFailed."""
+    def settle(self, exchange: Exchange) -> "asyncio.Future[bool] | None":
+        """What it cost in the place of what was reserved, which stays where nobody counted; None if nothing was.
+
+        Done when it is durable. Raises: StoreFailed.
+        """
         held = self._held.pop(exchange.ask.id, None)
         if not held or self._prices is None:
-            return
+            return None
         replies = [step.reply for step in exchange.steps if step.move.tier == "verifier" and step.reply]
         costs = [self._prices.of(reply.usage) for reply in replies if reply.usage]
         uncounted = max(0, len(held) - len(costs)) * max(one.usd for one in held)
         total = Held(held[0].day, sum(one.usd for one in held))
-        self._add(exchange.ask.key, total, sum(costs) + uncounted)
+        return self._add(exchange.ask.key, total, sum(costs) + uncounted)
 
-    def _add(self, owner: str | None, held: Held, usd: float) -> None:
-        self._store.add_spend(owner or KEYLESS, held.day, usd - held.usd, held.day, None)
+    def _add(self, owner: str | None, held: Held, usd: float) -> "asyncio.Future[bool]":
+        add = self._store.add_spend
+        return self._store.soon(add, owner or KEYLESS, held.day, usd - held.usd, held.day, None)
 
 
 def _refusal(ask: Ask, cap: Spend) -> str:

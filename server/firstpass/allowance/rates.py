@@ -88,7 +88,7 @@ class Rates:
         await asyncio.sleep(KEEP_SECONDS)
         self._keeping = None
         try:
-            await asyncio.to_thread(self._store.keep_rates, self._unkept())
+            await self._store.soon(self._store.keep_rates, self._unkept())
         except StoreFailed:
             log.exception("what is left of the rates could not be kept: a restart would forget it")
 

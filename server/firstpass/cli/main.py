@@ -15,6 +15,7 @@ import typer
 from rich.markup import escape
 
 from firstpass.cli.audit import audit
+from firstpass.cli.backup import backup_command, restore_command
 from firstpass.cli.calibrate import calibrate
 from firstpass.cli.contracts import contracts
 from firstpass.cli.eval import evaluate
@@ -52,6 +53,8 @@ app.command("eval")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("index")(index)
 app.command("prove")(prove)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 
 
 def main() -> None:

@@ -1,11 +1,15 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from firstpass.exchange import Exchange, Label, Receipt
 from firstpass.store.keys import KeyRecord
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Unit = Literal["requests", "tokens"]
 """Of what a key may have so many a minute."""
@@ -49,7 +53,17 @@ class Store(Protocol):
     """
 
     def check(self) -> None:
-        """Raises: StoreLost where the store's files are no longer those that were opened. Every method does that."""
+        """Waits for nothing. Raises: StoreLost where the store's files are no longer those that were opened, as every
+        method does; StoreUnavailable where the last commit failed, until one is made, which is tried again and again.
+        """
+        ...
+
+    def soon(self, write: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+        """For an event loop: one of the writing methods, which blocks nobody; with others that wait in one commit.
+
+        The future is done when it is durable. Where it is cancelled, the write is made all the same. It may be made
+        twice, where others' writes in the same commit fail, but it is there once. Raises: as the method.
+        """
         ...
 
     def append(self, exchange: Exchange) -> None: ...

@@ -16,12 +16,12 @@ class OpenFiles:
 
     def __init__(self, path: Path) -> None:
         self._paths = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
-        self._found = [_identity(path) for path in self._paths]
+        self._found = [identity(path) for path in self._paths]
 
     def check(self) -> None:
         """Raises: StoreLost."""
         for path, found in zip(self._paths, self._found, strict=True):
-            if (now := _identity(path)) != found or now is None:
+            if (now := identity(path)) != found or now is None:
                 what = "gone" if now is None else "another file than the one that is open"
                 raise StoreLost(
                     f"{path.name} is {what}: nothing is recorded, and no key can be looked up, until it is put back"
@@ -30,7 +30,8 @@ class OpenFiles:
                 )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file that is; None where there is none."""
     try:
         found = path.stat()
     except OSError:

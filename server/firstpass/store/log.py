@@ -14,13 +14,14 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import apsw
 from pydantic_core import from_json
 
 from firstpass.errors import StoreFailed
+from firstpass.exchange import Receipt
 from firstpass.store import merkle
 from firstpass.store.merkle import HASH_BYTES
 
@@ -62,6 +63,12 @@ class Log:
         if list(self._connection.execute(sql, (number, line, b"".join(filled)))) != [(number,)]:
             raise StoreFailed(f"entry {number} did not get into the log", part="store")
         return Logged(number, filled[0])
+
+    def depart(self, exchange: str, receipt: Receipt) -> Receipt:
+        """One more entry, about what is about to leave; the receipt with its place in the log."""
+        said = {name: value for name, value in asdict(receipt).items() if name not in ("number", "leaf", "sent_unix")}
+        logged = self.append("departure", exchange=exchange, time=receipt.sent_unix, **said)
+        return replace(receipt, number=logged.number, leaf=logged.leaf.hex())
 
     def vouch(self, event: str, table: str, identity: str | int, **fields: Any) -> Logged:
         """One more entry, about a row as it is now; the row points at it from here on."""

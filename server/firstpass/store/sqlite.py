@@ -1,12 +1,11 @@
 """The store in one SQLite file, written through apsw, whose SQLite we choose. It knows no HTTP and no model."""
 
+import asyncio
 import logging
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
+from weakref import finalize
 
 import apsw
 
@@ -16,20 +15,19 @@ from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
 from firstpass.store import Damaged, Proof
 from firstpass.store.codec import decode, encode, forgotten, kept
 from firstpass.store.files import OpenFiles
-from firstpass.store.log import IDS, Log, heed_no_code
+from firstpass.store.log import Log
 from firstpass.store.merkle import consistency, inclusion, leaf_hash
-from firstpass.store.migrations import AFTERWARDS, BOOK, MIGRATIONS, VOUCHED
+from firstpass.store.opening import check_sqlite, opened, prepare
+from firstpass.store.reader import Reader
+from firstpass.store.reasons import explained, unavailable
 from firstpass.store.retention import Retention
 from firstpass.store.sqlite_keys import SqliteKeys
+from firstpass.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-BUSY_MILLISECONDS = 10_000
 EMPTY_MILLISECONDS = 200
 """How long a deletion waits for other processes to stop reading; meanwhile, nobody else gets to the store."""
-
-WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
-"""SQLite 3.7.0 to 3.51.2 can lose commits when a WAL is reset. Fixed in these, for their lines, and after."""
 
 SALT = "lower(hex(randomblob(16)))"
 """Of a row with a caller's words: once it is gone, the log's digest of the row can not be matched with a guess.
@@ -43,141 +41,59 @@ EXCHANGE = (
 INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def wal_is_safe(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite has the WAL-reset fix. Source: SQLite release notes of 3.51.3, 3.50.7, 3.44.6."""
-    return version >= WAL_RESET_FIXED[-1] or any(
-        version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
-    )
-
-
 class SqliteStore(SqliteKeys):
-    """One connection behind one lock: appends are single rows, and SQLite has one writer anyway.
+    """One thread writes, and many writes share a commit; reads have a connection of their own and wait for none.
 
     Raises: StoreFailed where the file can't be opened, is no store of ours, or this SQLite is a broken one.
     """
 
     def __init__(self, path: Path) -> None:
-        version = apsw.sqlite_lib_version()
-        if not wal_is_safe(tuple(int(part) for part in version.split("."))):
-            raise StoreFailed(f"SQLite {version} can lose commits; 3.51.3 or later is needed", part="store")
-        self._lock = threading.Lock()
-        self._log_is_due = False
-        self._files: OpenFiles | None = None
-        self._connection = self._do("open", lambda: _opened(path))
+        check_sqlite()
+        with explained("open"):
+            self._connection = opened(path)
+        with explained("migrate"):
+            prepare(self._connection)
         self._log = Log(self._connection)
-        self._do("migrate", self._prepare)
         self._retention = Retention(self._connection, self._log)
         self._files = OpenFiles(path)
+        self._reader = Reader(path, self._files)
+        self._writer = Writer(self._connection, self._files)
+        self._writer.empty_log(0)
+        finalize(self, self._writer.stop)
 
     def check(self) -> None:
-        """Raises: StoreLost."""
-        if self._files is not None:
-            self._files.check()
+        """Raises: StoreLost; StoreUnavailable where the last commit failed, until one is made."""
+        self._files.check()
+        if self._writer.trouble is not None:
+            raise unavailable(self._writer.trouble)
 
-    def _do(self, what: str, work: Callable[[], T]) -> T:
-        with self._lock:
-            try:
-                self.check()
-                done = work()
-                self.check()
-            except apsw.CorruptError as error:
-                message = f"the store is damaged ({error}); `firstpass audit verify` says where"
-                raise StoreFailed(message, part="store") from error
-            except (apsw.Error, OSError, ValueError) as error:
-                raise StoreFailed(f"the store could not {what}: {error}", part="store") from error
-            return done
+    def soon(self, write: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+        return self._writer.soon("write", lambda: write(*args, **kwargs))
 
     def _write(self, what: str, work: Callable[[], T]) -> T:
-        """Some work as one transaction: a row and the log's entry about it are there together, or neither is."""
-        return self._do(what, lambda: self._transact(work))
-
-    def _transact(self, work: Callable[[], T]) -> T:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            done = work()
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        """A part of a transaction: a row and the log's entry about it are there together, or neither is."""
+        if self._writer.writes_here:
+            with explained(what):
+                return work()
+        done: T = self._writer.wait(what, work)
         return done
-
-    def _prepare(self) -> None:
-        self._connection.set_busy_timeout(BUSY_MILLISECONDS)
-        self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._switch_to_wal()
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA secure_delete = ON")
-        self._transact(self._migrate)
-        self._empty_log(0)
-
-    def _switch_to_wal(self) -> None:
-        """SQLite does not wait for its busy timeout here: two processes that make the file at once would collide."""
-        deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except apsw.BusyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-
-    def _migrate(self) -> None:
-        self._connection.execute(BOOK)
-        done = {row[0] for row in self._connection.execute("SELECT name FROM migrations")}
-        unknown = done - {name for name, _ in MIGRATIONS}
-        if unknown:
-            raise ValueError(f"it was written by a newer version (migration {max(unknown)})")
-        for name, script in MIGRATIONS:
-            if name not in done:
-                self._connection.execute(script)
-                self._log = Log(self._connection)  # which knows the tables' columns
-                self._connection.execute("INSERT INTO migrations VALUES (?)", (name,))
-                if name == "0005_audit":
-                    self._move_departures()
-                for table in VOUCHED.get(name, ()):
-                    self._vouch_for_all(table)
-
-    def _move_departures(self) -> None:
-        """Into the log: it has had its own table."""
-        sql = "SELECT exchange_id, host, sent_unix, bytes, sha256 FROM departures ORDER BY number"
-        for exchange, *receipt in self._connection.execute(sql):
-            self._depart(exchange, Receipt(*receipt))
-        self._connection.execute(AFTERWARDS["0005_audit"])
-
-    def _vouch_for_all(self, table: str) -> None:
-        for (identity,) in list(self._connection.execute(f"SELECT {IDS[table]} FROM {table} ORDER BY rowid")):  # noqa: S608
-            self._log.vouch("migrated", table, identity)
-
-    def _rows(self, what: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._do(what, lambda: list(self._connection.execute(sql, values)))
 
     def append(self, exchange: Exchange) -> None:
         self._write("append an exchange", lambda: self._append(_row(kept(exchange))))
-        if self._log_is_due:
-            self._do("empty its log", lambda: self._empty_log(0))
 
     def _append(self, row: tuple[Any, ...]) -> None:
         self._connection.execute(INSERT, (*row, self._log.size()))
         self._log.enter("exchange", "exchanges", row[0])
 
     def record_departure(self, exchange_id: str, receipt: Receipt) -> Receipt:
-        return self._write("record a departure", lambda: self._depart(exchange_id, receipt))
-
-    def _depart(self, exchange_id: str, receipt: Receipt) -> Receipt:
-        said = {name: value for name, value in asdict(receipt).items() if name not in ("number", "leaf", "sent_unix")}
-        logged = self._log.append("departure", exchange=exchange_id, time=receipt.sent_unix, **said)
-        return replace(receipt, number=logged.number, leaf=logged.leaf.hex())
+        return self._write("record a departure", lambda: self._log.depart(exchange_id, receipt))
 
     def read(self, exchange_id: str) -> Exchange | None:
-        return self._do("read an exchange", lambda: self._read(exchange_id))
-
-    def _read(self, identity: str | int, by: str | None = None) -> Exchange | None:
-        row = self._log.checked("exchanges", identity, by)
-        return decode(row["body"]) if row else None
+        return self._reader.do("read an exchange", lambda: _exchange(self._reader.log, exchange_id))
 
     def forget(self, exchange_id: str) -> bool:
         """The words are out of the record at once, and off the disk unless another process is just reading the file.
@@ -186,11 +102,11 @@ class SqliteStore(SqliteKeys):
         """
         there = self._write("forget an exchange", lambda: self._forget(exchange_id))
         if there:
-            self._do("empty its log", lambda: self._empty_log(EMPTY_MILLISECONDS))
+            self._writer.empty_log(EMPTY_MILLISECONDS)
         return there
 
     def _forget(self, exchange_id: str) -> bool:
-        exchange = self._read(exchange_id)
+        exchange = _exchange(self._log, exchange_id)
         if exchange is None:
             return False
         exchange, run = forgotten(exchange), self._connection.execute
@@ -204,27 +120,16 @@ class SqliteStore(SqliteKeys):
             self._log.vouch("forgotten", "labels", number, exchange=exchange_id)
         return True
 
-    def _empty_log(self, wait_milliseconds: int) -> None:
-        """`secure_delete` zeroes old bytes in the file, but the log keeps old pages until nobody reads it."""
-        self._connection.set_busy_timeout(wait_milliseconds)
-        try:
-            [(busy, _, _)] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._log_is_due = bool(busy)
-        except (apsw.BusyError, apsw.LockedError):
-            self._log_is_due = True
-        finally:
-            self._connection.set_busy_timeout(BUSY_MILLISECONDS)
-
     def latest(self, limit: int) -> list[Exchange | Damaged]:
         """Looked up in an index first, and then one by one: one that is damaged hides no other."""
         sql = "SELECT rowid FROM exchanges ORDER BY received_unix DESC, rowid DESC LIMIT ?"
-        listed = (self._listed(rowid) for (rowid,) in self._rows("list exchanges", sql, limit))
+        listed = (self._listed(rowid) for (rowid,) in self._reader.rows("list exchanges", sql, limit))
         return [exchange for exchange in listed if exchange is not None]
 
     def _listed(self, rowid: int) -> Exchange | Damaged | None:
         """None for one that has just been purged."""
         try:
-            return self._do("list an exchange", lambda: self._read(rowid, by="rowid"))
+            return self._reader.do("list an exchange", lambda: _exchange(self._reader.log, rowid, by="rowid"))
         except StoreLost:
             raise
         except StoreFailed as error:
@@ -233,7 +138,9 @@ class SqliteStore(SqliteKeys):
     def _id_of(self, rowid: int) -> str:
         """As far as that can still be read."""
         try:
-            [(found,)] = self._rows("read an id", "SELECT CAST(id AS BLOB) FROM exchanges WHERE rowid = ?", rowid)
+            [(found,)] = self._reader.rows(
+                "read an id", "SELECT CAST(id AS BLOB) FROM exchanges WHERE rowid = ?", rowid
+            )
         except StoreFailed:
             return f"row {rowid}"
         return str(bytes(found).decode(errors="replace"))
@@ -248,18 +155,18 @@ class SqliteStore(SqliteKeys):
 
     def labels(self, exchange_id: str) -> list[Label]:
         sql = "SELECT number FROM labels WHERE exchange_id = ? ORDER BY number"
-        numbers = self._rows("read labels", sql, exchange_id)
+        numbers = self._reader.rows("read labels", sql, exchange_id)
         return [label for (number,) in numbers if (label := self._label(number))]
 
     def _label(self, number: int) -> Label | None:
-        row = self._do("read a label", lambda: self._log.checked("labels", number))
+        row = self._reader.do("read a label", lambda: self._reader.log.checked("labels", number))
         if row is None:
             return None
         return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
         joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
-        rows = self._rows("read labels", f"SELECT number, id FROM {joined}", source)  # noqa: S608
+        rows = self._reader.rows("read labels", f"SELECT number, id FROM {joined}", source)  # noqa: S608
         found = (self._pair(number, exchange_id) for number, exchange_id in rows)
         return [pair for pair in found if pair is not None]
 
@@ -275,7 +182,7 @@ class SqliteStore(SqliteKeys):
             return None
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
-        found = self._do("read a contract", lambda: self._log.checked("contracts", pinned))
+        found = self._reader.do("read a contract", lambda: self._reader.log.checked("contracts", pinned))
         if found is None:
             found = self._write("record a contract", lambda: self._hold_contract(pinned, sha256))
         return str(found["sha256"])
@@ -287,62 +194,61 @@ class SqliteStore(SqliteKeys):
         return self._log.checked("contracts", pinned) or {}
 
     def entries(self, exchange_id: str | None, limit: int) -> list[bytes]:
-        return self._do("read the log", lambda: list(self._log.lines(exchange_id, limit)))
+        return self._reader.do("read the log", lambda: list(self._reader.log.lines(exchange_id, limit)))
 
     def size(self) -> int:
-        return self._do("read the log", self._log.size)
+        return self._reader.do("read the log", self._reader.log.size)
 
     def root(self, size: int) -> bytes:
-        return self._do("read the log", lambda: self._log.root(size))
+        return self._reader.do("read the log", lambda: self._reader.log.root(size))
 
     def prove(self, number: int) -> Proof | None:
-        return self._do("read the log", lambda: self._prove(number))
+        return self._reader.do("read the log", lambda: self._prove(number))
 
     def _prove(self, number: int) -> Proof | None:
-        line, size = self._log.line(number), self._log.size()
+        line, size = self._reader.log.line(number), self._reader.log.size()
         if line is None:
             return None
-        if leaf_hash(line) != self._log.node(0, number):
+        if leaf_hash(line) != self._reader.log.node(0, number):
             raise StoreFailed(f"entry {number} of the log is damaged", part="store")
-        hashes = inclusion(self._log.node, number, size)
-        return Proof(number, line, leaf_hash(line), size, self._log.root(size), tuple(hashes))
+        hashes = inclusion(self._reader.log.node, number, size)
+        return Proof(number, line, leaf_hash(line), size, self._reader.log.root(size), tuple(hashes))
 
     def consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
-        return self._do("read the log", lambda: self._consistency(old))
+        return self._reader.do("read the log", lambda: self._consistency(old))
 
     def _consistency(self, old: int) -> tuple[int, tuple[bytes, ...]] | None:
-        size = self._log.size()
+        size = self._reader.log.size()
         if not 0 <= old <= size:
             return None
-        return size, tuple(consistency(self._log.node, old, size)) if old else ()
+        return size, tuple(consistency(self._reader.log.node, old, size)) if old else ()
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
         gone = self._write("purge", lambda: self._retention.purge(keep_bytes, before_unix))
         if gone:
-            self._do("give space back", self._shrink)
+            self._shrink()
         return gone
 
     def _shrink(self) -> None:
-        list(self._connection.execute("PRAGMA incremental_vacuum"))
-        self._empty_log(0)
+        with self._writer.lock, explained("give space back"):
+            list(self._connection.execute("PRAGMA incremental_vacuum"))
+        self._writer.empty_log(0)
 
     def close(self) -> None:
-        """Where the files were replaced, the last to close would delete what others write."""
+        """After all that was to be written. Where the files were replaced, the last to close would delete others'."""
+        self._writer.close()
         try:
-            self.check()
+            self._files.check()
         except StoreLost:
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._files = None
-        self._do("close", self._connection.close)
+        with explained("close"):
+            self._reader.close()
+            self._connection.close()
 
 
-def _opened(path: Path) -> apsw.Connection:
-    """The file, for its owner alone. A trigger or a view in it is none of ours: SQLite is told to heed neither."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    connection = apsw.Connection(str(path))
-    heed_no_code(connection)
-    return connection
+def _exchange(log: Log, identity: str | int, by: str | None = None) -> Exchange | None:
+    row = log.checked("exchanges", identity, by)
+    return decode(row["body"]) if row else None
 
 
 def _row(exchange: Exchange) -> tuple[Any, ...]:

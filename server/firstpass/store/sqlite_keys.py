@@ -10,6 +10,7 @@ from firstpass.errors import StoreFailed, StoreLost
 from firstpass.store import Damaged, Level, Unit
 from firstpass.store.keys import KeyRecord
 from firstpass.store.log import Log
+from firstpass.store.reader import Reader
 from firstpass.store.scopes import decode_scopes, encode_scopes
 
 COLUMNS = tuple(field.name for field in fields(KeyRecord))
@@ -24,14 +25,9 @@ class SqliteKeys:
 
     _connection: apsw.Connection
     _log: Log
-
-    def _do(self, what: str, work: Callable[[], T]) -> T:
-        raise NotImplementedError
+    _reader: Reader
 
     def _write(self, what: str, work: Callable[[], T]) -> T:
-        raise NotImplementedError
-
-    def _rows(self, what: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         raise NotImplementedError
 
     def add_key(self, key: KeyRecord) -> None:
@@ -42,16 +38,10 @@ class SqliteKeys:
         self._log.vouch("key_created", "keys", key.id)
 
     def find_key(self, key_id: str) -> KeyRecord | None:
-        return self._do("find a key", lambda: self._find_key(key_id))
-
-    def _find_key(self, key_id: str) -> KeyRecord | None:
-        row = self._log.checked("keys", key_id)
-        if row is None:
-            return None
-        return KeyRecord(**{name: row[name] for name in COLUMNS} | {"scopes": decode_scopes(row["scopes"])})
+        return self._reader.do("find a key", lambda: _key(self._reader.log.checked("keys", key_id)))
 
     def list_keys(self) -> list[KeyRecord | Damaged]:
-        ids = self._rows("list keys", "SELECT CAST(id AS BLOB) FROM keys ORDER BY created_unix")
+        ids = self._reader.rows("list keys", "SELECT CAST(id AS BLOB) FROM keys ORDER BY created_unix")
         listed = (self._listed_key(bytes(key_id).decode(errors="replace")) for (key_id,) in ids)
         return [key for key in listed if key is not None]
 
@@ -102,14 +92,15 @@ class SqliteKeys:
             "(SELECT total(usd) FROM spends WHERE owner = ?1 AND day >= ?4) <= ?5 "
             "ON CONFLICT DO UPDATE SET usd = max(0, usd + excluded.usd) RETURNING usd"
         )
-        return bool(self._rows("record a spend", sql, owner, day, usd, since, cap_usd))
+        values = (owner, day, usd, since, cap_usd)
+        return self._write("record a spend", lambda: bool(list(self._connection.execute(sql, values))))
 
     def spent(self, owner: str, since: str) -> float:
         sql = "SELECT total(usd) FROM spends WHERE owner = ? AND day >= ?"
-        return float(self._rows("read spends", sql, owner, since)[0][0])
+        return float(self._reader.rows("read spends", sql, owner, since)[0][0])
 
     def rates(self) -> dict[tuple[str, Unit], Level]:
-        rows = self._rows("read rates", "SELECT owner, unit, level, at_unix FROM rates")
+        rows = self._reader.rows("read rates", "SELECT owner, unit, level, at_unix FROM rates")
         return {(owner, unit): (level, at_unix) for owner, unit, level, at_unix in rows}
 
     def keep_rates(self, levels: Mapping[tuple[str, Unit], Level]) -> None:
@@ -119,6 +110,12 @@ class SqliteKeys:
             self._connection.executemany("INSERT OR REPLACE INTO rates VALUES (?, ?, ?, ?)", rows)
 
         self._write("keep rates", work)
+
+
+def _key(row: dict[str, Any] | None) -> KeyRecord | None:
+    if row is None:
+        return None
+    return KeyRecord(**{name: row[name] for name in COLUMNS} | {"scopes": decode_scopes(row["scopes"])})
 
 
 def _row(key: KeyRecord) -> tuple[Any, ...]:
