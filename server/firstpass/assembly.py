@@ -34,6 +34,7 @@ from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.http import Bounds
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
+from firstpass.tier.steady import Patience, SteadyTier
 from firstpass.tier.template import Template
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,17 @@ def credentials(verifier: VerifierSettings) -> Mapping[str, str]:
 
 
 def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
+    patience = Patience(
+        verifier.retries,
+        verifier.retry_share,
+        verifier.retry_seconds,
+        verifier.breaker_failures,
+        verifier.breaker_seconds,
+    )
+    return SteadyTier(_verifier_tier(verifier, door), "verifier", patience)
+
+
+def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     bounds = Bounds(verifier.whole_seconds, verifier.stream_seconds, verifier.reply_limit_bytes)
     if verifier.dialect == "anthropic":
         turns, thinks = verifier.system_turns, verifier.thinks is not False

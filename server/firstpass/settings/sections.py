@@ -228,6 +228,27 @@ class VerifierSettings(Section):
         8 * 2**20, gt=0, description="Of a reply; a streamed one may have 16 times as many. More is an error."
     )
 
+    retries: int = Field(
+        2,
+        ge=0,
+        description="How often a request is sent again where the endpoint was busy, failed, or could not be reached"
+        " before its reply began. Each time is in the record.",
+    )
+    retry_share: float = Field(
+        0.1, ge=0, le=1, description="How many retries there may be, of all requests; ten beyond it, at most."
+    )
+    retry_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="No retry begins later than this after its request did; a Retry-After is waited for within it.",
+    )
+    breaker_failures: int = Field(
+        10, gt=0, description="After so many failures one after the other the endpoint is left alone."
+    )
+    breaker_seconds: float = Field(
+        10.0, gt=0, description="How long it is left alone; then one request tries whether it works."
+    )
+
     mode: Literal["verdict", "score"] = Field(
         "verdict",
         description="score: what passes the checks but not the gate is first scored in one prefill, by the"

@@ -44,13 +44,15 @@ def refusal(part: TierName, ask: Ask, response: Response, said: WireError) -> Fi
     text = f"the {part} model answered {status}: {said.message}"
     if status in BUSY:
         wait = response.headers.get("retry-after", "")
-        seconds = int(wait) if RETRY_AFTER.fullmatch(wait) else DEFAULT_RETRY_SECONDS
-        return TierUnavailable(text, part=part, retry_after_seconds=seconds)
+        asked = int(wait) if RETRY_AFTER.fullmatch(wait) else None
+        busy = TierUnavailable(text, part=part, retry_after_seconds=DEFAULT_RETRY_SECONDS if asked is None else asked)
+        busy.asked_to_wait_seconds = asked
+        return busy
     if overflows and status != 404:
         return too_long(part, ask, said)
     if status in (400, 413, 422):
         return BadAsk(said.message, part=part, param=named_field(ask, said))
-    return TierFailed(text, part=part)
+    return TierFailed(text, part=part, retry_after_seconds=1 if status >= 500 else None)
 
 
 def no_embeddings(part: TierName) -> NotFound:
