@@ -14,6 +14,9 @@ from firstpass.client import Broken, TooMuch
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BOM = b"\xef\xbb\xbf"
+DONE = b"data: [DONE]\n\n"
+"""How most streams end."""
+
 DRAIN_SECONDS = 0.05
 
 EVENT_BYTES = 8 * 2**20
@@ -116,9 +119,12 @@ class _Lines:
 
     def read(self, part: bytes) -> Iterator[Event]:
         """The events that end in this part of the stream. Raises: TooMuch."""
-        if self._is_plain(part):
-            for said in part.split(b"\n\n")[:-1]:
+        plain = part.removesuffix(DONE)
+        if self._is_plain(plain):
+            for said in plain.split(b"\n\n")[:-1]:
                 yield Event(said + b"\n\n", said[6:])
+            if len(plain) < len(part):
+                yield Event(DONE, DONE[6:-2])
             return
         more = part[1:] if self._after_cr and part.startswith(b"\n") else part  # The rest of a CRLF.
         self._after_cr = part.endswith(b"\r")

@@ -94,7 +94,7 @@ class _Stream:
         self._writer = dialect.writer(ask)
         self._send = send
         self._sent = time.monotonic()
-        self._turn = asyncio.Lock()
+        self._writing = False
         self._last = b""
         self._loop = asyncio.get_running_loop()
         self._alarm = self._loop.call_later(KEEPALIVE_SECONDS, self._wake)
@@ -117,8 +117,10 @@ class _Stream:
         data = held + self._writer.chunk(step, chunk)
         if chunk.last:
             self._last = data
-        else:
-            await self._write(data, how)
+            return
+        if self._waiting is not None and not self._waiting.done():
+            await asyncio.wait([self._waiting])
+        await self._write(data, how)
 
     async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
         """The first chunk with its prompt's size, if anyone can tell; what a contract asks is not the ask itself."""
@@ -134,7 +136,7 @@ class _Stream:
         return replace(chunk, usage=Usage(counted.tokens, 0))
 
     async def _keep_alive(self) -> None:
-        if not self._turn.locked():  # Else something is on its way to a caller who reads slowly.
+        if not self._writing:  # Else something is on its way to a caller who reads slowly.
             how = {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {}
             await self._write(self._writer.waiting(), how)
         self._alarm = self._loop.call_later(KEEPALIVE_SECONDS, self._wake)
@@ -170,11 +172,14 @@ class _Stream:
     async def _write(self, data: bytes, headers: dict[str, str]) -> None:
         if not data:
             return
-        async with self._turn:
+        self._writing = True
+        try:
             if not self.started:
                 self.started = True
                 await self._start(headers)
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        finally:
+            self._writing = False
         self._sent = time.monotonic()
 
     async def _start(self, headers: dict[str, str]) -> None:
