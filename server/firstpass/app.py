@@ -37,7 +37,6 @@ from firstpass.store.notes import Signer
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
 from firstpass.tier.local import LocalDoor
-from firstpass.tier.openai_http import OpenAITier
 from firstpass.tier.template import Template
 from firstpass.tier.tokens import Counted, TokenCounter
 from firstpass.web import routes
@@ -124,7 +123,7 @@ class Server:
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
-        tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local, template=self._template)}
+        tiers: dict[TierName, Tier] = {"draft": assembly.draft_tier(self._settings.engine, self._local, self._template)}
         if self._outside and self._settings.verifier:
             tiers["verifier"] = assembly.verifier_tier(self._settings.verifier, self._outside)
         return tiers

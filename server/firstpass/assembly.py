@@ -31,7 +31,11 @@ from firstpass.store.keys import PREFIX
 from firstpass.store.scopes import Spend
 from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
+from firstpass.tier.http import Bounds
+from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
+from firstpass.tier.steady import Patience, SteadyTier
+from firstpass.tier.template import Template
 
 log = logging.getLogger(__name__)
 
@@ -152,12 +156,29 @@ def credentials(verifier: VerifierSettings) -> Mapping[str, str]:
 
 
 def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
+    patience = Patience(
+        verifier.retries,
+        verifier.retry_share,
+        verifier.retry_seconds,
+        verifier.breaker_failures,
+        verifier.breaker_seconds,
+    )
+    return SteadyTier(_verifier_tier(verifier, door), "verifier", patience)
+
+
+def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
+    bounds = Bounds(verifier.whole_seconds, verifier.stream_seconds, verifier.reply_limit_bytes)
     if verifier.dialect == "anthropic":
         turns, thinks = verifier.system_turns, verifier.thinks is not False
-        return AnthropicTier(door, verifier.whole_seconds, system_turns=turns, thinks=thinks)
+        return AnthropicTier(door, bounds, system_turns=turns, thinks=thinks)
     name = verifier.max_tokens_name
     thinks = name == "max_completion_tokens" if verifier.thinks is None else verifier.thinks
-    return OpenAITier("verifier", door, verifier.whole_seconds, name, thinks=thinks)
+    return OpenAITier("verifier", door, bounds, name, thinks=thinks)
+
+
+def draft_tier(engine: EngineSettings, door: LocalDoor, template: Template) -> Tier:
+    bounds = Bounds(engine.whole_seconds, engine.whole_seconds, engine.reply_limit_bytes)
+    return OpenAITier("draft", door, bounds, template=template)
 
 
 def score_floor(verifier: VerifierSettings | None) -> float | None:

@@ -173,8 +173,11 @@ class BadVerdict(TierFailed):
 
 
 class TierUnavailable(TierFailed):
+    """asked_to_wait_seconds: what the endpoint itself said, where it did."""
+
     status = 503
     code = "tier_unavailable"
+    asked_to_wait_seconds: int | None = None
 
 
 class TierTimedOut(TierFailed):

@@ -30,6 +30,7 @@ class StepListener:
         self._refused: tuple[Receipt, ...] = ()
         self._instead: dict[str, str] = {}
         self._streamed = False
+        self._begun: Step | None = None
 
     @property
     def streaming(self) -> bool:
@@ -48,15 +49,16 @@ class StepListener:
 
     def sent(self, receipt: Receipt) -> None:
         self._refused += (self._receipt,) if self._receipt else ()
-        self._receipt = receipt
+        self._receipt, self._begun = receipt, None
 
     def instead(self, field: str, value: str) -> None:
-        self._instead = self._instead | {field: value}
+        self._instead, self._begun = self._instead | {field: value}, None
 
     async def chunk(self, chunk: Chunk) -> None:
         if self._sink is not None:
             self._streamed = True
-            await self._sink(self.step(), chunk)
+            self._begun = self._begun or self.step()
+            await self._sink(self._begun, chunk)
 
     def step(
         self, *, reply: Reply | None = None, failure: Failure | None = None, findings: tuple[Finding, ...] = ()

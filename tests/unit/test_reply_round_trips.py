@@ -11,7 +11,6 @@ from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -318,7 +317,7 @@ def heard(sent: bytes, places: Sequence[int], read: Callable[[bytes, bytes], Chu
             yield sent[start:end]
 
     async def gather() -> list[Chunk]:
-        return [read(event.raw, event.data) async for event in events(httpx.Response(200, content=parts()))]
+        return [read(event.raw, event.data) async for event in events(parts())]
 
     return asyncio.run(gather())
 

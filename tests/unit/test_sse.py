@@ -4,10 +4,10 @@ import json
 import time
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
-from firstpass.tier.sse import Event, events
+from firstpass.client import TooMuch
+from firstpass.tier.sse import EVENT_BYTES, Event, events
 from tests.machine import stretched
 
 ODD = '\ufeffevent: message\r\nid: 7\r\ndata:{"a": "é\u2028🙂"}\r\n\r\n: keepalive\n\nretry: 3\n\ndata: [DONE]'
@@ -19,7 +19,7 @@ async def read(*parts: bytes) -> list[Event]:
         for part in parts:
             yield part
 
-    return [event async for event in events(httpx.Response(200, content=stream()))]
+    return [event async for event in events(stream())]
 
 
 async def test_wherever_the_bytes_are_cut_the_same_is_read() -> None:
@@ -74,9 +74,31 @@ async def test_a_line_of_four_megabytes_that_comes_in_pieces_is_read_in_linear_t
     started, most = time.monotonic(), stretched(20)
     (event,) = await read(b"data: ", *[b"a" * 1024] * 4096, b"\n\n")
     assert len(event.data) == 4 * 2**20
-    for odd in (b"\r", b":", b"data:\n", b"data: :\n"):
-        assert await read(*[odd * 512] * 2048) == []
+    for odd in (b"\r", b":", b": x\n", b"data:\n", b"data: :\n"):
+        assert await read(*[odd * 64] * 1024) == []
     assert time.monotonic() - started < most
+
+
+@pytest.mark.parametrize(
+    "endless", [b"data: ", b"x", b":", b"\n", b"\r", b": x\n", b"data:\n", b"data: :\n", b"id: 1\n\n"]
+)
+async def test_what_has_no_end_and_says_nothing_is_refused(endless: bytes) -> None:
+    taken = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield endless * 8192
+
+    with pytest.raises(TooMuch):
+        async for _ in events(stream()):
+            pytest.fail("it says nothing")
+    assert taken * len(endless) * 8192 <= EVENT_BYTES + 2**20
+
+
+async def test_keep_alives_between_events_may_go_on_for_ever() -> None:
+    assert len(await read(*[b": ping\n\n" * 1000 + b"data: 1\n\n"] * 200)) == 200
 
 
 async def test_json_with_a_comment_too_deep_to_read_is_left_to_its_reader() -> None:

@@ -44,6 +44,8 @@ def text(value: object) -> str:
         return ""
     if not isinstance(value, str):
         raise TypeError(f"a string was expected, not {type(value).__name__}")
+    if value.isascii():
+        return value
     return value.encode("utf-8", "replace").decode()
 
 

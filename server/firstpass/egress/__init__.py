@@ -13,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import httpx
-
 from firstpass.chat import Abilities
+from firstpass.client import Client, NoConnection, Response
 from firstpass.egress.hiding import Hiding
 from firstpass.errors import Forbidden, StoreFailed
 from firstpass.exchange import Ask, Receipt
@@ -68,14 +67,8 @@ class EgressDoor:
         self._record = record
         self.redactor = redactor
         self._purse = purse
-        # Redirects and proxies from the environment could carry the text to a host that nobody allowed.
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers=headers,
-            timeout=httpx.Timeout(reply_seconds, connect=CONNECT_SECONDS),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        # It follows no redirect and no proxy of the environment, which could carry the text to a host nobody allowed.
+        self._client = Client(base_url, headers=headers, silent_seconds=reply_seconds, connect_seconds=CONNECT_SECONDS)
 
     async def model(self) -> str:
         return self._model
@@ -92,7 +85,7 @@ class EgressDoor:
         body: bytes,
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncIterator[Response]:
         headers = headers or {}
         if self._purse:
             await self._purse.reserve(ask, len(body))
@@ -103,13 +96,12 @@ class EgressDoor:
         except BaseException:  # a caller who leaves among them: nothing has gone yet
             await asyncio.shield(self._release(ask))
             raise
-        headers = {"content-type": "application/json", **headers}
         try:
-            async with self._client.stream("POST", path, content=body, headers=headers) as response:
+            async with self._client.post(path, body, headers) as response:
                 if response.is_error:
                     await self._release(ask)
                 yield response
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except NoConnection:
             await self._release(ask)
             raise
 
@@ -133,14 +125,14 @@ class EgressDoor:
 
     async def _clear(self, ask: Ask, path: str, body: bytes, hidden: Placeholders) -> Receipt:
         """The receipt under which `body` may leave, already on the disk. Raises: StoreFailed where that can't be."""
-        base = self._client.base_url
+        base = self._client.base
         receipt = Receipt(
-            base.raw_host.decode("ascii"),
+            base.raw_host or "",
             time.time(),
             len(body),
             hashlib.sha256(body).hexdigest(),
             redacted=dict(hidden.kinds),
-            path=f"{base.raw_path.decode('ascii')}{path}",
+            path=f"{base.raw_path}{path}",
             model=self._model,
             why=ask.why,
             ceiling=ask.ceiling,

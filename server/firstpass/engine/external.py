@@ -1,5 +1,6 @@
 """An OpenAI-compatible server on this machine that somebody else runs. Starts and stops nothing."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -32,16 +33,26 @@ class ExternalEngine:
         self._base_url, self._uds = local_address(spec.url or "")
         self._endpoint: Endpoint | None = None
         self._seen = 0.0
+        self._looking: asyncio.Task[Endpoint | FirstpassError] | None = None
 
     async def ensure_ready(self) -> Endpoint:
         """See `Engine.ensure_ready`; there is nothing to start, so it answers or it doesn't."""
         if self._endpoint and self._clock() - self._seen < GLANCE_EVERY_SECONDS:
             return self._endpoint
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._looked())
+        outcome = await asyncio.shield(self._looking)
+        if isinstance(outcome, Endpoint):
+            return outcome
+        raise type(outcome)(str(outcome), part="draft", retry_after_seconds=outcome.failure.retry_after_seconds)
+
+    async def _looked(self) -> Endpoint | FirstpassError:
+        """One look for all who wait. An error is returned, not raised: there may be no caller left to hear it."""
         try:
             endpoint = await self._look()
-        except FirstpassError:
+        except FirstpassError as error:
             self.state, self._endpoint = "failed", None
-            raise
+            return error
         self.state, self._endpoint, self._seen = "ready", endpoint, self._clock()
         return endpoint
 
@@ -63,6 +74,8 @@ class ExternalEngine:
             raise TierUnavailable(message, part="draft", retry_after_seconds=probe.RETRY_SECONDS) from error
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         self.state, self._endpoint = "stopped", None
 
 

@@ -159,6 +159,10 @@ class EngineSettings(Section):
     )
     start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
     reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
+    whole_seconds: float = Field(3600.0, gt=0, description="How long a reply may take in all, streamed or not.")
+    reply_limit_bytes: int = Field(
+        64 * 2**20, gt=0, description="Of a reply; a streamed one may have 16 times as many. More is an error."
+    )
     structured_outputs: bool | None = Field(
         None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
     )
@@ -218,6 +222,31 @@ class VerifierSettings(Section):
         120.0,
         gt=0,
         description="How long a reply that does not stream, such as a verdict, may take; then it is a reject.",
+    )
+    stream_seconds: float = Field(900.0, gt=0, description="How long a reply that streams may take in all.")
+    reply_limit_bytes: int = Field(
+        8 * 2**20, gt=0, description="Of a reply; a streamed one may have 16 times as many. More is an error."
+    )
+
+    retries: int = Field(
+        2,
+        ge=0,
+        description="How often a request is sent again where the endpoint was busy, failed, or could not be reached"
+        " before its reply began. Each time is in the record.",
+    )
+    retry_share: float = Field(
+        0.1, ge=0, le=1, description="How many retries there may be, of all requests; ten beyond it, at most."
+    )
+    retry_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="No retry begins later than this after its request did; a Retry-After is waited for within it.",
+    )
+    breaker_failures: int = Field(
+        10, gt=0, description="After so many failures one after the other the endpoint is left alone."
+    )
+    breaker_seconds: float = Field(
+        10.0, gt=0, description="How long it is left alone; then one request tries whether it works."
     )
 
     mode: Literal["verdict", "score"] = Field(

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-import httpx
-
 from firstpass.chat import Abilities, Chunk
+from firstpass.client import Response
 from firstpass.exchange import Ask, Receipt, Reply
 from firstpass.redaction import Placeholders
 
@@ -70,12 +69,12 @@ class Door(Protocol):
         body: bytes,
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
-    ) -> AbstractAsyncContextManager[httpx.Response]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Send `body` (JSON) to `path` below the endpoint's base; the response's body is not read yet.
 
         sent: hears the receipt before anything leaves, and what has a placeholder in the body that does.
         headers: those of the dialect, beside the door's own.
 
-        Raises: Forbidden where the ask's ceiling does not allow this door; httpx.HTTPError on the wire.
+        Raises: Forbidden where the ask's ceiling does not allow this door; client.Broken on the wire.
         """
         ...

@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
-
+from firstpass.client import Response
 from firstpass.dialect.anthropic.read_reply import AnthropicStream, whole_reply
 from firstpass.dialect.anthropic.restore import AnthropicRestoring
 from firstpass.dialect.anthropic.write_request import EFFORTS, PART, body_of
@@ -16,7 +15,7 @@ from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import nearest, nearest_effort, until_taken
 from firstpass.tier.failures import no_embeddings, refusal
-from firstpass.tier.http import Call, Format
+from firstpass.tier.http import UNBOUND, Bounds, Call, Format
 
 MESSAGES = Format("messages", "message", whole_reply, lambda ask: AnthropicStream(ask=ask), AnthropicRestoring)
 
@@ -39,13 +38,13 @@ PARAMS: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class AnthropicTier:
-    """whole_seconds: for a reply that does not stream. system_turns: the model takes system turns between others.
+    """bounds: what a reply may take. system_turns: the model takes system turns between others.
 
     thinks: it thinks before it answers, see `thinking`.
     """
 
     door: Door
-    whole_seconds: float | None = None
+    bounds: Bounds = UNBOUND
     system_turns: bool = True
     thinks: bool = True
 
@@ -66,7 +65,7 @@ class AnthropicTier:
     def _call(self, ask: Ask, model: str, listener: Listener) -> Call:
         turns = self.system_turns
         body = body_of(ask, model, stream=listener.streaming, system_turns=turns, thinks=self.thinks)
-        return Call(PART, self.door, self.whole_seconds, ask, MESSAGES, body, _headers(ask), _refusal)
+        return Call(PART, self.door, self.bounds, ask, MESSAGES, body, _headers(ask), _refusal)
 
 
 def _headers(ask: Ask) -> dict[str, str]:
@@ -75,7 +74,7 @@ def _headers(ask: Ask) -> dict[str, str]:
     return {"anthropic-version": VERSION} | {name: forwarded[name] for name in FORWARDED if name in forwarded}
 
 
-def _refusal(ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
+def _refusal(ask: Ask, response: Response, body: bytes) -> FirstpassError:
     said = wire_error(body)
     named = NAMED.match(said.message)
     param = PARAMS.get(named["name"]) if named else None

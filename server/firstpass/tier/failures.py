@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
-
+from firstpass.client import Broken, Response, TimedOut, TooMuch
 from firstpass.dialect.faults import DEFAULT_RETRY_SECONDS, named_field, too_long
 from firstpass.dialect.too_long import is_too_long
 from firstpass.dialect.values import WireError
@@ -23,33 +22,37 @@ def broken_wire(part: TierName) -> Iterator[None]:
     """Raises: TierTimedOut, TierFailed for what the connection raises inside the block."""
     try:
         yield
-    except (TimeoutError, httpx.TimeoutException) as error:
+    except (TimeoutError, TimedOut) as error:
         message = f"the {part} model did not answer in time"
         raise TierTimedOut(message, part=part, retry_after_seconds=10) from error
-    except httpx.HTTPError as error:
-        message = f"the connection to the {part} model broke ({type(error).__name__})"
+    except TooMuch as error:
+        raise TierFailed(f"the {part} model's answer was cut off: {error}", part=part) from error
+    except Broken as error:
+        message = f"the connection to the {part} model broke ({error})"
         raise TierFailed(message, part=part, retry_after_seconds=1) from error
 
 
-def refusal(part: TierName, ask: Ask, response: httpx.Response, said: WireError) -> FirstpassError:
+def refusal(part: TierName, ask: Ask, response: Response, said: WireError) -> FirstpassError:
     """An error status in our tree: only a 400, 413 or 422 is the caller's fault, and too many tokens always are.
 
     Those are Together's 403, and llama.cpp's 500 where an answer outgrew the context.
     """
-    status = response.status_code
+    status = response.status
     overflows = is_too_long(said.message, said.kind)
     if status in (401, 403) and not (overflows and status == 403):  # Its own words may repeat the key.
         return TierFailed(f"the {part} endpoint does not accept this server's API key ({status})", part=part)
     text = f"the {part} model answered {status}: {said.message}"
     if status in BUSY:
         wait = response.headers.get("retry-after", "")
-        seconds = int(wait) if RETRY_AFTER.fullmatch(wait) else DEFAULT_RETRY_SECONDS
-        return TierUnavailable(text, part=part, retry_after_seconds=seconds)
-    if overflows and status != httpx.codes.NOT_FOUND:
+        asked = int(wait) if RETRY_AFTER.fullmatch(wait) else None
+        busy = TierUnavailable(text, part=part, retry_after_seconds=DEFAULT_RETRY_SECONDS if asked is None else asked)
+        busy.asked_to_wait_seconds = asked
+        return busy
+    if overflows and status != 404:
         return too_long(part, ask, said)
     if status in (400, 413, 422):
         return BadAsk(said.message, part=part, param=named_field(ask, said))
-    return TierFailed(text, part=part)
+    return TierFailed(text, part=part, retry_after_seconds=1 if status >= 500 else None)
 
 
 def no_embeddings(part: TierName) -> NotFound:

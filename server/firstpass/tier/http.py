@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import httpx
-
 from firstpass.chat import Chunk
+from firstpass.client import OK, Response
 from firstpass.dialect.anthropic.read_reply import AnthropicStream
 from firstpass.dialect.faults import failed_midway
 from firstpass.dialect.openai.read_reply import OpenAIStream
@@ -49,18 +48,39 @@ class Format:
     restoring: MakesRestoring
 
 
+ERROR_BYTES = 256 * 2**10
+"""Of the body of an error that are read: no more of it is said to anybody."""
+
+ERROR_SECONDS = 10.0
+
+STREAM_TIMES = 16
+"""How many times larger than a whole reply a stream may be: every token has an event around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a reply may take in all, whoever sends it. bytes: of one that does not stream."""
+
+    whole_seconds: float | None = None
+    stream_seconds: float | None = None
+    bytes: int = 64 * 2**20
+
+
+UNBOUND = Bounds()
+
+
 @dataclass(slots=True)
 class Call:
-    """One request. whole_seconds: for a reply that does not stream. refusal: what an error status says."""
+    """One request. refusal: what an error status says."""
 
     part: TierName
     door: Door
-    whole_seconds: float | None
+    bounds: Bounds
     ask: Ask
     form: Format
     body: bytes
     headers: Mapping[str, str]
-    refusal: Callable[[Ask, httpx.Response, bytes], FirstpassError]
+    refusal: Callable[[Ask, Response, bytes], FirstpassError]
     hidden: Placeholders = field(default_factory=Placeholders, init=False)
 
     async def reply(self, listener: Listener) -> Reply:
@@ -73,21 +93,21 @@ class Call:
 
         with broken_wire(self.part):
             async with (
-                asyncio.timeout(None if listener.streaming else self.whole_seconds),
+                asyncio.timeout(self.bounds.stream_seconds if listener.streaming else self.bounds.whole_seconds),
                 self.door.post(self.ask, self.form.path, self.body, sent, self.headers) as response,
             ):
-                if response.status_code != httpx.codes.OK:
-                    raise Refused(self.refusal(self.ask, response, await response.aread()))
+                if response.status != OK:
+                    raise Refused(self.refusal(self.ask, response, await response.begin(ERROR_BYTES, ERROR_SECONDS)))
                 if listener.streaming:
                     return await self._streamed(response, listener, started)
-                raw = await response.aread()
+                raw = await response.read(self.bounds.bytes)
         try:
             raw = self._restoring().whole(raw) if self.hidden else raw
             return self.form.whole(self.ask, raw, time.monotonic() - started)
         except NONSENSE as error:
             raise TierFailed(f"the {self.part} model's answer is no {self.form.awaited}", part=self.part) from error
 
-    async def _streamed(self, response: httpx.Response, listener: Listener, started: float) -> Reply:
+    async def _streamed(self, response: Response, listener: Listener, started: float) -> Reply:
         reading, choices, begun = self.form.reading(self.ask), self.ask.sampling.n or 1, False
         coming = until_broken(self._events(response), lambda: reading.ended(choices))
         async for event in coming:
@@ -112,10 +132,10 @@ class Call:
         wanted = self.ask.sampling.response_format or {}
         return self.form.restoring(self.hidden, escaped=wanted.get("type", "text") != "text")
 
-    async def _events(self, response: httpx.Response) -> AsyncIterator[Event]:
+    async def _events(self, response: Response) -> AsyncIterator[Event]:
         """Those of the stream, with what was hidden; one that nothing can be made of comes as it is."""
         restoring = self._restoring() if self.hidden else None
-        async for event in events(response):
+        async for event in events(response.parts(STREAM_TIMES * self.bounds.bytes)):
             if restoring is None or not event.whole:
                 yield event
                 continue

@@ -2,22 +2,17 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import lru_cache
-
-import httpx
 
 from firstpass.chat import Abilities
+from firstpass.client import Client, Response
 from firstpass.engine import Endpoint, Engine
 from firstpass.exchange import Ask, Receipt
 from firstpass.redaction import Placeholders
 
 CONNECT_SECONDS = 5.0
 
-
-@lru_cache
-def _below(base: httpx.URL, path: str) -> httpx.URL:
-    """Made once of a client's own base: it would parse the two again for every request."""
-    return httpx.URL(f"{base}{path}")
+ASIDE_BYTES = 16 * 2**20
+"""Of the answer to a question aside: a tokenizer names every token."""
 
 
 class LocalDoor:
@@ -30,9 +25,9 @@ class LocalDoor:
         self._engine = engine
         self._vllm = vllm
         self._thinks = thinks
-        self._timeout = httpx.Timeout(reply_seconds, connect=CONNECT_SECONDS)
+        self._reply_seconds = reply_seconds
         self._endpoint: Endpoint | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._client: Client | None = None
 
     async def model(self) -> str:
         return (await self._engine.ensure_ready()).model
@@ -49,26 +44,24 @@ class LocalDoor:
         body: bytes,
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncIterator[Response]:
         client = await self._current_client()
-        headers = {"content-type": "application/json", **(headers or {})}
-        async with client.stream("POST", _below(client.base_url, path), content=body, headers=headers) as response:
+        async with client.post(path, body, headers) as response:
             yield response
 
-    async def aside(self, path: str, body: bytes) -> httpx.Response:
-        """What the server offers outside of its API's prefix. Raises: httpx.HTTPError on the wire."""
+    async def aside(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """The status and body of what the server offers outside of its API's prefix. Raises: client.Broken."""
         client = await self._current_client()
-        root = str(client.base_url).rstrip("/").removesuffix("/v1")
-        return await client.post(f"{root}/{path}", content=body, headers={"content-type": "application/json"})
+        root = client.base.path.rstrip("/").removesuffix("/v1")
+        async with client.post(f"{root}/{path}", body) as response:
+            return response.status, await response.read(ASIDE_BYTES)
 
-    async def _current_client(self) -> httpx.AsyncClient:
+    async def _current_client(self) -> Client:
         endpoint = await self._engine.ensure_ready()
         if self._client is not None and endpoint == self._endpoint:
             return self._client
-        uds = str(endpoint.uds) if endpoint.uds else None
-        transport = httpx.AsyncHTTPTransport(uds=uds, limits=httpx.Limits(max_connections=None))
-        client = httpx.AsyncClient(
-            transport=transport, base_url=endpoint.base_url, timeout=self._timeout, trust_env=False
+        client = Client(
+            endpoint.base_url, uds=endpoint.uds, silent_seconds=self._reply_seconds, connect_seconds=CONNECT_SECONDS
         )
         # Both at once, before any await: two callers after a restart must not build two.
         old, self._client, self._endpoint = self._client, client, endpoint

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import httpx
-
+from firstpass.client import Response
 from firstpass.dialect.openai.read_reply import OpenAIStream, call_prefix, whole_reply
 from firstpass.dialect.openai.restore import OpenAIRestoring
 from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
@@ -15,7 +14,7 @@ from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import nearest, until_taken
 from firstpass.tier.failures import no_embeddings, refusal
-from firstpass.tier.http import Call, Format
+from firstpass.tier.http import UNBOUND, Bounds, Call, Format
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.template import Template
 
@@ -24,7 +23,7 @@ PATHS: Mapping[Kind, str] = {"chat": "chat/completions", "completion": "completi
 
 @dataclass(slots=True)
 class OpenAITier:
-    """part: how this tier is called in errors and records. whole_seconds: for a reply that does not stream.
+    """part: how this tier is called in errors and records. bounds: what a reply may take.
 
     max_tokens_name: how the endpoint calls the limit of an answer; OpenAI's newer models want the longer name.
     thinks: its model thinks before it answers, see `thinking`. template: what is known of its chat template.
@@ -32,7 +31,7 @@ class OpenAITier:
 
     part: TierName
     door: Door
-    whole_seconds: float | None = None
+    bounds: Bounds = UNBOUND
     max_tokens_name: MaxTokensName = "max_tokens"
     thinks: bool = False
     template: Template = field(default_factory=Template)
@@ -57,7 +56,7 @@ class OpenAITier:
         able, streams, watched = self.door.able, listener.streaming, listener.watching
         body = body_of(ask, model, able, stream=streams, watched=watched, max_tokens_name=self.max_tokens_name)
         form = Format(PATHS[ask.kind], _awaited(ask), whole_reply, _reading, OpenAIRestoring)
-        return Call(self.part, self.door, self.whole_seconds, ask, form, body, {}, self._refusal)
+        return Call(self.part, self.door, self.bounds, ask, form, body, {}, self._refusal)
 
     def _check(self, ask: Ask) -> None:
         """Raises: BadAsk for what this endpoint can not take, and would not miss.
@@ -72,8 +71,8 @@ class OpenAITier:
             raise BadAsk(text, part=self.part, param="messages")
         refuse_redacted(ask, self.part)
 
-    def _refusal(self, ask: Ask, response: httpx.Response, body: bytes) -> FirstpassError:
-        if ask.kind == "embedding" and response.status_code in (404, 405, 501):
+    def _refusal(self, ask: Ask, response: Response, body: bytes) -> FirstpassError:
+        if ask.kind == "embedding" and response.status in (404, 405, 501):
             return no_embeddings(self.part)
         return refusal(self.part, ask, response, wire_error(body))
 

@@ -1,17 +1,35 @@
-"""Server-sent events as a tier's connection brings them. Knows no dialect. Source: the HTML standard, section 9.2."""
+"""Server-sent events as a tier's connection brings them. Knows no dialect. Source: the HTML standard, section 9.2.
+
+Whoever sends them may be hostile: an event is bounded, and so is what says nothing.
+"""
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-import httpx
+from firstpass.client import Broken, TooMuch
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BOM = b"\xef\xbb\xbf"
+DONE = b"data: [DONE]\n\n"
+"""How most streams end."""
+
 DRAIN_SECONDS = 0.05
+
+EVENT_BYTES = 8 * 2**20
+"""Of one event, as it comes."""
+
+LINE_COST = 64
+"""Of each of its lines beside its bytes, since an empty one is kept too."""
+
+SILENT_BYTES = 2**20
+"""Between two events, such as comments; a keep-alive every second for a day is less."""
+
+TURN_EVENTS = 64
+"""After so many, others have a turn: what is buffered is read without a wait."""
 
 
 class Event(NamedTuple):
@@ -22,21 +40,21 @@ class Event(NamedTuple):
     whole: bool = True
 
 
-async def events(response: httpx.Response) -> AsyncIterator[Event]:
+async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
     """Those that say something. Comments are dropped, also where a proxy put one into the data (opencode#50871).
 
     9.2.6: an event without data is none. What the stream breaks off in comes too, and is not whole.
+    Raises: TooMuch.
     """
-    lines: list[bytes] = []
-    async for line in _lines(response):
-        if line:
-            lines.append(line)
-            continue
-        event, lines = _event(lines), []
-        if event is not None:
+    lines, number = _Lines(), 0
+    async for part in parts:
+        for event in lines.read(part):
             yield event
-    if (event := _event(lines)) is not None:
-        yield event._replace(whole=False)
+            number += 1
+            if number % TURN_EVENTS == 0:
+                await asyncio.sleep(0)
+    if (last := lines.end()) is not None:
+        yield last
 
 
 async def until_broken(stream: AsyncIterator[Event], ended: Callable[[], bool]) -> AsyncIterator[Event]:
@@ -44,14 +62,14 @@ async def until_broken(stream: AsyncIterator[Event], ended: Callable[[], bool]) 
     try:
         async for event in stream:
             yield event
-    except (httpx.RemoteProtocolError, httpx.ReadError):
+    except Broken:
         if not ended():
             raise
 
 
 async def drained(stream: AsyncIterator[Event]) -> None:
     """Reads a stream that has said all to its end, so that its connection can serve again, unless that is long."""
-    with suppress(TimeoutError, httpx.HTTPError):
+    with suppress(TimeoutError, Broken):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in stream:
                 pass
@@ -90,20 +108,80 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
-async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+class _Lines:
     """9.2.5: a line ends with CRLF, LF or CR and with nothing else; one leading BOM is not text."""
-    begun: list[bytes] = []
-    first, after_cr = True, False
-    async for part in response.aiter_bytes():
-        if not part:
-            continue
-        more = part[1:] if after_cr and part.startswith(b"\n") else part  # The rest of a CRLF.
-        after_cr = part.endswith(b"\r")
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []
+        self._lines: list[bytes] = []
+        self._first, self._after_cr = True, False
+        self._size = self._silent = 0
+
+    def read(self, part: bytes) -> Iterator[Event]:
+        """The events that end in this part of the stream. Raises: TooMuch."""
+        plain = part.removesuffix(DONE)
+        if self._is_plain(plain):
+            for said in plain.split(b"\n\n")[:-1]:
+                yield Event(said + b"\n\n", said[6:])
+            if len(plain) < len(part):
+                yield Event(DONE, DONE[6:-2])
+            return
+        more = part[1:] if self._after_cr and part.startswith(b"\n") else part  # The rest of a CRLF.
+        self._after_cr = part.endswith(b"\r")
         begin, *rest = LINE_END.split(more)
-        begun.append(begin)
-        for line in rest:
-            whole = b"".join(begun)
-            yield whole.removeprefix(BOM) if first else whole
-            begun, first = [line], False
-    last = b"".join(begun)
-    yield last.removeprefix(BOM) if first else last
+        self._begin(begin)
+        for after in rest:
+            event = self._end_line()
+            if event is not None:
+                yield event
+            self._begin(after)
+
+    def end(self) -> Event | None:
+        line = self._line()
+        event = _event([*self._lines, line] if line else self._lines)
+        return event._replace(whole=False) if event is not None and line else event
+
+    def _is_plain(self, part: bytes) -> bool:
+        """Whole events of one line of data each, as vLLM sends them: there is nothing to look for in them."""
+        if self._begun or self._lines or self._after_cr or not part.startswith(b"data: {"):
+            return False
+        count = part.count(b"}\n\ndata: {") + 1
+        if not part.endswith(b"}\n\n") or part.count(b"\n") != 2 * count or b"\r" in part:
+            return False
+        self._first, self._silent = False, 0
+        return True
+
+    def _begin(self, begun: bytes) -> None:
+        if not begun:
+            return
+        self._begun.append(begun)
+        self._size += len(begun)
+        if self._size > EVENT_BYTES:
+            raise TooMuch(f"an event is over the limit of {EVENT_BYTES} bytes")
+
+    def _line(self) -> bytes:
+        line = b"".join(self._begun)
+        self._begun.clear()
+        if self._first:
+            self._first, line = False, line.removeprefix(BOM)
+        return line
+
+    def _end_line(self) -> Event | None:
+        """The event, where this line is the empty one at its end."""
+        line = self._line()
+        if line and not line.startswith(b":"):
+            self._lines.append(line)
+            self._size += LINE_COST
+            return None
+        self._silent += len(line) + 1
+        if self._silent > SILENT_BYTES:
+            raise TooMuch(f"it says nothing for {SILENT_BYTES} bytes")
+        if line:
+            self._size -= len(line)
+            return None
+        event = _event(self._lines)
+        self._silent += 0 if event else self._size
+        self._lines, self._size = [], 0
+        if event is not None:
+            self._silent = 0
+        return event

@@ -10,9 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-import httpx
-
 from firstpass.chat import Message
+from firstpass.client import OK, Broken
 from firstpass.dialect.openai.write_request import prompt_of
 from firstpass.dialect.values import NONSENSE, count, wire_error
 from firstpass.exchange import Ask
@@ -52,7 +51,7 @@ class Template:
                     if not await self._takes_turns(self._door, model):
                         self.refused(model)
                 self._asked = model
-            except (TimeoutError, httpx.HTTPError):
+            except (TimeoutError, Broken):
                 self._asks_from = time.monotonic() + QUIET_SECONDS
         return with_one_system(ask) if model == self._refuses else ask
 
@@ -61,18 +60,18 @@ class Template:
         self._refuses = model
 
     async def _takes_turns(self, door: LocalDoor, model: str) -> bool:
-        """True also of an engine that counts no tokens. Raises: httpx.HTTPError."""
+        """True also of an engine that counts no tokens. Raises: Broken."""
         lengths = []
         for words in (SHORT, LONG):
             turns = (*_said("system", "user", "assistant"), Message("system", words), *_said("user"))
             ask = Ask("probe", 0.0, "chat", model, "local", turns)
-            response = await door.aside(TOKENIZE, prompt_of(ask, model))
-            if not response.is_success and refuses_place(wire_error(response.content).message):
+            status, body = await door.aside(TOKENIZE, prompt_of(ask, model))
+            if status != OK and refuses_place(wire_error(body).message):
                 return False
-            if response.is_server_error:
-                response.raise_for_status()
+            if status >= 500:
+                raise Broken(f"the engine answered {status}")
             try:
-                lengths.append(count(json.loads(response.content)["count"]))
+                lengths.append(count(json.loads(body)["count"]))
             except NONSENSE:
                 return True
         return lengths[0] != lengths[1]

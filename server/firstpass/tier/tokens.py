@@ -4,8 +4,6 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-import httpx
-
 from firstpass.dialect.openai.write_request import prompt_of, refuse_redacted
 from firstpass.dialect.values import NONSENSE, count, wire_error
 from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierUnavailable
@@ -76,7 +74,7 @@ class TokenCounter:
         fitted = await self._template.fitted(ask, model)
         with broken_wire("draft"):
             async with asyncio.timeout(self._seconds):
-                return Counted(_tokens(await self._door.aside(TOKENIZE, prompt_of(fitted, model))), model)
+                return Counted(_tokens(*await self._door.aside(TOKENIZE, prompt_of(fitted, model))), model)
 
     async def _model(self) -> str:
         """A count is no reason to wait for an engine that starts. Raises: TierUnavailable, TierTimedOut."""
@@ -88,13 +86,13 @@ class TokenCounter:
             raise TierUnavailable(text, part="draft", retry_after_seconds=RETRY_SECONDS) from error
 
 
-def _tokens(response: httpx.Response) -> int:
-    if response.status_code in NO_SUCH_PATH:
+def _tokens(status: int, body: bytes) -> int:
+    if status in NO_SUCH_PATH:
         text = f"the draft engine counts no tokens: it has no /{TOKENIZE}, which vLLM has"
         raise NotFound(text, part="draft", code="no_tokenizer")
-    if response.status_code in (400, 422):
-        raise BadAsk(wire_error(response.content).message, part="draft", param="messages")
+    if status in (400, 422):
+        raise BadAsk(wire_error(body).message, part="draft", param="messages")
     try:
-        return count(json.loads(response.content)["count"])
+        return count(json.loads(body)["count"])
     except NONSENSE as error:
-        raise TierFailed(f"the draft engine answered {response.status_code} and no count", part="draft") from error
+        raise TierFailed(f"the draft engine answered {status} and no count", part="draft") from error

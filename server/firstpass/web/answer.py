@@ -4,12 +4,10 @@ It knows ASGI and the event loop; what the bytes mean is render's.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -32,9 +30,6 @@ KEEPALIVE_SECONDS = 10.0
 COUNT_SECONDS = 1.0
 """A caller waits for no count that takes longer: the end of its stream has the number too."""
 
-QUEUE_EVENTS = 256
-
-Events = asyncio.Queue[tuple[Step, Chunk]]
 Runner = Callable[[Ask, Sink | None], Awaitable[Exchange]]
 
 Counter = Callable[[Ask], Awaitable[Counted]]
@@ -55,16 +50,15 @@ class AnswerResponse(Response):
         self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = asyncio.ensure_future(self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
-        leaving = asyncio.ensure_future(_disconnected(receive))
+        task = asyncio.current_task()
+        assert task is not None, "answers are made by the event loop"
+        leaving = asyncio.ensure_future(_when_left(receive, task))
         try:
-            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await (self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
+        except asyncio.CancelledError:
+            log.debug("nobody waits for %s any more: its caller left, or the server ends", self._ask.id)
         finally:
             leaving.cancel()
-            if not work.done():
-                work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = await self._run(self._ask, None)
@@ -75,44 +69,23 @@ class AnswerResponse(Response):
 
     async def _streamed(self, send: Send) -> None:
         stream = _Stream(self._ask, self._dialect, send, self._count)
-        queue: Events = asyncio.Queue(QUEUE_EVENTS)
-
-        async def sink(step: Step, chunk: Chunk) -> None:
-            await queue.put((step, chunk))
-
-        run = asyncio.ensure_future(self._run(self._ask, sink))
         try:
-            await self._pump(stream, queue, run)
+            await stream.finish(await self._run(self._ask, stream.forward))
         except Exception as error:
             if not stream.started:
                 raise
-            log.exception("a stream failed after its first byte")
+            log.error("a stream failed after its first byte", exc_info=error)
             await stream.fail(as_failure(error))
         finally:
-            if not run.done():
-                run.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await run
-
-    async def _pump(self, stream: "_Stream", queue: Events, run: "asyncio.Future[Exchange]") -> None:
-        """Forward what comes until the run is over and the queue is empty."""
-        coming = asyncio.ensure_future(queue.get())
-        try:
-            while not (run.done() and queue.empty() and not coming.done()):
-                both: tuple[asyncio.Future[Any], ...] = (coming, run)
-                await asyncio.wait(both, timeout=stream.quiet_seconds, return_when=asyncio.FIRST_COMPLETED)
-                if coming.done():
-                    await stream.forward(*coming.result())
-                    coming = asyncio.ensure_future(queue.get())
-                if not run.done() and stream.quiet_seconds == 0:
-                    await stream.keep_alive()
-        finally:
-            coming.cancel()
-        await stream.finish(run.result())
+            await stream.close()
 
 
 class _Stream:
-    """The response's side of a stream. Its status is open until the first byte, so early failures keep their own."""
+    """The response's side of a stream. Its status is open until the first byte, so early failures keep their own.
+
+    What comes is written at once; a caller that reads slowly holds up whoever brings it. The event by which the caller
+    knows that the answer is whole waits for `finish`, and so for the record.
+    """
 
     def __init__(self, ask: Ask, dialect: Dialect, send: Send, count: Counter | None) -> None:
         self._ask = ask
@@ -121,16 +94,33 @@ class _Stream:
         self._writer = dialect.writer(ask)
         self._send = send
         self._sent = time.monotonic()
+        self._writing = False
+        self._last = b""
+        self._loop = asyncio.get_running_loop()
+        self._alarm = self._loop.call_later(KEEPALIVE_SECONDS, self._wake)
+        self._waiting: asyncio.Task[None] | None = None
         self.started = False
 
-    @property
-    def quiet_seconds(self) -> float:
-        """How much longer nothing may be sent. An event that makes no bytes in this dialect is nothing."""
-        return max(0.0, self._sent + KEEPALIVE_SECONDS - time.monotonic())
+    def _wake(self) -> None:
+        """An event that makes no bytes in this dialect has broken no silence."""
+        quiet_seconds = self._sent + KEEPALIVE_SECONDS - time.monotonic()
+        if quiet_seconds > 0:
+            self._alarm = self._loop.call_later(quiet_seconds, self._wake)
+        else:
+            self._waiting = asyncio.ensure_future(self._keep_alive())
 
     async def forward(self, step: Step, chunk: Chunk) -> None:
         how = {} if self.started else _how(step)
-        await self._write(self._writer.chunk(step, await self._counted(step, chunk)), how)
+        if self._count is not None:
+            chunk = await self._counted(step, chunk)
+        held, self._last = self._last, b""
+        data = held + self._writer.chunk(step, chunk)
+        if chunk.last:
+            self._last = data
+            return
+        if self._waiting is not None and not self._waiting.done():
+            await asyncio.wait([self._waiting])
+        await self._write(data, how)
 
     async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
         """The first chunk with its prompt's size, if anyone can tell; what a contract asks is not the ask itself."""
@@ -145,19 +135,32 @@ class _Stream:
             return chunk
         return replace(chunk, usage=Usage(counted.tokens, 0))
 
-    async def keep_alive(self) -> None:
-        how = {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {}
-        await self._write(self._writer.waiting(), how)
+    async def _keep_alive(self) -> None:
+        if not self._writing:  # Else something is on its way to a caller who reads slowly.
+            how = {"x-firstpass-stream": "optimistic"} if self._ask.optimistic else {}
+            await self._write(self._writer.waiting(), how)
+        self._alarm = self._loop.call_later(KEEPALIVE_SECONDS, self._wake)
+
+    async def close(self) -> None:
+        """Nothing is said any more."""
+        self._alarm.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
+            self._alarm.cancel()
 
     async def finish(self, exchange: Exchange) -> None:
+        """The exchange is in the record."""
         if isinstance(exchange.ending, Refuse):
             await self.fail(exchange.ending.failure)
             return
-        await self._write(self._writer.end(exchange), _headers(exchange))
+        await self.close()
+        await self._write(self._last + self._writer.end(exchange), _headers(exchange))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, failure: Failure) -> None:
         """The error as a status where that is still open, else as the stream's last event."""
+        await self.close()
         if self.started:
             data = self._writer.failed(failure)
             await self._send({"type": "http.response.body", "body": data, "more_body": False})
@@ -169,18 +172,25 @@ class _Stream:
     async def _write(self, data: bytes, headers: dict[str, str]) -> None:
         if not data:
             return
-        if not self.started:
-            self.started = True
-            first = {
-                "content-type": "text/event-stream; charset=utf-8",
-                "cache-control": "no-cache",
-                "x-accel-buffering": "no",
-            }
-            headers = first | _ids(self._ask.id) | _otherwise(self._ask) | headers
-            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-            await self._send({"type": "http.response.start", "status": 200, "headers": raw})
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._writing = True
+        try:
+            if not self.started:
+                self.started = True
+                await self._start(headers)
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        finally:
+            self._writing = False
         self._sent = time.monotonic()
+
+    async def _start(self, headers: dict[str, str]) -> None:
+        first = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+        }
+        headers = first | _ids(self._ask.id) | _otherwise(self._ask) | headers
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": 200, "headers": raw})
 
 
 def error_response(failure: Failure, exchange_id: str | None = None, dialect: Dialect = OPENAI) -> JSONResponse:
@@ -231,6 +241,8 @@ def _instead(step: Step | None) -> dict[str, str]:
     return {f"x-firstpass-{name.replace('_', '-')}": value for name, value in (step.instead if step else {}).items()}
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _when_left(receive: Receive, task: "asyncio.Task[None]") -> None:
+    """Stops the work on an answer that nobody waits for."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    task.cancel()

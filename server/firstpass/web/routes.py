@@ -138,7 +138,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
             ask = parser(*await _received(request, limits), _house(request, backend))
             return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
-        app.add_api_route(path, handle, methods=["POST"], response_model=None)
+        app.add_route(path, handle, methods=["POST"])  # FastAPI's own would look for parameters where there are none.
 
     route("/v1/chat/completions", responses.chat, OPENAI)
     route("/v1/completions", parse.completion, OPENAI)
@@ -160,11 +160,12 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
 
 def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
-    @app.post("/v1/responses", response_model=None)
     async def create(request: Request) -> Response:
         raw, caller = await _received(request, limits)
         ask = await responses.responses(raw, caller, _house(request, backend), backend.record.recall, limits.body_bytes)
         return AnswerResponse(ask, backend.run, RESPONSES)
+
+    app.add_route("/v1/responses", create, methods=["POST"])
 
     async def recalled(response_id: str, request: Request) -> Exchange:
         return await responses.recalled(response_id, request.scope["state"]["key"], backend.record.recall)

@@ -22,6 +22,9 @@ DONE = b"[DONE]"
 BASE = ("id", "object", "created", "model", "system_fingerprint")
 """What all events of a stream say alike."""
 
+WORDS = frozenset({"content", "role"})
+"""Nearly every event of a stream has nothing else in it, and is read without a look for more."""
+
 
 def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     answer = json.loads(raw)
@@ -96,7 +99,7 @@ class OpenAIStream(Gathered):
         """
         if data == DONE:
             return self.close(seconds, event)
-        fields = json.loads(data)
+        fields = json.loads(data.decode("utf-8", "surrogatepass"))
         if fields.get("error") or fields.get("object") == "error":
             raise ErrorEvent(wire_error(data))
         self.model = text(fields.get("model")) or self.model
@@ -125,6 +128,9 @@ class OpenAIStream(Gathered):
 
     def _delta(self, choice: dict[str, Any]) -> Delta:
         inner, number = choice.get("delta") or {}, count(choice.get("index") or 0)
+        more = choice.get("finish_reason") or choice.get("logprobs") or number in self.readers
+        if not more and "delta" in choice and inner.keys() <= WORDS:
+            return Delta(number, text(inner.get("content")))
         finish_reason = text(choice.get("finish_reason")) or None
         return Delta(
             choice=number,

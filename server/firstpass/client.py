@@ -1,0 +1,181 @@
+"""HTTP requests to one server: no redirects, no proxies or keys of the environment, no compression, bounded bytes.
+
+It knows no model, no dialect and no policy. aiohttp does the protocol; what it raises does not leave this module.
+"""
+
+import asyncio
+import io
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import aiohttp
+import certifi
+from yarl import URL
+
+KEEP_SECONDS = 4.0
+"""How long an idle connection is kept: less than the 5 s after which uvicorn closes it, which a request could meet."""
+
+BUFFER_BYTES = 64 * 2**10
+"""Of a reply that nobody reads at the moment, half of what is buffered; then the server has to wait."""
+
+OK = 200
+
+
+class Broken(Exception):
+    """There is no whole reply."""
+
+
+class NoConnection(Broken):
+    """Nothing was sent."""
+
+
+class TimedOut(Broken):
+    """Nothing came for too long."""
+
+
+class NoConnectionInTime(NoConnection, TimedOut):
+    pass
+
+
+class TooMuch(Broken):
+    """The reply has more bytes than anybody wants, or a form that could hide how many it has."""
+
+
+class Response:
+    """A reply whose headers are here. Leaving it before its end closes its connection.
+
+    headers: any case finds them.
+    """
+
+    def __init__(self, raw: aiohttp.ClientResponse) -> None:
+        self._raw = raw
+        self.status = raw.status
+        self.headers: Mapping[str, str] = raw.headers
+
+    @property
+    def is_error(self) -> bool:
+        return self.status >= 400
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises: Broken."""
+        parts = [part async for part in self.parts(limit_bytes)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def begin(self, limit_bytes: int, seconds: float) -> bytes:
+        """As much of the body as fits and is here in time. Raises: Broken."""
+        parts = list[bytes]()
+        with suppress(TooMuch, TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for part in self.parts(limit_bytes):
+                    parts.append(part)
+        return b"".join(parts)
+
+    async def parts(self, limit_bytes: int) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises: Broken, TooMuch past the limit or where it is compressed."""
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() not in ("identity", ""):
+            raise TooMuch(f"the reply is compressed ({encoding[:20]}), which was not asked for")
+        content, size = self._raw.content, 0
+        while True:
+            try:
+                part = await content.readany()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise _ours(error) from error
+            if not part:
+                return
+            size += len(part)
+            if size > limit_bytes:
+                raise TooMuch(f"the reply is over the limit of {limit_bytes} bytes")
+            yield part
+
+
+class Client:
+    """Connections to one server, kept and used again.
+
+    base_url: with the path prefix of all requests. uds: a Unix socket in the place of the URL's host.
+    silent_seconds: how long a reply may bring nothing, its first byte included.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        silent_seconds: float,
+        connect_seconds: float,
+        uds: Path | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.base = URL(f"{base_url.rstrip('/')}/")
+        self._uds = uds
+        self._headers = {"accept-encoding": "identity", "user-agent": "firstpass"} | dict(headers or {})
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_read=silent_seconds, sock_connect=connect_seconds)
+        self._tls = _certificates() if self.base.scheme == "https" else None
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> AsyncIterator[Response]:
+        """path: below the base, or from the server's root where it begins with `/`. body: JSON. Raises: Broken."""
+        session, sent = self._session or self._open(), {"content-type": "application/json", **(headers or {})}
+        with _told():
+            # aiohttp warns of bytes that are larger, and sends a file in pieces.
+            data = body if len(body) < 2**20 else io.BytesIO(body)
+            raw = await session.post(self._url(path), data=data, headers=sent, allow_redirects=False)
+        try:
+            yield Response(raw)
+        finally:
+            raw.close() if not raw.content.at_eof() else raw.release()
+
+    def _url(self, path: str) -> URL:
+        if path not in self._urls:
+            self._urls[path] = self.base.join(URL(path))
+        return self._urls[path]
+
+    def _open(self) -> aiohttp.ClientSession:
+        """Made where it is used: a session belongs to the event loop that it was made in."""
+        self._session = aiohttp.ClientSession(
+            connector=self._connector(),
+            headers=self._headers,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=BUFFER_BYTES,
+        )
+        return self._session
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        if self._uds is not None:
+            return aiohttp.UnixConnector(str(self._uds), limit=0, keepalive_timeout=KEEP_SECONDS)
+        return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, ssl=self._tls or True)
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Those of certifi, whatever the environment says. Reading them takes 25 ms."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _ours(error) from error
+
+
+def _ours(error: Exception) -> Broken:
+    name = type(error).__name__
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return NoConnectionInTime(name)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError):
+        return NoConnection(name)
+    return TimedOut(name) if isinstance(error, asyncio.TimeoutError) else Broken(name)

@@ -1,0 +1,141 @@
+"""A tier that is asked again where its endpoint failed for a moment, and left alone where it fails and fails.
+
+Nothing is asked again once its reply has begun. Every try goes through the door, with a record of its own there.
+It knows no wire format and no connection.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from firstpass.chat import Chunk
+from firstpass.errors import TierFailed, TierTimedOut, TierUnavailable
+from firstpass.exchange import Ask, Receipt, Reply, TierName
+from firstpass.tier import Listener, Tier
+
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 2.0
+SAVED_RETRIES = 10.0
+"""How many may follow each other where there were none before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """retries: of one ask. share: of all asks that may be retries. seconds: after which no retry begins.
+
+    failures: so many one after the other, and nothing is asked for rest_seconds; then one ask tries it.
+    """
+
+    retries: int
+    share: float
+    seconds: float
+    failures: int
+    rest_seconds: float
+
+
+class SteadyTier:
+    """draw: gives evenly spread numbers from 0 to 1."""
+
+    def __init__(
+        self,
+        tier: Tier,
+        part: TierName,
+        patience: Patience,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._tier = tier
+        self._patience = patience
+        self._clock, self._sleep, self._draw = clock, sleep, draw
+        self._breaker = Breaker(part, patience, clock)
+        self._saved = SAVED_RETRIES
+
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        """See `Tier.reply`. Raises: TierUnavailable at once where the endpoint is left alone."""
+        began, heard = self._clock(), _Heard(listener)
+        self._saved = min(SAVED_RETRIES, self._saved + self._patience.share)
+        for tried in range(self._patience.retries + 1):
+            try:
+                with self._breaker:
+                    return await self._tier.reply(ask, heard)
+            except TierFailed as error:
+                wait = self._wait_seconds(error, tried)
+                late = self._clock() + (wait or 0) - began > self._patience.seconds
+                if wait is None or late or heard.begun or self._saved < 1 or tried == self._patience.retries:
+                    raise
+            self._saved -= 1
+            await self._sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+    def _wait_seconds(self, error: TierFailed, tried: int) -> float | None:
+        """Full jitter, and as long as the endpoint wants at least; None where waiting does not help, or took long."""
+        if not _passes(error) or isinstance(error, TierTimedOut) or self._breaker.open:
+            return None
+        longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**tried)
+        asked = error.asked_to_wait_seconds if isinstance(error, TierUnavailable) else None
+        return self._draw() * longest + (asked or 0)
+
+
+class Breaker:
+    """Around every try: counts failures that follow each other. What one request brought about by itself is none."""
+
+    def __init__(self, part: TierName, patience: Patience, clock: Callable[[], float]) -> None:
+        self._part, self._patience, self._clock = part, patience, clock
+        self._failures = 0
+        self._rests_until = 0.0
+        self._trying = False
+
+    @property
+    def open(self) -> bool:
+        return self._failures >= self._patience.failures
+
+    def __enter__(self) -> None:
+        """Raises: TierUnavailable where it is open, but for the one that tries after the rest."""
+        if not self.open:
+            return
+        left = self._rests_until - self._clock()
+        if left > 0 or self._trying:
+            text = f"the {self._part} endpoint failed {self._failures} times in a row and is left alone for a while"
+            raise TierUnavailable(text, part=self._part, retry_after_seconds=max(1, math.ceil(left)))
+        self._trying = True
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._trying = False
+        if error is None:
+            self._failures = 0
+        elif isinstance(error, TierFailed) and _passes(error):
+            self._failures += 1
+            self._rests_until = self._clock() + self._patience.rest_seconds
+
+
+def _passes(error: TierFailed) -> bool:
+    """Whether it is the endpoint that failed, and may work again: then the error says when to come back."""
+    return error.failure.retry_after_seconds is not None
+
+
+class _Heard:
+    """Another's listener, and whether a reply has begun."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.streaming, self.watching = listener.streaming, listener.watching
+        self.begun = False
+
+    def goes_on(self, text: str) -> bool:
+        self.begun = True
+        return self._listener.goes_on(text)
+
+    def sent(self, receipt: Receipt) -> None:
+        self._listener.sent(receipt)
+
+    def instead(self, field: str, value: str) -> None:
+        self._listener.instead(field, value)
+
+    async def chunk(self, chunk: Chunk) -> None:
+        self.begun = True
+        await self._listener.chunk(chunk)
