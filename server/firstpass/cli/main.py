@@ -29,6 +29,11 @@ COMMANDS = (
     ),
     Later("serve", "firstpass.cli.serve:serve", "Start the engine and the front, and serve until Ctrl-C."),
     Later(
+        "mock",
+        "firstpass.cli.mock:mock",
+        "Serve a scripted model, with faults where wanted, until Ctrl-C: what a server does under them needs no model.",
+    ),
+    Later(
         "ask",
         "firstpass.cli.ask:ask",
         "Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary",
