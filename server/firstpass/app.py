@@ -65,7 +65,8 @@ class Server:
         self.rates = Rates(self._store, self.keyring)
         self._purse = assembly.purse(settings, self._store, self.keyring)
         spec = assembly.engine_spec(settings)
-        self._engine: Engine = engine.build(spec)
+        self.metrics = Metrics()
+        self._engine: Engine = engine.build(spec, self.metrics.engine_progress)
         self._local = LocalDoor(
             self._engine,
             settings.engine.reply_seconds,
@@ -79,7 +80,6 @@ class Server:
         assembly.hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
-        self.metrics = Metrics()
         self.record = Record(self._store, Monitor(gates), settings.policy.auditors, self.metrics.show_gate)
         self._policy = EscalationPolicy(
             assembly.whereabouts(settings.verifier),
@@ -165,7 +165,8 @@ class Server:
             finally:
                 for exchange in ended:
                     self.rates.settle(exchange, tokens)
-                    await asyncio.shield(asyncio.to_thread(self._keep, exchange))
+                    with self.metrics.recording.time():
+                        await asyncio.shield(asyncio.to_thread(self._keep, exchange))
                     self.metrics.observe(exchange)
                 if not ask.store:
                     forget_texts()

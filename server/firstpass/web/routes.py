@@ -55,6 +55,7 @@ from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
+from firstpass.web.observed import Observed
 
 Parser = Callable[[bytes, Caller, House], Ask]
 
@@ -114,6 +115,7 @@ def build(
             allow_private_network=True,
             expose_headers=sorted(HEADERS),
         )
+    app.add_middleware(Observed, metrics=backend.metrics)
     _add_errors(app)
     _add_asks(app, backend, limits)
     _add_responses(app, backend, limits)
@@ -233,7 +235,7 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        backend.metrics.engine_ready.set(backend.engine_state() == "ready")
+        backend.metrics.show_engine(backend.engine_state())
         return Response(backend.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 

@@ -1,0 +1,39 @@
+"""Outside of everything else: each response is counted by its path's group and its status. It knows no body."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from firstpass.errors import Failure
+from firstpass.web.answer import as_failure
+from firstpass.web.metrics import Metrics
+from firstpass.web.scopes import OPEN_PATHS, group_of
+
+PROBE = "probe"
+"""Of the paths that say how the server is: that it is not ready is no refusal."""
+
+
+class Observed:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        group = group_of(scope["path"]) or (PROBE if scope["path"] in OPEN_PATHS else "none")
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._count(group, message["status"], scope.get("state", {}).get("refused"))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        except Exception as error:  # the application answers it further out
+            self._count(group, 500, as_failure(error))
+            raise
+
+    def _count(self, group: str, status: int, failure: Failure | None) -> None:
+        self._metrics.responded(group, status)
+        if failure is not None and group != PROBE:
+            self._metrics.refused(failure.code, failure.part)
