@@ -27,6 +27,7 @@ from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate.drift import Monitor
 from firstpass.house import House
 from firstpass.listening import Sink
+from firstpass.outline import outline
 from firstpass.policy.escalation import Course, EscalationPolicy
 from firstpass.policy.rules import Rule
 from firstpass.record import Record
@@ -45,7 +46,7 @@ from firstpass.web.access import Rules
 from firstpass.web.credentials import Credentials
 from firstpass.web.metrics import Metrics
 
-log = logging.getLogger(__name__)
+log, exchanges = logging.getLogger(__name__), logging.getLogger("firstpass.exchanges")
 
 READERS = ThreadPoolExecutor(2, "reading")
 _reading: set[Future[Any]] = set()
@@ -167,7 +168,7 @@ class Server:
                     self.rates.settle(exchange, tokens)
                     with self.metrics.recording.time():
                         await asyncio.shield(asyncio.to_thread(self._keep, exchange))
-                    self.metrics.observe(exchange)
+                    self._tell(exchange)
                 if not ask.store:
                     forget_texts()
 
@@ -176,6 +177,13 @@ class Server:
             self._store.append(exchange)
         finally:
             self._purse.settle(exchange)
+
+    def _tell(self, exchange: Exchange) -> None:
+        """Those who watch, once the record is kept."""
+        self.metrics.observe(exchange)
+        if self._settings.server.log_format == "json":
+            fields = outline(exchange, self.keyring.name(exchange.ask.key))
+            exchanges.info("exchange", extra={"fields": fields})
 
     async def count(self, ask: Ask) -> Counted:
         return await self._counter.count(ask)

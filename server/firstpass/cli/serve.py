@@ -1,13 +1,13 @@
 """`firstpass serve`: the engine and the front, until Ctrl-C."""
 
-import logging
 import os
 from typing import Annotated
 
 import typer
 
 from firstpass.cli.keys import require_a_key
-from firstpass.cli.terminal import Config, WordlessFormatter
+from firstpass.cli.logs import show_log
+from firstpass.cli.terminal import Config
 from firstpass.settings import load
 
 
@@ -20,19 +20,11 @@ def serve(
     from firstpass.assembly import keys_required
     from firstpass.front import front, run
 
-    show_log()
     settings = load(config, _overridden(host, port))
+    show_log(settings.server.log_format)
     if keys_required(settings):
         require_a_key(settings)
     run(front(settings))
-
-
-def show_log() -> None:
-    """The server's log on stderr, readable for people."""
-    shown = logging.StreamHandler()
-    shown.setFormatter(WordlessFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=[shown])
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _overridden(host: str | None, port: int | None) -> dict[str, str]:

@@ -85,6 +85,11 @@ class Server(Section):
         description="Names of .pth files, sitecustomize.py or usercustomize.py that may run at every start of Python"
         " though no installed package lists them; with any other the server does not start.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="Of the log on stderr. json: a line of JSON for each message, and for each exchange one with its"
+        " id, route, status, tokens, seconds, key and findings, and no word of a caller or a model.",
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Where the record, keys and logs are kept.")
     keep_bytes: int = Field(
         4 * 2**30,
