@@ -27,7 +27,7 @@ from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate.drift import Monitor
 from firstpass.house import House
 from firstpass.listening import Sink
-from firstpass.outline import outline
+from firstpass.outline import facts, outline
 from firstpass.policy.escalation import Course, EscalationPolicy
 from firstpass.policy.rules import Rule
 from firstpass.record import Record
@@ -95,7 +95,8 @@ class Server:
         )
         repositories = Repositories(settings.repositories_dir)
         contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
-        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, aside)
+        self.spans = assembly.spans(settings)
+        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, aside, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}
         self._served, models = self._engine.served, self._models()
@@ -166,7 +167,7 @@ class Server:
             finally:
                 for exchange in ended:
                     self.rates.settle(exchange, tokens)
-                    with self.metrics.recording.time():
+                    with self.spans("record"), self.metrics.recording.time():
                         await asyncio.shield(asyncio.to_thread(self._keep, exchange))
                     self._tell(exchange)
                 if not ask.store:
@@ -181,6 +182,7 @@ class Server:
     def _tell(self, exchange: Exchange) -> None:
         """Those who watch, once the record is kept."""
         self.metrics.observe(exchange)
+        self.spans.about(facts(exchange))
         if self._settings.server.log_format == "json":
             fields = outline(exchange, self.keyring.name(exchange.ask.key))
             exchanges.info("exchange", extra={"fields": fields})
@@ -235,6 +237,7 @@ class Server:
         except FirstpassError as error:
             log.error("the log was not signed at the end: %s", error)
         self._store.close()
+        self.spans.close()
 
 
 def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:

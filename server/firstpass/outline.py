@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from firstpass.exchange import OWN_NAMES, Answer, Exchange, Refuse
+from firstpass.spans import Value
 
 
 def outline(exchange: Exchange, key_name: str | None) -> dict[str, Any]:
@@ -30,6 +31,15 @@ def outline(exchange: Exchange, key_name: str | None) -> dict[str, Any]:
         "findings": dict(findings),
         "departed_bytes": sum(receipt.bytes for receipt in exchange.receipts),
     }
+
+
+def facts(exchange: Exchange) -> dict[str, Value]:
+    """For a span, which has no lists and nothing in it."""
+    ask = exchange.ask
+    said = {"exchange": ask.id, "dialect": ask.dialect, "model": OWN_NAMES[ask.target], "ceiling": ask.ceiling}
+    end = {name: value for name, value in _end(exchange).items() if value is not None and name != "status"}
+    contract = {"contract": ask.contract} if ask.contract else {}
+    return {f"firstpass.{name}": value for name, value in (said | end | contract).items()}
 
 
 def _end(exchange: Exchange) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""Outside of everything else: each response is counted by its path's group and its status. It knows no body."""
+"""Outside of everything else: each response is counted by its path's group and its status, and traced."""
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firstpass.errors import Failure
+from firstpass.spans import Spans
 from firstpass.web.answer import as_failure
 from firstpass.web.metrics import Metrics
 from firstpass.web.scopes import OPEN_PATHS, group_of
@@ -12,9 +14,10 @@ PROBE = "probe"
 
 
 class Observed:
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -24,14 +27,16 @@ class Observed:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
+                note("http.response.status_code", message["status"])
                 self._count(group, message["status"], scope.get("state", {}).get("refused"))
             await send(message)
 
-        try:
-            await self._app(scope, receive, counted)
-        except Exception as error:  # the application answers it further out
-            self._count(group, 500, as_failure(error))
-            raise
+        with self._spans.request(group, Headers(scope=scope).get("traceparent")) as note:
+            try:
+                await self._app(scope, receive, counted)
+            except Exception as error:  # the application answers it further out
+                self._count(group, 500, as_failure(error))
+                raise
 
     def _count(self, group: str, status: int, failure: Failure | None) -> None:
         self._metrics.responded(group, status)

@@ -44,6 +44,7 @@ from firstpass.house import House
 from firstpass.listening import Sink
 from firstpass.policy.escalation import Course
 from firstpass.record import Record
+from firstpass.spans import Spans
 from firstpass.tier.tokens import Counted
 from firstpass.web import ours
 from firstpass.web.access import Admit, Gate, Rules
@@ -75,6 +76,7 @@ class Backend(Protocol):
     record: Record
     audit: Audit
     metrics: Metrics
+    spans: Spans
     started_unix: float
 
     @property
@@ -115,7 +117,7 @@ def build(
             allow_private_network=True,
             expose_headers=sorted(HEADERS),
         )
-    app.add_middleware(Observed, metrics=backend.metrics)
+    app.add_middleware(Observed, metrics=backend.metrics, spans=backend.spans)
     _add_errors(app)
     _add_asks(app, backend, limits)
     _add_responses(app, backend, limits)
