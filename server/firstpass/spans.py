@@ -1,11 +1,14 @@
 """How a part says what it is doing, for a trace of a request. It knows no tracer: where there is none, nobody hears."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
 
 Value = str | int | float | bool
+Headers = Iterable[tuple[bytes, bytes]]
+"""As ASGI has them: names in lower case."""
+
 Note = Callable[[str, Value], None]
 """Says something of the work that is going on: a name as OpenTelemetry's conventions have it, and a value, no text."""
 
@@ -15,8 +18,8 @@ class Spans(Protocol):
         """The work inside of the block, as part of what is going on already."""
         ...
 
-    def request(self, group: str, traceparent: str | None) -> AbstractContextManager[Note]:
-        """A request of a group of routes; all else is part of one. traceparent: the caller's (W3C Trace Context)."""
+    def request(self, group: str, headers: Headers) -> AbstractContextManager[Note]:
+        """A request of a group of routes; all else is part of one. Its `traceparent` (W3C Trace Context) is heeded."""
         ...
 
     def about(self, facts: Mapping[str, Value]) -> None:
@@ -51,7 +54,7 @@ class _Unheard:
     def __call__(self, name: str) -> AbstractContextManager[Note]:
         return _SILENCE
 
-    def request(self, group: str, traceparent: str | None) -> AbstractContextManager[Note]:
+    def request(self, group: str, headers: Headers) -> AbstractContextManager[Note]:
         return _SILENCE
 
     def about(self, facts: Mapping[str, Value]) -> None:

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry, to a file or a collector on this machine. Imported only where the settings want them.
 
 No span has a word of a caller or a model, nor an exception's message. Nothing of the environment steers where spans go:
-no proxy, and a collector that redirects is not followed.
+no proxy, and a collector that redirects is not followed (the exporter asks for none).
 """
 
 import os
@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from firstpass.spans import Note, Value
+from firstpass.spans import Headers, Note, Value
 
 EXPORT_SECONDS = 5.0
 WORDLESS: dict[str, Any] = {"record_exception": False, "set_status_on_exception": False}
@@ -49,8 +49,9 @@ class Tracing:
             yield span.set_attribute
 
     @contextmanager
-    def request(self, group: str, traceparent: str | None) -> Iterator[Note]:
-        given = {"traceparent": traceparent} if traceparent and len(traceparent) <= TRACEPARENT_CHARACTERS else {}
+    def request(self, group: str, headers: Headers) -> Iterator[Note]:
+        said = next((value.decode("latin-1") for name, value in headers if name == b"traceparent"), "")
+        given = {"traceparent": said} if 0 < len(said) <= TRACEPARENT_CHARACTERS else {}
         context, name = self._callers.extract(given, Context()), f"request {group}"
         with (
             self._tracer.start_as_current_span(name, context, SpanKind.SERVER, **WORDLESS) as span,
@@ -81,7 +82,6 @@ def to_collector(url: str) -> Tracing:
     """url: of OTLP over HTTP, on this machine, such as http://127.0.0.1:4318/v1/traces."""
     session = requests.Session()
     session.trust_env = False
-    session.max_redirects = 0
     return Tracing(OTLPSpanExporter(url, timeout=EXPORT_SECONDS, session=session))
 
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from tests.conftest import fronted, serving
 from tests.doubles import DIFF, NAMES, STRAYS, judges, openai_app, says
+from tests.scenes import Scene, Stage
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -108,6 +109,15 @@ def test_no_word_of_anybody_is_in_a_trace_also_where_something_fails(tmp_path: P
     text = file.read_text()
     assert "canary" not in text and len(of_asks(file)) > 10 and "traceback" not in text.lower()
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_an_error_s_message_is_not_in_its_span(tmp_path: Path) -> None:
+    stage = Stage(lambda body: Scene(status=500 if "canary" in json.dumps(body) else 200, fault="canary"))
+    telemetry = {"traces_file": tmp_path / "traces.jsonl"}
+    with serving(stage.app) as url, fronted(url, tmp_path / "data", telemetry=telemetry) as client:
+        assert "canary" in client.post("/v1/chat/completions", json=CHAT).text
+    (asked,) = [span for span in of_asks(telemetry["traces_file"]) if span["name"] == "chat draft"]
+    assert asked["attributes"]["error.type"] == "TierFailed" and "canary" not in json.dumps(asked)
 
 
 @pytest.mark.parametrize("moved", [False, True])

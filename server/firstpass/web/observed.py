@@ -1,16 +1,19 @@
 """Outside of everything else: each response is counted by its path's group and its status, and traced."""
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firstpass.errors import Failure
 from firstpass.spans import Spans
 from firstpass.web.answer import as_failure
 from firstpass.web.metrics import Metrics
-from firstpass.web.scopes import OPEN_PATHS, group_of
+from firstpass.web.scopes import GROUPS, OPEN_PATHS, group_of
 
 PROBE = "probe"
 """Of the paths that say how the server is: that it is not ready is no refusal."""
+
+
+WHOLE = {path: name for name, path in GROUPS.items()} | dict.fromkeys(OPEN_PATHS, PROBE)
+"""By path: nearly all requests are to one of these."""
 
 
 class Observed:
@@ -23,7 +26,8 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        group = group_of(scope["path"]) or (PROBE if scope["path"] in OPEN_PATHS else "none")
+        path = scope["path"]
+        group = WHOLE.get(path) or group_of(path) or "none"
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -31,7 +35,7 @@ class Observed:
                 self._count(group, message["status"], scope.get("state", {}).get("refused"))
             await send(message)
 
-        with self._spans.request(group, Headers(scope=scope).get("traceparent")) as note:
+        with self._spans.request(group, scope["headers"]) as note:
             try:
                 await self._app(scope, receive, counted)
             except Exception as error:  # the application answers it further out
