@@ -166,6 +166,7 @@ def test_every_request_ends_and_the_record_says_what_its_caller_saw(tmp_path: Pa
             until(lambda: in_flight(client) == 0)
             until(lambda: not front.tasks() - before)
             until(lambda: sum(model.working for model in behind.models) == 0)
+            assert ended(client) == len(seen)
         until(lambda: sum(proxy.open for proxy in behind.proxies) == 0)
     assert Counter(one.end for one in seen).keys() == {"answer", "error"}, Counter(one.end for one in seen)
     happened = sum((proxy.happened for proxy in behind.proxies), Counter())
@@ -193,6 +194,12 @@ def settings(engine: str, verifier: str, data_dir: Path) -> Settings:
 def in_flight(client: httpx.Client) -> float:
     lines = client.get("/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("firstpass_in_flight "))
+
+
+def ended(client: httpx.Client) -> float:
+    """The exchanges that /metrics has counted."""
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("firstpass_requests_total{"))
 
 
 def assert_recorded(path: Path, seen: list[Seen]) -> None:
