@@ -17,7 +17,8 @@ import uvicorn
 from rich.console import Console
 from rich.markup import escape
 
-from firstpass.cli.main import print_answer, show_log
+from firstpass.cli.ask import print_answer
+from firstpass.cli.logs import show_log
 from firstpass.errors import FirstpassError
 from firstpass.front import address, front, run, wait_until_ready
 from firstpass.settings import Settings, load

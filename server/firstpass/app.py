@@ -27,6 +27,7 @@ from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
 from firstpass.gate.drift import Monitor
 from firstpass.house import House
 from firstpass.listening import Sink
+from firstpass.outline import facts, outline
 from firstpass.policy.escalation import Course, EscalationPolicy
 from firstpass.policy.rules import Rule
 from firstpass.record import Record
@@ -44,7 +45,7 @@ from firstpass.web.access import Rules
 from firstpass.web.credentials import Credentials
 from firstpass.web.metrics import Metrics
 
-log = logging.getLogger(__name__)
+log, exchanges = logging.getLogger(__name__), logging.getLogger("firstpass.exchanges")
 
 READERS = ThreadPoolExecutor(2, "reading")
 _reading: set[Future[Any]] = set()
@@ -64,7 +65,8 @@ class Server:
         self.rates = Rates(self._store, self.keyring)
         self._purse = assembly.purse(settings, self._store, self.keyring)
         spec = assembly.engine_spec(settings)
-        self._engine: Engine = engine.build(spec)
+        self.metrics = Metrics()
+        self._engine: Engine = engine.build(spec, self.metrics.engine_progress)
         self._local = LocalDoor(
             self._engine,
             settings.engine.reply_seconds,
@@ -78,7 +80,6 @@ class Server:
         assembly.hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
-        self.metrics = Metrics()
         self.record = Record(self._store, Monitor(gates), settings.policy.auditors, self.metrics.show_gate)
         self._policy = EscalationPolicy(
             assembly.whereabouts(settings.verifier),
@@ -93,7 +94,8 @@ class Server:
         )
         repositories = Repositories(settings.repositories_dir)
         contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
-        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, aside)
+        self.spans = assembly.spans(settings)
+        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, aside, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}
         self._served, models = self._engine.served, self._models()
@@ -164,8 +166,9 @@ class Server:
             finally:
                 for exchange in ended:
                     self.rates.settle(exchange, tokens)
-                    await asyncio.shield(self._keep(exchange))
-                    self.metrics.observe(exchange)
+                    with self.spans("record"), self.metrics.recording.time():
+                        await asyncio.shield(self._keep(exchange))
+                    self._tell(exchange)
                 if not ask.store:
                     forget_texts()
 
@@ -173,6 +176,14 @@ class Server:
         """Both in one commit, where there is anything to settle; neither waits for the other to succeed."""
         appended, settled = self._store.soon(self._store.append, exchange), self._purse.settle(exchange)
         return appended if settled is None else asyncio.gather(appended, settled)
+
+    def _tell(self, exchange: Exchange) -> None:
+        """Those who watch, once the record is kept."""
+        self.metrics.observe(exchange)
+        self.spans.about(facts(exchange))
+        if self._settings.server.log_format == "json":
+            fields = outline(exchange, self.keyring.name(exchange.ask.key))
+            exchanges.info("exchange", extra={"fields": fields})
 
     async def count(self, ask: Ask) -> Counted:
         return await self._counter.count(ask)
@@ -224,6 +235,7 @@ class Server:
         except FirstpassError as error:
             log.error("the log was not signed at the end: %s", error)
         self._store.close()
+        self.spans.close()
 
 
 def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:

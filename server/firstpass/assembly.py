@@ -26,6 +26,7 @@ from firstpass.policy.escalation import Verifier
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
 from firstpass.settings import EngineSettings, Settings, VerifierSettings
+from firstpass.spans import UNHEARD, Spans
 from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import PREFIX
 from firstpass.store.scopes import Spend
@@ -46,6 +47,21 @@ ROUTES = ("firstpass", "local", "strong")
 
 def keeping(settings: Settings) -> Keeping:
     return Keeping(settings.server.checkpoints, settings.server.keep_bytes, settings.server.keep_days)
+
+
+def spans(settings: Settings) -> Spans:
+    """Raises: BadSettings where what traces need is not installed, or the file can't be written."""
+    wanted = settings.telemetry
+    if wanted.traces_url is None and wanted.traces_file is None:
+        return UNHEARD
+    try:
+        from firstpass.tracing import to_collector, to_file
+
+        return to_collector(wanted.traces_url) if wanted.traces_url else to_file(wanted.traces_file or Path())
+    except ImportError as error:
+        raise BadSettings(f"telemetry needs OpenTelemetry: pip install 'firstpass[telemetry]' ({error})") from error
+    except OSError as error:
+        raise BadSettings(f"telemetry.traces_file: {error}") from error
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:

@@ -9,10 +9,14 @@ from typing import Protocol, TypeVar
 
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Mend, Refuse, Step, TierName
+from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Kind, Mend, Refuse, Reply, Step, TierName
 from firstpass.listening import Sink, StepListener, watcher
 from firstpass.policy import Policy
+from firstpass.spans import UNHEARD, Spans
 from firstpass.tier import Tier
+
+OPERATIONS: Mapping[Kind, str] = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
+"""What OpenTelemetry's conventions call them."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -34,13 +38,14 @@ class Aside(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a cascade is made of. `clock` gives monotonic seconds."""
+    """What a cascade is made of. `clock` gives monotonic seconds; `spans` hears what is being done."""
 
     policy: Policy
     tiers: Mapping[TierName, Tier]
     contracts: Mapping[str, Contract]
     clock: Callable[[], float]
     aside: Aside
+    spans: Spans = UNHEARD
 
 
 async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Sink | None = None) -> Exchange:
@@ -54,7 +59,8 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
         listener = StepListener(move, sink if move.streams else None, watcher(ask, move, parts.contracts))
         try:
             if isinstance(move, Mend):
-                exchange = exchange.grown(_mended(exchange, move, parts))
+                with parts.spans("mend"):
+                    exchange = exchange.grown(_mended(exchange, move, parts))
             else:
                 exchange = exchange.grown(await _consult(exchange, move, parts, listener))
         except BaseException as stop:
@@ -96,21 +102,38 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
     contract = parts.contracts[ask.contract] if ask.contract is not None else None
     try:
         if contract is None:
-            return listener.step(reply=await parts.tiers[move.tier].reply(ask, listener), findings=ask.notes)
-        question = replace(await parts.aside(contract.prepare, exchange, move), why=move.purpose)
+            return listener.step(reply=await _asked(ask, move, parts, listener), findings=ask.notes)
+        with parts.spans("evidence"):
+            question = replace(await parts.aside(contract.prepare, exchange, move), why=move.purpose)
         foreseen = parts.aside(contract.foresee, ask)
         try:
-            reply = await parts.tiers[move.tier].reply(question, listener)
+            reply = await _asked(question, move, parts, listener)
             await foreseen
         finally:
             foreseen.cancel()
         if listener.fault is not None:
             return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
-        text = contract.read(exchange, move, reply)
-        answer = replace(reply, text=text)
-        findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
-        signals = contract.signals(ask, reply) if move.measured else {}
+        with parts.spans("checks") as note:
+            text = contract.read(exchange, move, reply)
+            answer = replace(reply, text=text)
+            findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
+            signals = contract.signals(ask, reply) if move.measured else {}
+            note("firstpass.findings", len(findings))
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
     edited = None if text == reply.text else text
     return replace(listener.step(reply=reply), findings=(*findings, *ask.notes), edited=edited, signals=signals)
+
+
+async def _asked(ask: Ask, move: Consult, parts: Parts, listener: StepListener) -> Reply:
+    """Named as OpenTelemetry's conventions for generative AI have it, and as vLLM names its time to the first token."""
+    with parts.spans(f"{OPERATIONS[ask.kind]} {move.tier}") as note:
+        note("gen_ai.operation.name", OPERATIONS[ask.kind])
+        note("firstpass.purpose", move.purpose)
+        reply = await parts.tiers[move.tier].reply(ask, listener)
+        if reply.first_token_seconds is not None:
+            note("gen_ai.latency.time_to_first_token", reply.first_token_seconds)
+        if reply.usage is not None:
+            note("gen_ai.usage.input_tokens", reply.usage.prompt_tokens)
+            note("gen_ai.usage.output_tokens", reply.usage.completion_tokens)
+        return reply

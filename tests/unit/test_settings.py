@@ -6,7 +6,15 @@ import pytest
 from pydantic import BaseModel
 
 from firstpass.errors import BadSettings
-from firstpass.settings import EngineSettings, PolicySettings, Server, Settings, VerifierSettings, load
+from firstpass.settings import (
+    EngineSettings,
+    PolicySettings,
+    Server,
+    Settings,
+    TelemetrySettings,
+    VerifierSettings,
+    load,
+)
 
 
 def test_the_defaults_stay_on_this_machine() -> None:
@@ -44,6 +52,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nsystem_turns = false\n', "system_turns"),
         ('[server]\ntls_key = "key.pem"\n', "tls_certificate"),
         ('[server]\ntrusted_proxies = ["proxy.example"]\n', "server.trusted_proxies"),
+        ('[telemetry]\ntraces_url = "http://traces.example:4318/v1/traces"\n', "nothing may leave"),
+        ('[telemetry]\ntraces_url = "http://127.0.0.1:4318/v1/traces"\ntraces_file = "a"\n', "exclude each other"),
         ("[policy]\nkeyless_usd_a_day = 5\n", "policy.keyless_usd_a_day needs the prices"),
         (
             '[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nusd_per_million_input_tokens = 3\n',
@@ -90,7 +100,7 @@ def test_lists_in_the_environment_are_read_as_people_write_them() -> None:
     assert settings.engine.extra_args == ("--x", '{"a": 1, "b": 2}')
 
 
-@pytest.mark.parametrize("section", [Server, EngineSettings, VerifierSettings, PolicySettings])
+@pytest.mark.parametrize("section", [Server, EngineSettings, VerifierSettings, PolicySettings, TelemetrySettings])
 def test_every_setting_is_described(section: type[BaseModel]) -> None:
     assert not [name for name, field in section.model_fields.items() if not field.description]
 

@@ -1,4 +1,4 @@
-"""Nothing crosses a ceiling: canaries in requests of every kind, and what the verifier, the logs and the metrics hold.
+"""Nothing crosses a ceiling: canaries in requests of every kind, and what verifier, logs, metrics and traces hold.
 
 CANARIES: how many requests, 600 by default; 10,000 before a release.
 """
@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import pytest
 
-from firstpass.cli.terminal import WordlessFormatter
+from firstpass.cli.logs import JsonFormatter
 from firstpass.exchange import Ceiling
 from firstpass.store.sqlite import SqliteStore
 from tests.canaries import CEILINGS, Canary, Planter, Try, Upstream
@@ -26,6 +27,7 @@ from tests.keyed import new_key
 NUMBER = int(os.environ.get("CANARIES", "600"))
 AT_ONCE = 8
 KEY = "verifier-key-of-the-server"
+TRACED = find_spec("opentelemetry.sdk") is not None
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Tried:
 
 @contextmanager
 def logged() -> Iterator[list[str]]:
-    """All that is logged meanwhile, as the server's command shows it, tracebacks too."""
+    """All that is logged meanwhile, as the server shows it, with tracebacks and lines of exchanges."""
     lines: list[str] = []
 
     class Listening(logging.Handler):
@@ -47,7 +49,7 @@ def logged() -> Iterator[list[str]]:
             lines.append(self.format(record))
 
     handler = Listening(logging.DEBUG)
-    handler.setFormatter(WordlessFormatter("%(name)s %(message)s"))
+    handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     before = root.level
     root.addHandler(handler)
@@ -92,7 +94,9 @@ def test_no_canary_crosses_its_ceiling(tmp_path: Path, ceiling: Ceiling, dialect
     number = NUMBER // 6
     with serving(engine) as engine_url, serving(verifier) as verifier_url, logged() as lines:
         settings = {"url": f"{verifier_url}/v1", "model": "big", "dialect": dialect, "api_key": KEY}
-        sections = {"verifier": settings, "policy": {"egress": ceiling}}
+        sections = {"verifier": settings, "policy": {"egress": ceiling}, "server": {"log_format": "json"}}
+        if TRACED:
+            sections["telemetry"] = {"traces_file": tmp_path / "traces.jsonl"}
         made = {of: new_key(tmp_path / "data", ceiling=of) for of in CEILINGS}
         with fronted(engine_url, tmp_path / "data", **sections) as client:
             planter = Planter(number, ceiling, {of: key for of, (key, _) in made.items()})
@@ -102,7 +106,7 @@ def test_no_canary_crosses_its_ceiling(tmp_path: Path, ceiling: Ceiling, dialect
     crossed = [mark for mark, under in tried.canaries if under == "local-only" and mark.plain in heard]
     shown = [mark for mark, under in tried.canaries if under != "any" and mark.secret in heard]
     assert crossed == [] and shown == []
-    told = "\n".join(lines)
+    told = "\n".join([*lines, (tmp_path / "traces.jsonl").read_text() if TRACED else ""])
     for mark, _ in tried.canaries:
         assert mark.plain not in told and mark.secret not in told
         assert mark.plain not in metrics and mark.secret not in metrics

@@ -446,7 +446,7 @@ def test_metrics_count_the_routes(front: Front) -> None:
     with front(says(NAMES)) as client:
         client.post("/v1/chat/completions", json=SUMMARY)
         text = client.get("/metrics").text
-    assert 'firstpass_requests_total{route="draft",status="200"} 1.0' in text
+    assert 'firstpass_requests_total{dialect="openai",model="firstpass",route="draft",status="200"} 1.0' in text
     assert "firstpass_engine_ready 1.0" in text and "firstpass_departed_bytes_total 0.0" in text
 
 

@@ -132,5 +132,5 @@ def test_what_the_server_answers_is_what_the_document_says(guarded: tuple[httpx.
 
 def answers(client: httpx.Client, key: str) -> float:
     lines = client.get("/metrics", headers={"x-api-key": key}).text.splitlines()
-    counted = 'firstpass_requests_total{route="draft",status="200"} '
-    return sum(float(line.removeprefix(counted)) for line in lines if line.startswith(counted))
+    counted = (line for line in lines if line.startswith("firstpass_requests_total{") and 'route="draft"' in line)
+    return sum(float(line.split()[-1]) for line in counted)

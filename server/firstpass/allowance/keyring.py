@@ -15,6 +15,7 @@ class Keyring:
         self._store = store
         self._pepper = pepper
         self._scopes: dict[str, Scopes] = {}
+        self._names: dict[str, str] = {}
 
     async def holder(self, key: str) -> KeyRecord | None:
         """The record of a live key, None for anything else. Raises: StoreFailed."""
@@ -24,8 +25,13 @@ class Keyring:
         if not matches(key, record, self._pepper, time.time()):
             return None
         self._scopes[record.owner] = record.scopes
+        self._names[record.owner] = record.name
         return record
 
     def scopes(self, owner: str | None) -> Scopes:
         """Of an owner whose key was found before; no limits for a request without a key."""
         return NO_LIMITS if owner is None else self._scopes[owner]
+
+    def name(self, owner: str | None) -> str | None:
+        """What the operator called the owner's key that was found last."""
+        return None if owner is None else self._names.get(owner)

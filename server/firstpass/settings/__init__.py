@@ -20,10 +20,11 @@ from firstpass.settings.sections import (
     RedactionSettings,
     Section,
     Server,
+    TelemetrySettings,
     VerifierSettings,
 )
 
-__all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "VerifierSettings", "load"]
+__all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "TelemetrySettings", "VerifierSettings", "load"]
 
 PREFIX = "FIRSTPASS_"
 OTHER_VARIABLES = {
@@ -39,6 +40,7 @@ class Settings(Section):
     verifier: VerifierSettings | None = None
     policy: PolicySettings = PolicySettings()
     redaction: RedactionSettings = RedactionSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     aliases: dict[str, str] = Field(
         {},
         description="Further model names that callers may give, and what each means: firstpass, local or strong. "

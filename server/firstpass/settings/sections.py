@@ -85,6 +85,11 @@ class Server(Section):
         description="Names of .pth files, sitecustomize.py or usercustomize.py that may run at every start of Python"
         " though no installed package lists them; with any other the server does not start.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="Of the log on stderr. json: a line of JSON for each message, and for each exchange one with its"
+        " id, route, status, tokens, seconds, key and findings, and no word of a caller or a model.",
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Where the record, keys and logs are kept.")
     keep_bytes: int = Field(
         4 * 2**30,
@@ -411,3 +416,27 @@ class RedactionSettings(Section):
             if empty:
                 raise ValueError(f"{kind} fits an empty text, which is everywhere")
         return patterns
+
+
+class TelemetrySettings(Section):
+    """Traces, which are off unless one of these is set. They need `pip install firstpass[telemetry]`, or vLLM's own."""
+
+    traces_url: str | None = Field(
+        None,
+        description="A collector on this machine that takes OTLP over HTTP, as http://127.0.0.1:4318/v1/traces. No span"
+        " has a word of a caller or a model.",
+    )
+    traces_file: Path | None = Field(
+        None, description="A file that spans are appended to, a line of JSON each. It grows; this server cuts it never."
+    )
+
+    @model_validator(mode="after")
+    def _stays_here(self) -> Self:
+        if self.traces_url is not None and self.traces_file is not None:
+            raise ValueError("traces_url and traces_file exclude each other")
+        parts = urlsplit(self.traces_url or "http://127.0.0.1")
+        if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
+            raise ValueError(
+                f"traces_url: {self.traces_url!r} is not on this machine's loopback, and nothing may leave"
+            )
+        return self

@@ -26,4 +26,6 @@ def dialect_of(scope: Scope) -> Dialect:
 
 
 def refusal(scope: Scope, failure: Failure) -> Response:
+    """scope["state"] has the failure as `refused`, for who counts them."""
+    scope.setdefault("state", {})["refused"] = failure
     return error_response(failure, dialect=dialect_of(scope))

@@ -44,6 +44,7 @@ from firstpass.house import House
 from firstpass.listening import Sink
 from firstpass.policy.escalation import Course
 from firstpass.record import Record
+from firstpass.spans import Spans
 from firstpass.tier.tokens import Counted
 from firstpass.web import ours
 from firstpass.web.access import Admit, Gate, Rules
@@ -55,6 +56,7 @@ from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
+from firstpass.web.observed import Observed
 
 Parser = Callable[[bytes, Caller, House], Ask]
 
@@ -74,6 +76,7 @@ class Backend(Protocol):
     record: Record
     audit: Audit
     metrics: Metrics
+    spans: Spans
     started_unix: float
 
     @property
@@ -114,6 +117,7 @@ def build(
             allow_private_network=True,
             expose_headers=sorted(HEADERS),
         )
+    app.add_middleware(Observed, metrics=backend.metrics, spans=backend.spans)
     _add_errors(app)
     _add_asks(app, backend, limits)
     _add_responses(app, backend, limits)
@@ -234,7 +238,7 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        backend.metrics.engine_ready.set(backend.engine_state() == "ready")
+        backend.metrics.show_engine(backend.engine_state())
         return Response(backend.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 

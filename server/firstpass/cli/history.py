@@ -1,0 +1,105 @@
+"""`firstpass history`: the recorded exchanges, read from the store; needs no server."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from firstpass.cli.keys import opened
+from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
+from firstpass.exchange import Answer, Exchange, Refuse
+from firstpass.settings import load
+from firstpass.store import Damaged
+from firstpass.store.codec import encode
+
+LIST_LIMIT = 100_000
+
+
+def history(
+    exchange_id: Annotated[str | None, typer.Argument(help="Show this exchange whole.")] = None,
+    limit: Annotated[int, typer.Option(help="How many of the newest to list.", min=1, max=LIST_LIMIT)] = 20,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recorded exchanges, newest first, or show one with its steps and findings."""
+    with opened(load(config)) as store:
+        if exchange_id is None:
+            _list(store.latest(limit), as_json)
+            return
+        exchange = store.read(exchange_id)
+    if exchange is None:
+        fail(f"no exchange {exchange_id} in the record")
+    _show(exchange, as_json)
+
+
+def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
+    damaged = [exchange for exchange in exchanges if isinstance(exchange, Damaged)]
+    for each in damaged:
+        err.print(f"[red]damaged:[/] {escape(plain(each.id))}: {escape(plain(each.why))}")
+    if as_json:
+        typer.echo("[" + ",\n".join(_line(exchange) for exchange in exchanges) + "]")
+        return
+    rows = table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
+    for exchange in exchanges:
+        if isinstance(exchange, Damaged):
+            rows.add_row("-", escape(plain(exchange.id)), "-", "-", "damaged", "-", "-", "-")
+            continue
+        tokens = sum(step.reply.usage.completion_tokens for step in exchange.steps if step.reply and step.reply.usage)
+        ask_ = exchange.ask
+        rows.add_row(
+            moment(ask_.received_unix),
+            ask_.id,
+            escape(ask_.model),
+            ask_.contract or "-",
+            _end(exchange),
+            str(len(exchange.steps)),
+            str(tokens),
+            f"{exchange.seconds or 0:.3f}",
+        )
+    print_table(rows)
+
+
+def _line(exchange: Exchange | Damaged) -> str:
+    if isinstance(exchange, Damaged):
+        return json.dumps({"damaged": exchange.why, "ask": {"id": exchange.id}})
+    return encode(exchange)
+
+
+def _show(exchange: Exchange, as_json: bool) -> None:
+    if as_json:
+        typer.echo(encode(exchange))
+        return
+    ask_, received = exchange.ask, moment(exchange.ask.received_unix)
+    out.print(f"[bold]{ask_.id}[/]  {received}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
+    out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
+    for message in ask_.messages:
+        said = message.told(lambda image: f"[{image.media_type}]")
+        out.print(f"\n[bold]{message.role}[/]\n{escape(plain(said))}")
+    for number, step in enumerate(exchange.steps):
+        out.print(f"\n[bold]step {number}: {step.move.tier}, {step.move.purpose}[/]")
+        if step.reply:
+            out.print(f"[dim]{escape(str(step.reply.usage))}, {step.reply.seconds:.3f} s[/]")
+            out.print(plain(step.reply.text), markup=False)
+        if step.edited is not None:
+            out.print("[dim]with its edits made:[/]")
+            out.print(plain(step.edited), markup=False)
+        if step.failure:
+            out.print(f"[red]{step.failure.kind}[/] {escape(plain(step.failure.message))}")
+        for finding in step.findings:
+            out.print(f"  {finding.severity} {finding.check}: {escape(plain(finding.message))}")
+    for receipt in exchange.receipts:
+        where = "" if receipt.number is None else f", entry {receipt.number} of the log"
+        out.print(f"\nleft the machine: {receipt.bytes} bytes to {receipt.host}, sha256 {receipt.sha256}{where}")
+    if not exchange.receipts:
+        out.print("\nnothing left the machine")
+
+
+def _end(exchange: Exchange) -> str:
+    match exchange.ending:
+        case Answer(route=route):
+            return route
+        case Refuse(failure=failure):
+            return f"{failure.status} {failure.code}"
+        case None:
+            return "unended"

@@ -1,0 +1,36 @@
+"""`firstpass serve`: the engine and the front, until Ctrl-C."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from firstpass.cli.keys import require_a_key
+from firstpass.cli.logs import show_log
+from firstpass.cli.terminal import Config
+from firstpass.settings import load
+
+
+def serve(
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Overrides server.port.", min=0, max=65535)] = None,
+) -> None:
+    """Start the engine and the front, and serve until Ctrl-C."""
+    from firstpass.assembly import keys_required
+    from firstpass.front import front, run
+
+    settings = load(config, _overridden(host, port))
+    show_log(settings.server.log_format)
+    if keys_required(settings):
+        require_a_key(settings)
+    run(front(settings))
+
+
+def _overridden(host: str | None, port: int | None) -> dict[str, str]:
+    environment = dict(os.environ)
+    if host is not None:
+        environment["FIRSTPASS_SERVER__HOST"] = host
+    if port is not None:
+        environment["FIRSTPASS_SERVER__PORT"] = str(port)
+    return environment

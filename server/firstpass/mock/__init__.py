@@ -1,0 +1,1 @@
+"""A scripted model server, with faults drawn from a seed: servers are tried against it without a model."""
