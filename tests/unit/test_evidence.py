@@ -1,5 +1,6 @@
 """Evidence: what a diff newly calls, adds as a TODO, and names. Real grammars, hand-written hunks."""
 
+import sys
 import time
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.evidence import Evidence, gather
+from firstpass.evidence.trees.parsing import UNWATCHED_BYTES
+from firstpass.evidence.trees.reading import Allowance
 
 
 def diff(path: str, *lines: str) -> str:
@@ -199,6 +202,21 @@ def test_a_hostile_diff_takes_bounded_time(path: str, line: str) -> None:
     evidence = gather(diff(path, *[line] * (256_000 // len(line))))
     assert time.thread_time() - started < 3.0
     assert evidence.calls == () and all("took too long" in note for note in evidence.notes)
+
+
+def test_a_text_that_was_parsed_is_kept_by_nothing() -> None:
+    """Bug: tree-sitter never let go of what a callable gave it, so each diff that was read stayed in memory."""
+    text = b"call(1)\n" * UNWATCHED_BYTES
+    before = sys.getrefcount(text)
+    for _ in range(3):
+        tree = Allowance(10.0).parse("python", text)
+        assert tree is not None and tree.root_node.text == text
+    del tree
+    assert sys.getrefcount(text) == before
+
+
+def test_a_parse_that_takes_too_long_is_stopped() -> None:
+    assert Allowance(0.0).parse("python", b"call(1)\n" * UNWATCHED_BYTES) is None
 
 
 def test_a_long_hunk_is_read_to_its_end() -> None:

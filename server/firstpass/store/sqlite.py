@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,9 +13,9 @@ import apsw
 
 from firstpass.chat import Usage
 from firstpass.errors import StoreFailed, StoreLost
-from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
+from firstpass.exchange import Answer, Exchange, Judgement, Label, Receipt, Refuse
 from firstpass.store import Damaged, Proof
-from firstpass.store.codec import decode, encode, forgotten, kept
+from firstpass.store.codec import AUDITED, decode, encode, forgotten, judgement, kept
 from firstpass.store.files import OpenFiles
 from firstpass.store.log import IDS, Log, heed_no_code
 from firstpass.store.merkle import consistency, inclusion, leaf_hash
@@ -253,9 +254,7 @@ class SqliteStore(SqliteKeys):
 
     def _label(self, number: int) -> Label | None:
         row = self._do("read a label", lambda: self._log.checked("labels", number))
-        if row is None:
-            return None
-        return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
+        return _label(row) if row else None
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
         joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
@@ -273,6 +272,24 @@ class SqliteStore(SqliteKeys):
         except StoreFailed as error:
             log.error("label %d is left out: %s", number, error)
             return None
+
+    def audits(self, source: str) -> Iterator[tuple[Judgement, Label]]:
+        """Of an exchange only what the gate said is made out: a record may have tens of thousands."""
+        joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? AND instr(body, ?) ORDER BY number"
+        rows = self._rows("read labels", f"SELECT number, id FROM {joined}", source, AUDITED)  # noqa: S608
+        for number, exchange_id in rows:
+            try:
+                yield from self._do("read an audit", partial(self._audit, number, exchange_id))
+            except StoreLost:
+                raise
+            except StoreFailed as error:
+                log.error("label %d is left out: %s", number, error)
+
+    def _audit(self, number: int, exchange_id: str) -> list[tuple[Judgement, Label]]:
+        """None or one."""
+        exchange, row = self._log.checked("exchanges", exchange_id), self._log.checked("labels", number)
+        judged = judgement(exchange["body"]) if exchange and row else None
+        return [(judged, _label(row))] if judged and row else []
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         found = self._do("read a contract", lambda: self._log.checked("contracts", pinned))
@@ -343,6 +360,10 @@ def _opened(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     heed_no_code(connection)
     return connection
+
+
+def _label(row: dict[str, Any]) -> Label:
+    return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
 
 def _row(exchange: Exchange) -> tuple[Any, ...]:
