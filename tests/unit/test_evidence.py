@@ -2,12 +2,15 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.evidence import Evidence, gather
+from firstpass.evidence.memory import forget, remembered
 from firstpass.evidence.trees.parsing import UNWATCHED_BYTES
 from firstpass.evidence.trees.reading import Allowance
 
@@ -240,3 +243,25 @@ def test_a_name_that_may_be_a_new_call_is_told_apart_from_one_that_is() -> None:
 def test_a_reserved_word_may_be_a_member_s_name() -> None:
     diff = "diff --git a/a.js b/a.js\n--- a/a.js\n+++ b/a.js\n@@ -1 +1 @@\n-x\n+f[Symbol.for('skip')] = 1\n"
     assert gather(diff).calls == ("for",)
+
+
+def test_of_threads_that_want_the_same_text_read_one_reads_it() -> None:
+    """Bug: where an answer was there before its diff was read, the diff was read twice."""
+    made: list[str] = []
+    begun, goes_on = Event(), Event()
+
+    @remembered(4)
+    def read(text: str) -> str:
+        made.append(text)
+        begun.set()
+        assert goes_on.wait(30.0)
+        return f"{text}!"
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(read, "a")
+        assert begun.wait(30.0)
+        second = threads.submit(read, "a")
+        goes_on.set()
+        assert (first.result(), second.result(), made) == ("a!", "a!", ["a"])
+        forget()
+        assert read("a") == "a!" and made == ["a", "a"], "what is forgotten is made anew"
