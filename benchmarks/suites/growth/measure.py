@@ -138,7 +138,7 @@ async def main() -> None:
     options = parser.parse_args()
     routes = [Route("/v1/chat/completions", answer, methods=["POST"]), Route("/v1/models", models)]
     ours, theirs = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
-    engine = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error"))
+    engine = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", timeout_keep_alive=3600))
     serving = asyncio.create_task(engine.serve(sockets=[ours]))
     port = theirs.getsockname()[1]
     theirs.close()
