@@ -17,6 +17,8 @@ from firstpass.allowance.rates import Rates
 from firstpass.audit import Audit
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
+from firstpass.desk import Desk
+from firstpass.desk.recipe import Recipe
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine
 from firstpass.engine.keeping import keep_ready
@@ -94,8 +96,13 @@ class Server:
         )
         repositories = Repositories(settings.repositories_dir)
         contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
+        told = tuple(spec.contracts), spec.least_told
+        recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, *told)
+        self._desk = Desk(recipe, contracts, aside)
+        # An answer that is watched while it is written is checked in this process, by what was read for its prompt.
+        beside = aside if settings.policy.early_escalation else self._desk
         self.spans = assembly.spans(settings)
-        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, aside, self.spans)
+        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, beside, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}
         self._served, models = self._engine.served, self._models()
@@ -153,6 +160,10 @@ class Server:
         forget_texts()
         return course
 
+    def _forget_texts(self) -> None:
+        forget_texts()
+        self._desk.forget()
+
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
         """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, RateLimited, StoreFailed."""
         if len(self._running) >= self._settings.server.in_flight_limit:
@@ -170,7 +181,7 @@ class Server:
                         await asyncio.shield(self._keep(exchange))
                     self._tell(exchange)
                 if not ask.store:
-                    forget_texts()
+                    self._forget_texts()
 
     def _keep(self, exchange: Exchange) -> asyncio.Future[Any]:
         """Both in one commit, where there is anything to settle; neither waits for the other to succeed."""
@@ -219,6 +230,7 @@ class Server:
             for task in stopped:
                 task.cancel()
             await asyncio.gather(*stopped, return_exceptions=True)
+            await self._desk.close()
             await self._local.aclose()
             if self._outside:
                 await self._outside.aclose()

@@ -9,7 +9,20 @@ from typing import Protocol, TypeVar
 
 from firstpass.contract import Contract
 from firstpass.errors import Abandoned, Failure, FirstpassError, Part
-from firstpass.exchange import ESCALATED, Ask, Consult, Exchange, Kind, Mend, Refuse, Reply, Step, TierName
+from firstpass.exchange import (
+    ESCALATED,
+    Ask,
+    Consult,
+    Exchange,
+    Finding,
+    Kind,
+    Mend,
+    Move,
+    Refuse,
+    Reply,
+    Step,
+    TierName,
+)
 from firstpass.listening import Sink, StepListener, watcher
 from firstpass.policy import Policy
 from firstpass.spans import UNHEARD, Spans
@@ -17,6 +30,8 @@ from firstpass.tier import Tier
 
 OPERATIONS: Mapping[Kind, str] = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
 """What OpenTelemetry's conventions call them."""
+SHORT_CHARACTERS = 4_096
+"""Of a request; a diff of that size is read in half a millisecond."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -55,12 +70,12 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     sink: hears a reply that may stream as it comes; None asks every tier for whole replies.
     """
     exchange, started = Exchange(ask), parts.clock()
-    while isinstance(move := parts.policy.next(exchange), Consult | Mend):
+    while isinstance(move := await _next(exchange, parts), Consult | Mend):
         listener = StepListener(move, sink if move.streams else None, watcher(ask, move, parts.contracts))
         try:
             if isinstance(move, Mend):
                 with parts.spans("mend"):
-                    exchange = exchange.grown(_mended(exchange, move, parts))
+                    exchange = exchange.grown(await _mended(exchange, move, parts))
             else:
                 exchange = exchange.grown(await _consult(exchange, move, parts, listener))
         except BaseException as stop:
@@ -73,6 +88,13 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     return exchange
 
 
+async def _next(exchange: Exchange, parts: Parts) -> Move:
+    """Rules and gates may read the whole text."""
+    if sum(len(message.content) for message in exchange.ask.messages) > SHORT_CHARACTERS:
+        return await parts.aside(parts.policy.next, exchange)
+    return parts.policy.next(exchange)
+
+
 def _why(stop: BaseException, move: Consult | Mend) -> Failure:
     """A bug of ours is recorded as one; what is no Exception is the caller's leaving."""
     part: Part = "contract" if isinstance(move, Mend) else move.tier
@@ -81,19 +103,25 @@ def _why(stop: BaseException, move: Consult | Mend) -> Failure:
     return Abandoned("the caller went away", part=part).failure
 
 
-def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
+async def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
     """One step without a tier: what code makes of an earlier step's answer, and what the checks find on that."""
-    ask, source = exchange.ask, exchange.steps[move.step]
-    assert ask.contract is not None and source.reply is not None and source.text is not None, "only an answer is mended"
-    contract = parts.contracts[ask.contract]
+    ask = exchange.ask
+    assert ask.contract is not None, "only an answer to a contract is mended"
     try:
-        text = contract.mend(exchange, replace(source.reply, text=source.text))
-        if text is None:
-            return Step(move)
-        answer = replace(source.reply, text=text, finish_reason="stop")
-        return Step(move, findings=(*contract.check(ask, answer), *ask.notes), edited=text)
+        text, findings = await parts.aside(_mend, parts.contracts[ask.contract], exchange, move)
     except FirstpassError as error:
         return Step(move, failure=error.failure)
+    return Step(move) if text is None else Step(move, findings=(*findings, *ask.notes), edited=text)
+
+
+def _mend(contract: Contract, exchange: Exchange, move: Mend) -> tuple[str | None, tuple[Finding, ...]]:
+    """(The text, what is wrong with it)"""
+    source = exchange.steps[move.step]
+    assert source.reply is not None and source.text is not None, "only an answer is mended"
+    text = contract.mend(exchange, replace(source.reply, text=source.text))
+    if text is None:
+        return None, ()
+    return text, contract.check(exchange.ask, replace(source.reply, text=text, finish_reason="stop"))
 
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: StepListener) -> Step:
@@ -114,10 +142,7 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
         if listener.fault is not None:
             return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
         with parts.spans("checks") as note:
-            text = contract.read(exchange, move, reply)
-            answer = replace(reply, text=text)
-            findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
-            signals = contract.signals(ask, reply) if move.measured else {}
+            text, findings, signals = await parts.aside(_judge, contract, exchange, move, reply)
             note("firstpass.findings", len(findings))
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
@@ -137,3 +162,14 @@ async def _asked(ask: Ask, move: Consult, parts: Parts, listener: StepListener) 
             note("gen_ai.usage.input_tokens", reply.usage.prompt_tokens)
             note("gen_ai.usage.output_tokens", reply.usage.completion_tokens)
         return reply
+
+
+def _judge(
+    contract: Contract, exchange: Exchange, move: Consult, reply: Reply
+) -> tuple[str, tuple[Finding, ...], dict[str, float]]:
+    """(The answer that the reply stands for, what is wrong with it, what a gate looks at)"""
+    ask = replace(exchange.ask, why=move.purpose)
+    text = contract.read(exchange, move, reply)
+    answer = replace(reply, text=text)
+    findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
+    return text, findings, contract.signals(ask, reply) if move.measured else {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from firstpass.errors import NotFound
-from firstpass.exchange import Exchange, Label
+from firstpass.exchange import Exchange, Judgement, Label
 from firstpass.gate.drift import Monitor
 from firstpass.store import Store
 
@@ -27,8 +27,8 @@ class Record:
 
     def __init__(self, store: Store, monitor: Monitor, auditors: Collection[str], show: Show) -> None:
         self._store, self._monitor, self._auditors, self._show = store, monitor, auditors, show
-        for exchange, label in store.labelled("user") if monitor.audits else ():
-            self._hear(exchange, label)
+        for judged, label in store.audits("user") if monitor.audits else ():
+            self._hear(judged, label)
         self._show_all()
 
     def broken(self, gate: str) -> bool:
@@ -45,7 +45,7 @@ class Record:
             raise NotFound(f"no exchange {label.exchange[:80]!r} in the record", part="store", param="exchange")
         kept = label if exchange.ask.store else replace(label, text=None)
         await self._store.soon(self._store.add_label, kept)
-        self._hear(exchange, label)
+        self._hear(exchange.judged, label)
         self._show_all()
 
     async def recall(self, exchange_id: str, key: str | None) -> Exchange:
@@ -60,11 +60,11 @@ class Record:
         exchange = await self.recall(exchange_id, key)
         await asyncio.shield(asyncio.to_thread(self._store.forget, exchange.ask.id))
 
-    def _hear(self, exchange: Exchange, label: Label) -> None:
+    def _hear(self, judged: Judgement | None, label: Label) -> None:
         if self._auditors and label.key not in self._auditors:
             return
-        if self._monitor.hear(exchange, label) and exchange.judged is not None:
-            log.error("the promise of the gate %s is broken: it accepts nothing any more", exchange.judged.gate)
+        if self._monitor.hear(judged, label) and judged is not None:
+            log.error("the promise of the gate %s is broken: it accepts nothing any more", judged.gate)
 
     def _show_all(self) -> None:
         for name, audits in self._monitor.audits.items():

@@ -1,10 +1,17 @@
 """Evidence: what a diff newly calls, adds as a TODO, and names. Real grammars, hand-written hunks."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from firstpass.evidence import Evidence, gather
+from firstpass.evidence.memory import forget, remembered
+from firstpass.evidence.trees.parsing import UNWATCHED_BYTES
+from firstpass.evidence.trees.reading import Allowance
 from tests.machine import cpu_seconds_once, stretched
 
 
@@ -200,6 +207,21 @@ def test_a_hostile_diff_takes_bounded_time(path: str, line: str) -> None:
     assert evidence.calls == () and all("took too long" in note for note in evidence.notes)
 
 
+def test_a_text_that_was_parsed_is_kept_by_nothing() -> None:
+    """Bug: tree-sitter never let go of what a callable gave it, so each diff that was read stayed in memory."""
+    text = b"call(1)\n" * UNWATCHED_BYTES
+    before = sys.getrefcount(text)
+    for _ in range(3):
+        tree = Allowance(10.0).parse("python", text)
+        assert tree is not None and tree.root_node.text == text
+    del tree
+    assert sys.getrefcount(text) == before
+
+
+def test_a_parse_that_takes_too_long_is_stopped() -> None:
+    assert Allowance(0.0).parse("python", b"call(1)\n" * UNWATCHED_BYTES) is None
+
+
 def test_a_long_hunk_is_read_to_its_end() -> None:
     assert len(gather(diff("a.py", *[f"+call_number_{at}(1)" for at in range(4_000)])).calls) == 4_000
 
@@ -221,3 +243,25 @@ def test_a_name_that_may_be_a_new_call_is_told_apart_from_one_that_is() -> None:
 def test_a_reserved_word_may_be_a_member_s_name() -> None:
     diff = "diff --git a/a.js b/a.js\n--- a/a.js\n+++ b/a.js\n@@ -1 +1 @@\n-x\n+f[Symbol.for('skip')] = 1\n"
     assert gather(diff).calls == ("for",)
+
+
+def test_of_threads_that_want_the_same_text_read_one_reads_it() -> None:
+    """Bug: where an answer was there before its diff was read, the diff was read twice."""
+    made: list[str] = []
+    begun, goes_on = Event(), Event()
+
+    @remembered(4)
+    def read(text: str) -> str:
+        made.append(text)
+        begun.set()
+        assert goes_on.wait(30.0)
+        return f"{text}!"
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(read, "a")
+        assert begun.wait(30.0)
+        second = threads.submit(read, "a")
+        goes_on.set()
+        assert (first.result(), second.result(), made) == ("a!", "a!", ["a"])
+        forget()
+        assert read("a") == "a!" and made == ["a", "a"], "what is forgotten is made anew"

@@ -183,19 +183,19 @@ def said(number: int, verdict: Literal["accept", "reject", "edit"], source: Lite
 
 def test_bad_audits_end_a_gate_for_good() -> None:
     monitor = Monitor([GATE])
-    alarms = [monitor.hear(audited(number), said(number, "reject")) for number in range(6)]
+    alarms = [monitor.hear(audited(number).judged, said(number, "reject")) for number in range(6)]
     assert alarms.count(True) == 1 and monitor.broken(GATE.name)
     for number in range(100, 400):
-        assert not monitor.hear(audited(number), said(number, "accept"))
+        assert not monitor.hear(audited(number).judged, said(number, "accept"))
     assert monitor.broken(GATE.name), "an alarm stays"
 
 
 def test_only_a_person_s_first_label_of_a_drawn_answer_is_an_audit() -> None:
     monitor = Monitor([GATE])
-    monitor.hear(audited(1, drawn=False), said(1, "reject"))
-    monitor.hear(audited(2), said(2, "reject", "eval"))
+    monitor.hear(audited(1, drawn=False).judged, said(1, "reject"))
+    monitor.hear(audited(2).judged, said(2, "reject", "eval"))
     for verdict in ("edit", "accept", "reject"):
-        monitor.hear(audited(3), said(3, verdict))
+        monitor.hear(audited(3).judged, said(3, verdict))
     audits = monitor.audits[GATE.name]
     assert (audits.heard, audits.bad) == (1, 0)
 

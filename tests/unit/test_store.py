@@ -16,7 +16,7 @@ import pytest
 
 from firstpass.chat import Message, Sampling, TokenLogprob, Usage
 from firstpass.errors import StoreFailed, TierFailed
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Label, Receipt, Refuse, Reply, Step
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Judgement, Label, Receipt, Refuse, Reply, Step
 from firstpass.store.codec import decode, encode, kept
 from firstpass.store.keys import key_id, load_pepper, matches, mint
 from firstpass.store.opening import wal_is_safe
@@ -210,6 +210,20 @@ def test_labels_come_back_in_their_order_with_their_exchange(store: SqliteStore)
         ("ex_1", second),
     ]
     assert store.labelled("eval") == []
+
+
+def test_of_audits_what_the_gate_said_comes_back_alone_and_in_order(store: SqliteStore) -> None:
+    """Bug: all that was ever labelled was read whole at each start: 30,000 exchanges took 607 MB."""
+    judged = Judgement("g", 0.9, 0.5, True, "score", 0.1, 0.95, 0.1, audit=True)
+    said = replace(judged, audit=False, gate='"audit":true')
+    for name, one in (("ex_1", judged), ("ex_2", said), ("ex_3", None), ("ex_4", judged)):
+        store.append(replace(WHOLE, ask=replace(WHOLE.ask, id=name), ending=Answer(0, "draft", one)))
+        store.add_label(Label(name, "accept", "user", 3.0))
+    store.add_label(Label("ex_1", "reject", "user", 4.0))
+    store._connection.execute("UPDATE labels SET verdict = 'reject' WHERE exchange_id = 'ex_4'")
+    found = [(one, label.exchange, label.verdict) for one, label in store.audits("user")]
+    assert found == [(judged, "ex_1", "accept"), (judged, "ex_1", "reject")]
+    assert not list(store.audits("eval"))
 
 
 def test_what_is_forgotten_is_nowhere_on_the_disk(store: SqliteStore, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What was made of a text is kept for others that look at the same one, and forgotten all at once. Knows no text."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
+from threading import Lock
 from typing import TypeVar
 
 Made = TypeVar("Made", bound=Callable[..., object])
@@ -10,12 +11,24 @@ _FORGET: list[Callable[[], None]] = []
 
 
 def remembered(most: int) -> Callable[[Made], Made]:
-    """As `lru_cache`, for what is made of a caller's words."""
+    """As `lru_cache`, for what is made of a caller's words. Of several threads that want the same, one makes it."""
 
     def wrapped(make: Made) -> Made:
         kept = lru_cache(maxsize=most)(make)
+        making: dict[object, Lock] = {}
+
+        @wraps(make)
+        def once(*given: object, **named: object) -> object:
+            key = (given, *named.items())
+            with making.setdefault(key, Lock()):
+                try:
+                    return kept(*given, **named)
+                finally:
+                    making.pop(key, None)
+
+        once.cache_info, once.cache_clear = kept.cache_info, kept.cache_clear  # type: ignore[attr-defined]
         _FORGET.append(kept.cache_clear)
-        return kept  # type: ignore[return-value]
+        return once  # type: ignore[return-value]
 
     return wrapped
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from firstpass.exchange import Exchange, Label
+from firstpass.exchange import Judgement, Label
 from firstpass.gate.file import Gate
 
 STAKES = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -69,18 +69,17 @@ class Monitor:
         self._broken: set[str] = set()
         self._heard: set[str] = set()
 
-    def hear(self, exchange: Exchange, label: Label) -> bool:
-        """Whether the label has just shown a promise to be broken.
+    def hear(self, judged: Judgement | None, label: Label) -> bool:
+        """Whether the label has just shown a promise to be broken. judged: what a gate said of what is labelled.
 
         Only people's first labels of accepted answers that were drawn count: to label what looks odd says nothing of
         the rest. An edit may be about more than what the promise is about, so it does not count.
         """
-        judged = exchange.judged
-        if judged is None or not judged.audit or label.source != "user" or exchange.ask.id in self._heard:
+        if judged is None or not judged.audit or label.source != "user" or label.exchange in self._heard:
             return False
         if judged.gate not in self.audits or label.verdict == "edit":
             return False
-        self._heard.add(exchange.ask.id)
+        self._heard.add(label.exchange)
         audits = self.audits[judged.gate] = self.audits[judged.gate].after(label.verdict == "reject")
         if audits.alarmed(self._false_alarms) and judged.gate not in self._broken:
             self._broken.add(judged.gate)

@@ -1,11 +1,11 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
-from firstpass.exchange import Exchange, Label, Receipt
+from firstpass.exchange import Exchange, Judgement, Label, Receipt
 from firstpass.store.keys import KeyRecord
 
 P = ParamSpec("P")
@@ -97,6 +97,10 @@ class Store(Protocol):
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
         """Every label of a source with its exchange, in the order in which they came."""
+        ...
+
+    def audits(self, source: str) -> Iterator[tuple[Judgement, Label]]:
+        """As `labelled`, of the answers that a gate accepted and drew to be looked at; one after the other is read."""
         ...
 
     def add_key(self, key: KeyRecord) -> None: ...

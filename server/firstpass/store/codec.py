@@ -1,11 +1,11 @@
 """An exchange as JSON text and back. Derived from the dataclasses themselves, so no field can be forgotten."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
 from firstpass.chat import Message
-from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Refuse, Reply, Step
+from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Judgement, Refuse, Reply, Step
 
 QUOTING = (
     *("stop", "suffix", "response_format", "logit_bias", "tools", "tool_choice", "reasoning_effort"),
@@ -13,7 +13,30 @@ QUOTING = (
 )
 """Fields of `Sampling` that hold a caller's own words."""
 
+AUDITED = '"audit":true'
+"""What stands in the text of each exchange whose judgement is an audit; in a caller's words its quotes are escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    judged: Judgement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    move: _Move
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """As much of an exchange as says what a gate said."""
+
+    steps: tuple[_Step, ...]
+    ending: _Move | None
+
+
 _ADAPTER: TypeAdapter[Exchange] = TypeAdapter(Exchange)
+_JUDGED: TypeAdapter[_Judged] = TypeAdapter(_Judged)
 
 
 def kept(exchange: Exchange) -> Exchange:
@@ -37,6 +60,13 @@ def encode(exchange: Exchange) -> str:
 def decode(text: str) -> Exchange:
     """Raises: pydantic.ValidationError (a ValueError) where the text is no exchange."""
     return _ADAPTER.validate_json(text)
+
+
+def judgement(text: str) -> Judgement | None:
+    """`Exchange.judged`, without the rest. Raises: pydantic.ValidationError (a ValueError)."""
+    exchange = _JUDGED.validate_json(text)
+    moves = [*(step.move for step in exchange.steps), *filter(None, [exchange.ending])]
+    return next((move.judged for move in moves if move.judged is not None), None)
 
 
 def _without_raw(step: Step) -> Step:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import finalize
@@ -11,9 +12,9 @@ import apsw
 
 from firstpass.chat import Usage
 from firstpass.errors import StoreFailed, StoreLost
-from firstpass.exchange import Answer, Exchange, Label, Receipt, Refuse
+from firstpass.exchange import Answer, Exchange, Judgement, Label, Receipt, Refuse
 from firstpass.store import Damaged, Proof
-from firstpass.store.codec import decode, encode, forgotten, kept
+from firstpass.store.codec import AUDITED, decode, encode, forgotten, judgement, kept
 from firstpass.store.files import OpenFiles
 from firstpass.store.log import Log
 from firstpass.store.merkle import consistency, inclusion, leaf_hash
@@ -160,9 +161,7 @@ class SqliteStore(SqliteKeys):
 
     def _label(self, number: int) -> Label | None:
         row = self._reader.do("read a label", lambda: self._reader.log.checked("labels", number))
-        if row is None:
-            return None
-        return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
+        return _label(row) if row else None
 
     def labelled(self, source: str) -> list[tuple[Exchange, Label]]:
         joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? ORDER BY number"
@@ -180,6 +179,25 @@ class SqliteStore(SqliteKeys):
         except StoreFailed as error:
             log.error("label %d is left out: %s", number, error)
             return None
+
+    def audits(self, source: str) -> Iterator[tuple[Judgement, Label]]:
+        """Of an exchange only what the gate said is made out: a record may have tens of thousands."""
+        joined = "labels JOIN exchanges ON id = exchange_id WHERE source = ? AND instr(body, ?) ORDER BY number"
+        rows = self._reader.rows("read labels", f"SELECT number, id FROM {joined}", source, AUDITED)  # noqa: S608
+        for number, exchange_id in rows:
+            try:
+                yield from self._reader.do("read an audit", partial(self._audit, number, exchange_id))
+            except StoreLost:
+                raise
+            except StoreFailed as error:
+                log.error("label %d is left out: %s", number, error)
+
+    def _audit(self, number: int, exchange_id: str) -> list[tuple[Judgement, Label]]:
+        """None or one."""
+        log = self._reader.log
+        exchange, row = log.checked("exchanges", exchange_id), log.checked("labels", number)
+        judged = judgement(exchange["body"]) if exchange and row else None
+        return [(judged, _label(row))] if judged and row else []
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         found = self._reader.do("read a contract", lambda: self._reader.log.checked("contracts", pinned))
@@ -249,6 +267,10 @@ class SqliteStore(SqliteKeys):
 def _exchange(log: Log, identity: str | int, by: str | None = None) -> Exchange | None:
     row = log.checked("exchanges", identity, by)
     return decode(row["body"]) if row else None
+
+
+def _label(row: dict[str, Any]) -> Label:
+    return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
 
 def _row(exchange: Exchange) -> tuple[Any, ...]:

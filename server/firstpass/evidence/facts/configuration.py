@@ -16,9 +16,9 @@ HIDDEN = "(hidden)"
 
 _PAIR = re.compile(
     r"\s*(?:-\s+)*(?:export\s+|set\s+)?(?P<quote>[\"']?)(?P<key>[\w$@*./][\w$@*./ -]{0,100}?)"
-    r"(?P=quote)\s*(?P<sign>:?[:=?+]=?)(?=\s|[\"'\w$/.\[{(*^~-]|$)\s*(?P<value>.*?)\s*,?\s*$"
+    r"(?P=quote)\s*(?P<sign>:?[:=?+]=?)(?=\s|[\"'\w$/.\[{(*^~-]|$)\s*(?P<value>.*)$"
 )
-_ITEM = re.compile(r"\s*(?:-\s+)?[\"']?(?P<value>[^\"'\[\]{}]{1,200}?)[\"']?\s*,?\s*(?:\s#.*)?$")
+_ITEM = re.compile(r"\s*+(?:-\s++)?+[\"']?(?P<value>[^\"'\[\]{}]{1,200}?)[\"']?(?:\s*+,)?+\s*+(?:(?<=\s)#.*)?$")
 _INSTRUCTION = re.compile(
     r"\s*(?P<word>FROM|RUN|CMD|ENTRYPOINT|ENV|ARG|EXPOSE|COPY|ADD|WORKDIR|USER|VOLUME|LABEL|HEALTHCHECK"
     r"|SHELL)\s+(?P<rest>.*)"
@@ -73,8 +73,9 @@ def _pair(line: Placed, path: PurePosixPath) -> tuple[str, str] | None:
     if "ocker" in path.name and (found := _INSTRUCTION.match(text)):
         return _instruction(found["word"], found["rest"])
     match = _PAIR.match(text)
-    if match and (match["value"] not in ("{", "[", "(", "") or match["sign"].startswith("=")):
-        return ".".join((*line.sections, match["key"].strip())), _plain(match["value"])
+    value = match["value"].rstrip().removesuffix(",").rstrip() if match else ""
+    if match and (value not in ("{", "[", "(", "") or match["sign"].startswith("=")):
+        return ".".join((*line.sections, match["key"].strip())), _plain(value)
     item = _ITEM.match(text) if path.suffix.lower() in _LISTS and line.sections else None
     return (".".join(line.sections), item["value"].strip()) if item and not match and item["value"].strip() else None
 

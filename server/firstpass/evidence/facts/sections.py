@@ -12,7 +12,7 @@ from firstpass.evidence.facts.by_words import indentation
 
 MOST_LINE_CHARACTERS = 1_000
 _TABLE = re.compile(r"\s*\[{1,2}(?P<name>[^\[\]\n]{1,200})\]{1,2}\s*(?:[#;].*)?$")
-_OPENED = re.compile(r"\s*(?:-\s+)*[\"']?(?P<key>[\w.$@/ -]{1,100}?)[\"']?\s*[:=]\s*[\[{(|>]?[+-]?\s*(?:#.*)?$")
+_OPENED = re.compile(r"\s*+(?:-\s++)*+[\"']?(?P<key>[\w.$@/ -]{1,100}?)[\"']?\s*[:=]\s*[\[{(|>]?[+-]?\s*(?:#.*)?$")
 
 
 class Placed(NamedTuple):

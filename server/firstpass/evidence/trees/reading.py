@@ -2,7 +2,7 @@
 
 Three hazards of the grammars' C code shape this module. An external scanner may look for white space past the end of
 the text for ever (Kotlin's after a final `@Name`), where no callback can stop it: so every text ends in a line end.
-Some inputs parse in exponential time: so a callback watches the clock. A query takes quadratic time on a node of many
+Some inputs take very long to parse: so a callback watches the clock. A query takes quadratic time on a node of many
 children, and crashes when it is cancelled: so pieces are small, and the clock is read between them.
 """
 
@@ -16,6 +16,7 @@ import tree_sitter
 from firstpass.evidence.trees.fragments import stands_alone
 from firstpass.evidence.trees.framing import frames
 from firstpass.evidence.trees.languages import FIRST, LanguageName, grammar
+from firstpass.evidence.trees.parsing import parsed
 from firstpass.evidence.trees.skeleton import Frame
 
 PIECE_CHARACTERS = 16_384
@@ -100,11 +101,7 @@ class Allowance:
         parser = self._parsers.get(language)
         if parser is None:
             parser = self._parsers[language] = tree_sitter.Parser(grammar(language).language)
-        try:
-            return parser.parse(lambda at, _: text[at:], progress_callback=lambda _offset, _has_error: self.spent)
-        except ValueError:  # "Parsing failed": the callback stopped it
-            parser.reset()
-            return None
+        return parsed(parser, text, lambda: self.spent)
 
 
 def read(

@@ -1,0 +1,210 @@
+"""What contracts make of diffs, made in other processes: no diff holds up the event loop, and each can be given up.
+
+It knows contracts by their names alone, and no tier, policy or HTTP. A thread would not do: it shares the
+interpreter's lock with the loop, and can not be ended. A worker whose work takes long goes on at a low priority,
+and another takes its place.
+"""
+
+import asyncio
+import logging
+import pickle
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any, Protocol, TypeVar, cast
+
+from firstpass.contract import Contract
+from firstpass.desk.nursery import Worker, born
+from firstpass.desk.recipe import Recipe
+from firstpass.errors import BadAsk, Busy, FirstpassError
+from firstpass.exchange import Ask, Exchange
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+AT_ONCE, MOST = 2, 6
+"""Workers that are at work, without the slow ones and with them."""
+
+SLOW_AFTER_SECONDS = 0.25
+"""Of processor time, as all that bounds work: a busy machine makes none slow."""
+
+LEAST_SECONDS, SECONDS_A_CHARACTER, MOST_SECONDS = 3.0, 2e-5, 12.0
+"""Of processor time, for one piece of work: ten times what real diffs take."""
+
+HURRIED_SECONDS = 0.5
+"""What work gets that nobody waits for any more: a worker is not made anew for each caller that goes."""
+
+HUNG_SECONDS = 120.0
+PATIENCE_SECONDS = 1.0
+"""A slow one goes on for as long while others wait for its place. These and the times between looks are the wall's."""
+
+LOOKS_EVERY_SECONDS = 0.1
+
+
+class Aside(Protocol):
+    """Begins some work on a thread."""
+
+    def __call__(self, work: Callable[..., T], /, *args: object) -> asyncio.Future[T]: ...
+
+
+@dataclass(eq=False)
+class _Job:
+    """message: pickled. ask: whose words it is about. seconds: of processor time. crowded: given up for others."""
+
+    message: bytes
+    ask: str
+    seconds: float
+    crowded: bool = False
+
+
+@dataclass(eq=False)
+class Desk:
+    """contracts: those that the recipe makes, by name; work of or on any other object is done on a thread.
+
+    Raises, where the work is awaited: what it raises; BadAsk for a text that takes too long to read.
+    """
+
+    recipe: Recipe
+    contracts: Mapping[str, Contract]
+    aside: Aside
+    _idle: list[Worker] = field(default_factory=list)
+    _busy: set[Worker] = field(default_factory=set)
+    _coming: int = 0
+    _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _jobs: set[asyncio.Task[object]] = field(default_factory=set)
+    _closed: bool = False
+
+    def __call__(self, work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
+        """Begin some work: a contract's method, or a function of a contract and more."""
+        function, subject, given = _parts(work, args)
+        pinned = next((name for name, one in self.contracts.items() if one is subject), None)
+        if pinned is None or self._closed:
+            return self.aside(work, *args)
+        ask = _ask_of(given)
+        characters = sum(len(message.content) for message in ask.messages) if ask else 0
+        seconds = min(MOST_SECONDS, LEAST_SECONDS + characters * SECONDS_A_CHARACTER)
+        job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds)
+        return asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job)))
+
+    async def _answered(self, job: _Job) -> object:
+        worker = await self._free(job.ask)
+        doing = asyncio.create_task(self._done(worker, job))
+        self._jobs.add(doing)
+        doing.add_done_callback(self._jobs.discard)
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            job.seconds = min(job.seconds, HURRIED_SECONDS)
+            doing.add_done_callback(lambda one: one.cancelled() or one.exception())
+            raise
+
+    async def _done(self, worker: Worker, job: _Job) -> object:
+        watch = asyncio.create_task(self._watched(worker, job))
+        try:
+            right, said = pickle.loads(await worker.answer(job.message, job.ask))  # noqa: S301
+        except (OSError, EOFError) as error:
+            worker.end()
+            if not worker.given_up:
+                raise FirstpassError("what reads diffs has ended by itself", part="contract") from error
+            if job.crowded:
+                busy = "other texts wait for this one to be read; send it later, or a smaller one"
+                raise Busy(busy, part="contract", retry_after_seconds=5) from error
+            message = "the text takes too long to read; send a smaller diff, or none"
+            raise BadAsk(message, part="contract", param="messages") from error
+        finally:
+            watch.cancel()
+            self._put_back(worker)
+        if not right:
+            raise said
+        return cast(object, said)
+
+    async def _watched(self, worker: Worker, job: _Job) -> None:
+        began, clock = worker.cpu_seconds(), asyncio.get_running_loop().time
+        began_at, spent = clock(), 0.0
+        while spent < job.seconds and clock() < began_at + HUNG_SECONDS:
+            await asyncio.sleep(LOOKS_EVERY_SECONDS)
+            spent = worker.cpu_seconds() - began
+            if spent > SLOW_AFTER_SECONDS and not worker.slow:
+                worker.slow_down()
+                self._wake()
+            if worker.slow and clock() > began_at + PATIENCE_SECONDS and self._crowded():
+                job.crowded = True
+                break
+        worker.give_up()
+
+    def _crowded(self) -> bool:
+        """Whether others wait, and no further worker may be made for them."""
+        left = [worker for worker in self._busy if not worker.given_up]
+        return any(not waits.done() for waits in self._waiting) and len(left) + self._coming >= MOST
+
+    async def _free(self, ask: str) -> Worker:
+        """One that has read the same text, if it is idle; another if not."""
+        while True:
+            if self._idle:
+                worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
+                self._idle.remove(worker)
+                self._busy.add(worker)
+                return worker
+            quick = sum(not worker.slow for worker in self._busy) + self._coming
+            if quick < AT_ONCE and sum(not one.given_up for one in self._busy) + self._coming < MOST:
+                return await self._hired()
+            waits = asyncio.get_running_loop().create_future()
+            self._waiting.append(waits)
+            try:
+                await waits
+            except asyncio.CancelledError:
+                self._wake()
+                raise
+
+    async def _hired(self) -> Worker:
+        self._coming += 1
+        try:
+            worker = await asyncio.shield(asyncio.to_thread(born, self.recipe))
+        except OSError as error:
+            raise FirstpassError(f"no process could be started to read the diff: {error}", part="contract") from error
+        finally:
+            self._coming -= 1
+        self._busy.add(worker)
+        return worker
+
+    def _put_back(self, worker: Worker) -> None:
+        self._busy.discard(worker)
+        if worker.slow or worker.ended or self._closed:
+            worker.end()
+        else:
+            self._idle.append(worker)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waits = self._waiting.popleft()
+            if not waits.done():
+                waits.set_result(None)
+                return
+
+    def forget(self) -> None:
+        """Of callers' words nothing is kept: not by what is idle from now on, nor by what is busy once it is done."""
+        for worker in (*self._idle, *self._busy):
+            worker.forget(at_once=worker not in self._busy)
+
+    async def close(self) -> None:
+        self._closed = True
+        for worker in self._idle:
+            worker.end()
+        for worker in self._busy:
+            worker.kill()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+
+
+def _parts(work: Callable[..., object], args: tuple[object, ...]) -> tuple[object, object, tuple[object, ...]]:
+    """(The function's name or itself, whose method or first argument, the further arguments)"""
+    if isinstance(work, MethodType):
+        return work.__name__, work.__self__, args
+    return work, args[0] if args else None, args[1:]
+
+
+def _ask_of(given: tuple[object, ...]) -> Ask | None:
+    asks = (one.ask if isinstance(one, Exchange) else one for one in given)
+    return next((one for one in asks if isinstance(one, Ask)), None)

@@ -1,0 +1,69 @@
+"""A text's tree, within a limit of time that somebody else keeps. Knows no clock, and not what the tree is read for.
+
+tree-sitter asks whether to go on only while it reads from a callable, and 0.26.1 never lets go of what a callable gave
+it: so all that one ever gives are a few buffers that are written anew for each text. The tree that is kept is then made
+of bytes, with the first one's help: a tree of a callable would ask it for the text behind each node.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import tree_sitter
+
+UNWATCHED_BYTES = 512
+"""A text as short as this is parsed without being asked: mending what does not parse takes quadratic time, a tenth of a
+second for a text of this size that was made to be slow."""
+
+_LARGEST = 14
+
+Reader = Callable[[int, object], bytes | bytearray]
+
+
+class _Buffers:
+    """One for each power of two: pieces of these sizes make any text up."""
+
+    def __init__(self) -> None:
+        self._by_power = tuple(bytearray(1 << power) for power in range(_LARGEST + 1))
+
+    def reader(self, text: bytes) -> Reader:
+        """Gives what stands at an offset. What it gave before holds something else from then on."""
+
+        def read(at: int, _point: object) -> bytes | bytearray:
+            left = len(text) - at
+            if left <= 0:
+                return b""
+            buffer = self._by_power[min(_LARGEST, left.bit_length() - 1)]
+            buffer[:] = text[at : at + len(buffer)]
+            return buffer
+
+        return read
+
+
+_idle: deque[_Buffers] = deque()
+"""As many as were ever in use at once."""
+
+
+def parsed(parser: tree_sitter.Parser, text: bytes, stops: Callable[[], bool]) -> tree_sitter.Tree | None:
+    """None where `stops` said so first; it is asked every now and then."""
+    if len(text) <= UNWATCHED_BYTES:
+        return parser.parse(text)
+    watched = _watched(parser, text, stops)
+    return parser.parse(text, watched) if watched else None
+
+
+def _taken() -> _Buffers:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Buffers()
+
+
+def _watched(parser: tree_sitter.Parser, text: bytes, stops: Callable[[], bool]) -> tree_sitter.Tree | None:
+    buffers = _taken()
+    try:
+        return parser.parse(buffers.reader(text), progress_callback=lambda _offset, _has_error: stops())
+    except ValueError:  # "Parsing failed": the callback stopped it
+        parser.reset()
+        return None
+    finally:
+        _idle.append(buffers)

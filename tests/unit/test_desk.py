@@ -1,0 +1,164 @@
+"""Workers that read diffs: real processes, the real contracts, and texts that were made to be slow."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstpass import cascade, desk
+from firstpass.app import aside
+from firstpass.chat import Message
+from firstpass.contract import Contract, Shelf
+from firstpass.contract.prompted import no_repository
+from firstpass.desk import Desk
+from firstpass.desk.recipe import Recipe
+from firstpass.errors import BadAsk, Busy, FirstpassError
+from firstpass.exchange import Ask, Consult, Exchange, Reply
+from tests.doubles import DIFF, OMITS
+
+SHELF = Shelf.of(None)
+CONTRACTS = SHELF.contracts(no_repository)
+CONTRACT = CONTRACTS["pr-summary@3"]
+DRAFT = Consult("draft", "draft")
+
+
+def asked(number: int = 1, text: str = DIFF) -> Ask:
+    return Ask(f"ex_{number}", 0.0, "chat", "firstpass", "cascade", (Message("user", text),), contract="pr-summary@3")
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Desk]:
+    made = Desk(Recipe(tuple(SHELF.files.values()), Path("/nonexistent")), CONTRACTS, aside)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+class Work:
+    """A function that a worker makes of its text: it can not import this module."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return eval, (self._text,)
+
+    def __call__(self, _: Contract, ask: Ask) -> Any:
+        return os.getpid()
+
+
+whose = Work("lambda contract, ask: __import__('os').getpid()")
+dies = Work("lambda contract, ask: __import__('os')._exit(1)")
+spins = Work("lambda contract, ask: next(one for one in iter(int, 1) if one)")
+cached = Work("lambda contract, ask: __import__('firstpass.evidence').evidence.read_diff.cache_info().currsize")
+
+
+async def test_a_worker_says_what_the_contract_says_here() -> None:
+    ask, reply = asked(), Reply(OMITS, "m", "stop", None, 0.1)
+    async with opened() as made:
+        assert await made(CONTRACT.prepare, Exchange(ask), DRAFT) == CONTRACT.prepare(Exchange(ask), DRAFT)
+        judged = await made(cascade._judge, CONTRACT, Exchange(ask), DRAFT, reply)
+        assert judged == cascade._judge(CONTRACT, Exchange(ask), DRAFT, reply)
+        assert judged[1], "it omits a call"
+
+
+async def test_what_a_contract_raises_comes_back_as_it_is() -> None:
+    two = replace(asked(), messages=(Message("user", "a"), Message("user", "b")))
+    async with opened() as made:
+        with pytest.raises(BadAsk, match="exactly one user message") as caught:
+            await made(CONTRACT.prepare, Exchange(two), DRAFT)
+    assert caught.value.failure.param == "messages"
+
+
+async def test_a_text_s_later_work_is_done_where_it_was_read() -> None:
+    async with opened() as made:
+        first, second = await asyncio.gather(*(made(whose, CONTRACT, asked(number)) for number in (1, 2)))
+        assert len({first, second, os.getpid()}) == 3
+        for _ in range(3):
+            assert [await made(whose, CONTRACT, asked(number)) for number in (1, 2)] == [first, second]
+
+
+async def test_work_of_another_object_is_done_on_a_thread() -> None:
+    async with opened() as made:
+        assert await made(whose, SHELF.contracts(no_repository)["pr-summary@3"], asked()) == os.getpid()
+
+
+async def test_slow_work_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as made:
+        slow = [made(spins, CONTRACT, asked(number)) for number in range(2)]
+        assert await made(whose, CONTRACT, asked(9))
+        assert not any(one.done() for one in slow)
+        monkeypatch.setattr(desk, "HURRIED_SECONDS", 0.0)
+        for one in slow:
+            one.cancel()
+        await asyncio.wait(made._jobs)
+        assert not made._busy
+        assert not any(worker.slow for worker in made._idle), "what nobody waits for is given up, and its worker gone"
+
+
+async def test_work_that_takes_too_long_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "LEAST_SECONDS", 0.2)
+    async with opened() as made:
+        with pytest.raises(BadAsk, match="takes too long to read") as caught:
+            await made(spins, CONTRACT, asked())
+        assert caught.value.failure.param == "messages" and not made._busy
+
+
+async def test_the_slowest_makes_room_where_no_further_worker_may_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "MOST", 2)
+    async with opened() as made:
+        slow = [made(spins, CONTRACT, asked(number)) for number in range(2)]
+        assert await made(whose, CONTRACT, asked(9))
+        with pytest.raises(Busy, match="other texts wait"):
+            await next(iter((await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED))[0]))
+    await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_worker_that_ends_is_an_error_and_the_next_one_works() -> None:
+    async with opened() as made:
+        with pytest.raises(FirstpassError, match="ended by itself"):
+            await made(dies, CONTRACT, asked())
+        assert await made(whose, CONTRACT, asked())
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_workers_forget_callers_words(busy: bool) -> None:
+    async with opened() as made:
+        await made(CONTRACT.prepare, Exchange(asked()), DRAFT)
+        assert await made(cached, CONTRACT, asked()) == 1
+        working = made(cached, CONTRACT, asked())
+        if not busy:
+            await working
+        else:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        made.forget()
+        await working
+        assert await made(cached, CONTRACT, asked()) == 0
+
+
+async def test_no_worker_outlives_a_desk() -> None:
+    async with opened() as made:
+        pids = [await made(whose, CONTRACT, asked())]
+        working = made(spins, CONTRACT, asked())
+        await asyncio.sleep(0.1)
+    with pytest.raises(FirstpassError):
+        await working
+    for _ in range(1000):
+        if not any(map(_lives, pids)):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it still runs")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
