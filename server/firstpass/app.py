@@ -14,13 +14,14 @@ from fastapi import FastAPI
 from firstpass import assembly, cascade, engine
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.rates import Rates
+from firstpass.allowance.seats import SeatedTier, Seats
 from firstpass.audit import Audit
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine
 from firstpass.engine.keeping import keep_ready
-from firstpass.errors import Busy, FirstpassError
+from firstpass.errors import FirstpassError
 from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
@@ -72,6 +73,7 @@ class Server:
             vllm=assembly.constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
         )
+        self._seats = Seats(assembly.rooms(settings))
         self._template = Template(self._local)
         self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
@@ -127,7 +129,7 @@ class Server:
         tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local, template=self._template)}
         if self._outside and self._settings.verifier:
             tiers["verifier"] = assembly.verifier_tier(self._settings.verifier, self._outside)
-        return tiers
+        return {name: SeatedTier(name, tier, self._seats) for name, tier in tiers.items()}
 
     def _models(self) -> Mapping[str, Target]:
         """The names that a caller may give. The engine's own names mean the engine."""
@@ -153,22 +155,35 @@ class Server:
         return course
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
-        """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, RateLimited, StoreFailed."""
-        if len(self._running) >= self._settings.server.in_flight_limit:
-            raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
-        ended: list[Exchange] = []
+        """Carry an ask to its end and keep the record, whatever the end.
+
+        Of what finds no place to begin with nothing is kept. Raises: Busy, Overloaded, RateLimited, StoreFailed.
+        """
         with self._counted():
             self.record.check()
             tokens = self.rates.reserve(ask)
             try:
-                return await cascade.run(ask, self._parts, ended.append, sink)
+                await self._seats.sit(ask, "verifier" if self._outside and ask.target == "strong" else "draft")
+            except BaseException:
+                self.rates.settle(Exchange(ask), tokens)
+                raise
+            try:
+                return await self._run(ask, sink, tokens)
             finally:
-                for exchange in ended:
-                    self.rates.settle(exchange, tokens)
-                    await asyncio.shield(asyncio.to_thread(self._keep, exchange))
-                    self.metrics.observe(exchange)
-                if not ask.store:
-                    forget_texts()
+                self._seats.leave(ask)
+
+    async def _run(self, ask: Ask, sink: Sink | None, tokens: int) -> Exchange:
+        """tokens: what the rates have reserved."""
+        ended: list[Exchange] = []
+        try:
+            return await cascade.run(ask, self._parts, ended.append, sink)
+        finally:
+            for exchange in ended:
+                self.rates.settle(exchange, tokens)
+                await asyncio.shield(asyncio.to_thread(self._keep, exchange))
+                self.metrics.observe(exchange)
+            if not ask.store:
+                forget_texts()
 
     def _keep(self, exchange: Exchange) -> None:
         try:
