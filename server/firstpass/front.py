@@ -1,7 +1,6 @@
 """A whole server in this process: as the command's main work, or beside it in a thread. Knows no request."""
 
 import logging
-import resource
 import ssl
 import threading
 import time
@@ -17,15 +16,12 @@ from firstpass.errors import TierUnavailable
 from firstpass.settings import Server, Settings
 from firstpass.startup_files import refuse_strangers
 from firstpass.web.connection import Patience, prompt
-from firstpass.web.doorkeeper import Doorkeeper
+from firstpass.web.doorkeeper import Doorkeeper, possible
 from firstpass.web.tls import Pair
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30
-OTHER_FILES = 512
-"""The record, the engine and the connections to models."""
-
 LISTEN_SECONDS = 30.0
 POLL_SECONDS = 0.2
 
@@ -38,7 +34,7 @@ def front(settings: Settings) -> uvicorn.Server:
     if context is None and not is_loopback(wanted.host):
         log.warning("plain HTTP on %s: keys and prompts go over the network in the clear", wanted.host)
     patience = Patience(wanted.header_seconds, wanted.send_seconds)
-    doorkeeper = Doorkeeper(_connections(wanted), wanted.connections_an_address, wanted.trusted_proxies)
+    doorkeeper = Doorkeeper(possible(wanted.connections), wanted.connections_an_address, wanted.trusted_proxies)
     config = uvicorn.Config(
         build(settings),
         host=wanted.host,
@@ -61,20 +57,6 @@ def _tls(wanted: Server) -> ssl.SSLContext | None:
     if wanted.tls_certificate is None or wanted.tls_key is None:
         return None
     return Pair(wanted.tls_certificate, wanted.tls_key, wanted.tls_client_ca).context()
-
-
-def _connections(wanted: Server) -> int:
-    """As many as are wanted, as far as the system lets this process have files open: it has others, too."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted.connections + OTHER_FILES
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return wanted.connections
-    files = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    possible = min(wanted.connections, max(files - OTHER_FILES, files // 2))
-    if possible < wanted.connections:
-        log.warning("%d files may be open (ulimit -n): %d connections at most", files, possible)
-    return possible
 
 
 def run(server: uvicorn.Server) -> None:

@@ -7,6 +7,8 @@ leaves open for ever; so it does with one that takes no more of its answer, and 
 from asyncio import BaseTransport, TimerHandle
 from dataclasses import dataclass
 from functools import partial
+from socket import IPPROTO_TCP, SO_LINGER, SOL_SOCKET, TCP_NOTSENT_LOWAT
+from struct import pack
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -29,6 +31,12 @@ PIPELINED = 16
 
 LEAST_BYTES_A_SECOND = 4096
 """Who reads more slowly than this holds up a model that writes faster."""
+
+UNSENT_BYTES = 64 * 2**10
+"""The kernel keeps no more for a reader: of megabytes, nobody would see for long whether they are taken."""
+
+AT_ONCE = pack("ii", 1, 0)
+"""Lingers for 0 s."""
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -64,6 +72,7 @@ class PromptProtocol(HttpToolsProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         if self._doorkeeper.lets_in(self, self.client[0] if self.client else ""):
+            self.transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
             self._await_headers()
         else:
             self.transport.abort()
@@ -194,9 +203,14 @@ class PromptProtocol(HttpToolsProtocol):
         """most: so much may still be left."""
         self._stalled = None
         if self.transport.get_write_buffer_size() > most:
-            self.transport.abort()
+            self._reset()
         else:
             self._watch()
+
+    def _reset(self) -> None:
+        """The kernel, too, forgets what has not been taken: it would keep megabytes of it for minutes."""
+        self.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, AT_ONCE)
+        self.transport.abort()
 
     def _unwatch(self) -> None:
         if self._stalled is not None:

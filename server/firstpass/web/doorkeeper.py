@@ -3,12 +3,19 @@
 One that gives way is the one that has said nothing for longest; what is being answered is never ended for another.
 """
 
+import logging
+import resource
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
 from firstpass.web.credentials import network_of
+
+log = logging.getLogger(__name__)
+
+OTHER_FILES = 512
+"""The record, the engine and the connections to models."""
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -80,3 +87,17 @@ class Doorkeeper:
         except ValueError:
             return False
         return any(ip in network for network in self._shared)
+
+
+def possible(wanted: int) -> int:
+    """So many connections, as far as the system lets this process have files open: it has others, too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    files = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    connections = min(wanted, max(files - OTHER_FILES, files // 2))
+    if connections < wanted:
+        log.warning("%d files may be open (ulimit -n): %d connections at most", files, connections)
+    return connections
