@@ -1,7 +1,9 @@
 """Whose turn it is: fewest places first, a room that the longest queue gives way in, and who is told what."""
 
 import asyncio
+import time
 from collections.abc import Iterable
+from statistics import median
 
 import pytest
 
@@ -188,3 +190,35 @@ async def test_an_ask_that_goes_to_the_verifier_has_left_the_draft_model_before_
     seats.leave(first)
     seats.leave(first)
     assert await asyncio.wait_for(verifier.take(None), LONG)
+
+
+async def worked(room: Turns, callers: int) -> tuple[list[float], list[float]]:
+    """So many callers that ask again and again for a second: seconds until each place, and until each refusal.
+
+    A turn is a sleep, so that a busy machine does as many of them as an idle one.
+    """
+    waited, refused, end = list[float](), list[float](), time.monotonic() + 1.0
+
+    async def caller(share: Share) -> None:
+        while (begun := time.monotonic()) < end:
+            try:
+                place = await room.take(share)
+            except (Busy, Overloaded):
+                refused.append(time.monotonic() - begun)
+                await asyncio.sleep(0.05)
+                continue
+            waited.append(time.monotonic() - begun)
+            await asyncio.sleep(0.05)
+            room.leave(place)
+
+    await asyncio.gather(*(caller(f"key{number % 3}") for number in range(callers)))
+    return waited, refused
+
+
+async def test_ten_times_the_load_gets_as_much_done_and_refusals_do_not_wait() -> None:
+    """`benchmarks/suites/overload` measures it at a whole front."""
+    room = Turns("draft", Bounds(4, 4, LONG))
+    fits, none = await worked(room, 4)
+    floods, refused = await worked(room, 40)
+    assert not none and len(floods) > 0.7 * len(fits)
+    assert median(refused) < median(floods)
