@@ -262,7 +262,7 @@ def build(settings: Settings) -> FastAPI:
     """The ASGI application of a whole server. Raises: BadSettings, StoreFailed."""
     server, wanted = Server(settings), settings.server
     rules = Rules(assembly.allowed_hosts(settings), frozenset(wanted.allowed_origins))
-    limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
+    limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds, wanted.bodies_bytes)
     required, wrong = assembly.keys_required(settings), wanted.wrong_keys_a_minute
     credentials = Credentials(server.keyring.holder, required=required, wrong_a_minute=wrong)
     return routes.build(server, rules, limits, credentials, server.rates.admit, server.running)

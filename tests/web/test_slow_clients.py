@@ -273,6 +273,23 @@ def test_a_body_in_a_content_coding_is_refused_before_it_is_unpacked(server: str
         assert refused.status_code == 415 and coding in refused.json()["error"]["message"]
 
 
+def test_large_bodies_have_a_bound_together_and_small_ones_are_always_read(engine: str, tmp_path: Path) -> None:
+    with listening(tmp_path, engine, bodies_bytes=400_000) as url, httpx.Client(base_url=url, timeout=30) as client:
+
+        def answered(size: int) -> httpx.Response:
+            message = {"role": "user", "content": "y" * size}
+            return client.post("/v1/chat/completions", json={"model": "local", "messages": [message]})
+
+        with connected(url) as begun:
+            begun.sendall(f"{HEAD}content-length: 900000\r\n\r\n".encode() + b" " * 300_000)
+            until(lambda: answered(150_000).status_code == 503)
+            refused = answered(150_000)
+            assert refused.json()["error"]["code"] == "server_overloaded" and refused.headers["retry-after"]
+            assert answered(1000).status_code == 200
+        until(lambda: answered(150_000).status_code == 200)
+        assert [answered(150_000).status_code for _ in range(4)] == [200] * 4
+
+
 def test_others_are_served_while_more_connections_say_nothing_than_there_may_be(tmp_path: Path) -> None:
     with listening(tmp_path, connections=40) as url, ExitStack() as many:
         silent = [many.enter_context(connected(url)) for _ in range(150)]

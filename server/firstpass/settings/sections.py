@@ -44,6 +44,9 @@ class Server(Section):
         " https://chat.example, app://obsidian.md. None by default.",
     )
     body_limit_bytes: int = Field(4 * 2**20, gt=0, description="Larger request bodies are answered 413.")
+    bodies_bytes: int = Field(
+        2**27, gt=0, description="Of all bodies at once; what is over it is answered 503, but for those up to 64 KiB."
+    )
     body_seconds: float = Field(
         10.0, gt=0, description="A body must have arrived whole in this time, and a second more for each 64 KiB of it."
     )

@@ -55,6 +55,7 @@ from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
+from firstpass.web.weighing import Weighing
 
 Parser = Callable[[bytes, Caller, House], Ask]
 
@@ -64,10 +65,14 @@ BODY_PACE = 64 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """body_bytes: of a request. body_seconds: in which it must have arrived whole, with a second for each BODY_PACE."""
+    """body_bytes: of a request. body_seconds: in which it must have arrived whole, with a second for each BODY_PACE.
+
+    bodies_bytes: of all requests at once, but for small ones.
+    """
 
     body_bytes: int
     body_seconds: float
+    bodies_bytes: int = 2**27
 
 
 class Backend(Protocol):
@@ -107,6 +112,7 @@ def build(
 ) -> FastAPI:
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
     app = FastAPI(title="Firstpass", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app.add_middleware(Weighing, limit_bytes=limits.bodies_bytes)
     app.add_middleware(Gate, rules=rules, credentials=credentials, admit=admit)
     if rules.origins:
         app.add_middleware(
