@@ -35,8 +35,13 @@ class Seen:
     rss: list[int] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
+    @property
+    def goodput(self) -> float:
+        """Answers a second, of both callers."""
+        return (len(self.answered) + len(self.polite)) / self.seconds
+
     def figures(self, best: float) -> dict[str, float]:
-        goodput = len(self.answered) / self.seconds
+        goodput = self.goodput
         shown = {"goodput_a_second": goodput, "of_the_peak": goodput / best, "failed": self.failed}
         for name in ("answered", "refused", "polite"):
             values = sorted(getattr(self, name))
@@ -68,8 +73,10 @@ async def turn(port: int, hog: str, polite: str, rate: float, seconds: float, se
     async def ask_politely() -> None:
         while time.monotonic() < end:
             status, took = await asked(port, post(polite))
-            seen.polite.append(took)
-            seen.failed += status != 200
+            if status == 200:
+                seen.polite.append(took)
+            else:
+                seen.failed += 1
 
     asking, due = asyncio.create_task(ask_politely()), started
     while (due := due + chance.expovariate(rate)) < end:
@@ -90,7 +97,7 @@ def measured(places: int, seconds: float, turn_seconds: float, rounds: int) -> d
                 asyncio.run(turn(port, hog, polite, factor * capacity, turn_seconds, seen[factor]))
                 seen[factor].cpu_seconds += sum(running.cpu_times()[:2]) - before
                 seen[factor].rss.append(running.memory_info().rss)
-    best = max(len(each.answered) / each.seconds for each in seen.values())
+    best = max(each.goodput for each in seen.values())
     return {f"{factor:g}x": seen[factor].figures(best) for factor in FACTORS}
 
 

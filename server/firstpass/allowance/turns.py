@@ -19,6 +19,9 @@ Share = str | None
 OLD_TURNS = 7 / 8
 """How much of the usual time of a turn is what it was before the last one."""
 
+MARGIN = 2
+"""So many times what is expected a wait may take: who is let in to be refused later was held up for nothing."""
+
 LONGEST_RETRY_SECONDS = 60
 
 
@@ -82,7 +85,7 @@ class Turns:
         return left > (self._bounds.kept if self._held[share] else 0)
 
     async def _wait(self, share: Share, seconds: float) -> None:
-        if self._expected_seconds(share) > seconds:
+        if self._expected_seconds(share) * MARGIN > seconds:
             raise self._refusal(share)
         self._make_room(share)
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

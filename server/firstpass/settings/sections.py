@@ -66,8 +66,9 @@ class Server(Section):
     waiting_seconds: float = Field(
         5.0,
         gt=0,
-        description="How long one waits at most; what foreseeably would wait longer, or longer than its caller says"
-        " (x-stainless-timeout, x-envoy-expected-rq-timeout-ms), is refused at once.",
+        description="How long one waits at most, or as long as its caller says where that is shorter"
+        " (x-stainless-timeout, x-envoy-expected-rq-timeout-ms). What can be expected to take half of it is refused at"
+        " once.",
     )
     header_seconds: float = Field(
         10.0, gt=0, description="A connection whose request's headers have not arrived whole in this time is closed."
