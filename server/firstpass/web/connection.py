@@ -86,7 +86,7 @@ class PromptProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._bytes = 0 if self._turned else self._bytes + len(data)
         if self._bytes > self._most():
-            self._end(TOO_LARGE if self._begun else b"")
+            self._end(TOO_LARGE if self._begun and self._is_idle() else b"")
 
     def _most(self) -> int:
         """Bytes of what is arriving, but for the pieces in which it begins or ends."""
