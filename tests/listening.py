@@ -1,4 +1,4 @@
-"""A whole server as `firstpass serve` runs it, connections and HTTPS included, before an engine that is not there."""
+"""A whole server as `firstpass serve` runs it, connections and HTTPS included. Knows no engine."""
 
 import threading
 from collections.abc import Iterator
@@ -9,12 +9,14 @@ from typing import Any
 from firstpass.front import address, front
 from firstpass.settings import Settings
 
+NO_ENGINE = "http://127.0.0.1:9"
+
 
 @contextmanager
-def listening(data_dir: Path, **server: Any) -> Iterator[str]:
-    """Its URL. No test that uses it needs an answer of the engine."""
+def listening(data_dir: Path, engine_url: str = NO_ENGINE, **server: Any) -> Iterator[str]:
+    """Its URL, ready or not."""
     sections = {
-        "engine": {"kind": "external", "url": "http://127.0.0.1:9/v1"},
+        "engine": {"kind": "external", "url": f"{engine_url}/v1"},
         "server": {"port": 0, "data_dir": data_dir} | server,
     }
     running = front(Settings.model_validate(sections))

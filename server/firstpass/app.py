@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from firstpass import assembly, cascade, engine
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.rates import Rates
+from firstpass.allowance.seats import SeatedTier, Seats
 from firstpass.audit import Audit
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
@@ -22,7 +23,7 @@ from firstpass.desk.recipe import Recipe
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine
 from firstpass.engine.keeping import keep_ready
-from firstpass.errors import Busy, FirstpassError
+from firstpass.errors import FirstpassError
 from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
@@ -75,6 +76,7 @@ class Server:
             vllm=assembly.constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
         )
+        self._seats = Seats(assembly.rooms(settings))
         self._template = Template(self._local)
         self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
@@ -135,7 +137,7 @@ class Server:
         tiers: dict[TierName, Tier] = {"draft": assembly.draft_tier(self._settings.engine, self._local, self._template)}
         if self._outside and self._settings.verifier:
             tiers["verifier"] = assembly.verifier_tier(self._settings.verifier, self._outside)
-        return tiers
+        return {name: SeatedTier(name, tier, self._seats) for name, tier in tiers.items()}
 
     def _models(self) -> Mapping[str, Target]:
         """The names that a caller may give. The engine's own names mean the engine."""
@@ -165,23 +167,36 @@ class Server:
         self._desk.forget()
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
-        """Carry an ask to its end and keep the record, whatever the end. Raises: Busy, RateLimited, StoreFailed."""
-        if len(self._running) >= self._settings.server.in_flight_limit:
-            raise Busy(f"{len(self._running)} requests are being worked on, which is the limit", retry_after_seconds=2)
-        ended: list[Exchange] = []
+        """Carry an ask to its end and keep the record, whatever the end.
+
+        Of what finds no place to begin with nothing is kept. Raises: Busy, Overloaded, RateLimited, StoreFailed.
+        """
         with self._counted():
             self.record.check()
             tokens = self.rates.reserve(ask)
             try:
-                return await cascade.run(ask, self._parts, ended.append, sink)
+                await self._seats.sit(ask, "verifier" if self._outside and ask.target == "strong" else "draft")
+            except BaseException:
+                self.rates.settle(Exchange(ask), tokens)
+                raise
+            try:
+                return await self._run(ask, sink, tokens)
             finally:
-                for exchange in ended:
-                    self.rates.settle(exchange, tokens)
-                    with self.spans("record"), self.metrics.recording.time():
-                        await asyncio.shield(self._keep(exchange))
-                    self._tell(exchange)
-                if not ask.store:
-                    self._forget_texts()
+                self._seats.leave(ask)
+
+    async def _run(self, ask: Ask, sink: Sink | None, tokens: int) -> Exchange:
+        """tokens: what the rates have reserved."""
+        ended: list[Exchange] = []
+        try:
+            return await cascade.run(ask, self._parts, ended.append, sink)
+        finally:
+            for exchange in ended:
+                self.rates.settle(exchange, tokens)
+                with self.spans("record"), self.metrics.recording.time():
+                    await asyncio.shield(self._keep(exchange))
+                self._tell(exchange)
+            if not ask.store:
+                self._forget_texts()
 
     def _keep(self, exchange: Exchange) -> asyncio.Future[Any]:
         """Both in one commit, where there is anything to settle; neither waits for the other to succeed."""
@@ -269,7 +284,7 @@ def build(settings: Settings) -> FastAPI:
     """The ASGI application of a whole server. Raises: BadSettings, StoreFailed."""
     server, wanted = Server(settings), settings.server
     rules = Rules(assembly.allowed_hosts(settings), frozenset(wanted.allowed_origins))
-    limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds)
+    limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds, wanted.bodies_bytes)
     required, wrong = assembly.keys_required(settings), wanted.wrong_keys_a_minute
     credentials = Credentials(server.keyring.holder, required=required, wrong_a_minute=wrong)
     return routes.build(server, rules, limits, credentials, server.rates.admit, server.running)

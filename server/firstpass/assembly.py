@@ -13,6 +13,7 @@ from typing import Literal
 from firstpass import catalogue
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.purse import Prices, Purse
+from firstpass.allowance.turns import Bounds, Turns
 from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
@@ -20,7 +21,7 @@ from firstpass.egress.known import known_secrets
 from firstpass.engine import EngineSpec
 from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings
-from firstpass.exchange import Target
+from firstpass.exchange import Target, TierName
 from firstpass.gate import Gate, load_gate
 from firstpass.policy.escalation import Verifier
 from firstpass.redaction import Redactor
@@ -62,6 +63,19 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry needs OpenTelemetry: pip install 'firstpass[telemetry]' ({error})") from error
     except OSError as error:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
+
+
+def rooms(settings: Settings) -> Mapping[TierName, Turns]:
+    """Where there are keys, an eighth of the places is kept for those that have none yet."""
+    server, verifier = settings.server, settings.verifier
+    places: dict[TierName, int] = {"draft": server.in_flight_limit}
+    places |= {"verifier": verifier.in_flight_limit} if verifier else {}
+    keyed = keys_required(settings)
+
+    def bounds(limit: int) -> Bounds:
+        return Bounds(limit, server.waiting_limit, server.waiting_seconds, limit // 8 if keyed else 0)
+
+    return {tier: Turns(tier, bounds(limit)) for tier, limit in places.items()}
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:

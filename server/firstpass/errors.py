@@ -10,7 +10,8 @@ FirstpassError
 │   └── NoWebSockets 426      asked for where there are only requests
 ├── TooLarge 413              the body is over the limit
 ├── WrongMediaType 415        the body is not JSON
-├── Busy 429                  more requests at once than this server takes
+├── Busy 429                  more requests at once than this server takes of one caller
+├── Overloaded 503            more than it takes of all callers
 ├── RateLimited 429           more requests or tokens a minute than an API key may have; too many wrong keys
 ├── QuotaSpent 429            a spend cap has no room; nothing went to the verifier
 ├── Stopping 503              the server has been told to end: it answers what runs, and nothing new
@@ -124,6 +125,11 @@ class WrongMediaType(FirstpassError):
 class Busy(FirstpassError):
     status = 429
     code = "too_many_requests"
+
+
+class Overloaded(FirstpassError):
+    status = 503
+    code = "server_overloaded"
 
 
 class RateLimited(FirstpassError):

@@ -105,6 +105,8 @@ class Ask:
     dialect: CallerDialect = "openai"
     previous: str | None = None
     """The exchange that this one goes on with."""
+    patience_seconds: float | None = None
+    """How long the caller says that it waits."""
     forwarded: dict[str, str] = field(default_factory=dict)
     terms: Terms | None = None
     limit_name: LimitName = "max_tokens"

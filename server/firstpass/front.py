@@ -16,7 +16,8 @@ from firstpass.engine.external import is_loopback
 from firstpass.errors import TierUnavailable
 from firstpass.settings import Server, Settings
 from firstpass.startup_files import refuse_strangers
-from firstpass.web.connection import prompt
+from firstpass.web.connection import Patience, prompt
+from firstpass.web.doorkeeper import Doorkeeper, possible
 from firstpass.web.draining import Draining
 from firstpass.web.tls import Pair
 
@@ -52,11 +53,14 @@ def front(settings: Settings) -> uvicorn.Server:
     if context is None and not is_loopback(wanted.host):
         log.warning("plain HTTP on %s: keys and prompts go over the network in the clear", wanted.host)
     draining = Draining(build(settings))
+    patience = Patience(wanted.header_seconds, wanted.send_seconds)
+    doorkeeper = Doorkeeper(possible(wanted.connections), wanted.connections_an_address, wanted.trusted_proxies)
     config = uvicorn.Config(
         draining,
         host=wanted.host,
         port=wanted.port,
-        http=prompt(wanted.header_seconds),
+        loop="firstpass.web.loop:PromptLoop",
+        http=prompt(patience, doorkeeper),
         proxy_headers=bool(wanted.trusted_proxies),
         forwarded_allow_ips=list(wanted.trusted_proxies),
         ssl_context_factory=None if context is None else lambda config, default: context,

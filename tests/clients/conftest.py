@@ -102,7 +102,8 @@ class Told:
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     command, directory = commands()[request.param], tmp_path_factory.mktemp("client")
     need(command)
-    stage, server = Stage(play()), {"keys": "required", "in_flight_limit": 2, "unknown_models": "refuse"}
+    few = {"in_flight_limit": 2, "waiting_limit": 0}
+    stage, server = Stage(play()), {"keys": "required", "unknown_models": "refuse"} | few
     with serving(stage.app) as engine_url, fronted(engine_url, directory / "data", server=server) as front:
         key = live_key(directory / "data")
         yield Told(request.param, run(command, f"{front.base_url}/v1", key, directory), stage)

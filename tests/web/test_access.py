@@ -12,9 +12,10 @@ import pytest
 
 from firstpass.store.keys import KeyRecord
 from firstpass.web.access import Gate, Rules
-from firstpass.web.connection import HEADERS_BYTES, prompt
+from firstpass.web.connection import HEADERS_BYTES, Patience, prompt
 from firstpass.web.credentials import Credentials
 from firstpass.web.document import OPERATIONS
+from firstpass.web.doorkeeper import Doorkeeper
 from tests.conftest import serving
 from tests.keyed import bearer, new_key
 from tests.listening import listening
@@ -157,6 +158,10 @@ def test_headers_have_an_end(server: httpx.Client, line: bytes) -> None:
     assert b"200" not in said and seconds < stretched(4)
 
 
+def patient(seconds: float) -> Any:
+    return prompt(Patience(seconds, seconds), Doorkeeper(100, 100))
+
+
 def test_headers_behind_a_request_that_is_worked_on_have_an_end_too() -> None:
     async def works(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(1.5)
@@ -164,7 +169,7 @@ def test_headers_behind_a_request_that_is_worked_on_have_an_end_too() -> None:
         await send({"type": "http.response.body", "body": b"done"})
 
     second = b"GET / HTTP/1.1\r\nx: "
-    with serving(works, http=prompt(10.0), lifespan="off") as url, httpx.Client(base_url=url) as client:
+    with serving(works, http=patient(10.0), lifespan="off") as url, httpx.Client(base_url=url) as client:
         whole, _ = dripping(client, [CLOSING], 0)
         said, _ = dripping(client, [WHOLE + second, *[b"y" * HEADERS_BYTES] * 8], 0)
     assert b"done" in whole and b"done" not in said

@@ -1,1 +1,1 @@
-"""Who holds a key, and how much of what its scopes allow is left. It knows no HTTP, no dialect and no model."""
+"""Who holds a key, how much of what its scopes allow is left, and whose turn it is. It knows no HTTP and no dialect."""

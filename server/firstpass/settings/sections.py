@@ -44,15 +44,47 @@ class Server(Section):
         " https://chat.example, app://obsidian.md. None by default.",
     )
     body_limit_bytes: int = Field(4 * 2**20, gt=0, description="Larger request bodies are answered 413.")
-    body_seconds: float = Field(30.0, gt=0, description="A body must have arrived whole in this time.")
+    bodies_bytes: int = Field(
+        2**27, gt=0, description="Of all bodies at once; what is over it is answered 503, but for those up to 64 KiB."
+    )
+    body_seconds: float = Field(
+        10.0, gt=0, description="A body must have arrived whole in this time, and a second more for each 64 KiB of it."
+    )
     in_flight_limit: int = Field(
         64,
         gt=0,
-        description="More requests than this at once are answered 429. As many token counts run beside them, and as"
-        " many wait.",
+        description="So many requests at once are at the draft model; more than its engine works on at once (vLLM's"
+        " --max-num-seqs) only wait there. Where keys are required, an eighth is kept for those that have none there."
+        " As many token counts run beside them, and as many wait.",
+    )
+    waiting_limit: int = Field(
+        128,
+        ge=0,
+        description="So many more wait for each model, who has the fewest there first. What does not fit is answered"
+        " 429 where it is its own key that has so many, 503 where it is all.",
+    )
+    waiting_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="How long one waits at most, or as long as its caller says where that is shorter"
+        " (x-stainless-timeout, x-envoy-expected-rq-timeout-ms). What can be expected to take half of it is refused at"
+        " once.",
     )
     header_seconds: float = Field(
         10.0, gt=0, description="A connection whose request's headers have not arrived whole in this time is closed."
+    )
+    send_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="A caller that takes less than 4 KiB a second of what waits to be sent, for so long, is dropped.",
+    )
+    connections: int = Field(
+        4096, gt=0, description="Where there are more, the one goes that has said nothing for longest."
+    )
+    connections_an_address: int = Field(
+        512,
+        gt=0,
+        description="The same of one address (of IPv6, one /64); not of loopback and of trusted_proxies.",
     )
     wrong_keys_a_minute: int = Field(
         10,
@@ -254,6 +286,7 @@ class VerifierSettings(Section):
         10.0, gt=0, description="How long it is left alone; then one request tries whether it works."
     )
 
+    in_flight_limit: int = Field(64, gt=0, description="So many requests at once are at the verifier; others wait.")
     mode: Literal["verdict", "score"] = Field(
         "verdict",
         description="score: what passes the checks but not the gate is first scored in one prefill, by the"

@@ -57,16 +57,24 @@ from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
 from firstpass.web.observed import Observed
+from firstpass.web.weighing import Weighing
 
 Parser = Callable[[bytes, Caller, House], Ask]
+
+BODY_PACE = 64 * 2**10
+"""Bytes a second: as slow as this may be who sends a large body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """body_bytes: of a request. body_seconds: in which it must have arrived whole."""
+    """body_bytes: of a request. body_seconds: in which it must have arrived whole, with a second for each BODY_PACE.
+
+    bodies_bytes: of all requests at once, but for small ones.
+    """
 
     body_bytes: int
     body_seconds: float
+    bodies_bytes: int = 2**27
 
 
 class Backend(Protocol):
@@ -107,6 +115,7 @@ def build(
 ) -> FastAPI:
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
     app = FastAPI(title="Firstpass", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app.add_middleware(Weighing, limit_bytes=limits.bodies_bytes)
     app.add_middleware(Gate, rules=rules, credentials=credentials, admit=admit)
     if rules.origins:
         app.add_middleware(
@@ -285,19 +294,22 @@ async def _received(request: Request, limits: Limits) -> tuple[bytes, Caller]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise WrongMediaType(f"the body must be application/json, not {kind or 'untyped'}")
+    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
+        raise WrongMediaType(f"content-encoding: {coding}: the body must come as it is", param="content-encoding")
     try:
-        async with asyncio.timeout(limits.body_seconds):
-            body = await _read(request, limits.body_bytes)
+        async with asyncio.timeout(limits.body_seconds) as deadline:
+            body = await _read(request, limits.body_bytes, deadline)
     except TimeoutError as error:
-        raise BadAsk(f"the body did not arrive in {limits.body_seconds:g} s", code="body_timeout") from error
+        raise BadAsk("the body did not arrive in time", code="body_timeout") from error
     return body, Caller(request.headers, request.scope["state"]["key"])
 
 
-async def _read(request: Request, limit_bytes: int) -> bytes:
+async def _read(request: Request, limit_bytes: int, deadline: asyncio.Timeout) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > limit_bytes:
             raise TooLarge(f"the body is over the limit of {limit_bytes} bytes")
         parts.append(part)
+        deadline.reschedule((deadline.when() or 0.0) + len(part) / BODY_PACE)
     return b"".join(parts)

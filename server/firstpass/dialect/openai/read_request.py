@@ -25,6 +25,7 @@ from firstpass.dialect.openai.wire import (
     SamplingBody,
     Wire,
 )
+from firstpass.dialect.patience import patience
 from firstpass.dialect.values import few
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, CallerDialect, Kind, Label, strictest
@@ -203,6 +204,7 @@ def ask_of(
         metadata=body.metadata,
         dialect=dialect,
         ignored=few(body.ignored),
+        patience_seconds=patience(caller.headers),
     )
 
 

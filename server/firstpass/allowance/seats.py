@@ -1,0 +1,40 @@
+"""The place of each running ask: one at a time, at the tier that it is at. It knows no HTTP, no model and no policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from firstpass.allowance.turns import Place, Turns
+from firstpass.exchange import Ask, Reply, TierName
+from firstpass.tier import Listener, Tier
+
+
+class Seats:
+    def __init__(self, rooms: Mapping[TierName, Turns]) -> None:
+        self._rooms = rooms
+        self._places: dict[str, tuple[Turns, Place]] = {}
+
+    async def sit(self, ask: Ask, tier: TierName) -> None:
+        """Leaves the place that the ask has elsewhere before it waits for one there. Raises: Busy, Overloaded."""
+        room = self._rooms[tier]
+        if ask.id in self._places and self._places[ask.id][0] is room:
+            return
+        self.leave(ask)
+        self._places[ask.id] = room, await room.take(ask.key, ask.patience_seconds)
+
+    def leave(self, ask: Ask) -> None:
+        if ask.id in self._places:
+            room, place = self._places.pop(ask.id)
+            room.leave(place)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatedTier:
+    """A tier that is asked by nobody who has no place at it. What finds none is a step that failed."""
+
+    name: TierName
+    tier: Tier
+    seats: Seats
+
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        await self.seats.sit(ask, self.name)
+        return await self.tier.reply(ask, listener)

@@ -1,0 +1,224 @@
+"""Whose turn it is: fewest places first, a room that the longest queue gives way in, and who is told what."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from statistics import median
+
+import pytest
+
+from firstpass.allowance.seats import Seats
+from firstpass.allowance.turns import Bounds, Place, Share, Turns
+from firstpass.chat import Message
+from firstpass.errors import Busy, FirstpassError, Overloaded
+from firstpass.exchange import Ask
+
+LONG = 20.0
+
+
+def turns(places: int, waiting: int, seconds: float = LONG, kept: int = 0, now: list[float] | None = None) -> Turns:
+    clock = now or [0.0]
+    return Turns("draft", Bounds(places, waiting, seconds, kept), lambda: clock[0])
+
+
+async def waiting(room: Turns, shares: Iterable[Share]) -> "list[asyncio.Task[Place]]":
+    """Those that have a place and those that wait for one, in this order."""
+    tasks = [asyncio.create_task(room.take(share)) for share in shares]
+    await settled()
+    return tasks
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def told(task: "asyncio.Task[Place]") -> FirstpassError | None:
+    """What a task was refused with, None for one that has its place; only for those that are done."""
+    error = task.exception()
+    assert error is None or isinstance(error, FirstpassError)
+    return error
+
+
+async def test_a_share_with_one_request_is_next_although_another_has_a_thousand_waiting() -> None:
+    room = turns(4, 2000)
+    hog = await waiting(room, ["hog"] * 1004)
+    (one,) = await waiting(room, ["one"])
+    assert [task.done() for task in hog[:5]] == [True] * 4 + [False] and not one.done()
+    room.leave(hog[0].result())
+    await settled()
+    assert one.done() and not hog[4].done()
+    for task in hog:
+        task.cancel()
+
+
+async def test_places_are_shared_evenly_among_those_that_want_them_as_turns_end() -> None:
+    room = turns(6, 100)
+    order = ["a"] * 20 + ["b"] * 20 + ["c"] * 20
+    tasks = await waiting(room, order)
+    for _ in range(12):
+        first = next(task for task in tasks if task.done() and task.get_name() != "left")
+        first.set_name("left")
+        room.leave(first.result())
+        await settled()
+    held = [share for task, share in zip(tasks, order, strict=True) if task.done() and task.get_name() != "left"]
+    assert sorted(held) == ["a", "a", "b", "b", "c", "c"]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_a_full_room_takes_from_the_longest_queue_and_says_that_it_is_its_own_doing() -> None:
+    room = turns(1, 3)
+    hog = await waiting(room, ["hog"] * 5)
+    assert isinstance(told(hog[4]), Busy) and not hog[3].done()
+    (one,) = await waiting(room, ["one"])
+    assert not one.done() and isinstance(told(hog[3]), Busy) and not hog[2].done()
+    another, late = await waiting(room, ["another", "late"])
+    assert not another.done() and isinstance(told(hog[2]), Busy)
+    assert isinstance(told(late), Overloaded) and not hog[1].done()
+    for task in (*hog, one, another):
+        task.cancel()
+
+
+async def test_where_all_have_as_much_the_server_is_full_and_nobody_s_own_share_is_the_reason() -> None:
+    room = turns(1, 2)
+    tasks = await waiting(room, ["a", "b", "c", "d"])
+    error = told(tasks[3])
+    assert isinstance(error, Overloaded) and error.failure.retry_after_seconds == 1
+    for task in tasks:
+        task.cancel()
+
+
+async def test_who_waits_too_long_is_refused_and_holds_nothing() -> None:
+    room = turns(1, 5, seconds=0.05)
+    (first,) = await waiting(room, ["a"])
+    with pytest.raises(Busy, match="1 requests are being worked on"):
+        await room.take("a")
+    with pytest.raises(Overloaded):
+        await room.take("b")
+    room.leave(first.result())
+    assert await asyncio.wait_for(room.take("b"), LONG)
+
+
+async def test_a_wait_that_can_be_foreseen_to_be_too_long_is_refused_at_once() -> None:
+    now = [0.0]
+    room = turns(1, 50, seconds=600.0, now=now)
+    place = await room.take("a")
+    now[0] = 30.0
+    room.leave(place)
+    (held, *queued) = await waiting(room, ["a"] * 4)
+    for seconds in (1.0, 100.0):
+        with pytest.raises(Busy) as caught:
+            await asyncio.wait_for(room.take("a", patience_seconds=seconds), LONG)
+        assert caught.value.failure.retry_after_seconds == 60
+    (newcomer,) = await waiting(room, ["b"])
+    assert not newcomer.done(), "it would be next: 30 s"
+    for task in (held, *queued, newcomer):
+        task.cancel()
+
+
+async def test_one_that_stops_waiting_in_the_moment_of_its_turn_gives_it_on() -> None:
+    room = turns(1, 5)
+    first, second, third = await waiting(room, ["a", "b", "c"])
+    room.leave(first.result())
+    second.cancel()
+    await settled()
+    assert second.cancelled() and third.done()
+    third.result()
+    room.leave(third.result())
+    assert await asyncio.wait_for(room.take("d"), LONG)
+
+
+async def test_the_last_places_are_kept_for_those_that_have_none() -> None:
+    room = turns(8, 0, kept=2)
+    hog = await waiting(room, ["hog"] * 7)
+    assert [told(task) is None for task in hog] == [True] * 6 + [False]
+    one, two, three = await waiting(room, ["one", "two", "three"])
+    assert (told(one), told(two)) == (None, None) and isinstance(told(three), Overloaded)
+    room.leave(one.result())
+    with pytest.raises(Busy):
+        await room.take("hog")
+
+
+@pytest.mark.parametrize("places", [1, 3, 8])
+async def test_no_more_than_the_places_are_held_and_none_is_lost(places: int) -> None:
+    """Many come, leave and give up, in every order that the loop makes of it."""
+    room, now, most, ended = turns(places, 40, seconds=LONG), 0, 0, 0
+
+    async def one(number: int) -> None:
+        nonlocal now, most, ended
+        place = await room.take(f"key{number % 5}")
+        now += 1
+        most = max(most, now)
+        try:
+            for _ in range(number % 8):
+                await asyncio.sleep(0)
+        finally:
+            now -= 1
+            room.leave(place)
+        ended += 1
+
+    tasks = []
+    for number in range(400):
+        tasks.append(asyncio.create_task(one(number)))
+        if number % 3 == 0:
+            await asyncio.sleep(0)
+        if number % 7 == 0:
+            tasks[number // 2].cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert most == places and now == 0 and ended > places
+    assert all(result is None or isinstance(result, Busy | Overloaded | asyncio.CancelledError) for result in results)
+    again = [await asyncio.wait_for(room.take("late"), LONG) for _ in range(places)]
+    assert len(again) == places
+
+
+async def test_an_ask_that_goes_to_the_verifier_has_left_the_draft_model_before_it_waits() -> None:
+    draft, verifier = turns(1, 5), turns(1, 5)
+    seats = Seats({"draft": draft, "verifier": verifier})
+    first, second, third = (
+        Ask(f"ex_{number}", 0.0, "chat", "m", "cascade", (Message("user", "hi"),)) for number in range(3)
+    )
+    await seats.sit(first, "draft")
+    await seats.sit(first, "draft")
+    await seats.sit(second, "verifier")
+    going = asyncio.create_task(seats.sit(first, "verifier"))
+    await settled()
+    assert not going.done()
+    await asyncio.wait_for(seats.sit(third, "draft"), LONG)
+    seats.leave(second)
+    await asyncio.wait_for(going, LONG)
+    seats.leave(first)
+    seats.leave(first)
+    assert await asyncio.wait_for(verifier.take(None), LONG)
+
+
+async def worked(room: Turns, callers: int) -> tuple[list[float], list[float]]:
+    """So many callers that ask again and again for a second: seconds until each place, and until each refusal.
+
+    A turn is a sleep, so that a busy machine does as many of them as an idle one.
+    """
+    waited, refused, end = list[float](), list[float](), time.monotonic() + 1.0
+
+    async def caller(share: Share) -> None:
+        while (begun := time.monotonic()) < end:
+            try:
+                place = await room.take(share)
+            except (Busy, Overloaded):
+                refused.append(time.monotonic() - begun)
+                await asyncio.sleep(0.05)
+                continue
+            waited.append(time.monotonic() - begun)
+            await asyncio.sleep(0.05)
+            room.leave(place)
+
+    await asyncio.gather(*(caller(f"key{number % 3}") for number in range(callers)))
+    return waited, refused
+
+
+async def test_ten_times_the_load_gets_as_much_done_and_refusals_do_not_wait() -> None:
+    """`benchmarks/suites/overload` measures it at a whole front."""
+    room = Turns("draft", Bounds(4, 4, LONG))
+    fits, none = await worked(room, 4)
+    floods, refused = await worked(room, 40)
+    assert not none and len(floods) > 0.7 * len(fits)
+    assert median(refused) < median(floods)
