@@ -18,7 +18,7 @@ from firstpass.audit import Audit
 from firstpass.cascade import Parts, T
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
-from firstpass.engine import Engine
+from firstpass.engine import Engine, grammars
 from firstpass.engine.keeping import keep_ready
 from firstpass.errors import Busy, FirstpassError
 from firstpass.evidence.memory import forget
@@ -36,6 +36,7 @@ from firstpass.store.keys import load_pepper
 from firstpass.store.notes import Signer
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
+from firstpass.tier.compiled import CompiledTier
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
 from firstpass.tier.template import Template
@@ -66,6 +67,7 @@ class Server:
         self._purse = assembly.purse(settings, self._store, self.keyring)
         spec = assembly.engine_spec(settings)
         self._engine: Engine = engine.build(spec)
+        self._grammars = grammars.for_engine(spec)
         self._local = LocalDoor(
             self._engine,
             settings.engine.reply_seconds,
@@ -124,7 +126,8 @@ class Server:
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
-        tiers: dict[TierName, Tier] = {"draft": OpenAITier("draft", self._local, template=self._template)}
+        draft: Tier = OpenAITier("draft", self._local, template=self._template)
+        tiers: dict[TierName, Tier] = {"draft": CompiledTier(draft, self._grammars) if self._grammars else draft}
         if self._outside and self._settings.verifier:
             tiers["verifier"] = assembly.verifier_tier(self._settings.verifier, self._outside)
         return tiers
@@ -203,6 +206,8 @@ class Server:
         keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
         if self._outside and self._outside.hosted:
             keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
+        if self._grammars:
+            keeping.append(asyncio.create_task(self._grammars.warm(self._engine)))
         try:
             yield
         finally:
@@ -214,6 +219,8 @@ class Server:
             if self._outside:
                 await self._outside.aclose()
             await self._engine.close()
+            if self._grammars:
+                await self._grammars.close()
             try:
                 self.rates.close()
             except FirstpassError as error:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -133,9 +132,8 @@ def redactor(settings: Settings) -> Redactor:
         raise BadSettings(f"redaction.files: {error}") from error
     except RuntimeError as error:
         raise BadSettings(f"redaction.credentials: {error}; set HOME, or this to false") from error
-    words = {"NAME": rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, wanted.words))})(?!\w)"} if wanted.words else {}
     sure = tuple(secret for secret in known | own if len(secret) >= LEAST)
-    return Redactor(sure, tuple((words | OUR_KEYS | wanted.patterns).items()))
+    return Redactor(sure, tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
 
 
 def whereabouts(verifier: VerifierSettings | None) -> Verifier:
