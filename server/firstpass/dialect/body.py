@@ -1,6 +1,7 @@
 """From a body's bytes to a checked wire model. Every fault is an error that names its field; it knows no Ask."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -85,8 +86,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """RFC 8259, 4: names should be unique; where they are not, readers differ in which one they take."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        seen = set[str]()
-        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))[:NAME_CHARACTERS]
+        repeated = Counter(name for name, _ in pairs).most_common(1)[0][0][:NAME_CHARACTERS]
         raise BadAsk(f"{repeated} stands twice in one object", param=repeated, code="invalid_json")
     return fields
 
