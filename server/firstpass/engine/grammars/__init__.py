@@ -74,7 +74,7 @@ class Grammars:
         await asyncio.shield(self._work[name])
 
     async def start(self) -> None:
-        """The child, if there is none. Raises: TierUnavailable, TimeoutError."""
+        """The child, if there is none. Raises: TierUnavailable."""
         async with self._starting:
             if self.child is None or not self.child.alive:
                 self.child = await Child.start(self._wanted)
@@ -85,8 +85,8 @@ class Grammars:
             await engine.ensure_ready()
         try:
             await self.start()
-        except (FirstpassError, TimeoutError) as error:
-            log.error("schemas can not be checked: %s", error or "the child does not start")
+        except FirstpassError as error:
+            log.error("schemas can not be checked: %s", error)
 
     async def close(self) -> None:
         """May be called twice."""

@@ -5,8 +5,8 @@
 It imports xgrammar once (seconds, 200 MB) and forks for each job, which takes milliseconds: a job over its processor
 time or its memory is killed, and costs nobody a new import. A line of JSON each way: a job is {"id", "parts"}, a part
 [kind, text]; its answer {"id", "part", "fault"}. `fault` is null where all can be compiled, "" for a part that is too
-expensive, and else says what is wrong with it. The first line says {"ready", "why"}: why it can do nothing, or why it
-does not know the model's tokens, if so.
+expensive, and else says what is wrong with it; `part` is null where the job did not begin. The first line says
+{"ready", "why"}: why it can do nothing, or why it does not know the model's tokens, if so.
 
 Sources: vLLM 0.32, v1/structured_output/backend_xgrammar.py (validate_xgrammar_grammar and compile_grammar).
 """
@@ -173,7 +173,10 @@ class Jobs:
         self.selector.unregister(job.pipe)
         os.close(job.pipe)
         _, status = os.waitpid(job.pid, 0)
-        part, fault = json.loads(job.said.splitlines()[-1]) if job.said else (0, "")
+        if not job.said:
+            say({"id": job.number, "part": None, "fault": None})
+            return
+        part, fault = json.loads(job.said.splitlines()[-1])
         say({"id": job.number, "part": part, "fault": "" if status else fault})
 
 
@@ -212,12 +215,12 @@ def _fault(vocabulary: Vocabulary, kind: str, text: str) -> str | None:
 
 
 def _limit() -> None:
-    with contextlib.suppress(OSError):
-        _die_with_parent()
+    _die_with_parent()
     os.nice(10)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    held_kib = next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
-    resource.setrlimit(resource.RLIMIT_DATA, ((held_kib << 10) + MEMORY_BYTES,) * 2)
+    if sys.platform == "linux":
+        lines = Path("/proc/self/status").read_text().splitlines()
+        held_kib = next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
+        resource.setrlimit(resource.RLIMIT_DATA, ((held_kib << 10) + MEMORY_BYTES,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -228,8 +231,9 @@ def _clock(seconds: float) -> None:
 
 
 def _die_with_parent() -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
+    """On Linux; elsewhere a process ends when the pipe from the front does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _line(said: Any) -> bytes:
@@ -242,8 +246,7 @@ def say(said: dict[str, Any]) -> None:
 
 def main() -> None:
     wanted = json.loads(sys.argv[1])
-    with contextlib.suppress(OSError):
-        _die_with_parent()
+    _die_with_parent()
     try:
         vocabulary = Vocabulary(Path(wanted["model"]), wanted["vocabulary"], any_whitespace=wanted["any_whitespace"])
     except ImportError as error:

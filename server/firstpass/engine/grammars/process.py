@@ -20,7 +20,7 @@ ROOT = str(Path(__file__).parents[3])
 """Where this package is: the child gets no other path of the front's."""
 
 START_SECONDS = 120.0
-JOB_SECONDS = 30.0
+JOB_SECONDS = 60.0
 """The child counts processor time; this is for one that does nothing at all, or waits for a processor."""
 
 AGAIN_SECONDS = 5
@@ -40,13 +40,13 @@ class Child:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._jobs: dict[int, asyncio.Future[tuple[int, str | None]]] = {}
+        self._jobs: dict[int, asyncio.Future[tuple[int | None, str | None]]] = {}
         self._count = 0
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
     async def start(cls, wanted: Mapping[str, Any]) -> "Child":
-        """wanted: its argument, see child.py. Raises: TierUnavailable, TimeoutError."""
+        """wanted: its argument, see child.py. Raises: TierUnavailable."""
         command = (sys.executable, "-m", CHILD, json.dumps(wanted))
         environment = clean_environment(PYTHONPATH=ROOT)
         # A session of its own: a terminal's Ctrl-C is the front's to handle.
@@ -57,8 +57,10 @@ class Child:
         try:
             async with asyncio.timeout(START_SECONDS):
                 said = json.loads(await process.stdout.readline() or b'{"ready": false, "why": "it died at once"}')
-        except BaseException:
+        except BaseException as error:
             await _kill(process)
+            if isinstance(error, TimeoutError):
+                raise _unavailable() from error
             raise
         if not said["ready"]:
             await _kill(process)
@@ -91,6 +93,8 @@ class Child:
             raise _unavailable() from error
         finally:
             del self._jobs[number]
+        if part is None:
+            raise TierUnavailable("the check of schemas failed", part="draft", retry_after_seconds=AGAIN_SECONDS)
         if fault is not None:
             raise Refused(part, fault or None)
 
@@ -120,7 +124,7 @@ class Child:
 
 
 def _unavailable() -> TierUnavailable:
-    text = "the process that checks schemas died; another takes its place"
+    text = "the process that checks schemas does not answer; another takes its place"
     return TierUnavailable(text, part="draft", retry_after_seconds=AGAIN_SECONDS)
 
 
