@@ -21,7 +21,7 @@ from firstpass.contract import Shelf
 from firstpass.desk import Desk
 from firstpass.desk.recipe import Recipe
 from firstpass.egress import EgressDoor
-from firstpass.engine import Engine
+from firstpass.engine import Engine, grammars
 from firstpass.engine.keeping import keep_ready
 from firstpass.errors import FirstpassError
 from firstpass.evidence.memory import forget
@@ -40,6 +40,7 @@ from firstpass.store.keys import load_pepper
 from firstpass.store.notes import Signer
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
+from firstpass.tier.compiled import CompiledTier
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.template import Template
 from firstpass.tier.tokens import Counted, TokenCounter
@@ -70,6 +71,7 @@ class Server:
         spec = assembly.engine_spec(settings)
         self.metrics = Metrics()
         self._engine: Engine = engine.build(spec, self.metrics.engine_progress)
+        self._grammars = grammars.for_engine(spec)
         self._local = LocalDoor(
             self._engine,
             settings.engine.reply_seconds,
@@ -134,7 +136,8 @@ class Server:
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
-        tiers: dict[TierName, Tier] = {"draft": assembly.draft_tier(self._settings.engine, self._local, self._template)}
+        draft: Tier = assembly.draft_tier(self._settings.engine, self._local, self._template)
+        tiers: dict[TierName, Tier] = {"draft": CompiledTier(draft, self._grammars) if self._grammars else draft}
         if self._outside and self._settings.verifier:
             tiers["verifier"] = assembly.verifier_tier(self._settings.verifier, self._outside)
         return {name: SeatedTier(name, tier, self._seats) for name, tier in tiers.items()}
@@ -238,6 +241,8 @@ class Server:
         keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
         if self._outside and self._outside.hosted:
             keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
+        if self._grammars:
+            keeping.append(asyncio.create_task(self._grammars.warm(self._engine)))
         try:
             yield
         finally:
@@ -250,6 +255,8 @@ class Server:
             if self._outside:
                 await self._outside.aclose()
             await self._engine.close()
+            if self._grammars:
+                await self._grammars.close()
             try:
                 self.rates.close()
             except FirstpassError as error:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from firstpass import catalogue
+from firstpass.allowance import turns
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.purse import Prices, Purse
-from firstpass.allowance.turns import Bounds, Turns
 from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
@@ -65,17 +64,17 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
 
 
-def rooms(settings: Settings) -> Mapping[TierName, Turns]:
+def rooms(settings: Settings) -> Mapping[TierName, turns.Turns]:
     """Where there are keys, an eighth of the places is kept for those that have none yet."""
     server, verifier = settings.server, settings.verifier
     places: dict[TierName, int] = {"draft": server.in_flight_limit}
     places |= {"verifier": verifier.in_flight_limit} if verifier else {}
     keyed = keys_required(settings)
 
-    def bounds(limit: int) -> Bounds:
-        return Bounds(limit, server.waiting_limit, server.waiting_seconds, limit // 8 if keyed else 0)
+    def bounds(limit: int) -> turns.Bounds:
+        return turns.Bounds(limit, server.waiting_limit, server.waiting_seconds, limit // 8 if keyed else 0)
 
-    return {tier: Turns(tier, bounds(limit)) for tier, limit in places.items()}
+    return {tier: turns.Turns(tier, bounds(limit)) for tier, limit in places.items()}
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
@@ -167,9 +166,8 @@ def redactor(settings: Settings) -> Redactor:
         raise BadSettings(f"redaction.files: {error}") from error
     except RuntimeError as error:
         raise BadSettings(f"redaction.credentials: {error}; set HOME, or this to false") from error
-    words = {"NAME": rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, wanted.words))})(?!\w)"} if wanted.words else {}
     sure = tuple(secret for secret in known | own if len(secret) >= LEAST)
-    return Redactor(sure, tuple((words | OUR_KEYS | wanted.patterns).items()))
+    return Redactor(sure, tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
 
 
 def whereabouts(verifier: VerifierSettings | None) -> Verifier:

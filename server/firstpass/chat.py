@@ -15,13 +15,18 @@ Dialect = Literal["openai", "anthropic"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+MOST_DIGITS = 300
+"""Of a whole number: it is within a float's range, too."""
+
+
 def strict_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """RFC 8259, 6: "Numeric values that cannot be represented [...] (such as Infinity and NaN) are not permitted."
 
-    A number beyond a float's range would be read as infinite, and written so, which is no JSON.
+    A number beyond a float's range would be read as infinite, and written so, which is no JSON; a whole one can't be
+    counted with.
     pairs: makes an object of its members. Raises: ValueError, RecursionError.
     """
-    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant, parse_float=_finite)
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
 
 
 def _finite(digits: str) -> float:
@@ -29,6 +34,12 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{digits[:20]} is larger than any number here")
     return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{digits[:20]}... is larger than any number here")
+    return int(digits)
 
 
 def _no_constant(name: str) -> None:

@@ -142,7 +142,7 @@ def nested(levels: int) -> dict[str, Any]:
         (nested(40), {"tool_choice": "required"}, False),
         (nested(40), {"tool_choice": {"type": "function", "function": {"name": "weather"}}}, False),
         ({"enum": ["x" * 60_000]}, {"tool_choice": "required"}, False),
-        (nested(300), {}, False),
+        (nested(230), {}, False),
     ],
 )
 def test_a_tool_s_schema_is_bounded_as_a_format_is_where_the_model_is_held_to_it(

@@ -1,6 +1,7 @@
 """From a body's bytes to a checked wire model. Every fault is an error that names its field; it knows no Ask."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from firstpass.chat import strict_json
 from firstpass.dialect.openai.wire import Wire
+from firstpass.dialect.size import bound_values
 from firstpass.errors import BadAsk
 
 OPEN_FIELDS = ("logit_bias", "metadata", "client_metadata")
@@ -23,6 +25,10 @@ READ_DEPTH_LIMIT = 200
 
 GRAMMAR_CHARACTERS_LIMIT = 65_536
 """Of all schemas that are compiled together: xgrammar took 19 s for 363 kB of them."""
+
+NAME_CHARACTERS = 200
+FAULT_CHARACTERS = 1_000
+"""Of what an error repeats of a body."""
 
 Body = TypeVar("Body", bound=Wire)
 
@@ -60,6 +66,7 @@ def members(raw: bytes) -> dict[str, Any]:
 
 def _object(raw: bytes) -> dict[str, Any]:
     """Raises: BadAsk for what is no JSON object, says one thing twice, or holds half a UTF-16 pair."""
+    bound_values(raw)
     try:
         # json.loads would take bytes too, and with them UTF-16 and encoded surrogates.
         fields = strict_json(raw.decode(), _without_repeats)
@@ -79,8 +86,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """RFC 8259, 4: names should be unique; where they are not, readers differ in which one they take."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        repeated = Counter(name for name, _ in pairs).most_common(1)[0][0][:NAME_CHARACTERS]
         raise BadAsk(f"{repeated} stands twice in one object", param=repeated, code="invalid_json")
     return fields
 
@@ -96,7 +102,7 @@ def first_fault(error: ValidationError) -> BadAsk:
     fault = max([first, *beneath], key=lambda one: len(written(one["loc"])))
     if fault["type"] == "extra_forbidden":
         *outer, name = fault["loc"]
-        path = ".".join([*written(outer), str(name)])
+        path = ".".join([*written(outer), str(name)[:NAME_CHARACTERS]])
         return BadAsk(f"unknown parameter: {path}", param=path, code="unknown_parameter")
     path, kind = ".".join(written(fault["loc"])), fault["type"]
     if kind == "no_type" and isinstance(given := fault["input"], dict):
@@ -104,14 +110,14 @@ def first_fault(error: ValidationError) -> BadAsk:
         fault["msg"] = f"{str(given.get('type'))[:80]!r} is none of{fault['msg'].partition('one of')[2]}"
     if kind == "missing":
         return BadAsk(f"missing parameter: {path}", param=path, code="missing_required_parameter")
-    return BadAsk(f"{path}: {fault['msg']}", param=path, code="invalid_value")
+    return BadAsk(f"{path}: {fault['msg'][:FAULT_CHARACTERS]}", param=path, code="invalid_value")
 
 
 def written(location: Sequence[int | str]) -> list[str]:
     kept: list[str] = []
     for part in location:
         if isinstance(part, int) or part in field_names() or (kept and kept[-1] in OPEN_FIELDS):
-            kept.append(str(part))
+            kept.append(str(part)[:NAME_CHARACTERS])
     return kept
 
 

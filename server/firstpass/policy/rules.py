@@ -4,7 +4,6 @@ A rule names what it looks at; all that it names must be so. The first rule that
 sure of it takes for a fit: a request may then cost more, but nothing that must be strong is drafted.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from pathspec import GitIgnoreSpec
 from firstpass.evidence import Diff, language_of, read_diff
 from firstpass.evidence.calls.candidates import openings
 from firstpass.exchange import Ask, Target
+from firstpass.linear import Expression
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Rule:
     paths: patterns as in .gitignore, for a changed file's old or new path. languages: of a changed file. contracts: by
     name, whatever the version; `none` for a request without one. keys: ids of API keys. over_bytes: of all messages.
     over_changed_lines: added and removed. over_openings: names that may newly be called, a cheap estimate of how hard a
-    diff is. text: a regular expression, looked for in all messages, as they came and without a terminal's colours.
+    diff is. text: an expression of RE2's, looked for in all messages, as they came and without a terminal's colours.
     """
 
     name: str
@@ -40,6 +40,11 @@ class Rule:
     @cached_property
     def _spec(self) -> GitIgnoreSpec:
         return GitIgnoreSpec.from_lines(self.paths)
+
+    @cached_property
+    def _expression(self) -> Expression:
+        assert self.text is not None, "only a rule with a text looks for it"
+        return Expression(self.text)
 
     def fits(self, ask: Ask) -> bool:
         text = "\n".join(message.content for message in ask.messages)
@@ -76,9 +81,8 @@ class Rule:
 
     def _finds_text(self, text: str) -> bool:
         """Also where a colour, or a prefix before each line of the diff, stands in the middle of it."""
-        assert self.text is not None, "only a rule with a text looks for it"
-        found = re.search(self.text, text) or ((bare := read_diff(text).text) != text and re.search(self.text, bare))
-        return bool(found)
+        fits = self._expression.fits
+        return fits(text) or ((bare := read_diff(text).text) != text and fits(bare))
 
 
 def _bytes(text: str, ask: Ask) -> int:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from firstpass.errors import BadSettings
+from firstpass.linear import Expression, NotLinear
 from firstpass.redaction.addresses import addressed
 from firstpass.redaction.blocks import private_keys
 from firstpass.redaction.entropy import random_strings
@@ -15,6 +16,9 @@ from firstpass.redaction.library import known_formats, load
 from firstpass.redaction.names import named_values
 from firstpass.redaction.placeholders import TAKEN, Placeholders
 from firstpass.redaction.views import in_ascii, lowered
+
+NAME = "NAME"
+"""The kind of words that are names."""
 
 _KIND = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
 WINDOW, BEFORE, AFTER = 131_072, 2_048, 32_768
@@ -32,13 +36,16 @@ class Redactor:
     """Secrets out of texts, by rules that are made once. Its repr shows no secret.
 
     known: secrets of this machine, to be found exactly and in the ways that texts write them.
-    patterns: kind and regular expression of what else is hidden: identifiers, paths, names of hosts.
+    patterns: kind and regular expression of what else is hidden: identifiers, paths, names of hosts. words: names.
     Raises: BadSettings.
     """
 
-    def __init__(self, known: Sequence[str] = (), patterns: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, known: Sequence[str] = (), patterns: Sequence[tuple[str, str]] = (), words: Sequence[str] = ()
+    ) -> None:
         self._known = Known(known)
         self._patterns = [_compiled(kind, pattern) for kind, pattern in patterns]
+        self._words = _whole_words(words) if words else None
 
     def load(self) -> None:
         """Compile the rules now, and not at the first text: off the event loop, some seconds at the first start."""
@@ -68,8 +75,10 @@ class Redactor:
 
     def _found(self, text: str) -> Iterator[Found]:
         yield from self._named(text)
+        if self._words is not None:
+            yield from (Found(*one.span(), NAME) for one in self._words.finditer(text))
         for kind, pattern in self._patterns:
-            yield from (Found(*one.span(), kind) for one in pattern.finditer(text) if one[0])
+            yield from (Found(*span, kind) for span in pattern.spans(text))
         yield from random_strings(text)
 
     def _named(self, text: str) -> Iterator[Found]:
@@ -97,13 +106,18 @@ class Redactor:
         return _replaced(text, merged(places.repeats.find(text, tick)), places)
 
 
-def _compiled(kind: str, pattern: str) -> tuple[str, re.Pattern[str]]:
+def _whole_words(words: Sequence[str]) -> re.Pattern[str]:
+    """Plain words one beside the other: no way through them is tried twice."""
+    return re.compile(rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)")
+
+
+def _compiled(kind: str, pattern: str) -> tuple[str, Expression]:
     if not _KIND.fullmatch(kind):
         raise BadSettings(f"{kind!r} is no kind of secret: capital letters and underscores only", part="egress")
     try:
-        return kind, re.compile(pattern)
-    except re.error as error:
-        raise BadSettings(f"the pattern of {kind} is no regular expression: {error}", part="egress") from None
+        return kind, Expression(pattern)
+    except NotLinear as error:
+        raise BadSettings(f"the pattern of {kind} {error}", part="egress") from None
 
 
 def _replaced(text: str, found: Sequence[Found], held: Placeholders) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from firstpass.engine.external import is_loopback, local_address
 from firstpass.evidence import LanguageName
+from firstpass.linear import Expression, NotLinear
 
 
 def default_data_dir() -> Path:
@@ -358,15 +359,15 @@ class RuleSettings(Section):
     over_openings: int | None = Field(
         None, ge=0, description="Names that the diff may newly call: a cheap estimate of how hard it is."
     )
-    text: str | None = Field(None, description="A regular expression, looked for in all messages.")
+    text: str | None = Field(None, description="A regular expression, in RE2's syntax, looked for in all messages.")
 
     @field_validator("text")
     @classmethod
     def _is_an_expression(cls, text: str | None) -> str | None:
         try:
-            re.compile(text or "")
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+            Expression(text or "")
+        except NotLinear as error:
+            raise ValueError(f"the expression {error}") from error
         return text
 
     @field_validator("paths")
@@ -426,7 +427,7 @@ class RedactionSettings(Section):
         (), description="Names that do not leave, such as customers, hosts and projects: whole words, in any case."
     )
     patterns: dict[str, str] = Field(
-        {}, description="Further kinds, each with a regular expression. The kind, A-Z and _, stands in the placeholder."
+        {}, description="Further kinds, each with an expression of RE2. The kind, A-Z and _, stands in the placeholder."
     )
 
     @field_validator("words")
@@ -443,9 +444,9 @@ class RedactionSettings(Section):
             if not re.fullmatch(r"[A-Z][A-Z_]{0,31}", kind):
                 raise ValueError(f"{kind!r} is no kind: it needs A-Z and _ alone")
             try:
-                empty = re.compile(pattern).search("")
-            except re.error as error:
-                raise ValueError(f"{kind} is no regular expression: {error}") from error
+                empty = Expression(pattern).fits("")
+            except NotLinear as error:
+                raise ValueError(f"{kind} {error}") from error
             if empty:
                 raise ValueError(f"{kind} fits an empty text, which is everywhere")
         return patterns

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from fastapi import FastAPI, Request, Response
@@ -57,6 +58,7 @@ from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
 from firstpass.web.observed import Observed
+from firstpass.web.reading import Reading
 from firstpass.web.weighing import Weighing
 
 Parser = Callable[[bytes, Caller, House], Ask]
@@ -128,11 +130,12 @@ def build(
         )
     app.add_middleware(Observed, metrics=backend.metrics, spans=backend.spans)
     _add_errors(app)
-    _add_asks(app, backend, limits)
-    _add_responses(app, backend, limits)
+    reading = Reading()
+    _add_asks(app, backend, limits, reading)
+    _add_responses(app, backend, limits, reading)
     _add_models(app, backend)
     _add_contracts(app, backend)
-    _add_labels(app, backend, limits)
+    _add_labels(app, backend, limits, reading)
     add_audit(app, backend.audit)
     _add_status(app, backend)
     _add_document(app, backend)
@@ -145,10 +148,11 @@ def _house(request: Request, backend: Backend) -> House:
     return backend.house.narrowed(holder.scopes.models, holder.scopes.ceiling) if holder else backend.house
 
 
-def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
+def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) -> None:
     def route(path: str, parser: Parser, dialect: Dialect) -> None:
         async def handle(request: Request) -> Response:
-            ask = parser(*await _received(request, limits), _house(request, backend))
+            raw, caller = await _received(request, limits)
+            ask = await reading.read(raw, parser, raw, caller, _house(request, backend))
             return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
         app.add_route(path, handle, methods=["POST"])  # FastAPI's own would look for parameters where there are none.
@@ -161,21 +165,24 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits) -> None:
 
     @app.post("/v1/messages/count_tokens")
     async def count(request: Request) -> Response:
-        counted = await backend.count(
-            messages_parse.prompt(*await _received(request, limits), _house(request, backend))
-        )
+        raw, caller = await _received(request, limits)
+        ask = await reading.read(raw, messages_parse.prompt, raw, caller, _house(request, backend))
+        counted = await backend.count(ask)
         return JSONResponse({"input_tokens": counted.tokens}, headers={"x-firstpass-counted-by": counted.model})
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> dict[str, object]:
-        ask = parse.chat(*await _received(request, limits), _house(request, backend))
+        raw, caller = await _received(request, limits)
+        ask = await reading.read(raw, parse.chat, raw, caller, _house(request, backend))
         return ours.explanation(ask, backend.explain(ask))
 
 
-def _add_responses(app: FastAPI, backend: Backend, limits: Limits) -> None:
+def _add_responses(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) -> None:
     async def create(request: Request) -> Response:
         raw, caller = await _received(request, limits)
-        ask = await responses.responses(raw, caller, _house(request, backend), backend.record.recall, limits.body_bytes)
+        house, recall = _house(request, backend), backend.record.recall
+        read = partial(reading.read, raw)
+        ask = await responses.responses(raw, caller, house, recall, limits.body_bytes, read)
         return AnswerResponse(ask, backend.run, RESPONSES)
 
     app.add_route("/v1/responses", create, methods=["POST"])
@@ -223,11 +230,11 @@ def _add_contracts(app: FastAPI, backend: Backend) -> None:
         return ours.contract(backend.shelf.find(name), whole=True)
 
 
-def _add_labels(app: FastAPI, backend: Backend, limits: Limits) -> None:
+def _add_labels(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) -> None:
     @app.post("/v1/exchanges/{exchange_id}/label")
     async def label(exchange_id: str, request: Request) -> dict[str, object]:
         raw, caller = await _received(request, limits)
-        made = parse.label(raw, exchange_id, caller.key, time.time())
+        made = await reading.read(raw, parse.label, raw, exchange_id, caller.key, time.time())
         await backend.record.label(made)
         return ours.label(made)
 

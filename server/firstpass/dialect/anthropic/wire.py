@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from firstpass.chat import Image
 from firstpass.dialect.by_type import ByType
 from firstpass.dialect.images import Base64Image, lenient
-from firstpass.dialect.openai.wire import FAST, PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
+from firstpass.dialect.openai.wire import PARTS_LIMIT, FirstpassOptions, No, Number, StopText, Wire, at_most
 from firstpass.dialect.unseen import IMAGE, Sight, turns
 
 CacheControl = dict[str, Any] | None
@@ -127,7 +127,7 @@ Shown = Annotated[TextBlock | ImageBlock, ByType(), _of_types(("text", "image"),
 class ToolResultBlock(Wire):
     type: Literal["tool_result"]
     tool_use_id: StrictStr
-    content: StrictStr | list[Shown] | None = None
+    content: StrictStr | Annotated[list[Shown], at_most(PARTS_LIMIT)] | None = None
     is_error: StrictBool | None = None
     toolset_name: None = None
     cache_control: CacheControl = None
@@ -145,7 +145,7 @@ Block = Annotated[
 
 class Turn(Wire):
     role: Literal["user", "assistant", "system"]
-    content: StrictStr | Annotated[list[Block], FAST, at_most(PARTS_LIMIT)]
+    content: StrictStr | Annotated[list[Block], at_most(PARTS_LIMIT)]
 
 
 class CustomTool(Wire):
@@ -223,9 +223,9 @@ class PromptBody(Wire):
     unsupported = NOT_HERE
     hints = HINTS
     model: StrictStr
-    messages: Annotated[list[Turn], FAST, Field(min_length=1), at_most(PARTS_LIMIT)]
-    system: StrictStr | list[TextOnly] | None = None
-    tools: Annotated[list[OwnTool], FAST, at_most(TOOLS_LIMIT)] | None = None
+    messages: Annotated[list[Turn], Field(min_length=1), at_most(PARTS_LIMIT)]
+    system: StrictStr | Annotated[list[TextOnly], at_most(PARTS_LIMIT)] | None = None
+    tools: Annotated[list[OwnTool], at_most(TOOLS_LIMIT)] | None = None
     tool_choice: ToolChoiceWish | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
@@ -23,6 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from firstpass.chat import Image, joined
 from firstpass.dialect.by_type import ByType
 from firstpass.dialect.images import ImageUrl, lenient
+from firstpass.dialect.quick import quick
 from firstpass.dialect.unseen import IMAGE, Sight, turns
 from firstpass.exchange import Ceiling
 
@@ -60,23 +62,26 @@ UNSEEN = {"image_url": IMAGE, "input_audio": "a recording", "file": "a document"
 THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details")
 """Fields of an assistant's turn."""
 
+BIASES_LIMIT = 1_024
+"""Of `logit_bias`. OpenAI names no limit; an engine looks at each for every token."""
+
 PARTS_LIMIT = 10_000
 """Of a list of messages, or of one message's parts: more is no conversation."""
 
 
 def at_most(limit: int) -> BeforeValidator:
-    """Of a list's items. Not in the OpenAPI document: who tests by that would make lists as long."""
+    """Of a list's items, or an object's. Not in the OpenAPI document: who tests by that would make them as long."""
 
     def check(value: Any) -> Any:
-        if isinstance(value, list) and len(value) > limit:
-            raise PydanticCustomError("too_long", "List should have at most {limit} items", {"limit": limit})
+        if isinstance(value, list | dict) and len(value) > limit:
+            kind = "List" if isinstance(value, list) else "Object"
+            raise PydanticCustomError(
+                "too_long", "{kind} should have at most {limit} items", {"kind": kind, "limit": limit}
+            )
         return value
 
     return BeforeValidator(check)
 
-
-FAST = Field(fail_fast=True)
-"""Of a long list the first fault is enough: to find them all takes seconds."""
 
 StopText = Annotated[StrictStr, Field(max_length=1_000)]
 """vLLM looks for each of them after every token."""
@@ -125,6 +130,10 @@ class Wire(BaseModel):
     unsupported: ClassVar[Mapping[str, str]] = {}
     hints: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     ignored: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return quick(cls, handler(source))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -217,9 +226,9 @@ class ChatMessage(Wire):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: StrictStr | Annotated[list[Part], FAST, at_most(PARTS_LIMIT)] | None = None
+    content: StrictStr | Annotated[list[Part], at_most(PARTS_LIMIT)] | None = None
     name: StrictStr | None = None
-    tool_calls: list[ToolCallPart] | None = None
+    tool_calls: Annotated[list[ToolCallPart], at_most(PARTS_LIMIT)] | None = None
     tool_call_id: StrictStr | None = None
     reasoning: StrictStr | None = None
     reasoning_content: StrictStr | None = None
@@ -324,14 +333,14 @@ class SamplingBody(AskBody):
     n: Annotated[StrictInt, Field(ge=1, le=N_LIMIT)] | None = None
     stop: Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=StrictStr | StopTexts)] | None = None
     seed: StrictInt | None = None
-    logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
+    logit_bias: Annotated[dict[str, Annotated[Number, Field(ge=-100, le=100)]], at_most(BIASES_LIMIT)] | None = None
     top_k: Annotated[StrictInt, Field(ge=-1)] | None = None
     min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[Number, Field(gt=0, le=10)] | None = None
 
 
 class ChatBody(SamplingBody, TalkBody):
-    messages: Annotated[list[ChatMessage], FAST, Field(min_length=1), at_most(PARTS_LIMIT)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1), at_most(PARTS_LIMIT)]
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     logprobs: StrictBool | None = None
     response_format: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,6 +37,11 @@ from firstpass.dialect.unseen import without_images
 from firstpass.errors import BadAsk, Failure, NotFound
 from firstpass.exchange import Ask, CallerDialect, Ceiling, Exchange, Terms, strictest
 from firstpass.house import House
+
+T = TypeVar("T")
+
+Read = Callable[..., Awaitable[Any]]
+"""read(work, *args) gives what work(*args) does, on a thread where that may take long."""
 
 Recall = Callable[[str, str | None], Awaitable[Exchange]]
 """The exchange of that id, for the key of that id. Raises: NotFound where the record has none for it, or no words."""
@@ -75,15 +80,20 @@ OVER = "is, with all that the request has from the record, over the limit of"
 _ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
-async def responses(raw: bytes, caller: Caller, house: House, recall: Recall, limit: int) -> Ask:
+async def at_once(work: Callable[..., T], /, *args: Any) -> T:
+    return work(*args)
+
+
+async def responses(raw: bytes, caller: Caller, house: House, recall: Recall, limit: int, read: Read = at_once) -> Ask:
     """limit: how many characters it may have from the record; few bytes of references could make any number of them.
 
     Raises: BadAsk, NotFound (an unknown model, or nothing to go on with).
     """
-    body = validated(ResponsesBody, raw, house.sees)
+    body: ResponsesBody = await read(validated, ResponsesBody, raw, house.sees)
     previous = await _previous(body.previous_response_id, caller, recall)
     given, ceilings = await _resolved(body.input, caller, recall, _room(previous, limit), limit)
-    return _ask(body, caller, house, given, previous, ceilings)
+    ask: Ask = await read(_ask, body, caller, house, given, previous, ceilings)
+    return ask
 
 
 def chat(raw: bytes, caller: Caller, house: House) -> Ask:

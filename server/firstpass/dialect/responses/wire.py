@@ -12,12 +12,24 @@ from pydantic_core import PydanticCustomError
 from firstpass.chat import Image, joined
 from firstpass.dialect.by_type import ByType
 from firstpass.dialect.images import ImageUrl, lenient
-from firstpass.dialect.openai.wire import TOOLS_LIMIT, Described, Function, No, StreamOptions, TalkBody, Wire
+from firstpass.dialect.openai.wire import (
+    PARTS_LIMIT,
+    TOOLS_LIMIT,
+    Described,
+    Function,
+    No,
+    StreamOptions,
+    TalkBody,
+    Wire,
+    at_most,
+)
 from firstpass.dialect.unseen import IMAGE, Sight, turns
 
 UNSEEN = {"input_image": IMAGE, "input_file": "a document", "input_audio": "a recording"}
 
 ITEMS_LIMIT = 10_000
+NOTES_LIMIT = 64
+INCLUDED_LIMIT = 64
 
 Included = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
 
@@ -82,7 +94,7 @@ class PicturePart(Wire):
         return replace(self.image_url, detail=self.detail)
 
 
-Said = StrictStr | list[Annotated[Part | PicturePart, ByType()]]
+Said = StrictStr | Annotated[list[Annotated[Part | PicturePart, ByType()]], at_most(PARTS_LIMIT)]
 
 
 def told(said: Said) -> tuple[str, tuple[Image, ...]]:
@@ -316,8 +328,8 @@ class ResponsesBody(TalkBody):
     tool_choice: Literal["auto", "none", "required"] | NamedFunction | None = None
     reasoning: Thinking = Thinking()
     text: TextOptions = TextOptions()
-    include: Annotated[tuple[Included, ...], BeforeValidator(_there)] = ()
-    client_metadata: dict[StrictStr, StrictStr] | None = None
+    include: Annotated[tuple[Included, ...], BeforeValidator(_there), at_most(INCLUDED_LIMIT)] = ()
+    client_metadata: Annotated[dict[StrictStr, StrictStr], at_most(NOTES_LIMIT)] | None = None
     background: No | None = None
 
     @classmethod
