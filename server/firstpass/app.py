@@ -147,6 +147,9 @@ class Server:
     def engine_state(self) -> str:
         return self._engine.state
 
+    def engine_trouble(self) -> str:
+        return self._engine.trouble
+
     def explain(self, ask: Ask) -> Course:
         course = self._policy.explain(ask)
         forget_texts()

@@ -17,7 +17,7 @@ from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
-from firstpass.engine import EngineSpec
+from firstpass.engine import EngineSpec, Patience
 from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target
@@ -208,6 +208,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
         least_told=model.least_told,
         images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
         isolate=wanted.isolate,
+        patience=Patience(wanted.canary_seconds, wanted.canary_busy_seconds, wanted.canary_idle_seconds),
     )
 
 

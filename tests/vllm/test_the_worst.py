@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from tests.doubles import DIFF
-from tests.vllm.conftest import Live, assert_gone, living
+from tests.scenes import until
+from tests.vllm.conftest import READY_SECONDS, Live, assert_gone, living, wait_until_ready
 from tests.vllm.test_main_job import LONG, summary
 
 pytestmark = pytest.mark.vllm
@@ -48,6 +49,28 @@ def test_a_killed_engine_is_an_error_in_the_caller_s_dialect_and_then_comes_back
         assert time.monotonic() - killed < RECOVERY_SECONDS
         time.sleep(0.2)
     print(f"answered again {time.monotonic() - killed:.1f} s after the kill")
+    assert_gone([process for process in before if process not in live.tree()])
+
+
+def test_a_request_that_an_engine_died_over_twice_is_refused_and_others_are_not(live: Live) -> None:
+    """Twice in the test before, where the same words were being answered."""
+    answer = httpx.post(f"{live.url}/v1/chat/completions", json=LONG, timeout=120)
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "request_kills_engine"
+    assert httpx.post(f"{live.url}/v1/chat/completions", json=LONG | {"max_tokens": 3}, timeout=120).is_success
+
+
+def test_an_engine_that_hangs_is_noticed_and_started_again(live: Live) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        before = live.tree()
+        engine_core(live).send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        asked = pool.submit(httpx.post, f"{live.url}/v1/chat/completions", json=LONG | {"seed": 2}, timeout=120)
+        until(lambda: not httpx.get(f"{live.url}/readyz", timeout=20).is_success, RECOVERY_SECONDS)
+        print(f"noticed {time.monotonic() - stopped:.1f} s after the stop")
+        answer = asked.result()
+    assert answer.status_code == 503 and answer.headers["retry-after"] and answer.json()["error"]["part"] == "draft"
+    wait_until_ready(live, READY_SECONDS)
+    print(f"ready again {time.monotonic() - stopped:.1f} s after the stop")
     assert_gone([process for process in before if process not in live.tree()])
 
 

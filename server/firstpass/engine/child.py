@@ -145,6 +145,23 @@ class GuardedChild:
             log.warning(said, len(ports))
         return gives_logprobs
 
+    async def canary(self, seconds: float) -> None:
+        await probe.canary(self.endpoint, seconds)
+
+    async def listens(self) -> bool:
+        """Whether anything takes connections where it should; also a stopped process does, for a while."""
+        if self.endpoint.uds is None:
+            return True
+        try:
+            _, writer = await asyncio.open_unix_connection(self.endpoint.uds)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def worked_seconds(self) -> float | None:
+        return await asyncio.to_thread(isolation.worked_seconds, self.pid)
+
     async def stop(self) -> None:
         """Returns when no process of it is left."""
         if self.exit_status is None:

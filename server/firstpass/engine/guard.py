@@ -64,6 +64,8 @@ SPARE_SECONDS = 2.0
 
 POLL_SECONDS = 0.02
 KILL_SECONDS = 10.0
+ORPHAN_SECONDS = 1.0
+"""For what a command that ended by itself has left behind."""
 
 Start = Callable[[], int]
 """Starts what is guarded, and gives its pid."""
@@ -238,7 +240,7 @@ class Guard:
     def _end_all(self) -> None:
         """SIGTERM to the command, which knows how to end its own; SIGTERM to its orphans; SIGKILL to what is left."""
         send([self._pid] if self._status is None else self._alive(), signal.SIGTERM)
-        if not self._gone_within(self._grace_seconds):
+        if not self._gone_within(self._grace_seconds if self._status is None else ORPHAN_SECONDS):
             deadline = time.monotonic() + KILL_SECONDS
             while self._reap() and time.monotonic() < deadline:
                 send(self._alive(), signal.SIGKILL)

@@ -159,6 +159,18 @@ class EngineSettings(Section):
     )
     start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
     reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
+    canary_seconds: float = Field(
+        9.0,
+        gt=0,
+        description="An engine that was asked, by a canary of one token too, and says nothing to anybody for so long is"
+        " taken to hang: it is ended and started again.",
+    )
+    canary_busy_seconds: float = Field(
+        120.0, gt=0, description="The same where its processes work meanwhile, as they do over a long prompt."
+    )
+    canary_idle_seconds: float = Field(
+        30.0, gt=0, description="Between two canaries while nobody asks. An external engine is sent none."
+    )
     structured_outputs: bool | None = Field(
         None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
     )
@@ -178,6 +190,8 @@ class EngineSettings(Section):
     def _external_is_local(self) -> Self:
         if (self.kind == "external") != (self.url is not None):
             raise ValueError("engine.url and engine.kind = 'external' belong together")
+        if self.canary_busy_seconds < self.canary_seconds:
+            raise ValueError("canary_busy_seconds must not be less than canary_seconds")
         if self.url is not None:
             local_address(self.url)
             if self.context_tokens or self.threads or self.extra_args:

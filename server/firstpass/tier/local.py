@@ -20,6 +20,23 @@ def _below(base: httpx.URL, path: str) -> httpx.URL:
     return httpx.URL(f"{base}{path}")
 
 
+class Heard(httpx.AsyncByteStream):
+    """A reply's bytes as they come; the engine hears of each piece that it said something."""
+
+    def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream, heard: Callable[[], None]) -> None:
+        assert isinstance(stream, httpx.AsyncByteStream), "an asynchronous client gives no other"
+        self._stream = stream
+        self._heard = heard
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            self._heard()
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
@@ -50,19 +67,22 @@ class LocalDoor:
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
-        client = await self._current_client()
         headers = {"content-type": "application/json", **(headers or {})}
-        async with client.stream("POST", _below(client.base_url, path), content=body, headers=headers) as response:
-            yield response
+        async with self._engine.at_work(body, ask.key) as work:
+            client = await self._client_for(work.endpoint)
+            async with client.stream("POST", _below(client.base_url, path), content=body, headers=headers) as response:
+                if not response.is_server_error:
+                    work.heard()
+                    response.stream = Heard(response.stream, work.heard)
+                yield response
 
     async def aside(self, path: str, body: bytes) -> httpx.Response:
         """What the server offers outside of its API's prefix. Raises: httpx.HTTPError on the wire."""
-        client = await self._current_client()
+        client = await self._client_for(await self._engine.ensure_ready())
         root = str(client.base_url).rstrip("/").removesuffix("/v1")
         return await client.post(f"{root}/{path}", content=body, headers={"content-type": "application/json"})
 
-    async def _current_client(self) -> httpx.AsyncClient:
-        endpoint = await self._engine.ensure_ready()
+    async def _client_for(self, endpoint: Endpoint) -> httpx.AsyncClient:
         if self._client is not None and endpoint == self._endpoint:
             return self._client
         uds = str(endpoint.uds) if endpoint.uds else None
