@@ -20,6 +20,7 @@ from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine
 from firstpass.engine.keeping import keep_ready
+from firstpass.engine.transformers import LEAVES_OUT
 from firstpass.errors import Busy, FirstpassError
 from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
@@ -71,6 +72,7 @@ class Server:
             settings.engine.reply_seconds,
             vllm=assembly.constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
+            leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
         )
         self._template = Template(self._local)
         self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)

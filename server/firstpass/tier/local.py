@@ -40,13 +40,23 @@ class Heard(httpx.AsyncByteStream):
 class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
-    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks: see Abilities.
+    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out: see
+    Abilities.
     """
 
-    def __init__(self, engine: Engine, reply_seconds: float, *, vllm: bool = False, thinks: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reply_seconds: float,
+        *,
+        vllm: bool = False,
+        thinks: bool = False,
+        leaves_out: frozenset[str] = frozenset(),
+    ) -> None:
         self._engine = engine
         self._vllm = vllm
         self._thinks = thinks
+        self._leaves_out = leaves_out
         self._timeout = httpx.Timeout(reply_seconds, connect=CONNECT_SECONDS)
         self._endpoint: Endpoint | None = None
         self._client: httpx.AsyncClient | None = None
@@ -56,7 +66,7 @@ class LocalDoor:
 
     @property
     def able(self) -> Abilities:
-        return Abilities(self._engine.gives_logprobs, self._vllm, self._thinks)
+        return Abilities(self._engine.gives_logprobs, self._vllm, self._thinks, self._leaves_out)
 
     @asynccontextmanager
     async def post(
