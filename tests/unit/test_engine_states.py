@@ -124,13 +124,16 @@ async def test_a_caller_who_gives_up_does_not_end_the_start_of_the_others() -> N
     await engine.close()
 
 
-async def test_an_engine_that_dies_while_ready_is_restarted_at_once_with_nobody_asking() -> None:
+async def test_an_engine_that_dies_while_ready_is_restarted_at_once_with_nobody_asking(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     launcher = FakeLauncher()
     engine = engine_of(launcher)
     first = await engine.ensure_ready()
     launcher.children[0].die(137)
     await asyncio.sleep(0.01)
     await settled(engine, "ready")
+    assert "ended by signal 9, as where memory runs out" in caplog.text and engine.trouble == ""
     assert await engine.ensure_ready() == launcher.children[1].endpoint != first
     await engine.close()
 

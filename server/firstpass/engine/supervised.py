@@ -6,6 +6,7 @@ It knows no process, no HTTP and no engine: a `Launcher` makes `Child`ren, and t
 import asyncio
 import logging
 import math
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -260,7 +261,7 @@ class SupervisedEngine:
         try:
             await asyncio.wait((ended, hung), return_when=asyncio.FIRST_COMPLETED)
             if self._is_well(child):
-                self._lost(child, f"it exited with status {ended.result()}" if ended.done() else hung.result())
+                self._lost(child, _end_of(ended.result()) if ended.done() else hung.result())
         finally:
             ended.cancel()
             hung.cancel()
@@ -315,3 +316,11 @@ class SupervisedEngine:
         log.info("engine %s: %s (%.1f s)", self.name, stage, seconds)
         if self._progress:
             self._progress(stage, seconds)
+
+
+def _end_of(status: int) -> str:
+    """As a shell and as Python say that a signal ended it."""
+    number = status - 128 if status > 128 else -status
+    if number <= 0:
+        return f"it exited with status {status}"
+    return f"it was ended by signal {number}{', as where memory runs out' if number == signal.SIGKILL else ''}"
