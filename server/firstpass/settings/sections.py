@@ -196,6 +196,8 @@ class EngineSettings(Section):
             local_address(self.url)
             if self.context_tokens or self.threads or self.extra_args:
                 raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
+            if named := [name for name in sorted(self.model_fields_set) if name.startswith("canary_")]:
+                raise ValueError(f"{named[0]} does not reach an external engine")
             if self.isolate == "on":
                 raise ValueError("isolate = 'on' does not reach an external engine")
         return self
