@@ -23,6 +23,7 @@ from firstpass.desk.recipe import Recipe
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, grammars
 from firstpass.engine.keeping import keep_ready
+from firstpass.engine.transformers import LEAVES_OUT
 from firstpass.errors import FirstpassError
 from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
@@ -77,6 +78,7 @@ class Server:
             settings.engine.reply_seconds,
             vllm=assembly.constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
+            leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
         )
         self._seats = Seats(assembly.rooms(settings))
         self._template = Template(self._local)
@@ -159,6 +161,9 @@ class Server:
 
     def engine_state(self) -> str:
         return self._engine.state
+
+    def engine_trouble(self) -> str:
+        return self._engine.trouble
 
     def explain(self, ask: Ask) -> Course:
         course = self._policy.explain(ask)

@@ -17,7 +17,7 @@ from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
-from firstpass.engine import EngineSpec
+from firstpass.engine import EngineSpec, Patience
 from firstpass.engine.external import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target, TierName
@@ -35,7 +35,7 @@ from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.http import Bounds
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
-from firstpass.tier.steady import Patience, SteadyTier
+from firstpass.tier.steady import Retrying, SteadyTier
 from firstpass.tier.template import Template
 
 log = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ def credentials(verifier: VerifierSettings) -> Mapping[str, str]:
 
 
 def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
-    patience = Patience(
+    patience = Retrying(
         verifier.retries,
         verifier.retry_share,
         verifier.retry_seconds,
@@ -257,6 +257,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
         least_told=model.least_told,
         images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
         isolate=wanted.isolate,
+        patience=Patience(wanted.canary_seconds, wanted.canary_busy_seconds, wanted.canary_idle_seconds),
     )
 
 

@@ -6,7 +6,7 @@ It knows no model, no dialect and no policy. aiohttp does the protocol; what it 
 import asyncio
 import io
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -47,13 +47,14 @@ class TooMuch(Broken):
 class Response:
     """A reply whose headers are here. Leaving it before its end closes its connection.
 
-    headers: any case finds them.
+    headers: any case finds them. heard: is called for every piece of the body that comes.
     """
 
     def __init__(self, raw: aiohttp.ClientResponse) -> None:
         self._raw = raw
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
+        self.heard: Callable[[], None] = lambda: None
 
     @property
     def is_error(self) -> bool:
@@ -86,6 +87,7 @@ class Response:
                 raise _ours(error) from error
             if not part:
                 return
+            self.heard()
             size += len(part)
             if size > limit_bytes:
                 raise TooMuch(f"the reply is over the limit of {limit_bytes} bytes")

@@ -2,7 +2,8 @@
 
 FirstpassError
 ├── BadAsk 400                the request itself; `param` names the field
-│   └── ContextTooLong 400    more tokens than the model's context holds
+│   ├── ContextTooLong 400    more tokens than the model's context holds
+│   └── KillsEngine 400       the draft engine died over it, twice: it is not sent again
 ├── Unauthorised 401          no key, or not a live one
 ├── Forbidden 403             a rule of this server: host, origin, egress ceiling
 ├── NotFound 404              no such model, route or exchange
@@ -83,6 +84,12 @@ class BadAsk(FirstpassError):
 
 class ContextTooLong(BadAsk):
     code = "context_length_exceeded"
+
+
+class KillsEngine(BadAsk):
+    """No outage: clients try those again, and this one is better left alone. A verifier may be asked."""
+
+    code = "request_kills_engine"
 
 
 class Unauthorised(FirstpassError):

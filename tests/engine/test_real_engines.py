@@ -57,7 +57,7 @@ async def chat(endpoint: Endpoint, **more: Any) -> tuple[dict[str, Any], float]:
 
 
 def tree(running: SupervisedEngine) -> list[psutil.Process]:
-    """The guard and everything below it."""
+    """The two guards and everything below them."""
     child = running._child
     assert isinstance(child, GuardedChild)
     root = psutil.Process(child.pid)
@@ -69,7 +69,7 @@ def guard_of(processes: list[psutil.Process]) -> psutil.Process:
 
 
 def api_server_of(processes: list[psutil.Process]) -> psutil.Process:
-    return processes[1]
+    return processes[2]
 
 
 def engine_core_of(processes: list[psutil.Process]) -> psutil.Process:

@@ -13,6 +13,7 @@ import pytest
 from firstpass import assembly, catalogue
 from firstpass.catalogue import Card, Held, Lock
 from firstpass.catalogue.card import COMMIT, cache_token_bytes, expert_parameters, memory_bytes, read_card, weight_bytes
+from firstpass.engine import Patience
 from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 
@@ -261,3 +262,9 @@ def test_the_cards_are_json_for_machines() -> None:
     assert listed.keys() == {card.name for card in CARDS}
     oss = listed["gpt-oss-20b"]
     assert oss["hub"]["pinned"] is True and oss["memory_bytes"] > oss["weight_bytes"] and oss["vllm_flags"]
+
+
+def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
+    engine = {"kind": "vllm", "canary_seconds": 5, "canary_busy_seconds": 50, "canary_idle_seconds": 500}
+    settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
+    assert assembly.engine_spec(settings).patience == Patience(5, 50, 500)

@@ -15,7 +15,7 @@ import pytest
 from firstpass.engine import EngineSpec, guard
 from firstpass.engine.child import GuardedChild, GuardedLauncher, log_file, private_directory
 from firstpass.engine.recipe import Command
-from firstpass.engine.spec import Endpoint
+from firstpass.engine.spec import Endpoint, Isolation
 from tests.machine import stretched
 
 GONE_SECONDS = 3.0
@@ -55,9 +55,11 @@ class ShellRecipe:
         return Command(("sh", "-c", self._script), dict(os.environ), endpoint)
 
 
-async def grown(data_dir: Path, script: str = TREE) -> tuple[GuardedChild, list[psutil.Process]]:
-    """A launched child with its whole tree, the guard first and its command second."""
-    spec = EngineSpec(name="tree", kind="vllm", data_dir=data_dir)
+async def grown(
+    data_dir: Path, script: str = TREE, isolate: Isolation = "auto"
+) -> tuple[GuardedChild, list[psutil.Process]]:
+    """A launched child with its whole tree: the outer guard, the inner one, the command, and what is below it."""
+    spec = EngineSpec(name="tree", kind="vllm", data_dir=data_dir, isolate=isolate)
     child = await GuardedLauncher(spec, ShellRecipe(script)).launch()
     async with asyncio.timeout(5):
         while "grown" not in log_file(data_dir, "tree").read_text():  # noqa: ASYNC110
@@ -74,6 +76,14 @@ def whole_tree(root: int, sleepers: int = 3) -> list[psutil.Process]:
             return [guard_process, *below]
         time.sleep(0.005)
     raise AssertionError("the tree did not grow")
+
+
+def encloses() -> bool:
+    """Whether the guard gets a process namespace here: then the command is the second process in it."""
+    command = [sys.executable, "-I", "-S", guard.__file__, "--isolate", "--", "sh", "-c", "echo $$"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tried:
+        assert tried.stdout
+        return tried.stdout.read() == b"2\n"
 
 
 def left(tree: list[psutil.Process]) -> list[psutil.Process]:
@@ -100,7 +110,7 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_stopping_leaves_no_process_and_no_directory(tmp_path: Path) -> None:
     child, tree = await grown(tmp_path)
-    assert len(tree) >= 6
+    assert len(tree) >= 7
     await child.stop()
     assert left(tree) == [] and not child.endpoint.uds.parent.exists()  # type: ignore[union-attr]
     await child.stop()
@@ -108,31 +118,63 @@ async def test_stopping_leaves_no_process_and_no_directory(tmp_path: Path) -> No
 
 async def test_a_killed_command_takes_its_whole_tree_along(tmp_path: Path) -> None:
     child, tree = await grown(tmp_path)
-    tree[1].send_signal(signal.SIGKILL)
+    tree[2].send_signal(signal.SIGKILL)
     assert await child.exited() == 128 + signal.SIGKILL
     assert left(tree) == []
 
 
-async def test_a_killed_guard_takes_the_command_and_its_group_along(tmp_path: Path) -> None:
-    # The child that left the session can only be caught by a guard that lives, so this tree has none.
-    script = "(trap '' TERM; sleep 997; true) & sleep 997 & sleep 997 & echo grown; wait"
-    child, tree = await grown(tmp_path, script)
-    tree[0].send_signal(signal.SIGKILL)
+@pytest.mark.parametrize("isolate", ["auto", "off"])
+@pytest.mark.parametrize(("killed", "status"), [(0, -signal.SIGKILL), (1, 128 + signal.SIGKILL)])
+async def test_what_one_guard_leaves_the_other_ends(
+    killed: int, status: int, isolate: Isolation, tmp_path: Path
+) -> None:
+    child, tree = await grown(tmp_path, isolate=isolate)
+    tree[killed].send_signal(signal.SIGKILL)
+    assert await child.exited() == status
+    assert left(tree) == [] and not child.endpoint.uds.parent.exists()  # type: ignore[union-attr]
+
+
+async def test_of_two_killed_guards_the_namespace_leaves_nothing_and_without_one_the_front_ends_the_group(
+    tmp_path: Path,
+) -> None:
+    # Without a namespace the child that left the session can only be caught by a guard that lives.
+    child, tree = await grown(tmp_path, TREE if encloses() else TREE.replace("setsid ", ""))
+    for one in tree[:2]:
+        one.send_signal(signal.SIGKILL)
     assert await child.exited() == -signal.SIGKILL
     assert left(tree) == [] and not child.endpoint.uds.parent.exists()  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_front_leaves_no_process_behind(how: signal.Signals, tmp_path: Path) -> None:
+async def test_a_stopped_tree_is_ended_with_no_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstpass.engine.child.GRACE_SECONDS", 3600.0)
+    child, tree = await grown(tmp_path)
+    for one in tree[2:]:
+        one.send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(30):
+        await child.kill()
+    assert left(tree) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "guards"), [(signal.SIGKILL, 0), (signal.SIGTERM, 0), (signal.SIGKILL, 1), (signal.SIGKILL, 2)]
+)
+def test_a_killed_front_leaves_no_process_behind(how: signal.Signals, guards: int, tmp_path: Path) -> None:
+    """guards: how many of them are killed with it. Nothing but a namespace outlives both."""
+    enclosed = encloses()
+    if guards == 2 and not enclosed:
+        pytest.skip("this system has no process namespaces for this user")
     guarded = [sys.executable, "-I", "-S", guard.__file__, "--grace", "0.1", "--remove", str(tmp_path / "scratch")]
+    guarded += ["--isolate"] if enclosed else []
     (tmp_path / "scratch").mkdir()
     front = subprocess.Popen([sys.executable, "-c", FRONT, *guarded, "--", "sh", "-c", TREE], stdout=subprocess.PIPE)
     assert front.stdout
     tree = whole_tree(int(front.stdout.readline()))
     front.send_signal(how)
+    for one in tree[:guards]:
+        one.send_signal(signal.SIGKILL)
     front.wait()
     front.stdout.close()
-    assert left(tree) == [] and not (tmp_path / "scratch").exists()
+    assert left(tree) == [] and (guards == 2 or not (tmp_path / "scratch").exists())
 
 
 async def test_the_exit_status_is_the_command_s(tmp_path: Path) -> None:
@@ -141,7 +183,7 @@ async def test_the_exit_status_is_the_command_s(tmp_path: Path) -> None:
 
 
 async def test_the_log_is_private_and_the_one_before_is_kept(tmp_path: Path) -> None:
-    launcher = GuardedLauncher(EngineSpec(name="a/b", kind="vllm", data_dir=tmp_path), ShellRecipe("echo $$"))
+    launcher = GuardedLauncher(EngineSpec(name="a/b", kind="vllm", data_dir=tmp_path), ShellRecipe("date +%N"))
     for _ in range(2):
         await (await launcher.launch()).exited()
     log, before = tmp_path / "engine-a-b.log", tmp_path / "engine-a-b.log.1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firstpass.engine import Endpoint, EngineSpec
-from firstpass.engine.restarts import STARTS, WINDOW_SECONDS
+from firstpass.engine.restarts import STARTS, WINDOW_SECONDS, RestartLimit
 from firstpass.engine.supervised import SupervisedEngine
 from firstpass.errors import TierFailed, TierTimedOut, TierUnavailable
 
@@ -20,6 +20,7 @@ class FakeChild:
     up: bool = True
     sick: str | None = None
     exit_status: int | None = None
+    listening: bool = True
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def die(self, status: int) -> None:
@@ -48,8 +49,20 @@ class FakeChild:
     def reason(self) -> str:
         return "RuntimeError: no memory left"
 
+    async def canary(self, seconds: float) -> None:
+        pass
+
+    async def worked_seconds(self) -> float | None:
+        return None
+
+    async def listens(self) -> bool:
+        return self.listening and self.exit_status is None
+
     async def stop(self) -> None:
         self.die(143)
+
+    async def kill(self) -> None:
+        self.die(137)
 
 
 @dataclass
@@ -80,7 +93,9 @@ class Clock:
 
 def engine_of(launcher: FakeLauncher, clock: Clock | None = None, deadline: float = 30.0) -> SupervisedEngine:
     spec = EngineSpec(name="tiny", kind="vllm", data_dir=Path("unused"), start_deadline_seconds=deadline)
-    return SupervisedEngine(spec, launcher, clock=clock or Clock(), poll_seconds=0.001)
+    clock = clock or Clock()
+    limit = RestartLimit(clock, rest_seconds=0.0)
+    return SupervisedEngine(spec, launcher, clock=clock, poll_seconds=0.001, limit=limit)
 
 
 async def settled(engine: SupervisedEngine, state: str) -> None:
@@ -109,13 +124,16 @@ async def test_a_caller_who_gives_up_does_not_end_the_start_of_the_others() -> N
     await engine.close()
 
 
-async def test_an_engine_that_dies_while_ready_is_restarted_at_once_with_nobody_asking() -> None:
+async def test_an_engine_that_dies_while_ready_is_restarted_at_once_with_nobody_asking(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     launcher = FakeLauncher()
     engine = engine_of(launcher)
     first = await engine.ensure_ready()
     launcher.children[0].die(137)
     await asyncio.sleep(0.01)
     await settled(engine, "ready")
+    assert "ended by signal 9, as where memory runs out" in caplog.text and engine.trouble == ""
     assert await engine.ensure_ready() == launcher.children[1].endpoint != first
     await engine.close()
 
@@ -172,7 +190,7 @@ async def test_a_failed_start_is_tried_again_by_the_next_caller() -> None:
     await engine.close()
 
 
-async def test_after_three_deaths_the_engine_is_left_alone_until_the_window_frees() -> None:
+async def test_after_five_deaths_the_engine_is_left_alone_until_the_window_frees() -> None:
     launcher, clock = FakeLauncher(), Clock()
     engine = engine_of(launcher, clock)
     for child in range(STARTS):

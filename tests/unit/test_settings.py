@@ -47,6 +47,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('[redaction]\npatterns = {ticket = "a"}\n', "no kind"),
         ("not toml", "f.toml"),
         ('[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/v1"\nthreads = 2\n', "external"),
+        (
+            '[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/v1"\ncanary_idle_seconds = 2\n',
+            "canary_idle_seconds",
+        ),
+        ("[engine]\ncanary_seconds = 0\n", "engine.canary_seconds"),
+        ("[engine]\ncanary_idle_seconds = 0\n", "engine.canary_idle_seconds"),
+        ("[engine]\ncanary_seconds = 60\ncanary_busy_seconds = 30\n", "canary_busy_seconds must not be less"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\napi_key = "é"\n', "api_key"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\ndialect = "cohere"\n', "verifier.dialect"),
         ('[verifier]\nurl = "https://models.example/v1"\nmodel = "m"\nsystem_turns = false\n', "system_turns"),

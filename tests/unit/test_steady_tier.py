@@ -8,12 +8,12 @@ import pytest
 from firstpass.chat import Message
 from firstpass.errors import BadAsk, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
-from firstpass.tier.steady import SAVED_RETRIES, Patience, SteadyTier
+from firstpass.tier.steady import SAVED_RETRIES, Retrying, SteadyTier
 from tests.doubles import ScriptedTier
 from tests.web.test_tiers import Heard
 
 ASK = Ask("ex_1", 0.0, "chat", "strong", "strong", (Message("user", "hello"),))
-PATIENCE = Patience(retries=2, share=0.1, seconds=5.0, failures=4, rest_seconds=10.0)
+PATIENCE = Retrying(retries=2, share=0.1, seconds=5.0, failures=4, rest_seconds=10.0)
 
 
 def busy(asked: int | None = None) -> TierUnavailable:
@@ -33,9 +33,9 @@ class Timed:
         self.now = 0.0
         self.slept: list[float] = []
         self.inner = ScriptedTier(list(lines))
-        known = {name: getattr(PATIENCE, name) for name in Patience.__slots__} | patience
+        known = {name: getattr(PATIENCE, name) for name in Retrying.__slots__} | patience
         self.tier = SteadyTier(
-            self.inner, "verifier", Patience(**known), clock=lambda: self.now, sleep=self.sleep, draw=draw
+            self.inner, "verifier", Retrying(**known), clock=lambda: self.now, sleep=self.sleep, draw=draw
         )
 
     async def sleep(self, seconds: float) -> None:

@@ -26,7 +26,13 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 8.0
 """For an engine to end by itself; its guard kills it after that."""
 
+AT_ONCE_SECONDS = 5.0
+"""For a guard to kill all that is below it."""
+
 UNSWEPT_SECONDS = 5.0
+INNER_SECONDS = 3.0
+"""Of these, what the inner guard has for what it finds."""
+
 LAST_LINES = 20
 LAST_BYTES = 16_384
 REASON_BYTES = 262_144
@@ -139,6 +145,23 @@ class GuardedChild:
             log.warning(said, len(ports))
         return gives_logprobs
 
+    async def canary(self, seconds: float) -> None:
+        await probe.canary(self.endpoint, seconds)
+
+    async def listens(self) -> bool:
+        """Whether anything takes connections where it should; also a stopped process does, for a while."""
+        if self.endpoint.uds is None:
+            return True
+        try:
+            _, writer = await asyncio.open_unix_connection(self.endpoint.uds)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def worked_seconds(self) -> float | None:
+        return await asyncio.to_thread(isolation.worked_seconds, self.pid)
+
     async def stop(self) -> None:
         """Returns when no process of it is left."""
         if self.exit_status is None:
@@ -148,7 +171,19 @@ class GuardedChild:
             async with asyncio.timeout(GRACE_SECONDS + guard.KILL_SECONDS):
                 await self.exited()
         except TimeoutError:
-            kill_group(self.pid)
+            signal_group(self.pid, signal.SIGKILL)
+            await self.exited()
+
+    async def kill(self) -> None:
+        """Of what hangs, which would not hear of an end. Returns when no process of it is left."""
+        if self.exit_status is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGUSR1)
+        try:
+            async with asyncio.timeout(AT_ONCE_SECONDS):
+                await self.exited()
+        except TimeoutError:
+            signal_group(self.pid, signal.SIGKILL)
             await self.exited()
 
     def new_stages(self) -> list[str]:
@@ -175,19 +210,24 @@ class GuardedChild:
         return str(self.endpoint.base_url).removesuffix("/v1") + self._recipe.ready_path
 
     async def _sweep(self) -> None:
-        """A guard that ended by itself has left nothing; one that was killed has left processes, in its group."""
-        deadline = asyncio.get_running_loop().time() + UNSWEPT_SECONDS
-        while kill_group(self.pid) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+        """A guard that ended by itself has left nothing; one that was killed has left processes, in its group.
+
+        The inner guard, if it is among them, finds those too that have left the group, where it is given the time.
+        """
+        clock = asyncio.get_running_loop().time
+        began, number = clock(), signal.SIGUSR1
+        while signal_group(self.pid, number) and clock() < began + UNSWEPT_SECONDS:
             await asyncio.sleep(0.02)  # nobody announces the end of a process that isn't a child
+            number = signal.SIGUSR1 if clock() < began + INNER_SECONDS else signal.SIGKILL
         if self._process.stdin:
             self._process.stdin.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def kill_group(number: int) -> bool:
-    """Whether there was any process in the group to kill."""
+def signal_group(group: int, number: signal.Signals) -> bool:
+    """Whether there was any process in the group to hear it."""
     try:
-        os.killpg(number, signal.SIGKILL)
+        os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
         return False
     return True

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from firstpass.engine import probe
-from firstpass.engine.spec import Endpoint, EngineSpec, Kind, State
+from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, State
 from firstpass.errors import BadSettings, FirstpassError, TierUnavailable
 
 GLANCE_EVERY_SECONDS = 5.0
@@ -34,6 +35,7 @@ class ExternalEngine:
         self._endpoint: Endpoint | None = None
         self._seen = 0.0
         self._looking: asyncio.Task[Endpoint | FirstpassError] | None = None
+        self._trouble = ""
 
     async def ensure_ready(self) -> Endpoint:
         """See `Engine.ensure_ready`; there is nothing to start, so it answers or it doesn't."""
@@ -51,7 +53,7 @@ class ExternalEngine:
         try:
             endpoint = await self._look()
         except FirstpassError as error:
-            self.state, self._endpoint = "failed", None
+            self.state, self._endpoint, self._trouble = "failed", None, str(error)
             return error
         self.state, self._endpoint, self._seen = "ready", endpoint, self._clock()
         return endpoint
@@ -72,6 +74,15 @@ class ExternalEngine:
         except httpx.HTTPError as error:
             message = f"the external engine did not answer a chat ({type(error).__name__})"
             raise TierUnavailable(message, part="draft", retry_after_seconds=probe.RETRY_SECONDS) from error
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble if self.state == "failed" else ""
+
+    @asynccontextmanager
+    async def at_work(self, body: bytes, key: str | None) -> AsyncIterator[AtWork]:
+        """Nothing is known of its deaths, and nobody here can end or start it."""
+        yield AtWork(await self.ensure_ready(), lambda: None)
 
     async def close(self) -> None:
         if self._looking is not None:

@@ -1,14 +1,20 @@
-"""The process between the front and an engine, so that no part of the engine outlives the front or the rest of it.
+"""The processes between the front and an engine, so that no part of the engine outlives the front or the rest of it.
 
     python -m firstpass.engine.guard [--grace SECONDS] [--remove DIR] [--isolate] -- COMMAND...
 
 Its standard input is a pipe that the front holds open and never writes to. When that pipe ends (the front exited, or
 was killed with signal 9), on SIGTERM, and when the command exits, the guard ends every process below it and waits until
-none is left. It exits with the command's status (128 plus the signal, as a shell says it).
+none is left; on SIGUSR1 it does so with no grace. It exits with the command's status (128 plus the signal, as a shell
+says it).
+
+There are two of it, since one may be killed too: an outer guard, which the front knows, and below it an inner one with
+a pipe of its own, which runs the command and sees by that pipe's end that the outer one is gone. Each ends all that the
+other leaves. With --isolate the inner one is the first process of a process namespace, where the system has one: when
+it dies, however that happens, the kernel kills all others in it.
 
 It knows no engine. Standard library only, and nothing of its own package: it is run by its path and starts in
-milliseconds. If the guard itself is killed with signal 9, the kernel kills the command (PR_SET_PDEATHSIG) and the front
-kills the rest of the process group.
+milliseconds. If both are killed with signal 9, the kernel kills the command (PR_SET_PDEATHSIG), and the front the rest
+of the process group.
 """
 
 import argparse
@@ -31,9 +37,16 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 """<linux/prctl.h>"""
 
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 """<linux/sched.h>"""
+
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+"""<linux/mount.h>"""
 
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
@@ -44,10 +57,18 @@ NOT_ISOLATED = 125
 
 ON_LINUX = sys.platform == "linux"
 FRONT = 0
-"""The file descriptor of the pipe to the front."""
+"""The file descriptor of the pipe to the front; the inner guard's leads to the outer one."""
+
+SPARE_SECONDS = 2.0
+"""What the outer guard gives the inner one beyond its grace, to kill what is left and collect it."""
 
 POLL_SECONDS = 0.02
 KILL_SECONDS = 10.0
+ORPHAN_SECONDS = 1.0
+"""For what a command that ended by itself has left behind."""
+
+Start = Callable[[], int]
+"""Starts what is guarded, and gives its pid."""
 
 
 def prctl(option: int, value: int) -> None:
@@ -81,8 +102,46 @@ def leave_the_network() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
-def die_with(guard: int) -> Callable[[], None]:
-    """What the command does between fork and exec: it will die with the guard, and its files are its user's alone."""
+def forked(work: Callable[[], int]) -> int:
+    """The pid of a child that does `work` and exits with its result; with NOT_ISOLATED after an OSError."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = NOT_ISOLATED
+    with contextlib.suppress(OSError):
+        status = work()
+    os._exit(status)
+
+
+def first_of_its_own(work: Callable[[], int]) -> int:
+    """The same, by the first process of a process namespace, with a /proc that shows no others.
+
+    Programs look themselves up there by their pid, which is another's in the /proc of another namespace. The caller's
+    later children would be in that namespace too, once there is one. Raises: OSError where the system allows none.
+    """
+
+    def inside() -> int:
+        c_call("unshare", CLONE_NEWNS)
+        c_call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+        c_call("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
+        return work()
+
+    c_call("unshare", CLONE_NEWPID)
+    return forked(inside)
+
+
+def exit_status(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def has_process_namespaces() -> bool:
+    """Tried by a child: who has asked for one starts no process outside of it any more."""
+    return exit_status(forked(lambda: exit_status(first_of_its_own(lambda: 0)))) == 0
+
+
+def launch(command: list[str]) -> int:
+    """Starts the command, which will die with its guard, and whose files are its user's alone."""
+    guard = os.getpid()
 
     def before_exec() -> None:
         os.umask(0o077)
@@ -92,7 +151,9 @@ def die_with(guard: int) -> Callable[[], None]:
             if os.getppid() != guard:  # it died before the prctl
                 os._exit(1)
 
-    return before_exec
+    started = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=before_exec)
+    started.returncode = 0  # Else it would complain that nobody waits for it: the guard waits for everyone.
+    return started.pid
 
 
 def parents() -> Iterator[tuple[int, int]]:
@@ -125,12 +186,12 @@ def send(pids: list[int], number: signal.Signals) -> None:
 class Guard:
     """grace_seconds: between SIGTERM and SIGKILL."""
 
-    def __init__(self, command: list[str], grace_seconds: float) -> None:
+    def __init__(self, start: Start, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
         self._asked_to_stop = False
         self._status: int | None = None
         self._wake = self._wake_on_signals()
-        self._command = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with(os.getpid()))
+        self._pid = start()
 
     def _wake_on_signals(self) -> int:
         """A descriptor that becomes readable when a child ends or a signal to stop arrives."""
@@ -141,10 +202,13 @@ class Guard:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGUSR1, self._stop)
         return wake
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self, number: int, _: object) -> None:
         self._asked_to_stop = True
+        if number == signal.SIGUSR1:
+            self._grace_seconds = 0.0
 
     def run(self) -> int:
         """Wait for a reason to end, end everything, and return the command's exit status."""
@@ -169,15 +233,14 @@ class Guard:
                 return False
             if pid == 0:
                 return True
-            if pid == self._command.pid:
+            if pid == self._pid:
                 code = os.waitstatus_to_exitcode(status)
                 self._status = code if code >= 0 else 128 - code
-                self._command.returncode = code
 
     def _end_all(self) -> None:
         """SIGTERM to the command, which knows how to end its own; SIGTERM to its orphans; SIGKILL to what is left."""
-        send([self._command.pid] if self._status is None else self._alive(), signal.SIGTERM)
-        if not self._gone_within(self._grace_seconds):
+        send([self._pid] if self._status is None else self._alive(), signal.SIGTERM)
+        if not self._gone_within(self._grace_seconds if self._status is None else ORPHAN_SECONDS):
             deadline = time.monotonic() + KILL_SECONDS
             while self._reap() and time.monotonic() < deadline:
                 send(self._alive(), signal.SIGKILL)
@@ -187,7 +250,7 @@ class Guard:
         """Whether nothing is left in time. When the command has ended, its orphans get their SIGTERM too."""
         deadline, orphans_told = time.monotonic() + seconds, self._status is not None
         while self._reap():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._grace_seconds == 0.0:
                 return False
             if self._status is not None and not orphans_told:
                 send(self._alive(), signal.SIGTERM)
@@ -198,7 +261,33 @@ class Guard:
     def _alive(self) -> list[int]:
         if ON_LINUX:
             return descendants()
-        return [self._command.pid] if self._status is None else []
+        return [self._pid] if self._status is None else []
+
+
+def guarded(start: Start, grace_seconds: float, scratch: Path | None) -> int:
+    """The status of what is started, once nothing of it is left."""
+    if ON_LINUX:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        return Guard(start, grace_seconds).run()
+    finally:
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def below_a_pipe(work: Callable[[], int], fork: Callable[[Callable[[], int]], int]) -> int:
+    """The pid of a child that does `work` with a pipe for its standard input, which ends when this process does."""
+    read, written = os.pipe()
+
+    def inside() -> int:
+        os.dup2(read, FRONT)
+        os.close(read)
+        os.close(written)
+        return work()
+
+    pid = fork(inside)
+    os.close(read)
+    return pid
 
 
 def main(argv: list[str]) -> int:
@@ -208,19 +297,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--isolate", action="store_true", help="in a network of its own, or not at all")
     parser.add_argument("command", nargs="+")
     wanted = parser.parse_args(argv)
-    if ON_LINUX:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         if wanted.isolate:
             leave_the_network()
     except OSError as error:
         print(f"no network namespace: {error.strerror}", file=sys.stderr)
         return NOT_ISOLATED
-    try:
-        return Guard(wanted.command, wanted.grace).run()
-    finally:
-        if wanted.remove:
-            shutil.rmtree(wanted.remove, ignore_errors=True)
+    fork = first_of_its_own if wanted.isolate and has_process_namespaces() else forked
+
+    def inner() -> int:
+        return guarded(lambda: launch(wanted.command), wanted.grace, wanted.remove)
+
+    return guarded(lambda: below_a_pipe(inner, fork), wanted.grace + SPARE_SECONDS, wanted.remove)
 
 
 if __name__ == "__main__":

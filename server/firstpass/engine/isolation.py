@@ -1,4 +1,7 @@
-"""Whether an engine gets a network of its own, and who can reach it where it has none. The guard makes the network."""
+"""Whether an engine gets a network of its own, and who can reach it where it has none. The guard makes the network.
+
+What is known of an engine's processes from outside is read here too: their ports, their work.
+"""
 
 import asyncio
 import contextlib
@@ -67,6 +70,18 @@ def open_ports(group: int) -> list[int]:
     """The TCP ports, in this process's network, that the processes of a session listen on. Linux; none elsewhere."""
     held = {inode for pid in _session(group) for inode in _sockets(pid)}
     return sorted(port for inode, port in _listening() if inode in held)
+
+
+def worked_seconds(group: int) -> float | None:
+    """Processor time of a session's processes so far. Linux; None elsewhere. Source: proc_pid_stat(5), utime, stime."""
+    if not guard.ON_LINUX:
+        return None
+    ticks = 0
+    for pid in _session(group):
+        with contextlib.suppress(OSError):
+            after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            ticks += int(after_name[11]) + int(after_name[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _session(number: int) -> Iterator[int]:

@@ -66,6 +66,13 @@ async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> bool:
         raise TierFailed("the engine answered the warm-up request with no choice", part="draft") from error
 
 
+async def canary(endpoint: Endpoint, timeout_seconds: float) -> None:
+    """Has one token written. Raises: TierFailed for another answer than a chat's, httpx.HTTPError."""
+    body = {"model": endpoint.model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 1, "temperature": 0}
+    async with client_for(endpoint, timeout_seconds) as client:
+        _json(await client.post("chat/completions", json=body))
+
+
 def _json(response: httpx.Response) -> Any:
     if response.status_code != httpx.codes.OK:
         raise TierFailed(f"the engine answered {response.status_code}: {response.text[:300]}", part="draft")

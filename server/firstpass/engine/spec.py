@@ -1,6 +1,7 @@
 """What an engine is to the rest of the server. Knows no process and no HTTP: the words that the other modules share."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,6 +12,19 @@ State = Literal["stopped", "starting", "ready", "stopping", "failed"]
 
 Progress = Callable[[str, float], None]
 """Called while an engine starts: what it is doing now, and the seconds since the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how long an engine that was asked may say nothing before it is taken to hang.
+
+    seconds: where its processes do nothing. busy_seconds: where they work, as over a long prompt.
+    idle_seconds: how long it is left in peace while nobody asks.
+    """
+
+    seconds: float = 9.0
+    busy_seconds: float = 120.0
+    idle_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class EngineSpec:
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
     contracts, least_told: as the model's card says. images: whether the model takes some.
     isolate: whether it gets a network of its own; auto: where the system has one for it, and it needs no other.
+    patience: when it is taken to hang.
     """
 
     name: str
@@ -53,6 +68,15 @@ class EngineSpec:
     least_told: float | None = None
     images: bool = False
     isolate: Isolation = "auto"
+    patience: Patience = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """An engine that works on a request. heard: to be called for every piece of its reply, as a sign of life."""
+
+    endpoint: Endpoint
+    heard: Callable[[], None]
 
 
 class Engine(Protocol):
@@ -90,6 +114,20 @@ class Engine(Protocol):
           failed    the last start failed, or it died too often: starts one if the restart limit allows, else raises
 
         Raises: TierUnavailable (part "draft", with Retry-After), TierTimedOut when the start took too long.
+        """
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why it has failed; empty in every other state."""
+        ...
+
+    def at_work(self, body: bytes, key: str | None) -> AbstractAsyncContextManager[AtWork]:
+        """While it works on a request, from before it is sent to the end of its reply. Ready first, as above.
+
+        body: what will be sent to it. key: whose request it is.
+        Raises: what `ensure_ready` does; TierUnavailable for what broke off inside because the engine died or hung;
+        KillsEngine for a request that it died over before.
         """
         ...
 

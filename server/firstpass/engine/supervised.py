@@ -6,23 +6,38 @@ It knows no process, no HTTP and no engine: a `Launcher` makes `Child`ren, and t
 import asyncio
 import logging
 import math
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import httpx
 
+from firstpass.engine.canary import Canary, Watched
+from firstpass.engine.pulse import Pulse
 from firstpass.engine.restarts import RestartLimit
-from firstpass.engine.spec import Endpoint, EngineSpec, Kind, Progress, State
+from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Progress, State
+from firstpass.engine.suspects import Suspects
 from firstpass.errors import FirstpassError, TierFailed, TierTimedOut, TierUnavailable
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
+CANARY_POLL_SECONDS = 0.5
 RETRY_SECONDS = 5
 
+FATE_SECONDS = 2.0
+"""How long a broken reply waits to hear whether its engine died: its processes do not all end at once."""
 
-class Child(Protocol):
+JUST_SECONDS = 5.0
+"""Before it is known that an engine died, what broke off may have been what killed it."""
+
+
+LAST_TIME = "; the last time: "
+
+
+class Child(Watched, Protocol):
     """One run of an engine."""
 
     @property
@@ -51,8 +66,16 @@ class Child(Protocol):
         """Why it ended, quoted from its log; empty where that names no error."""
         ...
 
+    async def listens(self) -> bool:
+        """Whether anything takes connections at its endpoint."""
+        ...
+
     async def stop(self) -> None:
         """Returns when no process of it is left. May be called twice."""
+        ...
+
+    async def kill(self) -> None:
+        """The same at once, for one that may hang."""
         ...
 
 
@@ -76,13 +99,19 @@ class SupervisedEngine:
         progress: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
         poll_seconds: float = POLL_SECONDS,
+        canary_poll_seconds: float = CANARY_POLL_SECONDS,
+        limit: RestartLimit | None = None,
     ) -> None:
         self._spec = spec
         self._launcher = launcher
         self._progress = progress
         self._clock = clock
         self._poll_seconds = poll_seconds
-        self._limit = RestartLimit(clock)
+        self._canary_poll_seconds = canary_poll_seconds
+        self._start_seconds = 0.0
+        self._limit = limit or RestartLimit(clock)
+        self._pulse = Pulse(clock)
+        self._suspects = Suspects(clock)
         self._state: State = "stopped"
         self._gives_logprobs = launcher.expects_logprobs
         self._child: Child | None = None
@@ -111,6 +140,10 @@ class SupervisedEngine:
     def gives_logprobs(self) -> bool:
         return self._gives_logprobs
 
+    @property
+    def trouble(self) -> str:
+        return self._last_failure if self._state == "failed" else ""
+
     async def ensure_ready(self) -> Endpoint:
         """See `Engine.ensure_ready`."""
         if self._closed:
@@ -123,27 +156,62 @@ class SupervisedEngine:
             return outcome
         raise type(outcome)(str(outcome), part="draft", retry_after_seconds=outcome.failure.retry_after_seconds)
 
+    @asynccontextmanager
+    async def at_work(self, body: bytes, key: str | None) -> AsyncIterator[AtWork]:
+        """See `Engine.at_work`."""
+        async with self._suspects.admitted(body, key) as work:
+            endpoint = await self.ensure_ready()
+            child, pulse = self._child, self._pulse
+            with self._suspects.running(work), pulse.asked():
+                try:
+                    yield AtWork(endpoint, pulse.heard)
+                except Exception as error:
+                    if type(error) is TierFailed or not isinstance(error, FirstpassError):
+                        await self._blame(child, error)
+                    raise
+
+    async def _blame(self, child: Child | None, error: Exception) -> None:
+        """Raises: TierUnavailable where a reply broke off because its engine is gone, or is found to be now."""
+        assert child is not None, "who was at work had an engine"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FATE_SECONDS):
+                while self._is_well(child) and await child.listens():  # noqa: ASYNC110
+                    await asyncio.sleep(self._poll_seconds)  # nobody announces the end of what is not our child
+        if self._is_well(child) and not await child.listens():
+            self._lost(child, "nothing listens at its socket any more")
+        if not self._is_well(child):
+            why = f"the draft engine ended while it worked on this: {self._last_failure}"
+            raise self._unavailable(why) from error
+
+    def _is_well(self, child: Child) -> bool:
+        return self._child is child and self._state == "ready"
+
     async def close(self) -> None:
         self._closed = True
         if self._state == "stopped":
             return
         self._state = "stopping"
+        if self._watch:
+            self._watch.cancel()
         if self._child:
             await self._child.stop()
         await asyncio.wait([task for task in (self._start, self._watch) if task])
         self._state = "stopped"
 
     def _begin(self) -> None:
-        """Raises: TierUnavailable if it has started too often."""
+        """Raises: TierUnavailable if it has started too often, or just ended."""
         wait_seconds = self._limit.wait_seconds()
         if wait_seconds > 0:
             self._state = "failed"
-            message = "the draft engine died too often and is left alone for now"
-            why = f"; the last start: {self._last_failure}" if self._last_failure else ""
-            raise self._unavailable(message + why, wait_seconds)
-        self._limit.record()
+            raise self._unavailable(self._left_alone(), wait_seconds)
+        self._limit.started()
         self._state = "starting"
         self._start = asyncio.create_task(self._run_start())
+
+    def _left_alone(self) -> str:
+        gave_up, why = self._limit.given_up, self._last_failure.partition(LAST_TIME)
+        told = f"the draft engine {'died too often and is left alone for now' if gave_up else 'will be started again'}"
+        return f"{told}{LAST_TIME}{why[2] or why[0]}" if why[0] else told
 
     async def _run_start(self) -> Endpoint | FirstpassError:
         """One start, from launch to warm. An error is returned, not raised: there may be no caller to hear it."""
@@ -154,7 +222,6 @@ class SupervisedEngine:
             self._child = child = await self._launcher.launch()
         except (OSError, FirstpassError) as error:
             return self._failed(self._unavailable(f"the draft engine could not be launched: {error}"), str(error))
-        self._watch = asyncio.create_task(self._restart_when_dead(child))
         try:
             async with asyncio.timeout(self._spec.start_deadline_seconds):
                 await self._until_warm(child, began)
@@ -182,23 +249,45 @@ class SupervisedEngine:
         if self._closed or child.exit_status is not None:
             return self._failed(self._unavailable("the draft engine stopped while starting"), child.last_lines())
         self._state, self._last_failure = "ready", ""
+        self._pulse, self._start_seconds = Pulse(self._clock), self._clock() - began
+        self._watch = asyncio.create_task(self._mind(child))
         self._say("ready", began)
         return child.endpoint
 
-    async def _restart_when_dead(self, child: Child) -> None:
-        """Dead in any other state than ready is the concern of whoever started or stopped it."""
-        status = await child.exited()
-        if self._state != "ready" or self._child is not child:
-            return
-        log.error("engine %s died with status %s; its last lines:\n%s", self.name, status, child.last_lines())
+    async def _mind(self, child: Child) -> None:
+        """Until it ends, or hangs and is ended; then it is started again, where nobody has done so by then."""
+        canary = Canary(child, self._pulse, self._spec.patience, self._clock, self._canary_poll_seconds)
+        ended, hung = asyncio.ensure_future(child.exited()), asyncio.ensure_future(canary.until_hung())
         try:
-            self._begin()
-        except TierUnavailable as error:
-            log.error("engine %s: %s", self.name, error)
+            await asyncio.wait((ended, hung), return_when=asyncio.FIRST_COMPLETED)
+            if self._is_well(child):
+                self._lost(child, _end_of(ended.result()) if ended.done() else hung.result())
+        finally:
+            ended.cancel()
+            hung.cancel()
+        await child.kill()
+        if self._awaits_start(child) and not self._limit.given_up:
+            await asyncio.sleep(self._limit.wait_seconds())
+        if self._awaits_start(child):
+            with suppress(TierUnavailable):
+                self._begin()
+
+    def _awaits_start(self, child: Child) -> bool:
+        return self._child is child and self._state == "failed" and not self._closed
+
+    def _lost(self, child: Child, why: str) -> None:
+        """What was ready is no more, or hangs. What it worked on is suspected; a start is excused where that helps."""
+        since = min(self._clock() - JUST_SECONDS, self._pulse.heard_at)
+        self._limit.ended(excused=self._suspects.died(since))
+        self._state, self._last_failure = "failed", why
+        log.error("engine %s is lost: %s; its last lines:\n%s", self.name, why, child.last_lines())
+        if self._limit.given_up:
+            log.error("engine %s: %s", self.name, self._left_alone())
 
     def _failed(self, failure: FirstpassError, details: str) -> FirstpassError:
         if self._closed:
             return self._unavailable("the draft engine is stopping")
+        self._limit.ended()
         self._state, self._last_failure = "failed", str(failure)
         log.error("engine %s: %s; its last lines:\n%s", self.name, failure, details)
         return failure
@@ -219,10 +308,19 @@ class SupervisedEngine:
         return TierUnavailable(message, part="draft", retry_after_seconds=seconds)
 
     def _retry_seconds(self) -> int:
-        return max(RETRY_SECONDS, math.ceil(self._limit.wait_seconds()))
+        """Until it may be ready, by what its last start took."""
+        return max(RETRY_SECONDS, math.ceil(self._limit.wait_seconds() + self._start_seconds))
 
     def _say(self, stage: str, began: float) -> None:
         seconds = self._clock() - began
         log.info("engine %s: %s (%.1f s)", self.name, stage, seconds)
         if self._progress:
             self._progress(stage, seconds)
+
+
+def _end_of(status: int) -> str:
+    """As a shell and as Python say that a signal ended it."""
+    number = status - 128 if status > 128 else -status
+    if number <= 0:
+        return f"it exited with status {status}"
+    return f"it was ended by signal {number}{', as where memory runs out' if number == signal.SIGKILL else ''}"

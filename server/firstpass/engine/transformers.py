@@ -19,6 +19,15 @@ BLOCK_TOKENS = 256
 BATCH_TOKENS = 2048
 
 
+LEAVES_OUT = frozenset(
+    (
+        *("response_format", "tool_choice", "parallel_tool_calls", "n", "stop", "logit_bias"),
+        *("presence_penalty", "frequency_penalty"),
+    )
+)
+"""Fields of a chat that its server takes and does nothing with, at least where it generates in batches."""
+
+
 class TransformersRecipe:
     """`transformers serve` on a Unix socket."""
 

@@ -148,10 +148,15 @@ def killed_engine(client: httpx.Client, seconds: float) -> Phase:
 
 
 def engine_pid() -> int:
-    """Of the process that the engine's guard has started."""
+    """Of the process that the engine's guards have started."""
     parent_of = dict(guard.parents())
     for pid in guard.descendants():
-        with contextlib.suppress(OSError):
-            if guard.__file__.encode() in Path(f"/proc/{parent_of.get(pid, 0)}/cmdline").read_bytes().split(b"\0"):
-                return pid
+        if is_guard(parent_of.get(pid, 0)) and not is_guard(pid):
+            return pid
     raise ProcessLookupError("there is no engine to kill")
+
+
+def is_guard(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return guard.__file__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False

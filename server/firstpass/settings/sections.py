@@ -201,6 +201,18 @@ class EngineSettings(Section):
     reply_limit_bytes: int = Field(
         64 * 2**20, gt=0, description="Of a reply; a streamed one may have 16 times as many. More is an error."
     )
+    canary_seconds: float = Field(
+        9.0,
+        gt=0,
+        description="An engine that was asked, by a canary of one token too, and says nothing to anybody for so long is"
+        " taken to hang: it is ended and started again.",
+    )
+    canary_busy_seconds: float = Field(
+        120.0, gt=0, description="The same where its processes work meanwhile, as they do over a long prompt."
+    )
+    canary_idle_seconds: float = Field(
+        30.0, gt=0, description="Between two canaries while nobody asks. An external engine is sent none."
+    )
     structured_outputs: bool | None = Field(
         None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
     )
@@ -220,10 +232,14 @@ class EngineSettings(Section):
     def _external_is_local(self) -> Self:
         if (self.kind == "external") != (self.url is not None):
             raise ValueError("engine.url and engine.kind = 'external' belong together")
+        if self.canary_busy_seconds < self.canary_seconds:
+            raise ValueError("canary_busy_seconds must not be less than canary_seconds")
         if self.url is not None:
             local_address(self.url)
             if self.context_tokens or self.threads or self.extra_args:
                 raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
+            if named := [name for name in sorted(self.model_fields_set) if name.startswith("canary_")]:
+                raise ValueError(f"{named[0]} does not reach an external engine")
             if self.isolate == "on":
                 raise ValueError("isolate = 'on' does not reach an external engine")
         return self

@@ -18,13 +18,23 @@ ASIDE_BYTES = 16 * 2**20
 class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
-    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks: see Abilities.
+    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out: see
+    Abilities.
     """
 
-    def __init__(self, engine: Engine, reply_seconds: float, *, vllm: bool = False, thinks: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reply_seconds: float,
+        *,
+        vllm: bool = False,
+        thinks: bool = False,
+        leaves_out: frozenset[str] = frozenset(),
+    ) -> None:
         self._engine = engine
         self._vllm = vllm
         self._thinks = thinks
+        self._leaves_out = leaves_out
         self._reply_seconds = reply_seconds
         self._endpoint: Endpoint | None = None
         self._client: Client | None = None
@@ -34,7 +44,7 @@ class LocalDoor:
 
     @property
     def able(self) -> Abilities:
-        return Abilities(self._engine.gives_logprobs, self._vllm, self._thinks)
+        return Abilities(self._engine.gives_logprobs, self._vllm, self._thinks, self._leaves_out)
 
     @asynccontextmanager
     async def post(
@@ -45,19 +55,22 @@ class LocalDoor:
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Response]:
-        client = await self._current_client()
-        async with client.post(path, body, headers) as response:
-            yield response
+        async with self._engine.at_work(body, ask.key) as work:
+            client = await self._client_for(work.endpoint)
+            async with client.post(path, body, headers) as response:
+                if response.status < 500:
+                    work.heard()
+                    response.heard = work.heard
+                yield response
 
     async def aside(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and body of what the server offers outside of its API's prefix. Raises: client.Broken."""
-        client = await self._current_client()
+        client = await self._client_for(await self._engine.ensure_ready())
         root = client.base.path.rstrip("/").removesuffix("/v1")
         async with client.post(f"{root}/{path}", body) as response:
             return response.status, await response.read(ASIDE_BYTES)
 
-    async def _current_client(self) -> Client:
-        endpoint = await self._engine.ensure_ready()
+    async def _client_for(self, endpoint: Endpoint) -> Client:
         if self._client is not None and endpoint == self._endpoint:
             return self._client
         client = Client(

@@ -15,6 +15,7 @@ from firstpass.tier import Door, Listener
 from firstpass.tier.again import nearest, until_taken
 from firstpass.tier.failures import no_embeddings, refusal
 from firstpass.tier.http import UNBOUND, Bounds, Call, Format
+from firstpass.tier.left_out import says_something
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.template import Template
 
@@ -69,6 +70,10 @@ class OpenAITier:
         if ask.continues and not (able.vllm or ask.scored):
             text = f"the {self.part} model can not go on with an assistant's begun message"
             raise BadAsk(text, part=self.part, param="messages")
+        for name in able.leaves_out:
+            if name not in ask.wishes and says_something(ask.sampling, name):
+                text = f"the {self.part} model can not be asked for {name}: its server leaves it out"
+                raise BadAsk(text, part=self.part, param=name)
         refuse_redacted(ask, self.part)
 
     def _refusal(self, ask: Ask, response: Response, body: bytes) -> FirstpassError:

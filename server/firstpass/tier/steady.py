@@ -23,7 +23,7 @@ SAVED_RETRIES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Retrying:
     """retries: of one ask. share: of all asks that may be retries. seconds: after which no retry begins.
 
     failures: so many one after the other, and nothing is asked for rest_seconds; then one ask tries it.
@@ -43,7 +43,7 @@ class SteadyTier:
         self,
         tier: Tier,
         part: TierName,
-        patience: Patience,
+        patience: Retrying,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -84,7 +84,7 @@ class SteadyTier:
 class Breaker:
     """Around every try: counts failures that follow each other. What one request brought about by itself is none."""
 
-    def __init__(self, part: TierName, patience: Patience, clock: Callable[[], float]) -> None:
+    def __init__(self, part: TierName, patience: Retrying, clock: Callable[[], float]) -> None:
         self._part, self._patience, self._clock = part, patience, clock
         self._failures = 0
         self._rests_until = 0.0

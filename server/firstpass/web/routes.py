@@ -96,6 +96,10 @@ class Backend(Protocol):
         """One word; `ready` means that an answer needs no wait."""
         ...
 
+    def engine_trouble(self) -> str:
+        """Why it has failed; empty in every other state."""
+        ...
+
     def explain(self, ask: Ask) -> Course:
         """What would become of the ask; nobody is asked, and nothing is recorded."""
         ...
@@ -250,7 +254,9 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
         state = backend.engine_state()
         if state == "ready":
             return JSONResponse({"status": "ready"})
-        return refusal(request.scope, TierUnavailable(f"the draft engine is {state}", part="draft").failure)
+        why = backend.engine_trouble()
+        said = f"the draft engine is {state}{f': {why}' if why else ''}"
+        return refusal(request.scope, TierUnavailable(said, part="draft").failure)
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -1,0 +1,45 @@
+"""When an engine last said a word, and since when it owes one. Knows no HTTP; the clock is the caller's."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Pulse:
+    """Any byte of any reply is a sign of life, whoever asked."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._open = 0
+        self._owed_from: float | None = None
+        self._heard = clock()
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """While somebody waits for a reply. One who leaves without any is still owed one."""
+        if self._owed_from is None:
+            self._owed_from = self._clock()
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    def heard(self) -> None:
+        self._heard = self._clock()
+        self._owed_from = self._heard if self._open else None
+
+    @property
+    def heard_at(self) -> float:
+        return self._heard
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long it has said nothing although it was asked; 0 where it owes nobody a word."""
+        if self._owed_from is None:
+            return 0.0
+        return self._clock() - max(self._heard, self._owed_from)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how long it has said nothing, asked or not."""
+        return self._clock() - self._heard
