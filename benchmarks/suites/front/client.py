@@ -43,7 +43,7 @@ class Connection:
         self._writer.write(self._head + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         async with asyncio.timeout(ANSWER_SECONDS):
             head = await self._reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head + await self._reader.read(2000)
+            assert head.startswith(b"HTTP/1.1 200"), (self._head, head, await self._reader.read(2000))
             if stream:
                 return await self._streamed(began)
             length = LENGTH.search(head)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -103,17 +103,21 @@ async def measured(contenders: Sequence[Contender], rounds: int, chosen: Sequenc
         await _asked(contender, AT_ONCE, 64, "delay=0")
         await _asked(contender, AT_ONCE, 16, "chunks=40 gap=0", stream=True)
     for measure in chosen:
+        shown = {name for known in figures.values() for name in known}
         for _ in range(rounds):
             for contender in random.sample(contenders, len(contenders)):
                 await measure(contender, figures[contender.name])
-        _show(measure, contenders, figures)
+        _show(measure, contenders, figures, shown)
     return figures
 
 
-def _show(measure: Measure, contenders: Sequence[Contender], figures: dict[str, Figures]) -> None:
+def _show(
+    measure: Measure, contenders: Sequence[Contender], figures: dict[str, Figures], shown: Collection[str]
+) -> None:
     print(f"{measure.__name__}:", flush=True)
     for contender in contenders:
-        middle = {name: round(statistics.median(values), 3) for name, values in figures[contender.name].items()}
+        found = {name: values for name, values in figures[contender.name].items() if name not in shown}
+        middle = {name: round(statistics.median(values), 3) for name, values in found.items()}
         print(f"  {contender.name}: {json.dumps(middle)}", flush=True)
 
 

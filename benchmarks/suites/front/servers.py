@@ -107,7 +107,12 @@ def litellm(started: Started, upstream: str, python: Path, scratch: Path) -> Con
     asked = {"model": "openai/m", "api_base": upstream, "api_key": "none"}
     config.write_text(json.dumps({"model_list": [{"model_name": "m", "litellm_params": asked}]}))
     command = [str(python.parent / "litellm"), "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
-    environment = {"LITELLM_LOG": "ERROR", "PYTHONPATH": "", "NO_PROXY": "127.0.0.1"}
+    environment = {
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "PYTHONPATH": "",
+        "NO_PROXY": "127.0.0.1",
+    }
     process = started.start(command, f"http://127.0.0.1:{port}/health/liveliness", environment)
     told = "import importlib.metadata as m; print(m.version('litellm'))"
     version = subprocess.run([str(python), "-c", told], capture_output=True, text=True, check=True).stdout.strip()
