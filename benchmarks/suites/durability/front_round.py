@@ -154,7 +154,7 @@ async def _ask_on(way: Way, port: int, said: Said, answered: asyncio.Event) -> N
 
 
 class _RefusedError(Exception):
-    """The status, in words: on a busy machine an engine may take too long."""
+    """Told by a status or a stream's last event: on a busy machine an engine may take too long."""
 
 
 async def _whole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Said:
@@ -177,7 +177,8 @@ async def _stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         done |= b"data: [DONE]" in await reader.readexactly(size)
         await reader.readexactly(2)
     await reader.readexactly(2)
-    assert done, "a stream ended without its last event"
+    if not done:
+        raise _RefusedError("a stream ended in an error")
     return [("stream", headers["x-request-id"])]
 
 

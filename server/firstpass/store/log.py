@@ -29,6 +29,7 @@ IDS = {"exchanges": "id", "labels": "number", "keys": "id", "contracts": "pinned
 """The tables whose rows are vouched for, and what names a row in each. A column that a table gains later has to be NULL
 in the rows that there are, or each needs a new entry: a digest is over what is not NULL."""
 
+LAST = "SELECT number, substr(nodes, 1, ?) FROM log ORDER BY number DESC LIMIT 1"
 NO_BLOB = "CAST({0} AS BLOB) AS {0}"
 _line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -46,6 +47,7 @@ class Log:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._tip: tuple[bytes, merkle.Frontier] | None = None
         self._columns: dict[str, str] = {}
         self._schema = 0
 
@@ -55,14 +57,26 @@ class Log:
 
     def append(self, event: str, **fields: Any) -> Logged:
         """One more entry. A field that is None is left out; `time` is that of now by default, in Unix seconds."""
-        number = self.size()
+        number, tree = self._tree()
         said = {"number": number, "event": event, "time": round(time.time(), 3)} | fields
         line = _line({name: value for name, value in said.items() if value is not None})
-        filled = merkle.frontier(self.node, number).push(merkle.leaf_hash(line.encode()))
+        self._tip = None
+        filled = tree.push(merkle.leaf_hash(line.encode()))
         sql = "INSERT INTO log VALUES (?, ?, ?) RETURNING number"
         if list(self._connection.execute(sql, (number, line, b"".join(filled)))) != [(number,)]:
             raise StoreFailed(f"entry {number} did not get into the log", part="store")
+        self._tip = filled[0], tree
         return Logged(number, filled[0])
+
+    def _tree(self) -> tuple[int, merkle.Frontier]:
+        """How many entries there are, and their tree: as this has left it, unless another entry is the last by now."""
+        last = list(self._connection.execute(LAST, (HASH_BYTES,)))
+        if not last:
+            return 0, merkle.Frontier()
+        [(number, leaf)] = last
+        if self._tip is not None and self._tip[1].size == number + 1 and self._tip[0] == leaf:
+            return number + 1, self._tip[1]
+        return number + 1, merkle.frontier(self.node, number + 1)
 
     def depart(self, exchange: str, receipt: Receipt) -> Receipt:
         """One more entry, about what is about to leave; the receipt with its place in the log."""
