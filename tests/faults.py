@@ -79,7 +79,7 @@ class Proxy:
         assert task is not None, "asyncio serves each connection in a task"
         self._tasks.add(task)
         try:
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):  # Python 3.11 logs a connection's task that is cancelled
                 await self._carry(reader, writer, meant)
         finally:
             self._tasks.discard(task)

@@ -325,15 +325,19 @@ def test_store_false_leaves_no_text_of_a_verified_answer_in_any_file(front: Fron
 
 
 def test_what_still_runs_at_the_end_is_recorded(front: Front, tmp_path: Path) -> None:
+    begun = threading.Event()
+
     def slow(body: dict[str, Any]) -> str:
-        time.sleep(1.0 if body["messages"][0]["content"] == "hello" else 0)
+        if body["messages"][0]["content"] == "hello":
+            begun.set()
+            time.sleep(1.0)
         return "late"
 
     with front(slow) as client:
         url = f"{client.base_url}/v1/chat/completions"
-        caller = threading.Thread(target=lambda: httpx.post(url, json=CHAT, timeout=10))
+        caller = threading.Thread(target=lambda: httpx.post(url, json=CHAT, timeout=60))
         caller.start()
-        time.sleep(0.3)
+        assert begun.wait(60)
     caller.join()
     assert len(SqliteStore(tmp_path / "data" / "firstpass.sqlite").latest(10)) == 1
 
