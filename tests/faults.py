@@ -88,7 +88,6 @@ class Proxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: Fate) -> None:
         """One side's leaving ends both, but where the answers alone have ended."""
         if fate.end == "refused":
-            await reader.read(1)
             self.happened[fate.end] += 1
             reset(writer)
             return

@@ -80,7 +80,9 @@ class Server:
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
             leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
         )
-        self._seats = Seats(assembly.rooms(settings))
+        rooms = assembly.rooms(settings)
+        self.metrics.show_waiting(rooms)
+        self._seats = Seats(rooms)
         self._template = Template(self._local)
         self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)
         self._outside = self._egress_door(settings.verifier) if settings.verifier else None
@@ -165,8 +167,8 @@ class Server:
     def engine_trouble(self) -> str:
         return self._engine.trouble
 
-    def explain(self, ask: Ask) -> Course:
-        course = self._policy.explain(ask)
+    async def explain(self, ask: Ask) -> Course:
+        course = await aside(self._policy.explain, ask)
         forget_texts()
         return course
 
@@ -183,7 +185,8 @@ class Server:
             self.record.check()
             tokens = self.rates.reserve(ask)
             try:
-                await self._seats.sit(ask, "verifier" if self._outside and ask.target == "strong" else "draft")
+                with self.spans("wait"):
+                    await self._seats.sit(ask, "verifier" if self._outside and ask.target == "strong" else "draft")
             except BaseException:
                 self.rates.settle(Exchange(ask), tokens)
                 raise
@@ -246,6 +249,7 @@ class Server:
         keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
         if self._outside and self._outside.hosted:
             keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
+        keeping.append(asyncio.create_task(self._desk.warm(self._engine)))
         if self._grammars:
             keeping.append(asyncio.create_task(self._grammars.warm(self._engine)))
         try:

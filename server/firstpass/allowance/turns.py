@@ -117,7 +117,7 @@ class Turns:
 
     def _make_room(self, share: Share) -> None:
         """The longest queue loses its last, unless it is this one or would be. Raises: Busy, Overloaded."""
-        if self._waiting() < self._bounds.waiting:
+        if self.waiting() < self._bounds.waiting:
             return
         longest = max(self._queues, key=lambda each: len(self._queues[each]), default=share)
         if self._waiting_of(longest) <= self._waiting_of(share) + 1:
@@ -142,7 +142,7 @@ class Turns:
             if queue:
                 self._queues[share] = queue
 
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
         return sum(map(len, self._queues.values()))
 
     def _waiting_of(self, share: Share) -> int:
@@ -157,7 +157,7 @@ class Turns:
     def _refusal(self, share: Share) -> FirstpassError:
         """A share that has more than the others have on average, or all, is the reason itself."""
         held, waiting = self._held[share], self._waiting_of(share)
-        every = self._held.total() + self._waiting()
+        every = self._held.total() + self.waiting()
         shares = self._held.keys() | self._queues.keys() | {share}
         seconds = min(LONGEST_RETRY_SECONDS, max(1, math.ceil(self._expected_seconds(share))))
         if len(shares) == 1 or held + waiting > every / len(shares):

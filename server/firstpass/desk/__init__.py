@@ -10,6 +10,7 @@ import logging
 import pickle
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any, Protocol, TypeVar, cast
@@ -17,6 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 from firstpass.contract import Contract
 from firstpass.desk.nursery import Worker, born
 from firstpass.desk.recipe import Recipe
+from firstpass.engine import Engine
 from firstpass.errors import BadAsk, Busy, FirstpassError
 from firstpass.exchange import Ask, Exchange
 
@@ -87,6 +89,15 @@ class Desk:
         seconds = min(MOST_SECONDS, LEAST_SECONDS + characters * SECONDS_A_CHARACTER)
         job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds)
         return asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job)))
+
+    async def warm(self, engine: Engine) -> None:
+        """Makes the first worker when the engine is ready, whose own start needs the processors."""
+        with suppress(FirstpassError):  # Who keeps the engine says so.
+            await engine.ensure_ready()
+        try:
+            self._put_back(await self._hired())
+        except FirstpassError as error:
+            log.error("%s", error)
 
     async def _answered(self, job: _Job) -> object:
         worker = await self._free(job.ask)
@@ -160,14 +171,23 @@ class Desk:
 
     async def _hired(self) -> Worker:
         self._coming += 1
+        making = asyncio.ensure_future(asyncio.to_thread(born, self.recipe))
         try:
-            worker = await asyncio.shield(asyncio.to_thread(born, self.recipe))
+            worker = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._keep_made)
+            raise
         except OSError as error:
             raise FirstpassError(f"no process could be started to read the diff: {error}", part="contract") from error
         finally:
             self._coming -= 1
         self._busy.add(worker)
         return worker
+
+    def _keep_made(self, making: asyncio.Future[Worker]) -> None:
+        """For the next one: who wanted it is gone."""
+        if not making.cancelled() and making.exception() is None:
+            self._put_back(making.result())
 
     def _put_back(self, worker: Worker) -> None:
         self._busy.discard(worker)

@@ -6,6 +6,7 @@ with the front, and each worker with it, whatever ended the front.
 """
 
 import asyncio
+import atexit
 import contextlib
 import os
 import pickle
@@ -133,6 +134,7 @@ def born(recipe: Recipe) -> Worker:
     with _lock:
         if not _nurseries:
             _nurseries.append(_Nursery())
+            atexit.register(_nurseries[0].close)
         try:
             worker = _nurseries[0].fork()
         except OSError:

@@ -53,7 +53,8 @@ def main() -> None:
 def _begin(parent: int, served: socket.socket) -> None:
     """Does not return."""
     try:
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() == parent:
             with served, served.makefile("rwb") as stream:
                 serve(stream)

@@ -141,7 +141,8 @@ class EgressDoor:
         try:
             return await self._record(ask.id, receipt)
         except StoreFailed as error:
-            raise StoreFailed("nothing was sent: its record could not be written", part="egress") from error
+            text, wait = "nothing was sent: its record could not be written", error.failure.retry_after_seconds
+            raise type(error)(text, part="egress", retry_after_seconds=wait) from error
 
     async def aclose(self) -> None:
         await self._client.aclose()

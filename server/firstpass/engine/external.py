@@ -15,6 +15,8 @@ from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, State
 from firstpass.errors import BadSettings, FirstpassError, TierUnavailable
 
 GLANCE_EVERY_SECONDS = 5.0
+OLD_SECONDS = 30.0
+"""No request waits for a look at what was there a moment ago: a busy server may be slow to say that it is there."""
 """Between two looks whether it is still there."""
 
 
@@ -39,10 +41,13 @@ class ExternalEngine:
 
     async def ensure_ready(self) -> Endpoint:
         """See `Engine.ensure_ready`; there is nothing to start, so it answers or it doesn't."""
-        if self._endpoint and self._clock() - self._seen < GLANCE_EVERY_SECONDS:
-            return self._endpoint
+        known, age = self._endpoint, self._clock() - self._seen
+        if known and age < GLANCE_EVERY_SECONDS:
+            return known
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._looked())
+        if known and age < OLD_SECONDS:
+            return known
         outcome = await asyncio.shield(self._looking)
         if isinstance(outcome, Endpoint):
             return outcome

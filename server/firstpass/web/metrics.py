@@ -4,13 +4,15 @@ No label has a caller's words: models are ours by their own names, errors have t
 group. Names follow vLLM's where it has the same thing, so that its dashboards need only another prefix.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
-from firstpass.exchange import OWN_NAMES, Answer, Consult, Exchange, Refuse, Step
+from firstpass.allowance.turns import Turns
+from firstpass.exchange import OWN_NAMES, Answer, Consult, Exchange, Refuse, Step, TierName
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 TOKEN_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5)
@@ -33,6 +35,7 @@ class Metrics:
         self._add_engine()
         self.recording = self._histogram("firstpass_record_seconds", "Until a record is durable.", RECORD_SECONDS)
         self.in_flight = self._gauge("firstpass_in_flight", "Requests being worked on.")
+        self._waiting = self._gauge("firstpass_waiting", "Requests that wait for a place at a tier.", "tier")
         self._evidence = self._gauge("firstpass_gate_evidence", "Against a gate's promise, broken at 100.", "gate")
         self._broken = self._gauge("firstpass_gate_broken", "1 where a gate accepts nothing any more.", "gate")
 
@@ -78,6 +81,11 @@ class Metrics:
     def show_gate(self, gate: str, evidence: float, broken: bool) -> None:
         self._evidence.labels(gate).set(evidence)
         self._broken.labels(gate).set(broken)
+
+    def show_waiting(self, rooms: Mapping[TierName, Turns]) -> None:
+        """As many as there are whenever somebody looks."""
+        for tier, room in rooms.items():
+            self._waiting.labels(tier).set_function(room.waiting)
 
     def show_engine(self, state: str) -> None:
         self._ready.set(state == "ready")

@@ -100,7 +100,7 @@ class Backend(Protocol):
         """Why it has failed; empty in every other state."""
         ...
 
-    def explain(self, ask: Ask) -> Course:
+    async def explain(self, ask: Ask) -> Course:
         """What would become of the ask; nobody is asked, and nothing is recorded."""
         ...
 
@@ -178,7 +178,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) 
     async def explain(request: Request) -> dict[str, object]:
         raw, caller = await _received(request, limits)
         ask = await reading.read(raw, parse.chat, raw, caller, _house(request, backend))
-        return ours.explanation(ask, backend.explain(ask))
+        return ours.explanation(ask, await backend.explain(ask))
 
 
 def _add_responses(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) -> None:
