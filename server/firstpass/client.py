@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import certifi
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 KEEP_SECONDS = 4.0
@@ -50,8 +51,9 @@ class Response:
     headers: any case finds them. heard: is called for every piece of the body that comes.
     """
 
-    def __init__(self, raw: aiohttp.ClientResponse) -> None:
+    def __init__(self, raw: aiohttp.ClientResponse, silent_seconds: float) -> None:
         self._raw = raw
+        self._silent_seconds = silent_seconds
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
         self.heard: Callable[[], None] = lambda: None
@@ -81,10 +83,9 @@ class Response:
             raise TooMuch(f"the reply is compressed ({encoding[:20]}), which was not asked for")
         content, size = self._raw.content, 0
         while True:
-            try:
-                part = await content.readany()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise _ours(error) from error
+            with _told():
+                async with asyncio.timeout(self._silent_seconds):  # aiohttp's own is lost where a chunk is malformed
+                    part = await content.readany()
             if not part:
                 return
             self.heard()
@@ -113,21 +114,25 @@ class Client:
         self.base = URL(f"{base_url.rstrip('/')}/")
         self._uds = uds
         self._headers = {"accept-encoding": "identity", "user-agent": "firstpass"} | dict(headers or {})
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_read=silent_seconds, sock_connect=connect_seconds)
+        self._silent_seconds = silent_seconds
+        self._timeout = aiohttp.ClientTimeout(connect=connect_seconds, sock_read=silent_seconds)
         self._tls = _certificates() if self.base.scheme == "https" else None
         self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     @asynccontextmanager
     async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> AsyncIterator[Response]:
         """path: below the base, or from the server's root where it begins with `/`. body: JSON. Raises: Broken."""
+        if self._closed:
+            raise NoConnection("it was closed for a newer one")
         session, sent = self._session or self._open(), {"content-type": "application/json", **(headers or {})}
         with _told():
             # aiohttp warns of bytes that are larger, and sends a file in pieces.
             data = body if len(body) < 2**20 else io.BytesIO(body)
             raw = await session.post(self._url(path), data=data, headers=sent, allow_redirects=False)
         try:
-            yield Response(raw)
+            yield Response(raw, self._silent_seconds)
         finally:
             raw.close() if not raw.content.at_eof() else raw.release()
 
@@ -155,6 +160,7 @@ class Client:
         return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, ssl=self._tls or True)
 
     async def aclose(self) -> None:
+        self._closed = True
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -163,14 +169,16 @@ class Client:
 @cache
 def _certificates() -> ssl.SSLContext:
     """Those of certifi, whatever the environment says. Reading them takes 25 ms."""
-    return ssl.create_default_context(cafile=certifi.where())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError) as error:
         raise _ours(error) from error
 
 

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -128,6 +129,33 @@ async def test_it_fails_in_time_and_in_few_bytes(scene: str, streams: bool) -> N
     assert isinstance(caught.value, TierFailed) and caught.value.failure.part == "verifier"
     assert time.monotonic() - began < 10 * (BOUNDS.stream_seconds or 0)
     assert len(heard.events) <= 20 * BOUNDS.bytes / len(b'data: {"model": "m", "choices": []}\n\n')
+
+
+@pytest.mark.parametrize("later", [b"zz\r\n", b"0\r\nno trailer\0\x01\r\n\r\n", b"\x00\xff\xfe" * 10])
+async def test_a_chunk_that_is_malformed_is_not_waited_for_until_the_last_deadline(later: bytes) -> None:
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\n: hey\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.write(later)
+        await asyncio.sleep(60)
+
+    bounds = replace(BOUNDS, stream_seconds=300.0, whole_seconds=300.0)
+    with hostile(say) as url:
+        way = door(url, reply_seconds=1.0)
+        with pytest.raises(TierFailed):
+            await asyncio.wait_for(OpenAITier("verifier", way, bounds).reply(ASK, Heard(streaming=True)), 60)
+        await way.aclose()
+
+
+async def test_the_words_of_a_stream_are_bounded_as_those_of_a_whole_reply_are() -> None:
+    heard = Heard(streaming=True)
+    bounds = replace(BOUNDS, stream_seconds=300.0)
+    with hostile(for_ever(UNENDING, EVENT.replace(b"hi", b"hi" * 4_000))) as url:
+        way = door(url, reply_seconds=10.0)
+        with pytest.raises(TierFailed, match="words are over the limit"):
+            await OpenAITier("verifier", way, bounds).reply(ASK, heard)
+        await way.aclose()
 
 
 async def test_a_server_s_other_requests_go_on_while_one_is_flooded() -> None:

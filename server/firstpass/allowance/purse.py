@@ -6,11 +6,12 @@ It knows no HTTP. A crash in between leaves what was reserved spent.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from firstpass.allowance.keyring import Keyring
 from firstpass.chat import Usage
-from firstpass.errors import QuotaSpent
+from firstpass.errors import QuotaSpent, StoreFailed
 from firstpass.exchange import Ask, Exchange
 from firstpass.store import Store
 from firstpass.store.scopes import Spend, day_of
@@ -79,8 +80,9 @@ class Purse:
         try:
             there = await asyncio.shield(adding)
         except asyncio.CancelledError:
-            if await adding:
-                await self._add(ask.key, held, 0.0)
+            with suppress(StoreFailed):  # then nothing was reserved, or it stays so
+                if await adding:
+                    await self._add(ask.key, held, 0.0)
             raise
         if not there:
             assert cap is not None, "only a cap refuses"

@@ -1,12 +1,14 @@
 """The only door out of the machine: the ceiling is checked again, secrets are replaced, the record is written, then the
 bytes go.
 
-It knows no contract and no dialect: bytes in, a response out. No module outside this package may open a socket that can
-leave the machine; inside it `hub` is the other one, which fetches models and carries no prompt.
+It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door and for the one to the
+engine on this machine, and nobody else makes one. Inside this package `hub` also opens a socket outward; it fetches
+models and carries no prompt.
 """
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,8 @@ from firstpass.egress.hiding import Hiding
 from firstpass.errors import Forbidden, StoreFailed
 from firstpass.exchange import Ask, Receipt
 from firstpass.redaction import Placeholders, Redactor
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 
@@ -106,8 +110,12 @@ class EgressDoor:
             raise
 
     async def _release(self, ask: Ask) -> None:
-        if self._purse:
-            await self._purse.release(ask)
+        """What could not be given back stays spent; why it is given back is what the caller must hear."""
+        try:
+            if self._purse:
+                await self._purse.release(ask)
+        except StoreFailed as error:
+            log.error("a reservation was not given back: %s", error)
 
     async def _fit(self, ask: Ask, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, Placeholders]:
         """The body as it may leave under the ask's ceiling, and what was hidden for that.

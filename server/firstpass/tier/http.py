@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from firstpass.chat import Chunk
-from firstpass.client import OK, Response
+from firstpass.chat import Chunk, Delta
+from firstpass.client import OK, Response, TooMuch
 from firstpass.dialect.anthropic.read_reply import AnthropicStream
 from firstpass.dialect.faults import failed_midway
 from firstpass.dialect.openai.read_reply import OpenAIStream
@@ -108,13 +108,15 @@ class Call:
             raise TierFailed(f"the {self.part} model's answer is no {self.form.awaited}", part=self.part) from error
 
     async def _streamed(self, response: Response, listener: Listener, started: float) -> Reply:
-        reading, choices, begun = self.form.reading(self.ask), self.ask.sampling.n or 1, False
+        reading, choices, begun, size = self.form.reading(self.ask), self.ask.sampling.n or 1, False, 0
         coming = until_broken(self._events(response), lambda: reading.ended(choices))
         async for event in coming:
             chunk = self._read(reading, event, time.monotonic() - started, begun=begun)
             if chunk is None:
                 break
-            begun = True
+            begun, size = True, size + sum(map(_characters, chunk.deltas))
+            if size > self.bounds.bytes:
+                raise TooMuch(f"its words are over the limit of {self.bounds.bytes} characters")
             await listener.chunk(chunk)
             if reading.done:
                 await drained(coming)
@@ -157,3 +159,9 @@ class Call:
             if not event.whole:
                 return None
             raise TierFailed(f"the {self.part} model's stream is no event stream", part=self.part) from error
+
+
+def _characters(delta: Delta) -> int:
+    """Of what is gathered until the reply ends."""
+    calls = sum(len(call.arguments) for call in delta.calls) if delta.calls else 0
+    return len(delta.text) + len(delta.reasoning) + len(delta.refusal) + calls
