@@ -210,7 +210,7 @@ class Server:
                 self._forget_texts()
 
     def _keep(self, exchange: Exchange) -> asyncio.Future[Any]:
-        """Both in one commit, where there is anything to settle; neither waits for the other to succeed."""
+        """Two writes, where there is anything to settle: mostly in one commit, and each may fail by itself."""
         appended, settled = self._store.soon(self._store.append, exchange), self._purse.settle(exchange)
         return appended if settled is None else asyncio.gather(appended, settled)
 

@@ -4,8 +4,9 @@ No span has a word of a caller or a model, nor an exception's message. Nothing o
 no proxy, and a collector that redirects is not followed (the exporter asks for none).
 """
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +18,17 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from firstpass.spans import Headers, Note, Value
+
+log = logging.getLogger(__name__)
+
+FILE_BYTES = 2**30
+"""Of a file of traces, give or take a batch: whoever reaches the port makes spans, with no key and on any path."""
 
 EXPORT_SECONDS = 5.0
 WORDLESS: dict[str, Any] = {"record_exception": False, "set_status_on_exception": False}
@@ -86,9 +92,24 @@ def to_collector(url: str) -> Tracing:
 
 
 def to_file(path: Path) -> Tracing:
-    """A line of JSON a span. Only this user reads the file. Raises: OSError."""
+    """A line of JSON a span, until the file has `FILE_BYTES`. Only this user reads the file. Raises: OSError."""
     file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8")
-    return Tracing(ConsoleSpanExporter(out=file, formatter=_line), file)
+    return Tracing(_ToFile(file), file)
+
+
+class _ToFile(ConsoleSpanExporter):
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(out=file, formatter=_line)
+        self._full = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self._full:
+            return SpanExportResult.SUCCESS
+        if os.fstat(self.out.fileno()).st_size >= FILE_BYTES:
+            self._full = True
+            log.warning("telemetry.traces_file has %d bytes: no more spans are written to it", FILE_BYTES)
+            return SpanExportResult.SUCCESS
+        return super().export(spans)
 
 
 def _line(span: ReadableSpan) -> str:

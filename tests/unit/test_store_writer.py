@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from firstpass.chat import Message, Sampling
-from firstpass.errors import StoreFailed, StoreUnavailable
+from firstpass.errors import StoreFailed, StoreLost, StoreUnavailable
 from firstpass.exchange import Answer, Ask, Exchange, Receipt
 from firstpass.store.sqlite import SqliteStore
 from firstpass.store.verify import verify
@@ -103,6 +103,48 @@ def test_a_file_that_another_process_holds_is_written_again_by_itself_once_it_is
         until(lambda: store._writer.trouble is None)
         store.check()
         store.append(exchange(0))
+
+
+@contextmanager
+def refused(store: SqliteStore, statement: str, error: type[Exception] | None = None) -> Iterator[None]:
+    """SQLite is kept from BEGIN, COMMIT or ROLLBACK, with an error of its own or of none of its kind."""
+
+    def allowed(code: int, what: str | None, *more: object) -> int:
+        if code != apsw.SQLITE_TRANSACTION or what != statement:
+            return int(apsw.SQLITE_OK)
+        if error is not None:
+            raise error
+        return int(apsw.SQLITE_DENY)
+
+    store._connection.authorizer = allowed
+    yield
+    store._connection.authorizer = None
+
+
+@pytest.mark.parametrize(("statement", "error"), [("ROLLBACK", None), ("BEGIN", MemoryError), ("COMMIT", MemoryError)])
+async def test_whatever_goes_wrong_nobody_waits_for_ever(
+    store: SqliteStore, statement: str, error: type[Exception] | None
+) -> None:
+    await store.soon(store.append, exchange(0))
+    with refused(store, statement, error):
+        said = await asyncio.wait_for(at_once(store, replace(exchange(1), ending=None), exchange(2)), 60)
+        alone = await asyncio.wait_for(at_once(store, exchange(0)), 60)
+        assert isinstance(alone[0], StoreFailed) and isinstance(said[0], StoreFailed | AssertionError)
+        with pytest.raises(StoreUnavailable):
+            store.check()
+    until(lambda: store._writer.trouble is None)
+    await store.soon(store.append, exchange(3))
+    assert [bool(store.read(f"ex_{number}")) for number in (0, 2, 3)] == [True, said[1] is None, True]
+
+
+async def test_what_fails_many_writes_is_told_to_each_by_an_error_of_its_own(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    moved = (tmp_path / "store.sqlite").rename(tmp_path / "moved")
+    said = await at_once(store, exchange(0), exchange(1), exchange(2))
+    moved.rename(tmp_path / "store.sqlite")
+    assert [type(error) for error in said] == [StoreLost] * 3 and len(set(map(id, said))) == 3
+    assert all(isinstance(error, StoreLost) and error.failure.code == "store_lost" for error in said)
 
 
 async def test_reading_waits_for_no_writer_that_waits(store: SqliteStore, tmp_path: Path) -> None:

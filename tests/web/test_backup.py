@@ -1,6 +1,8 @@
 """A backup of a running server's record by command, and a server on what was restored."""
 
+import errno
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -122,6 +124,25 @@ def test_a_backup_overwrites_no_file_and_leaves_none_where_it_fails(data: Path, 
     assert "is there already" in run("backup", tmp_path / "copy")[1] and (tmp_path / "copy").read_text() == "mine"
     assert run("backup", tmp_path / "nowhere" / "copy")[0] == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data"]
+
+
+def test_a_file_system_without_hard_links_has_backups_too(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, to: Path) -> None:
+        if to.exists():
+            raise FileExistsError(errno.EEXIST, "is there", to)
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), to)  # As exFAT has it.
+
+    monkeypatch.setattr("os.link", refuse)
+    SqliteStore(data / "firstpass.sqlite").close()
+    copy = tmp_path / "copy"
+    assert run("backup", copy)[0] == 0 and stat.S_IMODE(copy.stat().st_mode) == 0o600
+    before = (data / "firstpass.sqlite").read_bytes()
+    status, said = run("restore", copy)
+    (aside,) = data.glob("*.before-*")
+    assert status == 0 and ".before-" in said and aside.read_bytes() == before
+    assert verify(data / "firstpass.sqlite", []).flaws == [] and len(list(tmp_path.iterdir())) == 2
 
 
 def test_keys_of_another_server_are_told_of(data: Path, tmp_path: Path) -> None:

@@ -101,6 +101,21 @@ def test_an_error_s_own_words_are_not_in_its_line() -> None:
     assert words not in line["message"] and line["level"] == "error"
 
 
+@pytest.mark.parametrize("lines", [200, 20_000], ids=["some wait", "the queue is full"])
+def test_the_end_does_not_wait_for_a_reader_that_stalls(lines: int) -> None:
+    code = (
+        "import logging; from firstpass.cli.logs import show_log; show_log();"
+        f"[logging.info('x' * 999) for _ in range({lines})]"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    try:
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+        said = child.communicate()[1]
+    assert b"Traceback" not in said and 0 < said.count(b"x" * 999) < lines
+
+
 def test_the_command_writes_json_to_stderr_and_nobody_who_reads_it_slowly_holds_up_a_request(tmp_path: Path) -> None:
     """The pipe is full after 64 KiB: the server answers on, and loses lines rather than requests."""
     with serving(openai_app(says("hi"))) as engine:

@@ -20,6 +20,7 @@ from tests.doubles import DIFF, NAMES, STRAYS, judges, openai_app, says
 from tests.scenes import Scene, Stage
 
 pytest.importorskip("opentelemetry.sdk")
+from firstpass.tracing import to_file
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -83,6 +84,22 @@ def test_an_exchange_is_a_trace_of_its_steps(tmp_path: Path) -> None:
     (asked,) = [span["attributes"] for span in found if span["name"] == "chat verifier"]
     assert asked["gen_ai.operation.name"] == "chat" and asked["gen_ai.usage.output_tokens"] == 13
     assert not any(b"traceparent" in headers for headers in heard), "a caller's trace is nobody else's"
+
+
+def test_a_file_of_traces_has_an_end_that_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "traces.jsonl"
+    file.write_text("x" * 999)
+    monkeypatch.setattr("firstpass.tracing.FILE_BYTES", 1000)
+    tracing = to_file(file)
+    for _ in range(3):
+        with tracing("work"):
+            pass
+        tracing._provider.force_flush()
+    tracing.close()
+    assert file.read_text().count("trace_id") == 1, "the one that came while there was room"
+    assert sum("no more spans" in record.message for record in caplog.records) == 1
 
 
 def test_a_stream_says_when_its_first_token_came(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 import atexit
 import json
 import logging
+import os
 import queue
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener
+from logging.handlers import QueueHandler
 from typing import Literal
 
 from firstpass.cli.terminal import WordlessFormatter
@@ -13,6 +16,11 @@ from firstpass.cli.terminal import WordlessFormatter
 Format = Literal["text", "json"]
 LINES = 10_000
 """So many wait for a reader; more are lost."""
+
+END_SECONDS = 1.0
+"""So long the end of the process waits for a reader to take what is left."""
+
+STDERR = 2
 
 
 class JsonFormatter(WordlessFormatter):
@@ -39,11 +47,26 @@ class Aside(QueueHandler):
 
 def show_log(log_format: Format = "text") -> None:
     """From now on, until the process ends."""
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(LINES)
-    aside, listener = Aside(waiting), QueueListener(waiting, logging.StreamHandler())
+    waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(LINES)
+    aside, sending = Aside(waiting), threading.Thread(target=_send, args=(waiting,), name="log", daemon=True)
     text = WordlessFormatter("%(asctime)s %(message)s", "%H:%M:%S")
     aside.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=logging.INFO, handlers=[aside])
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    listener.start()
-    atexit.register(listener.stop)
+    sending.start()
+    atexit.register(_end, waiting, sending)
+
+
+def _send(waiting: queue.Queue[logging.LogRecord | None]) -> None:
+    """Until None comes. Past `sys.stderr`, whose lock the interpreter's end would wait for while a reader stalls."""
+    while (record := waiting.get()) is not None:
+        left = f"{record.getMessage()}\n".encode(errors="backslashreplace")
+        with suppress(OSError):
+            while left:
+                left = left[os.write(STDERR, left) :]
+
+
+def _end(waiting: queue.Queue[logging.LogRecord | None], sending: threading.Thread) -> None:
+    with suppress(queue.Full):
+        waiting.put(None, timeout=END_SECONDS)
+        sending.join(END_SECONDS)

@@ -477,7 +477,9 @@ class TelemetrySettings(Section):
         " has a word of a caller or a model.",
     )
     traces_file: Path | None = Field(
-        None, description="A file that spans are appended to, a line of JSON each. It grows; this server cuts it never."
+        None,
+        description="A file that spans are appended to, a line of JSON each. Once it has 1 GiB, no more are written"
+        " until it is moved away and the server starts again; one line of the log says so.",
     )
 
     @model_validator(mode="after")

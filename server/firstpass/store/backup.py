@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import apsw
 
@@ -26,7 +28,8 @@ def back_up(store: Path, to: Path) -> Finding:
         with explained("be copied"):
             _copy(store, draft)
             found = _whole(draft, ())
-            os.link(draft, to)
+            with draft.open("rb") as file:
+                _name(file, draft, to)
             _sync(to)
     finally:
         draft.unlink(missing_ok=True)
@@ -78,13 +81,37 @@ def _set_aside(store: Path, draft: Path) -> Path | None:
         return None
     _write_its_log_back(store)
     aside = store.with_name(f"{store.name}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-    with _to_itself(store):
-        os.link(store, aside)
+    with _to_itself(store) as file:
+        _name(file, store, aside)
         for suffix in SUFFIXES[1:]:
             with suppress(FileNotFoundError):
                 store.with_name(store.name + suffix).rename(aside.with_name(aside.name + suffix))
         _place(draft, store)
     return aside
+
+
+def _name(file: BinaryIO, path: Path, to: Path) -> None:
+    """A second name, or a copy where the file system knows no such thing (exFAT, SMB); it overwrites nothing.
+
+    file: open at `path`, and at its beginning. The copy is of it: to open and close another handle would drop its lock.
+    """
+    try:
+        os.link(path, to)
+    except FileExistsError:
+        raise
+    except OSError:
+        _copy_bytes(file, to)
+
+
+def _copy_bytes(file: BinaryIO, to: Path) -> None:
+    made = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(made, "wb") as copy:
+            shutil.copyfileobj(file, copy)
+        _sync(to)
+    except BaseException:
+        to.unlink()
+        raise
 
 
 def _place(draft: Path, store: Path) -> None:
@@ -100,7 +127,7 @@ def _write_its_log_back(store: Path) -> None:
 
 
 @contextmanager
-def _to_itself(store: Path) -> Iterator[None]:
+def _to_itself(store: Path) -> Iterator[BinaryIO]:
     """While nobody else has the file open: SQLite holds a lock on it for as long as it is open in WAL mode.
 
     A damaged file has the lock too. Raises: StoreFailed.
@@ -111,7 +138,7 @@ def _to_itself(store: Path) -> Iterator[None]:
         except OSError as error:
             message = f"another process has {store} open: stop the server first"
             raise StoreFailed(message, part="store") from error
-        yield
+        yield file
 
 
 def _sync(path: Path) -> None:

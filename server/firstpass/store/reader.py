@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import apsw
 
+from firstpass.store import opening
 from firstpass.store.files import OpenFiles
 from firstpass.store.log import Log, heed_no_code
-from firstpass.store.opening import BUSY_MILLISECONDS
 from firstpass.store.reasons import explained
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Reader:
     def __init__(self, path: Path, files: OpenFiles) -> None:
         with explained("open"):
             self.connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-            self.connection.set_busy_timeout(BUSY_MILLISECONDS)
+            self.connection.set_busy_timeout(opening.BUSY_MILLISECONDS)
             heed_no_code(self.connection)
         self.log = Log(self.connection)
         self._files = files

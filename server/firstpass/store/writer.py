@@ -6,15 +6,16 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import apsw
 
-from firstpass.errors import StoreFailed, StoreUnavailable
+from firstpass.errors import StoreFailed, StoreLost, StoreUnavailable
+from firstpass.store import opening
 from firstpass.store.files import OpenFiles
-from firstpass.store.opening import BUSY_MILLISECONDS
 from firstpass.store.reasons import explained, reason
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Writer:
     """Begins with the first job, ends with `close`. It alone has transactions on this connection.
 
     lock: of the connection; who does something else with it takes it, and waits for the commit that is just made.
-    trouble: why the last commit failed, where that is the disk's or another process's doing; None once one is made.
+    trouble: why the last commit failed, where that was no job's own doing; None once one is made.
     """
 
     def __init__(self, connection: apsw.Connection, files: OpenFiles) -> None:
@@ -149,6 +150,7 @@ class Writer:
             job.result = job.error = None
         try:
             self._files.check()
+            self._roll_back()  # what could not be undone before
             self._connection.execute("BEGIN IMMEDIATE")
             begun = True
             for job in jobs:
@@ -156,6 +158,10 @@ class Writer:
             self._connection.execute("COMMIT")
             self._files.check()
         except (apsw.Error, OSError, StoreFailed, _Undone) as error:
+            self._undo(jobs, error)
+            return not begun
+        except Exception as error:
+            log.error("writes failed as nobody foresaw", exc_info=error)
             self._undo(jobs, error)
             return not begun
         self.trouble = None
@@ -177,21 +183,33 @@ class Writer:
             run("RELEASE job")
 
     def _undo(self, jobs: Iterable[Job], error: Exception) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        """Each job has an error then, whatever happened: nobody waits for ever, and the thread goes on."""
+        try:
+            self._roll_back()
+        except Exception as worse:
+            log.error("what failed in the store could not be undone yet", exc_info=worse)
+            error = worse
         for job in jobs:
-            job.error = job.error or reason(job.what, error)
+            job.error = job.error or _shared(job.what, error)
             if isinstance(job.error, StoreUnavailable):
                 self.trouble = str(job.error)
+            elif not isinstance(error, _Undone | StoreLost):
+                self.trouble = str(_shared(job.what, error))
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _try_again(self) -> None:
         """Whether something can be written by now, for the next caller to know."""
+        trial = Job("write", lambda: self._connection.execute(TRIAL), Future())
         with self.lock:
-            self._connection.set_busy_timeout(0)
             try:
-                self._together([Job("write", lambda: self._connection.execute(TRIAL), Future())])
-            finally:
-                self._connection.set_busy_timeout(BUSY_MILLISECONDS)
+                self._connection.set_busy_timeout(0)
+                self._together([trial])
+                self._connection.set_busy_timeout(opening.BUSY_MILLISECONDS)
+            except apsw.Error as error:
+                self._undo([trial], error)
 
     def empty_log(self, wait_milliseconds: int) -> None:
         """`secure_delete` zeroes old bytes in the file, but the log keeps old pages until nobody reads it.
@@ -211,18 +229,26 @@ class Writer:
         except (apsw.BusyError, apsw.LockedError):
             pass
         finally:
-            self._connection.set_busy_timeout(BUSY_MILLISECONDS)
+            self._connection.set_busy_timeout(opening.BUSY_MILLISECONDS)
 
     def _empty_soon(self) -> None:
         """What was just committed is durable, whatever comes of this."""
         try:
             self._empty_log(0)
-        except apsw.Error as error:
-            log.warning("old pages stay in the store's log for now: %s", error)
+        except Exception as error:
+            log.warning("old pages stay in the store's log for now: %s", error, exc_info=error)
 
 
 class _Undone(Exception):
     """A transaction is gone, with all that was done in it."""
+
+
+def _shared(what: str, error: Exception) -> StoreFailed:
+    """An own one for each job that it fails: whoever waits adds its traceback to what it is given."""
+    found = copy(error) if isinstance(error, StoreFailed) else reason(what, error)
+    if isinstance(found, StoreFailed):
+        return found
+    return StoreFailed(f"the store could not {what}: {error!r}", part="store")
 
 
 def _tell(jobs: Iterable[Job]) -> None:

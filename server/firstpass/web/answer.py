@@ -95,7 +95,7 @@ class _Stream:
         self._send = send
         self._sent = time.monotonic()
         self._writing = False
-        self._last = b""
+        self._held: list[tuple[Step, Chunk]] = []
         self._loop = asyncio.get_running_loop()
         self._alarm = self._loop.call_later(KEEPALIVE_SECONDS, self._wake)
         self._waiting: asyncio.Task[None] | None = None
@@ -113,14 +113,17 @@ class _Stream:
         how = {} if self.started else _how(step)
         if self._count is not None:
             chunk = await self._counted(step, chunk)
-        held, self._last = self._last, b""
-        data = held + self._writer.chunk(step, chunk)
+        self._held.append((step, chunk))
         if chunk.last:
-            self._last = data
             return
         if self._waiting is not None and not self._waiting.done():
             await asyncio.wait([self._waiting])
-        await self._write(data, how)
+        await self._write(self._taken(), how)
+
+    def _taken(self) -> bytes:
+        """Made only when it is sent: events have numbers, and a keep-alive may come between."""
+        held, self._held = self._held, []
+        return b"".join(self._writer.chunk(*one) for one in held)
 
     async def _counted(self, step: Step, chunk: Chunk) -> Chunk:
         """The first chunk with its prompt's size, if anyone can tell; what a contract asks is not the ask itself."""
@@ -155,7 +158,7 @@ class _Stream:
             await self.fail(exchange.ending.failure)
             return
         await self.close()
-        await self._write(self._last + self._writer.end(exchange), _headers(exchange))
+        await self._write(self._taken() + self._writer.end(exchange), _headers(exchange))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, failure: Failure) -> None:
