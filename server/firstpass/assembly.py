@@ -257,8 +257,13 @@ def engine_spec(settings: Settings) -> EngineSpec:
         least_told=model.least_told,
         images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
         isolate=wanted.isolate,
-        patience=Patience(wanted.canary_seconds, wanted.canary_busy_seconds, wanted.canary_idle_seconds),
+        patience=_patience(wanted),
     )
+
+
+def _patience(wanted: EngineSettings) -> Patience:
+    busy_seconds = wanted.canary_busy_seconds or wanted.reply_seconds + wanted.canary_seconds
+    return Patience(wanted.canary_seconds, busy_seconds, wanted.canary_idle_seconds)
 
 
 def _engine_kind(

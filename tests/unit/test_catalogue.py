@@ -268,3 +268,6 @@ def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
     engine = {"kind": "vllm", "canary_seconds": 5, "canary_busy_seconds": 50, "canary_idle_seconds": 500}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
     assert assembly.engine_spec(settings).patience == Patience(5, 50, 500)
+    engine = {"kind": "vllm", "canary_seconds": 5, "reply_seconds": 700}
+    settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
+    assert assembly.engine_spec(settings).patience.busy_seconds == 705, "no sooner than a caller gives up"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,16 +14,19 @@ from typing import ClassVar
 import psutil
 import pytest
 
+from firstpass.chat import Message
 from firstpass.engine import EngineSpec, Patience
 from firstpass.engine.child import GuardedLauncher
 from firstpass.engine.recipe import Command
 from firstpass.engine.restarts import RestartLimit
 from firstpass.engine.spec import Endpoint
 from firstpass.engine.supervised import SupervisedEngine
-from firstpass.errors import FirstpassError, KillsEngine, TierUnavailable
+from firstpass.errors import BadAsk, FirstpassError, KillsEngine, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.failures import broken_wire
 from firstpass.tier.local import LocalDoor
+from firstpass.tier.openai_http import OpenAITier
+from tests.web.test_tiers import Heard
 
 PLAYED = """
 import json, os, signal, sys, time
@@ -31,7 +35,12 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    silent = 0
+    spoke = False
     def log_message(self, *_): pass
+    def handle(self):
+        super().handle()
+        Answers.silent += not self.spoke
     def do_GET(self): self.answer({})
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -44,12 +53,22 @@ class Answers(BaseHTTPRequestHandler):
             time.sleep(3600)
         if said == "wait":
             time.sleep(3600)
-        until = time.monotonic() + (2.0 if said == "think" else 0.0)
-        while time.monotonic() < until: pass
+        if said in ("think", "toil"):
+            sys.setswitchinterval(3600)
+            until = time.monotonic() + (3.0 if said == "think" else 3600.0)
+            while time.monotonic() < until: pass
+            sys.setswitchinterval(0.005)
+        if said == "silent":
+            said = str(Answers.silent)
+        while said.startswith("/") and not os.path.exists(said):
+            time.sleep(0.02)
+        if said == "refuse":
+            return self.answer({"error": {"message": "too hot"}}, 400)
         self.answer({"choices": [{"message": {"content": said}}]})
-    def answer(self, fields):
+    def answer(self, fields, status=200):
+        self.spoke = True
         raw = json.dumps(fields).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -58,9 +77,16 @@ class Server(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
 Server(sys.argv[1], Answers).serve_forever()
 """
-"""`die`, `hang`, `think` (for two seconds, hard) and `wait` (for ever, with no work) do so; the rest is said."""
+"""`die`, `hang`, `think` (for three seconds, hard), `toil` (so for ever) and `wait` (for ever, with no work) do so.
 
-PATIENCE = Patience(seconds=0.8, busy_seconds=60.0, idle_seconds=0.4)
+Who thinks or toils lets nobody else say a word. `refuse` is refused, `silent` answered with the number of connections
+that said nothing; a path is said when there is a file; the rest is said.
+"""
+
+PATIENCE = Patience(seconds=1.5, busy_seconds=60.0, idle_seconds=0.4)
+LONG = Patience(seconds=60.0, busy_seconds=600.0, idle_seconds=600.0)
+"""Where nothing hangs."""
+
 LONGEST_SECONDS = 60.0
 
 
@@ -92,7 +118,7 @@ class Stage:
         ask = Ask("a", 0.0, "chat", "m", "local", (), key=key)
         with broken_wire("draft"):
             async with self.door.post(ask, "chat/completions", body, lambda *_: None) as response:
-                return str(json.loads(await response.aread())["choices"][0]["message"]["content"])
+                return str(json.loads(await response.read(2**20))["choices"][0]["message"]["content"])
 
     def processes(self) -> list[psutil.Process]:
         assert self.engine._child is not None
@@ -117,7 +143,7 @@ async def staged(data_dir: Path, patience: Patience = PATIENCE) -> AsyncIterator
 
 
 async def test_an_idle_engine_that_is_stopped_is_noticed_and_started_again_with_nobody_asking(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, Patience(seconds=1.0, busy_seconds=3.0, idle_seconds=0.4)) as stage:
         before = stage.processes()
         before[2].send_signal(signal.SIGSTOP)
         await stage.until("failed")
@@ -148,17 +174,45 @@ async def test_an_engine_that_works_hard_or_says_something_to_others_is_left_alo
 
 
 async def test_hard_work_without_a_word_is_no_excuse_for_ever(tmp_path: Path) -> None:
-    async with staged(tmp_path, Patience(seconds=0.2, busy_seconds=0.4, idle_seconds=0.2)) as stage:
-        before = stage.processes()
-        before[2].send_signal(signal.SIGSTOP)
-        await stage.until("failed")
+    async with staged(tmp_path, Patience(seconds=1.5, busy_seconds=4.0, idle_seconds=600.0)) as stage:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            with pytest.raises(TierUnavailable, match="said nothing"):
+                await stage.say("toil")
         await stage.until("ready")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_request_that_the_engine_refuses_is_told_so_with_no_look_for_its_end(
+    tmp_path: Path, streaming: bool
+) -> None:
+    async with staged(tmp_path, LONG) as stage:
+        ask = Ask("a", 0.0, "chat", "m", "local", (Message("user", "refuse"),))
+        for _ in range(2):
+            with pytest.raises(BadAsk, match="too hot"):
+                await OpenAITier("draft", stage.door).reply(ask, Heard(streaming))
+        assert not stage.engine._suspects._left
+        assert await stage.say("silent") == "0"
+
+
+async def test_only_an_engine_that_takes_no_connection_is_taken_not_to_listen(tmp_path: Path) -> None:
+    async with staged(tmp_path, LONG) as stage:
+        child = stage.engine._child
+        assert child is not None and child.endpoint.uds is not None
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.close(free := os.open("/dev/null", os.O_RDONLY))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            assert await child.listens(), "this process has no files left, which says nothing about the engine"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        child.endpoint.uds.unlink()
+        assert not await child.listens()
 
 
 async def test_a_request_that_kills_the_engine_does_so_twice_and_the_third_time_it_is_refused_at_once(
     tmp_path: Path,
 ) -> None:
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, LONG) as stage:
         for _ in range(2):
             with pytest.raises(TierUnavailable, match="ended while it worked"):
                 await stage.say("die")
@@ -171,20 +225,23 @@ async def test_a_request_that_kills_the_engine_does_so_twice_and_the_third_time_
 
 
 async def test_who_waited_beside_a_killer_is_cleared_by_an_answer(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
+    file = tmp_path / "said"
+    async with staged(tmp_path, LONG) as stage:
         for _ in range(2):
-            beside = asyncio.create_task(stage.say("think"))
+            beside = asyncio.create_task(stage.say(str(file)))
             await asyncio.sleep(0.3)
             with pytest.raises(TierUnavailable):
                 await stage.say("die")
             with pytest.raises(TierUnavailable):
                 await beside
             await stage.until("ready")
-            assert await stage.say("think") == "think"
+            file.touch()
+            assert await stage.say(str(file)) == str(file)
+            file.unlink()
 
 
 async def test_ten_poisons_of_one_key_leave_the_engine_to_the_others(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, LONG) as stage:
         for _ in range(10):
             with pytest.raises(FirstpassError):
                 await stage.say("die", key="hostile")

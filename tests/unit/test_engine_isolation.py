@@ -114,6 +114,18 @@ async def test_an_engine_with_parts_on_other_machines_keeps_the_network(
     assert "is among engine.extra_args" in caplog.text
 
 
+@pytest.mark.skipif(not guard.ON_LINUX, reason="only Linux tells")
+def test_the_work_of_a_process_that_has_ended_is_not_forgotten_and_that_of_none_is_unknown() -> None:
+    spin = f"{sys.executable} -I -S -c 'import time\nwhile time.process_time() < 0.3: pass'; echo done; read x"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(("sh", "-c", spin), stdin=pipe, stdout=pipe, start_new_session=True) as run:
+        assert run.stdout and run.stdout.readline() == b"done\n"
+        worked = isolation.worked_seconds(run.pid)
+        assert worked is not None and worked >= 0.25
+        run.communicate(b"x\n")
+    assert isolation.worked_seconds(run.pid) is None
+
+
 def test_an_external_engine_can_not_be_isolated() -> None:
     variables = {"KIND": "external", "URL": "http://127.0.0.1:1/v1", "ISOLATE": "on"}
     with pytest.raises(BadSettings, match="isolate = 'on' does not reach an external engine"):

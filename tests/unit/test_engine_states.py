@@ -9,6 +9,7 @@ import pytest
 from firstpass.engine import Endpoint, EngineSpec
 from firstpass.engine.restarts import STARTS, WINDOW_SECONDS, RestartLimit
 from firstpass.engine.supervised import SupervisedEngine
+from firstpass.engine.suspects import Suspects
 from firstpass.errors import TierFailed, TierTimedOut, TierUnavailable
 
 
@@ -18,7 +19,7 @@ class FakeChild:
 
     endpoint: Endpoint
     up: bool = True
-    sick: str | None = None
+    sick: str | Exception | None = None
     exit_status: int | None = None
     listening: bool = True
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,6 +37,8 @@ class FakeChild:
         return self.up
 
     async def warm_up(self, seconds: float) -> bool:
+        if isinstance(self.sick, Exception):
+            raise self.sick
         if self.sick:
             raise TierFailed(self.sick, part="draft")
         return True
@@ -71,8 +74,8 @@ class FakeLauncher:
 
     expects_logprobs: bool = True
     up: bool = True
-    sick: str | None = None
-    error: OSError | None = None
+    sick: str | Exception | None = None
+    error: Exception | None = None
     children: list[FakeChild] = field(default_factory=list)
 
     async def launch(self) -> FakeChild:
@@ -177,6 +180,50 @@ async def test_an_engine_that_can_not_be_launched_is_unavailable() -> None:
     engine = engine_of(FakeLauncher(error=PermissionError("no")))
     with pytest.raises(TierUnavailable, match="could not be launched"):
         await engine.ensure_ready()
+    await engine.close()
+
+
+async def test_a_start_that_breaks_off_in_whatever_way_has_failed_and_says_so() -> None:
+    launcher = FakeLauncher(sick=UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"))
+    engine = engine_of(launcher)
+    with pytest.raises(TierUnavailable, match=r"UnicodeDecodeError: .* invalid start byte"):
+        await engine.ensure_ready()
+    assert engine.state == "failed" and "invalid start byte" in engine.trouble
+    assert launcher.children[0].exit_status == 137
+    launcher.error = ValueError("embedded null byte")
+    with pytest.raises(TierUnavailable, match="embedded null byte"):
+        await engine.ensure_ready()
+    launcher.error = launcher.sick = None
+    await engine.ensure_ready()
+    await engine.close()
+
+
+async def test_suspects_that_wait_for_a_start_do_not_hold_each_other_up() -> None:
+    launcher = FakeLauncher()
+    engine = engine_of(launcher)
+    engine._suspects = Suspects(Clock(), turn_seconds=0.05)
+
+    async def ask(body: bytes, until: asyncio.Event) -> Endpoint:
+        async with engine.at_work(body, None) as work:
+            await until.wait()
+            if work.endpoint == launcher.children[0].endpoint:
+                raise TierFailed("broke", part="draft")
+            return work.endpoint
+
+    died, go = asyncio.Event(), asyncio.Event()
+    asked = [asyncio.create_task(ask(body, died)) for body in (b"a", b"b")]
+    await settled(engine, "ready")
+    await asyncio.sleep(0.01)
+    launcher.up = False
+    launcher.children[0].die(139)
+    await settled(engine, "starting")
+    asked_again = [asyncio.create_task(ask(body, go)) for body in (b"a", b"b")]
+    died.set(), go.set()
+    assert all(isinstance(end, TierUnavailable) for end in await asyncio.gather(*asked, return_exceptions=True))
+    await asyncio.sleep(0.2)
+    assert not any(task.done() for task in asked_again), "four times as long as a turn is waited for"
+    launcher.children[1].up = True
+    assert await asyncio.gather(*asked_again) == [launcher.children[1].endpoint] * 2
     await engine.close()
 
 

@@ -31,7 +31,8 @@ def at_work(suspects: Suspects, *bodies: bytes, key: str | None = None) -> Itera
 
 
 async def admitted(suspects: Suspects, body: bytes, key: str | None = None):  # type: ignore[no-untyped-def]
-    async with suspects.admitted(body, key) as work:
+    work = suspects.asked(body, key)
+    async with suspects.in_turn(work):
         return work
 
 
@@ -88,19 +89,19 @@ async def test_suspects_run_one_at_a_time_and_others_beside_them() -> None:
     suspects = Suspects(Clock(), turn_seconds=0.01)
     for body in (b"a", b"b"):
         with contextlib.suppress(TierFailed):
-            async with suspects.admitted(body, None) as work:
+            async with suspects.in_turn(work := suspects.asked(body, None)):
                 with suspects.running(work):
                     suspects.died(since=0.0)
                     raise TierFailed("broke")
-    async with suspects.admitted(b"a", None):
-        async with suspects.admitted(b"c", None):
-            pass
+    async with suspects.in_turn(a := suspects.asked(b"a", None)):
+        await admitted(suspects, b"c")
         with pytest.raises(TierUnavailable) as caught:
-            async with suspects.admitted(b"b", None):
-                pass
+            await admitted(suspects, b"b")
         assert caught.value.failure.retry_after_seconds
-    async with suspects.admitted(b"b", None):
-        pass
+        suspects.begun(a)
+        async with suspects.in_turn(suspects.asked(b"b", None)):
+            pass
+    await admitted(suspects, b"b")
 
 
 def test_a_key_whose_every_body_is_new_kills_four_engines_at_most_and_no_other_key_is_refused() -> None:
@@ -111,6 +112,35 @@ def test_a_key_whose_every_body_is_new_kills_four_engines_at_most_and_no_other_k
         answered(suspects, b"nonce 4", key="hostile")
     answered(suspects, b"nonce 4", key="other")
     answered(suspects, b"nonce 4")
+
+
+def test_a_key_under_which_all_is_asked_is_accused_of_no_death_that_may_be_another_s() -> None:
+    suspects = Suspects(Clock())
+    for number in range(8):
+        kill(suspects, b"one %d" % number, b"other %d" % number, key="all")
+    answered(suspects, b"new", key="all")
+
+
+def test_answers_take_a_key_s_deaths_back() -> None:
+    suspects = Suspects(Clock())
+    for number in range(8):
+        kill(suspects, b"nonce %d" % number, key="all")
+        answered(suspects, b"good %d" % number, key="all")
+    for number in range(3):
+        kill(suspects, b"more %d" % number, key="all")
+    answered(suspects, b"good", key="all")
+    kill(suspects, b"last", key="all")
+    kill(suspects, b"very last", key="all")
+    answered(suspects, b"good", key="all")
+
+
+def test_each_death_is_forgotten_by_itself() -> None:
+    clock = Clock()
+    suspects = Suspects(clock)
+    for number in range(8):
+        kill(suspects, b"nonce %d" % number, key="all")
+        clock.seconds += FORGET_SECONDS / 3
+    answered(suspects, b"new", key="all")
 
 
 def test_deaths_are_forgotten_after_a_while_and_so_are_the_oldest_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:

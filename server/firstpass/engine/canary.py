@@ -5,11 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-import httpx
-
 from firstpass.engine.pulse import Pulse
 from firstpass.engine.spec import Patience
-from firstpass.errors import FirstpassError
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +22,7 @@ WINDOW = 0.5
 
 class Watched(Protocol):
     async def canary(self, seconds: float) -> None:
-        """Has one token written. Raises: FirstpassError, httpx.HTTPError, TimeoutError where it doesn't come."""
+        """Has one token written, or refused. Raises: whatever, where there is no answer."""
         ...
 
     async def worked_seconds(self) -> float | None:
@@ -51,7 +48,7 @@ class Canary:
     async def until_hung(self) -> str:
         """Returns when it hangs, and says how that was noticed."""
         try:
-            while not await self._hangs():
+            while not await self._is_found_hung():
                 await self._wait()
         finally:
             if self._asked:
@@ -66,33 +63,46 @@ class Canary:
         if self._clock() - due > self._asked_after_seconds:
             self._pulse.heard()
 
+    async def _is_found_hung(self) -> bool:
+        """A look that fails is told, and ends no watch."""
+        try:
+            return await self._hangs()
+        except Exception:
+            log.exception("could not look after the engine; this is tried again")
+            return False
+
     async def _hangs(self) -> bool:
+        """What nobody waits for may have been swapped out, and has the longer time."""
         silent = self._pulse.silent_seconds
         if silent < self._asked_after_seconds and self._pulse.quiet_seconds < self._patience.idle_seconds:
             return False
+        awaited = self._pulse.awaited_from
+        if self._before[0] <= max(self._pulse.heard_at, awaited or 0.0):
+            self._before = (self._clock(), await self._watched.worked_seconds())
         if self._asked is None or self._asked.done():
-            if self._before[0] <= self._pulse.heard_at:
-                self._before = (self._clock(), await self._watched.worked_seconds())
             self._asked = asyncio.create_task(self._ask())
             return False
-        if silent < self._patience.seconds:
-            return False
-        return silent >= self._patience.busy_seconds or not await self._works()
+        if silent >= self._patience.busy_seconds:
+            return True
+        is_late = awaited is not None and self._clock() - awaited >= self._patience.seconds
+        return is_late and not await self._works()
 
     async def _ask(self) -> None:
         try:
-            with self._pulse.asked():
+            with self._pulse.asked(caller=False):
                 await self._watched.canary(self._patience.busy_seconds)
                 self._pulse.heard()
-        except (FirstpassError, httpx.HTTPError, TimeoutError, OSError) as error:
-            log.warning("the engine's canary was not answered: %s", error or type(error).__name__)
+        except Exception as error:  # noqa: BLE001  (whatever it is, there was no answer)
+            log.warning("the engine's canary was not answered: %s", str(error) or type(error).__name__)
             await asyncio.sleep(self._asked_after_seconds)
 
     async def _works(self) -> bool:
-        """Since the canary was asked, or the last look at it."""
+        """Since it was asked, or the last look at it. Less work than before can't be: a process was missed."""
         (then, before), now = self._before, self._clock()
         if now - then < WINDOW * self._patience.seconds:
             return True
         worked = await self._watched.worked_seconds()
         self._before = (now, worked)
-        return before is None or worked is None or worked - before > WORKING_SHARE * (now - then)
+        if before is None or worked is None or worked < before:
+            return True
+        return worked - before > WORKING_SHARE * (now - then)

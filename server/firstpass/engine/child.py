@@ -149,13 +149,15 @@ class GuardedChild:
         await probe.canary(self.endpoint, seconds)
 
     async def listens(self) -> bool:
-        """Whether anything takes connections where it should; also a stopped process does, for a while."""
+        """Whether anything takes connections where it should, as far as is known; also a stopped process does so."""
         if self.endpoint.uds is None:
             return True
         try:
             _, writer = await asyncio.open_unix_connection(self.endpoint.uds)
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except OSError:  # Of this process, as too many open files, or of a full backlog: somebody may listen.
+            return True
         writer.close()
         return True
 

@@ -87,7 +87,7 @@ class ExternalEngine:
     @asynccontextmanager
     async def at_work(self, body: bytes, key: str | None) -> AsyncIterator[AtWork]:
         """Nothing is known of its deaths, and nobody here can end or start it."""
-        yield AtWork(await self.ensure_ready(), lambda: None)
+        yield AtWork(await self.ensure_ready(), lambda: None, lambda: None)
 
     async def close(self) -> None:
         if self._looking is not None:

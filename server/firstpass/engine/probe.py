@@ -1,6 +1,5 @@
 """The questions that tell whether a model server is ready. Knows the OpenAI HTTP API; knows no process and no state."""
 
-import json
 from typing import Any
 
 import httpx
@@ -67,16 +66,22 @@ async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> bool:
 
 
 async def canary(endpoint: Endpoint, timeout_seconds: float) -> None:
-    """Has one token written. Raises: TierFailed for another answer than a chat's, httpx.HTTPError."""
+    """Has one token written, or the request refused, as a living server does. Raises: TierFailed, httpx.HTTPError."""
     body = {"model": endpoint.model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 1, "temperature": 0}
     async with client_for(endpoint, timeout_seconds) as client:
-        _json(await client.post("chat/completions", json=body))
+        response = await client.post("chat/completions", json=body)
+    if response.is_server_error:
+        raise _error(response)
 
 
 def _json(response: httpx.Response) -> Any:
     if response.status_code != httpx.codes.OK:
-        raise TierFailed(f"the engine answered {response.status_code}: {response.text[:300]}", part="draft")
+        raise _error(response)
     try:
         return response.json()
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise TierFailed("the engine answered with no JSON", part="draft") from error
+
+
+def _error(response: httpx.Response) -> TierFailed:
+    return TierFailed(f"the engine answered {response.status_code}: {response.text[:300]}", part="draft")

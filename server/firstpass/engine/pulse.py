@@ -9,24 +9,30 @@ class Pulse:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._open = 0
+        self._open = self._callers = 0
         self._owed_from: float | None = None
+        self._awaited_from: float | None = None
         self._heard = clock()
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
-        """While somebody waits for a reply. One who leaves without any is still owed one."""
-        if self._owed_from is None:
-            self._owed_from = self._clock()
+    def asked(self, *, caller: bool = True) -> Iterator[None]:
+        """While somebody waits for a reply, a caller or a canary. One who leaves without any is still owed one."""
+        now = self._clock()
+        self._owed_from = now if self._owed_from is None else self._owed_from
+        if caller and self._awaited_from is None:
+            self._awaited_from = now
         self._open += 1
+        self._callers += caller
         try:
             yield
         finally:
             self._open -= 1
+            self._callers -= caller
 
     def heard(self) -> None:
         self._heard = self._clock()
         self._owed_from = self._heard if self._open else None
+        self._awaited_from = self._heard if self._callers else None
 
     @property
     def heard_at(self) -> float:
@@ -38,6 +44,11 @@ class Pulse:
         if self._owed_from is None:
             return 0.0
         return self._clock() - max(self._heard, self._owed_from)
+
+    @property
+    def awaited_from(self) -> float | None:
+        """Since when it owes a caller a word; None where it owes none to any."""
+        return self._awaited_from
 
     @property
     def quiet_seconds(self) -> float:

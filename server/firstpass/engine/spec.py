@@ -18,12 +18,13 @@ Progress = Callable[[str, float], None]
 class Patience:
     """For how long an engine that was asked may say nothing before it is taken to hang.
 
-    seconds: where its processes do nothing. busy_seconds: where they work, as over a long prompt.
+    seconds: where its processes do nothing and a caller waits. busy_seconds: where they work, or only a canary waits;
+    longer than any reply may stay silent, since whole replies and all behind them are heard of at their ends alone.
     idle_seconds: how long it is left in peace while nobody asks.
     """
 
     seconds: float = 9.0
-    busy_seconds: float = 120.0
+    busy_seconds: float = 309.0
     idle_seconds: float = 30.0
 
 
@@ -73,9 +74,13 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """An engine that works on a request. heard: to be called for every piece of its reply, as a sign of life."""
+    """An engine that works on a request. alive: to be called for its answer's status, a sign of life.
+
+    heard: for every piece of the answer, which says that the work has got so far.
+    """
 
     endpoint: Endpoint
+    alive: Callable[[], None]
     heard: Callable[[], None]
 
 

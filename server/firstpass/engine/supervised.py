@@ -9,7 +9,7 @@ import math
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 import httpx
@@ -18,7 +18,7 @@ from firstpass.engine.canary import Canary, Watched
 from firstpass.engine.pulse import Pulse
 from firstpass.engine.restarts import RestartLimit
 from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Progress, State
-from firstpass.engine.suspects import Suspects
+from firstpass.engine.suspects import Suspects, Work
 from firstpass.errors import FirstpassError, TierFailed, TierTimedOut, TierUnavailable
 
 log = logging.getLogger(__name__)
@@ -159,16 +159,31 @@ class SupervisedEngine:
     @asynccontextmanager
     async def at_work(self, body: bytes, key: str | None) -> AsyncIterator[AtWork]:
         """See `Engine.at_work`."""
-        async with self._suspects.admitted(body, key) as work:
-            endpoint = await self.ensure_ready()
+        work = self._suspects.asked(body, key)
+        async with AsyncExitStack() as turn:
+            endpoint = await self._ready_in_turn(work, turn)
             child, pulse = self._child, self._pulse
+
+            def heard() -> None:
+                pulse.heard()
+                self._suspects.begun(work)
+
             with self._suspects.running(work), pulse.asked():
                 try:
-                    yield AtWork(endpoint, pulse.heard)
+                    yield AtWork(endpoint, pulse.heard, heard)
                 except Exception as error:
                     if type(error) is TierFailed or not isinstance(error, FirstpassError):
                         await self._blame(child, error)
                     raise
+
+    async def _ready_in_turn(self, work: Work, turn: AsyncExitStack) -> Endpoint:
+        """Who waits for a start holds no suspect's turn meanwhile."""
+        while True:
+            endpoint = await self.ensure_ready()
+            await turn.enter_async_context(self._suspects.in_turn(work))
+            if self._state == "ready" and self._child is not None and self._child.endpoint == endpoint:
+                return endpoint
+            await turn.aclose()
 
     async def _blame(self, child: Child | None, error: Exception) -> None:
         """Raises: TierUnavailable where a reply broke off because its engine is gone, or is found to be now."""
@@ -215,6 +230,17 @@ class SupervisedEngine:
 
     async def _run_start(self) -> Endpoint | FirstpassError:
         """One start, from launch to warm. An error is returned, not raised: there may be no caller to hear it."""
+        try:
+            return await self._started()
+        except Exception as error:
+            log.exception("engine %s: its start broke off", self.name)
+            why = f"the draft engine did not start: {type(error).__name__}: {error}"
+            failure = self._failed(self._unavailable(why), "see above")
+            if self._child:
+                await self._child.kill()
+            return failure
+
+    async def _started(self) -> Endpoint | FirstpassError:
         began = self._clock()
         if self._child:
             await self._child.stop()

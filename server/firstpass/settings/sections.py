@@ -207,8 +207,12 @@ class EngineSettings(Section):
         description="An engine that was asked, by a canary of one token too, and says nothing to anybody for so long is"
         " taken to hang: it is ended and started again.",
     )
-    canary_busy_seconds: float = Field(
-        120.0, gt=0, description="The same where its processes work meanwhile, as they do over a long prompt."
+    canary_busy_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="The same where its processes work meanwhile, as they do over long prompts and replies that do not"
+        " stream, and where nobody but a canary waits; by default reply_seconds and canary_seconds together. Less may"
+        " end an engine that works.",
     )
     canary_idle_seconds: float = Field(
         30.0, gt=0, description="Between two canaries while nobody asks. An external engine is sent none."
@@ -232,7 +236,7 @@ class EngineSettings(Section):
     def _external_is_local(self) -> Self:
         if (self.kind == "external") != (self.url is not None):
             raise ValueError("engine.url and engine.kind = 'external' belong together")
-        if self.canary_busy_seconds < self.canary_seconds:
+        if self.canary_busy_seconds is not None and self.canary_busy_seconds < self.canary_seconds:
             raise ValueError("canary_busy_seconds must not be less than canary_seconds")
         if self.url is not None:
             local_address(self.url)

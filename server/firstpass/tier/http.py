@@ -12,7 +12,7 @@ from firstpass.dialect.anthropic.read_reply import AnthropicStream
 from firstpass.dialect.faults import failed_midway
 from firstpass.dialect.openai.read_reply import OpenAIStream
 from firstpass.dialect.values import NONSENSE, ErrorEvent
-from firstpass.errors import FirstpassError, TierFailed
+from firstpass.errors import BadAsk, FirstpassError, TierFailed
 from firstpass.exchange import Ask, Receipt, Reply, TierName
 from firstpass.redaction import Placeholders
 from firstpass.tier import Door, Listener
@@ -96,16 +96,37 @@ class Call:
                 asyncio.timeout(self.bounds.stream_seconds if listener.streaming else self.bounds.whole_seconds),
                 self.door.post(self.ask, self.form.path, self.body, sent, self.headers) as response,
             ):
-                if response.status != OK:
-                    raise Refused(self.refusal(self.ask, response, await response.begin(ERROR_BYTES, ERROR_SECONDS)))
-                if listener.streaming:
-                    return await self._streamed(response, listener, started)
-                raw = await response.read(self.bounds.bytes)
+                came = await self._came(response, listener, started)
+        if isinstance(came, Refused):
+            raise came
+        if isinstance(came, Reply):
+            return came
         try:
-            raw = self._restoring().whole(raw) if self.hidden else raw
+            raw = self._restoring().whole(came) if self.hidden else came
             return self.form.whole(self.ask, raw, time.monotonic() - started)
         except NONSENSE as error:
             raise TierFailed(f"the {self.part} model's answer is no {self.form.awaited}", part=self.part) from error
+
+    async def _came(self, response: Response, listener: Listener, started: float) -> Reply | bytes | Refused:
+        """What came; the bytes of a whole reply are not read yet. Raises: Refused, TierFailed.
+
+        A refusal of the request is an answer like any other, and is raised when the door is closed; what the endpoint
+        fails in by itself is raised inside, where the door looks what has become of the endpoint.
+        """
+        if response.status != OK:
+            said = await response.begin(ERROR_BYTES, ERROR_SECONDS)
+            refused = Refused(self.refusal(self.ask, response, said))
+            if response.status < 500:
+                return refused
+            raise refused
+        if not listener.streaming:
+            return await response.read(self.bounds.bytes)
+        try:
+            return await self._streamed(response, listener, started)
+        except Refused as refused:
+            if isinstance(refused.error, BadAsk):
+                return refused
+            raise
 
     async def _streamed(self, response: Response, listener: Listener, started: float) -> Reply:
         reading, choices, begun, size = self.form.reading(self.ask), self.ask.sampling.n or 1, False, 0

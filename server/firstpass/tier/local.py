@@ -59,7 +59,7 @@ class LocalDoor:
             client = await self._client_for(work.endpoint)
             async with client.post(path, body, headers) as response:
                 if response.status < 500:
-                    work.heard()
+                    work.alive()
                     response.heard = work.heard
                 yield response
 
