@@ -85,7 +85,9 @@ class Server:
         self._seats = Seats(rooms)
         self._template = Template(self._local)
         self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)
-        self._outside = self._egress_door(settings.verifier) if settings.verifier else None
+        wanted = settings.verifier
+        self._outside = self._egress_door(wanted) if wanted else None
+        self._verifier = assembly.verifier_tier(wanted, self._outside) if wanted and self._outside else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         assembly.hold(self.shelf, self._store)
         rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
@@ -141,10 +143,11 @@ class Server:
 
     def _tiers(self) -> Mapping[TierName, Tier]:
         draft: Tier = assembly.draft_tier(self._settings.engine, self._local, self._template)
-        tiers: dict[TierName, Tier] = {"draft": CompiledTier(draft, self._grammars) if self._grammars else draft}
-        if self._outside and self._settings.verifier:
-            tiers["verifier"] = assembly.verifier_tier(self._settings.verifier, self._outside)
-        return {name: SeatedTier(name, tier, self._seats) for name, tier in tiers.items()}
+        draft = CompiledTier(draft, self._grammars) if self._grammars else draft
+        seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self._seats)}
+        if self._verifier:
+            seated["verifier"] = SeatedTier("verifier", self._verifier, self._seats, self._verifier.check)
+        return seated
 
     def _models(self) -> Mapping[str, Target]:
         """The names that a caller may give. The engine's own names mean the engine."""
@@ -186,7 +189,7 @@ class Server:
             tokens = self.rates.reserve(ask)
             try:
                 with self.spans("wait"):
-                    await self._seats.sit(ask, "verifier" if self._outside and ask.target == "strong" else "draft")
+                    await self._sit(ask)
             except BaseException:
                 self.rates.settle(Exchange(ask), tokens)
                 raise
@@ -195,19 +198,34 @@ class Server:
             finally:
                 self._seats.leave(ask)
 
+    async def _sit(self, ask: Ask) -> None:
+        """Nobody waits for a place at a verifier that is left alone: it refuses at once."""
+        if ask.target != "strong" or self._verifier is None:
+            await self._seats.sit(ask, "draft")
+        elif not self._verifier.left_alone:
+            await self._seats.sit(ask, "verifier")
+
     async def _run(self, ask: Ask, sink: Sink | None, tokens: int) -> Exchange:
         """tokens: what the rates have reserved."""
         ended: list[Exchange] = []
         try:
             return await cascade.run(ask, self._parts, ended.append, sink)
         finally:
-            for exchange in ended:
-                self.rates.settle(exchange, tokens)
-                with self.spans("record"), self.metrics.recording.time():
-                    await asyncio.shield(self._keep(exchange))
-                self._tell(exchange)
-            if not ask.store:
-                self._forget_texts()
+            try:
+                for exchange in ended:
+                    self.rates.settle(exchange, tokens)
+                    await self._recorded(exchange)
+            finally:
+                if not ask.store:
+                    self._forget_texts()
+
+    async def _recorded(self, exchange: Exchange) -> None:
+        """Raises: StoreFailed. Those who watch are told in any case."""
+        try:
+            with self.spans("record"), self.metrics.recording.time():
+                await asyncio.shield(self._keep(exchange))
+        finally:
+            self._tell(exchange)
 
     def _keep(self, exchange: Exchange) -> asyncio.Future[Any]:
         """Two writes, where there is anything to settle: mostly in one commit, and each may fail by itself."""
@@ -215,7 +233,7 @@ class Server:
         return appended if settled is None else asyncio.gather(appended, settled)
 
     def _tell(self, exchange: Exchange) -> None:
-        """Those who watch, once the record is kept."""
+        """Those who watch, once the record is kept or can not be."""
         self.metrics.observe(exchange)
         self.spans.about(facts(exchange))
         if self._settings.server.log_format == "json":
@@ -286,7 +304,9 @@ def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
     begun = READERS.submit(work, *args)
     _reading.add(begun)
     begun.add_done_callback(_reading.discard)
-    return asyncio.wrap_future(begun)
+    waited = asyncio.wrap_future(begun)
+    waited.add_done_callback(lambda one: one.cancelled() or one.exception())  # Not logged where nobody waits for it.
+    return waited
 
 
 def forget_texts() -> None:

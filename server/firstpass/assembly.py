@@ -183,7 +183,7 @@ def credentials(verifier: VerifierSettings) -> Mapping[str, str]:
     return {"x-api-key": key} if verifier.dialect == "anthropic" else {"authorization": f"Bearer {key}"}
 
 
-def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
+def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> SteadyTier:
     patience = Retrying(
         verifier.retries,
         verifier.retry_share,
@@ -197,8 +197,8 @@ def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
 def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     bounds = Bounds(verifier.whole_seconds, verifier.stream_seconds, verifier.reply_limit_bytes)
     if verifier.dialect == "anthropic":
-        turns, thinks = verifier.system_turns, verifier.thinks is not False
-        return AnthropicTier(door, bounds, system_turns=turns, thinks=thinks)
+        thinks = verifier.thinks is not False
+        return AnthropicTier(door, bounds, system_turns=verifier.system_turns, thinks=thinks)
     name = verifier.max_tokens_name
     thinks = name == "max_completion_tokens" if verifier.thinks is None else verifier.thinks
     return OpenAITier("verifier", door, bounds, name, thinks=thinks)

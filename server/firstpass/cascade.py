@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from firstpass.contract import Contract
-from firstpass.errors import Abandoned, Failure, FirstpassError, Part
+from firstpass.errors import STOPPED, Abandoned, Failure, FirstpassError, Part, Stopping
 from firstpass.exchange import (
     ESCALATED,
     Ask,
@@ -69,20 +69,20 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     keep: called exactly once with the ended exchange, also when the caller goes away in the middle.
     sink: hears a reply that may stream as it comes; None asks every tier for whole replies.
     """
-    exchange, started = Exchange(ask), parts.clock()
-    while isinstance(move := await _next(exchange, parts), Consult | Mend):
-        listener = StepListener(move, sink if move.streams else None, watcher(ask, move, parts.contracts))
-        try:
-            if isinstance(move, Mend):
-                with parts.spans("mend"):
-                    exchange = exchange.grown(await _mended(exchange, move, parts))
-            else:
-                exchange = exchange.grown(await _consult(exchange, move, parts, listener))
-        except BaseException as stop:
-            failure = _why(stop, move)
+    exchange, started, listener = Exchange(ask), parts.clock(), None
+    part: Part = "policy"
+    try:
+        while isinstance(move := await _next(exchange, parts), Consult | Mend):
+            part = "contract" if isinstance(move, Mend) else move.tier
+            listener = StepListener(move, sink if move.streams else None, watcher(ask, move, parts.contracts))
+            exchange = exchange.grown(await _step(exchange, move, parts, listener))
+            listener, part = None, "policy"
+    except BaseException as stop:
+        failure = _why(stop, part)
+        if listener is not None:
             exchange = exchange.grown(listener.step(failure=failure))
-            keep(exchange.ended(Refuse(failure), parts.clock() - started))
-            raise
+        keep(exchange.ended(Refuse(failure), parts.clock() - started))
+        raise
     exchange = exchange.ended(move, parts.clock() - started)
     keep(exchange)
     return exchange
@@ -95,11 +95,19 @@ async def _next(exchange: Exchange, parts: Parts) -> Move:
     return parts.policy.next(exchange)
 
 
-def _why(stop: BaseException, move: Consult | Mend) -> Failure:
-    """A bug of ours is recorded as one; what is no Exception is the caller's leaving."""
-    part: Part = "contract" if isinstance(move, Mend) else move.tier
+async def _step(exchange: Exchange, move: Consult | Mend, parts: Parts, listener: StepListener) -> Step:
+    if isinstance(move, Consult):
+        return await _consult(exchange, move, parts, listener)
+    with parts.spans("mend"):
+        return await _mended(exchange, move, parts)
+
+
+def _why(stop: BaseException, part: Part) -> Failure:
+    """A bug of ours is recorded as one; what is no Exception is the caller's leaving, or the server's end."""
     if isinstance(stop, Exception):
         return FirstpassError(f"internal error: {type(stop).__name__}", part=part).failure
+    if stop.args == (STOPPED,):
+        return Stopping(STOPPED, part=part).failure
     return Abandoned("the caller went away", part=part).failure
 
 

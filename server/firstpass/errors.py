@@ -15,7 +15,7 @@ FirstpassError
 ├── Overloaded 503            more than it takes of all callers
 ├── RateLimited 429           more requests or tokens a minute than an API key may have; too many wrong keys
 ├── QuotaSpent 429            a spend cap has no room; nothing went to the verifier
-├── Stopping 503              the server has been told to end: it answers what runs, and nothing new
+├── Stopping 503              the server has been told to end: it answers what ends in time, and nothing new
 ├── StoreFailed 500           the record could not be written or read
 │   ├── StoreLost 503         its files were deleted or replaced while they were open
 │   └── StoreUnavailable 503  the disk is full or read-only, or another process holds the file; it may pass
@@ -154,6 +154,10 @@ class QuotaSpent(FirstpassError):
 class Stopping(FirstpassError):
     status = 503
     code = "server_stopping"
+
+
+STOPPED = "this server is about to stop"
+"""The message of a cancellation by the server's end; all others are a caller's leaving."""
 
 
 class Abandoned(FirstpassError):

@@ -18,7 +18,7 @@ from firstpass import catalogue
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
 from firstpass.contract.redraft import sentence_pattern
 from firstpass.engine import EngineSpec
-from firstpass.engine.grammars import Constraint, Grammars, Refused, for_engine
+from firstpass.engine.grammars import Constraint, Grammars, NotCompiled, for_engine
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, CallerDialect, Consult
 from firstpass.listening import StepListener
@@ -160,8 +160,8 @@ def child(checks: Grammars) -> psutil.Process:
     return psutil.Process(checks.child.pid)
 
 
-async def refused(checks: Grammars, constraints: list[Constraint], key: str | None = None) -> Refused:
-    with pytest.raises(Refused) as caught:
+async def refused(checks: Grammars, constraints: list[Constraint], key: str | None = None) -> NotCompiled:
+    with pytest.raises(NotCompiled) as caught:
         await checks.check(constraints, key)
     return caught.value
 
@@ -205,7 +205,7 @@ async def test_one_key_s_bombs_hold_up_no_other_key(checks: Grammars) -> None:
     await asyncio.sleep(0)
     await checks.check(schema(STRICT | {"title": "for another key"}), "harmless")
     assert not running[-1].done()
-    assert all(isinstance(one, Refused) for one in await asyncio.gather(*running, return_exceptions=True))
+    assert all(isinstance(one, NotCompiled) for one in await asyncio.gather(*running, return_exceptions=True))
 
 
 async def test_a_child_that_was_killed_is_replaced(checks: Grammars) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from firstpass import cascade
 from firstpass.app import aside
-from firstpass.cascade import Parts
+from firstpass.cascade import SHORT_CHARACTERS, Parts
 from firstpass.chat import Chunk, Message, Usage
 from firstpass.contract import PromptedContract, shipped
-from firstpass.errors import TierFailed
+from firstpass.errors import STOPPED, TierFailed
 from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Finding, Refuse, Reply, Step, TierName
 from firstpass.policy.escalation import EscalationPolicy, Verifier
 from firstpass.tier import Tier
@@ -26,8 +26,8 @@ CONTRACT = shipped("pr-summary@3")
 
 def asked(contract: str | None = "pr-summary@3", **changes: object) -> Ask:
     text = DIFF if contract else "hello"
-    fields = {"contract": contract} | changes
-    return Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", text),), **fields)  # type: ignore[arg-type]
+    fields = {"contract": contract, "messages": (Message("user", text),)} | changes
+    return Ask("ex_1", 0.0, "chat", "firstpass", "cascade", **fields)  # type: ignore[arg-type]
 
 
 def parts(where: Verifier, *, early: bool = False, **tiers: Tier) -> Parts:
@@ -231,6 +231,38 @@ async def test_a_caller_that_leaves_is_recorded() -> None:
         await cascade.run(asked(), parts("none", draft=draft), kept.append)
     assert isinstance(kept[0].ending, Refuse) and kept[0].ending.failure.code == "client_closed_request"
     assert kept[0].steps[0].failure is not None
+
+
+@pytest.mark.parametrize(
+    ("stop", "status", "code"),
+    [
+        (asyncio.CancelledError(), 499, "client_closed_request"),
+        (asyncio.CancelledError(STOPPED), 503, "server_stopping"),
+        (ZeroDivisionError(), 500, "internal_error"),
+    ],
+)
+@pytest.mark.parametrize("after", [0, 1])
+async def test_what_stops_the_choice_of_a_move_is_recorded_too(
+    stop: BaseException, status: int, code: str, after: int
+) -> None:
+    """Before the first step, and after it."""
+    kept: list[Exchange] = []
+    made, choices = parts("none", draft=ScriptedTier([STRAYS])), itertools.count()
+
+    def work(call: Callable[..., Any], *given: object) -> Any:
+        if call != made.policy.next or next(choices) < after:
+            return aside(call, *given)
+        broken = asyncio.get_running_loop().create_future()
+        broken.set_exception(stop) if isinstance(stop, Exception) else broken.cancel(*stop.args)
+        return broken
+
+    long = asked(messages=(Message("user", DIFF + "+\n" * SHORT_CHARACTERS),))
+    with pytest.raises(type(stop)):
+        await cascade.run(long, replace(made, aside=work), kept.append)
+    (exchange,) = kept
+    assert len(exchange.steps) == after and isinstance(exchange.ending, Refuse)
+    failure = exchange.ending.failure
+    assert (failure.status, failure.code, failure.part) == (status, code, "policy")
 
 
 async def test_a_bug_is_recorded_as_one_and_not_hidden() -> None:

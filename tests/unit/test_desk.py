@@ -1,8 +1,13 @@
 """Workers that read diffs: real processes, the real contracts, and texts that were made to be slow."""
 
 import asyncio
+import gc
 import os
-from collections.abc import AsyncIterator
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +15,14 @@ from typing import Any
 
 import pytest
 
+import firstpass
 from firstpass import cascade, desk
 from firstpass.app import aside
 from firstpass.chat import Message
 from firstpass.contract import Contract, Shelf
 from firstpass.contract.prompted import no_repository
-from firstpass.desk import Desk
+from firstpass.desk import Desk, nursery
+from firstpass.desk.nursery import _Nursery
 from firstpass.desk.recipe import Recipe
 from firstpass.errors import BadAsk, Busy, FirstpassError
 from firstpass.exchange import Ask, Consult, Exchange, Reply
@@ -40,6 +47,16 @@ async def opened() -> AsyncIterator[Desk]:
         await made.close()
 
 
+@pytest.fixture
+def nurseries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[_Nursery]]:
+    """Of this test alone."""
+    own: list[_Nursery] = []
+    monkeypatch.setattr(nursery, "_nurseries", own)
+    yield own
+    for one in own:
+        one.close()
+
+
 class Work:
     """A function that a worker makes of its text: it can not import this module."""
 
@@ -56,6 +73,8 @@ class Work:
 whose = Work("lambda contract, ask: __import__('os').getpid()")
 dies = Work("lambda contract, ask: __import__('os')._exit(1)")
 spins = Work("lambda contract, ask: next(one for one in iter(int, 1) if one)")
+fails = Work("lambda contract, ask: {}['nothing']")
+grows = Work("lambda contract, ask: setattr(__import__('__main__'), 'MOST_PAGES', 0) or __import__('os').getpid()")
 cached = Work("lambda contract, ask: __import__('firstpass.evidence').evidence.read_diff.cache_info().currsize")
 
 
@@ -143,6 +162,92 @@ async def test_workers_forget_callers_words(busy: bool) -> None:
         assert await made(cached, CONTRACT, asked()) == 0
 
 
+async def test_one_that_has_grown_too_large_is_not_used_again() -> None:
+    async with opened() as made:
+        workers = set()
+        for _ in range(5):
+            workers.add(await made(grows, CONTRACT, asked()))
+            assert not made._idle
+        assert len(workers) == 5
+
+
+async def test_workers_that_ended_while_they_were_idle_are_replaced(nurseries: list[_Nursery]) -> None:
+    async with opened() as made:
+        old = set(await asyncio.gather(*(made(whose, CONTRACT, asked(number)) for number in (1, 2))))
+        nurseries[0].process.kill()
+        await _gone(old)
+        new = await asyncio.gather(*(made(whose, CONTRACT, asked(number)) for number in (1, 2)))
+        assert not old & {*new, os.getpid()}
+
+
+async def test_who_waits_is_heard_also_where_those_before_it_got_no_worker(
+    nurseries: list[_Nursery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that come get an answer, on threads, and it is said once."""
+    monkeypatch.setattr(nursery.sys, "executable", "/nonexistent")
+    async with opened() as made:
+        there = [made(whose, CONTRACT, asked(number)) for number in range(5)]
+        assert await asyncio.wait_for(asyncio.gather(*there), 60) == [os.getpid()] * 5
+        assert not nurseries and made._rests_until
+
+
+async def test_who_waits_is_heard_also_where_those_before_it_left(nurseries: list[_Nursery]) -> None:
+    async with opened() as made:
+        there = [made(whose, CONTRACT, asked(number)) for number in range(5)]
+        await asyncio.sleep(0)
+        for one in there[:2]:
+            one.cancel()
+        assert os.getpid() not in await asyncio.wait_for(asyncio.gather(*there[2:]), 60)
+        assert len(made._idle) <= desk.AT_ONCE, "those that were made for nobody are used"
+
+
+async def test_a_nursery_that_is_stuck_is_replaced(nurseries: list[_Nursery], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as made:
+        await made(whose, CONTRACT, asked())
+        nurseries[0]._control.settimeout(0.1)
+        monkeypatch.setattr(nursery, "CLOSE_SECONDS", 0.1)
+        nurseries[0].process.send_signal(signal.SIGSTOP)
+        worker = await asyncio.wait_for(asyncio.to_thread(nursery.born, made.recipe), 60)
+        worker.end()
+        assert len(nurseries) == 1 and nurseries[0].process.poll() is None
+
+
+def test_a_fork_that_fails_is_said_and_ends_nothing() -> None:
+    """The system may have no room for a process now and have some later."""
+    (ours, theirs), (mine, served) = socket.socketpair(), socket.socketpair()
+    program = "import os; real, left = os.fork, [BlockingIOError()]\n"
+    program += "def fork():\n if left: raise left.pop()\n return real()\n"
+    program += "os.fork = fork\nfrom firstpass.desk.worker import main; main()"
+    with ours, theirs, mine, served:
+        command = [sys.executable, "-c", program, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=nursery.environment())
+        theirs.close()
+        numbers = []
+        for _ in range(2):
+            socket.send_fds(ours, [b"x"], [served.fileno()])
+            numbers.append(int.from_bytes(ours.recv(8, socket.MSG_WAITALL)))
+    assert process.wait(60) == 0 and numbers[0] == 0 and numbers[1] > 0
+
+
+def test_a_nursery_finds_this_package_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for inherited in ("", "/elsewhere"):
+        monkeypatch.setenv("PYTHONPATH", inherited)
+        root, *others = nursery.environment()["PYTHONPATH"].split(os.pathsep)
+        assert Path(firstpass.__file__).parents[1] == Path(root) and others == [inherited] * bool(inherited)
+
+
+async def test_what_fails_and_nobody_waits_for_is_no_fault_of_the_loop() -> None:
+    """In a worker and on a thread."""
+    seen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: seen.append(told))
+    async with opened() as made:
+        left = [made(fails, CONTRACT, asked()), aside(int, "none")]
+        await asyncio.wait(left)
+        left.clear()
+        gc.collect()
+    assert not seen
+
+
 async def test_no_worker_outlives_a_desk() -> None:
     async with opened() as made:
         pids = [await made(whose, CONTRACT, asked())]
@@ -150,6 +255,10 @@ async def test_no_worker_outlives_a_desk() -> None:
         await asyncio.sleep(0.1)
     with pytest.raises(FirstpassError):
         await working
+    await _gone(pids)
+
+
+async def _gone(pids: Iterable[int]) -> None:
     for _ in range(1000):
         if not any(map(_lives, pids)):
             return

@@ -7,9 +7,12 @@ from firstpass.web.doorkeeper import Doorkeeper
 
 class Connected:
     def __init__(self, keeper: Doorkeeper, address: str) -> None:
-        self.ended = False
+        self.ended = self.unsent = False
         self._keeper = keeper
         self.inside = keeper.lets_in(self, address)
+
+    def has_unsent(self) -> bool:
+        return self.unsent
 
     def end(self) -> None:
         self.ended = True
@@ -25,6 +28,15 @@ def test_the_one_that_has_said_nothing_for_longest_gives_way() -> None:
     newcomer = Connected(keeper, "10.0.0.9")
     assert newcomer.inside and third.ended and not first.ended and not second.ended
     assert Connected(keeper, "10.0.0.10").inside and second.ended and not first.ended
+
+
+def test_what_has_not_got_its_whole_answer_is_ended_for_nobody() -> None:
+    keeper = Doorkeeper(2, 2)
+    first, second = (Connected(keeper, f"10.0.0.{number}") for number in range(2))
+    first.unsent = second.unsent = True
+    assert not Connected(keeper, "10.0.0.9").inside and not first.ended and not second.ended
+    second.unsent = False
+    assert Connected(keeper, "10.0.0.9").inside and second.ended and not first.ended
 
 
 def test_what_is_being_answered_is_ended_for_nobody() -> None:

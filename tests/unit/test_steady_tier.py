@@ -1,10 +1,14 @@
 """Retries within a budget, and a breaker, with a clock that is set by hand."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from firstpass.allowance.seats import SeatedTier, Seats
+from firstpass.allowance.turns import Bounds, Turns
 from firstpass.chat import Message
 from firstpass.errors import BadAsk, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
@@ -121,6 +125,35 @@ async def test_an_endpoint_that_fails_and_fails_is_left_alone_and_then_tried_by_
         await timed.ask()
     timed.now += 10
     assert [await timed.ask(), await timed.ask()] == ["hi", "hi"]
+
+
+async def test_a_call_from_before_the_rest_lets_no_second_one_try() -> None:
+    timed = Timed(*(failed() for _ in range(4)), retries=0)
+    breaker = timed.tier._breaker
+    with pytest.raises(BadAsk), breaker.tried():
+        for _ in range(4):
+            with pytest.raises(TierFailed, match="reset"):
+                await timed.ask()
+        timed.now += 10
+        trial = breaker.tried()
+        trial.__enter__()
+        raise BadAsk("its own fault")
+    with pytest.raises(TierUnavailable, match="left alone"):
+        await timed.ask()
+    trial.__exit__(None, None, None)
+    timed.inner.lines = ["hi"]
+    assert await timed.ask() == "hi"
+
+
+async def test_nobody_waits_for_a_place_at_an_endpoint_that_is_left_alone() -> None:
+    timed, room = Timed(*(failed() for _ in range(4)), retries=0), Turns("verifier", Bounds(1, 5, 3600.0))
+    seats = Seats({"verifier": room})
+    seated = SeatedTier("verifier", timed.tier, seats, timed.tier.check)
+    for _ in range(4):
+        with pytest.raises(TierFailed, match="reset"):
+            await seated.reply(ASK, Heard())
+    with pytest.raises(TierUnavailable, match="left alone"):
+        await asyncio.wait_for(seated.reply(replace(ASK, id="ex_2"), Heard()), 60)
 
 
 async def test_failures_that_are_the_request_s_own_leave_nobody_alone() -> None:

@@ -1,7 +1,6 @@
 """Whose turn it is: fewest places first, a room that the longest queue gives way in, and who is told what."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from statistics import median
 
@@ -192,26 +191,34 @@ async def test_an_ask_that_goes_to_the_verifier_has_left_the_draft_model_before_
     assert await asyncio.wait_for(verifier.take(None), LONG)
 
 
-async def worked(room: Turns, callers: int) -> tuple[list[float], list[float]]:
-    """So many callers that ask again and again for a second: seconds until each place, and until each refusal.
+async def worked(room: Turns, callers: int) -> tuple[list[int], list[int]]:
+    """So many callers that ask again and again: rounds of the loop until each place, and until each refusal.
 
-    A turn is a sleep, so that a busy machine does as many of them as an idle one.
+    A round is no time, so that a busy machine does as many of them as an idle one.
     """
-    waited, refused, end = list[float](), list[float](), time.monotonic() + 1.0
+    waited, refused, now = list[int](), list[int](), 0
+
+    async def rest() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     async def caller(share: Share) -> None:
-        while (begun := time.monotonic()) < end:
+        while (begun := now) < 400:
             try:
                 place = await room.take(share)
             except (Busy, Overloaded):
-                refused.append(time.monotonic() - begun)
-                await asyncio.sleep(0.05)
+                refused.append(now - begun)
+                await rest()
                 continue
-            waited.append(time.monotonic() - begun)
-            await asyncio.sleep(0.05)
+            waited.append(now - begun)
+            await rest()
             room.leave(place)
 
-    await asyncio.gather(*(caller(f"key{number % 3}") for number in range(callers)))
+    asking = asyncio.gather(*(caller(f"key{number % 3}") for number in range(callers)))
+    while not asking.done():
+        now += 1
+        await asyncio.sleep(0)
+    await asking
     return waited, refused
 
 

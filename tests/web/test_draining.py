@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from firstpass.exchange import Answer, Refuse
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import serving
 from tests.doubles import openai_app
 from tests.processes import serve
-from tests.scenes import until
+from tests.scenes import Scene, Stage, until
 
 HURRIED = "from firstpass import front; front.DRAIN_SECONDS = 0.5"
 ASKED = {"model": "local", "messages": [{"role": "user", "content": "hello"}]}
 CHAT = "/v1/chat/completions"
+STREAMS = [(CHAT, {}, "server_stopping"), ("/v1/messages", {"max_tokens": 9}, '"type":"error"')]
+
+Asked = dict[str, Any]
 
 
 class Engine:
@@ -78,4 +82,20 @@ def test_what_does_not_end_in_time_is_stopped_and_recorded(tmp_path: Path) -> No
             assert process.wait(60) == -signal.SIGTERM
         assert answers[0].status_code == 503 and answers[0].json()["error"]["code"] == "server_stopping"
     (exchange,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(9)
-    assert isinstance(exchange.ending, Refuse) and exchange.ending.failure.status == 499
+    assert isinstance(exchange.ending, Refuse) and exchange.ending.failure.code == "server_stopping"
+
+
+@pytest.mark.parametrize(("path", "more", "last"), STREAMS)
+def test_a_stream_that_is_cut_says_why_in_its_last_event(tmp_path: Path, path: str, more: Asked, last: str) -> None:
+    stage = Stage(lambda body: Scene(holds="begun" if body.get("stream") else ""))
+    with serving(stage.app) as url, serve(url, tmp_path, HURRIED) as (process, client):
+        with client.stream("POST", path, json=ASKED | more | {"stream": True}) as answer:
+            lines = answer.iter_lines()
+            while "hi" not in next(lines):
+                pass
+            process.send_signal(signal.SIGTERM)
+            said = [line for line in lines if line]
+        assert process.wait(60) == -signal.SIGTERM
+    assert last in said[-1] and "about to stop" in said[-1], said
+    (exchange,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(9)
+    assert isinstance(exchange.ending, Refuse) and exchange.ending.failure.code == "server_stopping"

@@ -1,6 +1,6 @@
 """The place of each running ask: one at a time, at the tier that it is at. It knows no HTTP, no model and no policy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from firstpass.allowance.turns import Place, Turns
@@ -29,12 +29,17 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class SeatedTier:
-    """A tier that is asked by nobody who has no place at it. What finds none is a step that failed."""
+    """A tier that is asked by nobody who has no place at it. What finds none is a step that failed.
+
+    check: raises what the tier would raise at once, so that nobody waits for that.
+    """
 
     name: TierName
     tier: Tier
     seats: Seats
+    check: Callable[[], None] = lambda: None
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        self.check()
         await self.seats.sit(ask, self.name)
         return await self.tier.reply(ask, listener)

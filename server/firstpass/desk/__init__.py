@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import MethodType
 from typing import Any, Protocol, TypeVar, cast
 
@@ -44,6 +45,9 @@ PATIENCE_SECONDS = 1.0
 
 LOOKS_EVERY_SECONDS = 0.1
 
+REST_SECONDS = 60.0
+"""For so long no process is asked for after none could be made: its work is done on threads."""
+
 
 class Aside(Protocol):
     """Begins some work on a thread."""
@@ -64,6 +68,7 @@ class _Job:
 @dataclass(eq=False)
 class Desk:
     """contracts: those that the recipe makes, by name; work of or on any other object is done on a thread.
+    So is all work where no process can be made, as far as none is there.
 
     Raises, where the work is awaited: what it raises; BadAsk for a text that takes too long to read.
     """
@@ -76,6 +81,8 @@ class Desk:
     _coming: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
+    _making: set[asyncio.Future[Worker]] = field(default_factory=set)
+    _rests_until: float = 0.0
     _closed: bool = False
 
     def __call__(self, work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
@@ -88,19 +95,21 @@ class Desk:
         characters = sum(len(message.content) for message in ask.messages) if ask else 0
         seconds = min(MOST_SECONDS, LEAST_SECONDS + characters * SECONDS_A_CHARACTER)
         job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds)
-        return asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job)))
+        begun = asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job, partial(work, *args))))
+        begun.add_done_callback(_seen)
+        return begun
 
     async def warm(self, engine: Engine) -> None:
         """Makes the first worker when the engine is ready, whose own start needs the processors."""
         with suppress(FirstpassError):  # Who keeps the engine says so.
             await engine.ensure_ready()
-        try:
-            self._put_back(await self._hired())
-        except FirstpassError as error:
-            log.error("%s", error)
+        if (worker := await self._hired()) is not None:
+            self._put_back(worker)
 
-    async def _answered(self, job: _Job) -> object:
+    async def _answered(self, job: _Job, work: Callable[[], object]) -> object:
         worker = await self._free(job.ask)
+        if worker is None:
+            return await self.aside(work)
         doing = asyncio.create_task(self._done(worker, job))
         self._jobs.add(doing)
         doing.add_done_callback(self._jobs.discard)
@@ -108,13 +117,13 @@ class Desk:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
             job.seconds = min(job.seconds, HURRIED_SECONDS)
-            doing.add_done_callback(lambda one: one.cancelled() or one.exception())
+            doing.add_done_callback(_seen)
             raise
 
     async def _done(self, worker: Worker, job: _Job) -> object:
         watch = asyncio.create_task(self._watched(worker, job))
         try:
-            right, said = pickle.loads(await worker.answer(job.message, job.ask))  # noqa: S301
+            right, said, worker.leaves = pickle.loads(await worker.answer(job.message, job.ask))  # noqa: S301
         except (OSError, EOFError) as error:
             worker.end()
             if not worker.given_up:
@@ -150,9 +159,10 @@ class Desk:
         left = [worker for worker in self._busy if not worker.given_up]
         return any(not waits.done() for waits in self._waiting) and len(left) + self._coming >= MOST
 
-    async def _free(self, ask: str) -> Worker:
-        """One that has read the same text, if it is idle; another if not."""
+    async def _free(self, ask: str) -> Worker | None:
+        """One that has read the same text, if it is idle; another if not. None where none can be made."""
         while True:
+            self._drop_dead()
             if self._idle:
                 worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
                 self._idle.remove(worker)
@@ -160,7 +170,10 @@ class Desk:
                 return worker
             quick = sum(not worker.slow for worker in self._busy) + self._coming
             if quick < AT_ONCE and sum(not one.given_up for one in self._busy) + self._coming < MOST:
-                return await self._hired()
+                if asyncio.get_running_loop().time() >= self._rests_until and (made := await self._hired()):
+                    return made
+                self._wake()
+                return None
             waits = asyncio.get_running_loop().create_future()
             self._waiting.append(waits)
             try:
@@ -169,20 +182,37 @@ class Desk:
                 self._wake()
                 raise
 
-    async def _hired(self) -> Worker:
+    def _drop_dead(self) -> None:
+        """Their process may have ended, or been ended, while they waited for work."""
+        for worker in [one for one in self._idle if one.has_ended()]:
+            self._idle.remove(worker)
+            worker.end()
+
+    async def _hired(self) -> Worker | None:
+        """None where none can be made. One that is being made counts as coming, also when who wanted it is gone."""
         self._coming += 1
         making = asyncio.ensure_future(asyncio.to_thread(born, self.recipe))
+        self._making.add(making)
+        making.add_done_callback(self._came)
         try:
-            worker = await asyncio.shield(making)
+            return await asyncio.shield(making)
         except asyncio.CancelledError:
             making.add_done_callback(self._keep_made)
             raise
         except OSError as error:
-            raise FirstpassError(f"no process could be started to read the diff: {error}", part="contract") from error
-        finally:
-            self._coming -= 1
-        self._busy.add(worker)
-        return worker
+            if not self._rests_until:
+                log.error("no process can be made that reads diffs (%s): they are read on threads, as long", error)
+            self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
+            return None
+
+    def _came(self, making: asyncio.Future[Worker]) -> None:
+        self._coming -= 1
+        self._making.discard(making)
+        if making.cancelled() or making.exception() is not None:
+            self._wake()
+        else:
+            self._rests_until = 0.0
+            self._busy.add(making.result())
 
     def _keep_made(self, making: asyncio.Future[Worker]) -> None:
         """For the next one: who wanted it is gone."""
@@ -191,7 +221,7 @@ class Desk:
 
     def _put_back(self, worker: Worker) -> None:
         self._busy.discard(worker)
-        if worker.slow or worker.ended or self._closed:
+        if worker.slow or worker.leaves or worker.ended or self._closed:
             worker.end()
         else:
             self._idle.append(worker)
@@ -215,7 +245,7 @@ class Desk:
             worker.end()
         for worker in self._busy:
             worker.kill()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*self._jobs, *self._making, return_exceptions=True)
 
 
 def _parts(work: Callable[..., object], args: tuple[object, ...]) -> tuple[object, object, tuple[object, ...]]:
@@ -223,6 +253,12 @@ def _parts(work: Callable[..., object], args: tuple[object, ...]) -> tuple[objec
     if isinstance(work, MethodType):
         return work.__name__, work.__self__, args
     return work, args[0] if args else None, args[1:]
+
+
+def _seen(done: asyncio.Future[Any]) -> None:
+    """Whoever still waits for it gets its exception; without them it would be logged as one that nobody saw."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _ask_of(given: tuple[object, ...]) -> Ask | None:

@@ -18,19 +18,31 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from firstpass.desk.frames import HEAD_BYTES, framed, length
 from firstpass.desk.recipe import Recipe
 
 LOW_PRIORITY = 10
 _READ_BYTES = 1 << 18
+
+ANSWER_SECONDS = 60.0
+"""The process that workers are forked of has started by then, on a busy machine too."""
+
+CLOSE_SECONDS = 5.0
+ROOT = str(Path(__file__).parents[2])
+"""Where this package is: the front may have it from its working directory alone."""
+
 _INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONHASHSEED", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 _FORGET = framed(b"")
 
 
 @dataclass(eq=False)
 class Worker:
-    """One process, at one piece of work at a time. asks: the ids of those whose texts it has read last."""
+    """One process, at one piece of work at a time. asks: the ids of those whose texts it has read last.
+
+    leaves: it ends by itself after its last answer.
+    """
 
     pid: int
     _socket: socket.socket
@@ -38,6 +50,7 @@ class Worker:
     slow: bool = False
     ended: bool = False
     given_up: bool = False
+    leaves: bool = False
     _forgets: bool = False
 
     async def answer(self, message: bytes, ask: str) -> bytes:
@@ -62,6 +75,15 @@ class Worker:
             self.asks.clear()
             with contextlib.suppress(OSError):
                 self._socket.send(_FORGET)
+
+    def has_ended(self) -> bool:
+        """To be asked while it is at no work, and so has nothing to say."""
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def cpu_seconds(self) -> float:
         """Of all that it has done so far. Its clock's number is made as the kernel has it (CPUCLOCK_SCHED)."""
@@ -93,6 +115,10 @@ class Worker:
             self._socket.close()
 
 
+class NurseryEnded(OSError):
+    """All its workers have ended, or do so with it."""
+
+
 class _Nursery:
     """The process that workers are forked of."""
 
@@ -101,25 +127,52 @@ class _Nursery:
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         with theirs:
             command = [sys.executable, *flags, "-P", "-m", "firstpass.desk.worker", str(theirs.fileno())]
-            environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-            self.process = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment
-            )
+            try:
+                self.process = subprocess.Popen(
+                    command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment()
+                )
+            except OSError:
+                self._control.close()
+                raise
+        self._control.settimeout(ANSWER_SECONDS)
 
     def fork(self) -> Worker:
-        """Raises: OSError."""
+        """Raises: OSError; NurseryEnded where it makes none any more."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        try:
+            with theirs:
+                return Worker(self._number(theirs), ours)
+        except OSError:
+            ours.close()
+            raise
+
+    def _number(self, theirs: socket.socket) -> int:
+        try:
             socket.send_fds(self._control, [b"x"], [theirs.fileno()])
             said = self._control.recv(HEAD_BYTES, socket.MSG_WAITALL)
+        except OSError as error:
+            raise NurseryEnded("the process that workers are made of does not answer") from error
         if len(said) < HEAD_BYTES:
-            ours.close()
-            raise OSError("the process that workers are made of has ended")
-        return Worker(length(said), ours)
+            raise NurseryEnded("the process that workers are made of has ended")
+        if not (number := length(said)):
+            raise OSError("the system makes no further process")
+        return number
 
     def close(self) -> None:
+        """What does not end by itself is ended, and all its workers with it."""
         self._control.close()
-        self.process.wait()
+        try:
+            self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def environment() -> dict[str, str]:
+    """For the process that workers are made of: no more than it needs."""
+    found = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    paths = [ROOT, *filter(None, [found.get("PYTHONPATH")])]
+    return found | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 _lock = threading.Lock()
@@ -132,14 +185,27 @@ def born(recipe: Recipe) -> Worker:
     Raises: OSError.
     """
     with _lock:
-        if not _nurseries:
-            _nurseries.append(_Nursery())
-            atexit.register(_nurseries[0].close)
         try:
-            worker = _nurseries[0].fork()
-        except OSError:
-            _nurseries.pop().close()
-            raise
-    worker._socket.sendall(framed(pickle.dumps(recipe, 5)))
+            worker = _forked()
+        except NurseryEnded:
+            worker = _forked()
+    try:
+        worker._socket.sendall(framed(pickle.dumps(recipe, 5)))
+    except OSError:
+        worker.end()
+        raise
     worker._socket.setblocking(False)
     return worker
+
+
+def _forked() -> Worker:
+    if not _nurseries:
+        _nurseries.append(_Nursery())
+        atexit.register(_nurseries[0].close)
+    try:
+        return _nurseries[0].fork()
+    except NurseryEnded:
+        ended = _nurseries.pop()
+        atexit.unregister(ended.close)
+        ended.close()
+        raise

@@ -1,7 +1,8 @@
 """Run as a program: the process that is forked for each worker, and what a worker does. Knows no event loop.
 
 Its argument is the number of a socket. For each byte that comes with another socket a worker is forked, which serves
-that, and its process number is said. When the socket is closed at the other end, all is over.
+that, and its process number is said; 0 where the system makes none. When the socket is closed at the other end, all is
+over.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BufferedRWPair
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from firstpass.contract import Contract
 from firstpass.desk.frames import HEAD_BYTES, framed, length
@@ -42,21 +43,22 @@ def main() -> None:
         said, sockets, _, _ = socket.recv_fds(control, 1, 1)
         if not said:
             return
-        number = os.fork()
-        if not number:
-            control.close()
-            _begin(own, socket.socket(fileno=sockets[0]))
+        try:
+            number = os.fork() or _begin(own, control, sockets[0])
+        except OSError:
+            number = 0  # There is no process with this number.
         os.close(sockets[0])
         control.sendall(number.to_bytes(HEAD_BYTES))
 
 
-def _begin(parent: int, served: socket.socket) -> None:
-    """Does not return."""
+def _begin(parent: int, control: socket.socket, number: int) -> NoReturn:
+    """number: of the socket that it serves."""
     try:
+        control.close()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() == parent:
-            with served, served.makefile("rwb") as stream:
+            with socket.socket(fileno=number) as served, served.makefile("rwb") as stream:
                 serve(stream)
     finally:
         os._exit(0)
@@ -72,10 +74,13 @@ def serve(stream: BufferedRWPair) -> None:
         if not message:
             forget()
             continue
-        stream.write(framed(pickle.dumps(_outcome(contracts, message), 5)))
+        outcome = _outcome(contracts, message)
+        leaves = _pages() > MOST_PAGES
+        stream.write(framed(pickle.dumps((*outcome, leaves), 5)))
         stream.flush()
-        if _pages() > MOST_PAGES:
+        if leaves:
             return
+        del message, outcome
 
 
 def _outcome(contracts: Mapping[str, Contract], message: bytes) -> tuple[bool, object]:

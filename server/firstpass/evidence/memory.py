@@ -33,6 +33,12 @@ def remembered(most: int) -> Callable[[Made], Made]:
     return wrapped
 
 
+def forgotten(clear: Callable[[], None]) -> Callable[[], None]:
+    """Is called when all is forgotten: for what is kept elsewhere than in the result of a function."""
+    _FORGET.append(clear)
+    return clear
+
+
 def forget() -> None:
     """No text and nothing that was made of one is kept any more; what is being made now may still come."""
     for clear in _FORGET:

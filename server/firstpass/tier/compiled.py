@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from firstpass.engine.grammars import Constraint, Grammars, Refused
+from firstpass.engine.grammars import Constraint, Grammars, NotCompiled
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, CallerDialect, Reply, TierName
 from firstpass.tier import Listener, Tier
@@ -39,13 +39,13 @@ class CompiledTier:
         try:
             if held:
                 await self.grammars.check([one.constraint for one in held], ask.key)
-        except Refused as error:
+        except NotCompiled as error:
             field = held[error.part].field
             raise BadAsk(f"{field} {_reason(error)}", part=self.part, param=field) from error
         return await self.tier.reply(ask, listener)
 
 
-def _reason(error: Refused) -> str:
+def _reason(error: NotCompiled) -> str:
     return TOO_EXPENSIVE if error.why is None else f"can not be compiled: {error.why}"
 
 

@@ -8,7 +8,8 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from firstpass.chat import Chunk
@@ -55,13 +56,22 @@ class SteadyTier:
         self._breaker = Breaker(part, patience, clock)
         self._saved = SAVED_RETRIES
 
+    @property
+    def left_alone(self) -> bool:
+        """Whether whoever asks is refused at once."""
+        return self._breaker.refuses
+
+    def check(self) -> None:
+        """Raises: TierUnavailable where the endpoint is left alone."""
+        self._breaker.check()
+
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         """See `Tier.reply`. Raises: TierUnavailable at once where the endpoint is left alone."""
         began, heard = self._clock(), _Heard(listener)
         self._saved = min(SAVED_RETRIES, self._saved + self._patience.share)
         for tried in range(self._patience.retries + 1):
             try:
-                with self._breaker:
+                with self._breaker.tried():
                     return await self._tier.reply(ask, heard)
             except TierFailed as error:
                 wait = self._wait_seconds(error, tried)
@@ -94,23 +104,34 @@ class Breaker:
     def open(self) -> bool:
         return self._failures >= self._patience.failures
 
-    def __enter__(self) -> None:
-        """Raises: TierUnavailable where it is open, but for the one that tries after the rest."""
-        if not self.open:
-            return
-        left = self._rests_until - self._clock()
-        if left > 0 or self._trying:
-            text = f"the {self._part} endpoint failed {self._failures} times in a row and is left alone for a while"
-            raise TierUnavailable(text, part=self._part, retry_after_seconds=max(1, math.ceil(left)))
-        self._trying = True
+    @property
+    def refuses(self) -> bool:
+        """All but the one that tries after the rest."""
+        return self.open and (self._trying or self._rests_until > self._clock())
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._trying = False
-        if error is None:
+    def check(self) -> None:
+        """Raises: TierUnavailable where it refuses."""
+        if self.refuses:
+            left = max(1, math.ceil(self._rests_until - self._clock()))
+            text = f"the {self._part} endpoint failed {self._failures} times in a row and is left alone for a while"
+            raise TierUnavailable(text, part=self._part, retry_after_seconds=left)
+
+    @contextmanager
+    def tried(self) -> Iterator[None]:
+        """Raises: TierUnavailable where it refuses. A try that began before others failed is not the one after them."""
+        self.check()
+        decides = self.open
+        self._trying = self._trying or decides
+        try:
+            yield
             self._failures = 0
-        elif isinstance(error, TierFailed) and _passes(error):
-            self._failures += 1
-            self._rests_until = self._clock() + self._patience.rest_seconds
+        except TierFailed as error:
+            if _passes(error):
+                self._failures += 1
+                self._rests_until = self._clock() + self._patience.rest_seconds
+            raise
+        finally:
+            self._trying = self._trying and not decides
 
 
 def _passes(error: TierFailed) -> bool:

@@ -17,7 +17,7 @@ from firstpass.dialect import render
 from firstpass.dialect.base import Dialect
 from firstpass.dialect.openai.write_reply import OPENAI
 from firstpass.dialect.values import few
-from firstpass.errors import Failure, FirstpassError
+from firstpass.errors import STOPPED, Failure, FirstpassError, Stopping
 from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.listening import Sink
 from firstpass.tier.tokens import Counted
@@ -48,15 +48,18 @@ class AnswerResponse(Response):
         self._run = run
         self._dialect = dialect
         self._count = count
+        self._left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None, "answers are made by the event loop"
-        leaving = asyncio.ensure_future(_when_left(receive, task))
+        leaving = asyncio.ensure_future(self._when_left(receive, task))
         try:
             await (self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
         except asyncio.CancelledError:
-            log.debug("nobody waits for %s any more: its caller left, or the server ends", self._ask.id)
+            if not self._left:
+                raise
+            log.debug("nobody waits for %s any more: its caller left", self._ask.id)
         finally:
             leaving.cancel()
 
@@ -67,6 +70,13 @@ class AnswerResponse(Response):
             return
         await Response(self._dialect.whole(exchange), 200, _headers(exchange), "application/json")(scope, receive, send)
 
+    async def _when_left(self, receive: Receive, task: "asyncio.Task[None]") -> None:
+        """Stops the work on an answer that nobody waits for."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        task.cancel()
+
     async def _streamed(self, send: Send) -> None:
         stream = _Stream(self._ask, self._dialect, send, self._count)
         try:
@@ -76,6 +86,10 @@ class AnswerResponse(Response):
                 raise
             log.error("a stream failed after its first byte", exc_info=error)
             await stream.fail(as_failure(error))
+        except asyncio.CancelledError:
+            if self._left or not stream.started:
+                raise
+            await stream.fail(Stopping(STOPPED).failure)
         finally:
             await stream.close()
 
@@ -242,10 +256,3 @@ def _receipt_header(receipts: tuple[Receipt, ...]) -> dict[str, str]:
 def _instead(step: Step | None) -> dict[str, str]:
     """What the answer's model was asked with in the place of what the caller said."""
     return {f"x-firstpass-{name.replace('_', '-')}": value for name, value in (step.instead if step else {}).items()}
-
-
-async def _when_left(receive: Receive, task: "asyncio.Task[None]") -> None:
-    """Stops the work on an answer that nobody waits for."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    task.cancel()

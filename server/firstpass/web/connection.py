@@ -172,6 +172,9 @@ class PromptProtocol(HttpToolsProtocol):
             self._answering.message_event.set()
         super().connection_lost(exc)
 
+    def has_unsent(self) -> bool:
+        return self.transport.get_write_buffer_size() > 0
+
     def end(self) -> None:
         """For want of room."""
         self.transport.abort()

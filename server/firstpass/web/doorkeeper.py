@@ -1,6 +1,7 @@
 """How many connections there may be, in all and of one address. It knows no transport and no request.
 
-One that gives way is the one that has said nothing for longest; what is being answered is never ended for another.
+One that gives way is the one that has said nothing for longest; what is being answered, or has not
+been sent whole, is never ended for another.
 """
 
 import logging
@@ -21,6 +22,10 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 class Connection(Protocol):
+    def has_unsent(self) -> bool:
+        """Whether a part of its last answer is still to be sent."""
+        ...
+
     def end(self) -> None:
         """At once. `has_left` follows."""
         ...
@@ -74,7 +79,7 @@ class Doorkeeper:
                 del self._numbers[network]
 
     def _end_first(self, idle: dict[Connection, None]) -> bool:
-        first = next(iter(idle), None)
+        first = next((one for one in idle if not one.has_unsent()), None)
         if first is None:
             return False
         self.has_left(first)

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from firstpass.errors import Stopping
+from firstpass.errors import STOPPED, Stopping
 from firstpass.web.envelope import refusal
 
 log = logging.getLogger(__name__)
@@ -76,11 +76,11 @@ class Draining:
         self._stopped = True
         log.warning("%d requests are stopped in the middle", len(self._running))
         for task in self._running:
-            task.cancel()
+            task.cancel(STOPPED)
         await asyncio.wait(self._running, timeout=RECORD_SECONDS)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    response = refusal(scope, Stopping("this server is about to stop", retry_after_seconds=RETRY_SECONDS).failure)
+    response = refusal(scope, Stopping(STOPPED, retry_after_seconds=RETRY_SECONDS).failure)
     response.headers["connection"] = "close"
     await response(scope, receive, send)

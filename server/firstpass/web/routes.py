@@ -156,7 +156,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) 
     def route(path: str, parser: Parser, dialect: Dialect) -> None:
         async def handle(request: Request) -> Response:
             raw, caller = await _received(request, limits)
-            ask = await reading.read(raw, parser, raw, caller, _house(request, backend))
+            ask = await reading.read(raw, caller.key, parser, raw, caller, _house(request, backend))
             return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
         app.add_route(path, handle, methods=["POST"])  # FastAPI's own would look for parameters where there are none.
@@ -170,14 +170,14 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) 
     @app.post("/v1/messages/count_tokens")
     async def count(request: Request) -> Response:
         raw, caller = await _received(request, limits)
-        ask = await reading.read(raw, messages_parse.prompt, raw, caller, _house(request, backend))
+        ask = await reading.read(raw, caller.key, messages_parse.prompt, raw, caller, _house(request, backend))
         counted = await backend.count(ask)
         return JSONResponse({"input_tokens": counted.tokens}, headers={"x-firstpass-counted-by": counted.model})
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> dict[str, object]:
         raw, caller = await _received(request, limits)
-        ask = await reading.read(raw, parse.chat, raw, caller, _house(request, backend))
+        ask = await reading.read(raw, caller.key, parse.chat, raw, caller, _house(request, backend))
         return ours.explanation(ask, await backend.explain(ask))
 
 
@@ -185,7 +185,7 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits, reading: Read
     async def create(request: Request) -> Response:
         raw, caller = await _received(request, limits)
         house, recall = _house(request, backend), backend.record.recall
-        read = partial(reading.read, raw)
+        read = partial(reading.read, raw, caller.key)
         ask = await responses.responses(raw, caller, house, recall, limits.body_bytes, read)
         return AnswerResponse(ask, backend.run, RESPONSES)
 
@@ -238,7 +238,7 @@ def _add_labels(app: FastAPI, backend: Backend, limits: Limits, reading: Reading
     @app.post("/v1/exchanges/{exchange_id}/label")
     async def label(exchange_id: str, request: Request) -> dict[str, object]:
         raw, caller = await _received(request, limits)
-        made = await reading.read(raw, parse.label, raw, exchange_id, caller.key, time.time())
+        made = await reading.read(raw, caller.key, parse.label, raw, exchange_id, caller.key, time.time())
         await backend.record.label(made)
         return ours.label(made)
 

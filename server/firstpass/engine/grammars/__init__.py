@@ -15,12 +15,12 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from firstpass.engine.cache_size import read_config
-from firstpass.engine.grammars.process import AGAIN_SECONDS, Child, Refused
+from firstpass.engine.grammars.process import AGAIN_SECONDS, Child, NotCompiled
 from firstpass.engine.spec import Engine, EngineSpec
 from firstpass.engine.vllm import structured_outputs
 from firstpass.errors import Busy, FirstpassError
 
-__all__ = ["Constraint", "Grammars", "Refused", "for_engine"]
+__all__ = ["Constraint", "Grammars", "NotCompiled", "for_engine"]
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +60,14 @@ class Grammars:
         """Returns when all of them can be compiled; at once where that is known.
 
         key: the id of the caller's API key. One key has one job running, so that no other waits for more than that.
-        Raises: Refused, Busy, TierUnavailable.
+        Raises: NotCompiled, Busy, TierUnavailable.
         """
         name = sha256(json.dumps(constraints).encode()).digest()
         if name in self._known:
             self._known.move_to_end(name)
             part = self._known[name]
             if part is not None:
-                raise Refused(part, None)
+                raise NotCompiled(part, None)
             return
         if name not in self._work:
             self._begin(name, constraints, key)
@@ -100,7 +100,8 @@ class Grammars:
     def _begin(self, name: bytes, constraints: Sequence[Constraint], key: str | None) -> None:
         """The work goes on when its caller leaves: the next one with that schema will not wait for it."""
         if self._there[key] >= WAITING_LIMIT:
-            raise Busy("too many schemas and patterns wait to be compiled", retry_after_seconds=AGAIN_SECONDS)
+            text = "too many schemas and patterns wait to be compiled"
+            raise Busy(text, part="draft", retry_after_seconds=AGAIN_SECONDS)
         self._there[key] += 1
         self._work[name] = task = asyncio.ensure_future(self._job(name, constraints, key))
         task.add_done_callback(lambda done: self._leave(name, key, done))
@@ -120,7 +121,7 @@ class Grammars:
             assert self.child is not None, "it was just started"
             try:
                 await self.child.ask(constraints)
-            except Refused as error:
+            except NotCompiled as error:
                 if error.why is None:
                     self._keep(name, error.part)
                 raise

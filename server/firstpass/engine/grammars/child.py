@@ -134,25 +134,27 @@ class Job:
 class Jobs:
     vocabulary: Vocabulary
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    waiting: bytes = b""
 
     def serve(self) -> None:
-        """Until the front closes its end of the pipe."""
+        """Until the front closes its end of the pipe. What one job has said is in no variable here."""
         self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, None)
-        waiting = b""
-        while True:
-            for key, _ in self.selector.select():
-                job: Job | None = key.data
-                more = os.read(key.fd, 1 << 16)
-                if job is not None:
-                    job.said += more
-                    if not more:
-                        self._end(job)
-                    continue
-                if not more:
-                    return
-                *lines, waiting = (waiting + more).split(b"\n")
-                for line in lines:
-                    self._begin(json.loads(line))
+        while all(self._hear(key) for key, _ in self.selector.select()):
+            pass
+
+    def _hear(self, key: selectors.SelectorKey) -> bool:
+        """False at the end."""
+        job: Job | None = key.data
+        more = os.read(key.fd, 1 << 16)
+        if job is not None:
+            job.said += more
+            if not more:
+                self._end(job)
+            return True
+        *lines, self.waiting = (self.waiting + more).split(b"\n")
+        for line in lines:
+            self._begin(json.loads(line))
+        return bool(more)
 
     def close(self) -> None:
         for key in self.selector.get_map().values():

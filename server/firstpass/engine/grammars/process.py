@@ -26,7 +26,7 @@ JOB_SECONDS = 60.0
 AGAIN_SECONDS = 5
 
 
-class Refused(Exception):
+class NotCompiled(Exception):
     """part: which of the job's constraints. why: the compiler's words, None where it took too much of the machine."""
 
     def __init__(self, part: int, why: str | None) -> None:
@@ -78,7 +78,7 @@ class Child:
         return not self._reading.done()
 
     async def ask(self, parts: Sequence[tuple[str, str]]) -> None:
-        """Raises: Refused, TierUnavailable where it died or does not answer; then it is to be replaced."""
+        """Raises: NotCompiled, TierUnavailable where it died or does not answer; then it is to be replaced."""
         assert self._process.stdin is not None, "it is a pipe"
         self._count += 1
         number, said = self._count, asyncio.get_running_loop().create_future()
@@ -96,7 +96,7 @@ class Child:
         if part is None:
             raise TierUnavailable("the check of schemas failed", part="draft", retry_after_seconds=AGAIN_SECONDS)
         if fault is not None:
-            raise Refused(part, fault or None)
+            raise NotCompiled(part, fault or None)
 
     async def ended(self) -> None:
         """Returns when it is dead and its jobs have heard of it."""

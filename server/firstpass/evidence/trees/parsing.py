@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import tree_sitter
 
+from firstpass.evidence.memory import forgotten
+
 UNWATCHED_BYTES = 512
 """A text as short as this is parsed without being asked: mending what does not parse takes quadratic time, a tenth of a
 second for a text of this size that was made to be slow."""
@@ -38,9 +40,23 @@ class _Buffers:
 
         return read
 
+    def wipe(self) -> None:
+        """To let go of them would not do: tree-sitter keeps them."""
+        for buffer in self._by_power:
+            buffer[:] = bytes(len(buffer))
+
 
 _idle: deque[_Buffers] = deque()
 """As many as were ever in use at once."""
+
+
+@forgotten
+def _wipe() -> None:
+    """One at a time, which nobody uses meanwhile."""
+    for _ in range(len(_idle)):
+        buffers = _taken()
+        buffers.wipe()
+        _idle.appendleft(buffers)
 
 
 def parsed(parser: tree_sitter.Parser, text: bytes, stops: Callable[[], bool]) -> tree_sitter.Tree | None:
