@@ -43,7 +43,7 @@ def waiting(factory: pytest.TempPathFactory, milliseconds: int) -> Iterator[Fron
     """A front whose record waits as long for others who write, with its data directory."""
     data = factory.mktemp("last")
     with pytest.MonkeyPatch.context() as patch, serving(Replayed(STREAM).app) as url:
-        patch.setattr("firstpass.store.sqlite.BUSY_MILLISECONDS", milliseconds)
+        patch.setattr("firstpass.store.opening.BUSY_MILLISECONDS", milliseconds)
         with serving(Replayed(CLAUDE).app) as claude:
             verifier = {"dialect": "anthropic", "url": f"{claude}/v1", "model": "claude", "hosted": False}
             with fronted(url, data, verifier=verifier) as client:
