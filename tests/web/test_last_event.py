@@ -17,6 +17,7 @@ from tests.conftest import fronted, serving
 from tests.dialects import PATHS, USER
 from tests.doubles import claude_event
 from tests.replayed import STREAM, Replayed
+from tests.scenes import until
 
 ENDS = {"chat": "data: [DONE]", "messages": "event: message_stop", "responses": "event: response.completed"}
 CLAUDE = "".join(
@@ -102,10 +103,11 @@ def test_the_last_event_waits_for_the_record(patient: Front, dialect: str, model
 @ways
 def test_a_stream_whose_record_fails_ends_with_an_error(hasty: Front, dialect: str, model: str) -> None:
     client, data = hasty
+    until(lambda: client.get("/readyz").is_success)
     with busy(data):
         said = client.post(PATHS[dialect], json=body(dialect, model)).text
     assert '"hi' in said and not any(line.startswith(ENDS[dialect]) for line in said.splitlines())
-    assert "could not append an exchange" in said.rstrip().splitlines()[-1]
+    assert "the store could not write" in said.rstrip().splitlines()[-1]
     if dialect != "chat":
         kind = {"messages": "event: error", "responses": "event: response.failed"}[dialect]
         assert kind in said.rstrip().split("\n\n")[-1]
