@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import ssl
 import subprocess
@@ -163,9 +162,14 @@ async def test_what_is_no_request_ends_its_connection_and_nothing_else(raw: byte
         assert (await chat(url)).status_code == 200
 
 
+def heeding() -> None:
+    """SIGINT, which a shell has its background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_command_serves_until_it_is_interrupted_and_counts() -> None:
     command = [sys.executable, "-m", "firstpass", "mock", "--port", "0", "--seed", "3", "--faults", "500:0.5"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     assert child.stdout is not None and child.stderr is not None
     url = child.stderr.readline().split()[-1].removesuffix("/v1")
     with httpx.Client(base_url=url, trust_env=False, verify=TLS) as client:

@@ -16,11 +16,13 @@ from fastapi import FastAPI, Request, Response
 from firstpass import app
 from firstpass.house import House
 from firstpass.settings import Settings
+from firstpass.spans import UNHEARD
 from firstpass.store.keys import KeyRecord, load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from firstpass.web import routes
 from firstpass.web.access import Rules
 from firstpass.web.credentials import Credentials
+from firstpass.web.metrics import Metrics
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, counts_words, judges, messages_app, openai_app, says
 from tests.machine import stretched
@@ -260,6 +262,8 @@ class Broken:
     """A backend with a bug."""
 
     audit = None
+    metrics = Metrics()
+    spans = UNHEARD
 
     @property
     def house(self) -> House:

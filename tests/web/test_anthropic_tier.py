@@ -263,7 +263,7 @@ async def test_an_error_of_the_endpoint_is_one_of_ours(
     failure = caught.value.failure
     assert type(caught.value) is kind and (failure.part, failure.param) == ("verifier", param)
     assert message in failure.message
-    assert failure.retry_after_seconds == (17 if kind is TierUnavailable else None)
+    assert failure.retry_after_seconds == (17 if kind is TierUnavailable else 1 if status == 500 else None)
 
 
 @pytest.mark.parametrize("status", [401, 403])

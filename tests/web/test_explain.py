@@ -55,7 +55,10 @@ def test_explain_speaks_to_people_and_to_machines(front: Front) -> None:
         ({"name": "x", "then": "strong", "path": ["a"]}, "policy.rules.0.path: Extra inputs"),
         ({"name": "x", "then": "upwards"}, "policy.rules.0.then: Input should be"),
         ({"then": "strong"}, "policy.rules.0.name: Field required"),
-        ({"name": "x", "then": "strong", "text": "("}, "policy.rules.0.text: Value error, is no regular expression"),
+        (
+            {"name": "x", "then": "strong", "text": "("},
+            "policy.rules.0.text: Value error, the expression is no regular expression",
+        ),
     ],
 )
 def test_a_wrong_rule_is_said_with_its_key(rule: dict[str, Any], fault: str, tmp_path: Any) -> None:

@@ -104,7 +104,7 @@ def test_what_was_left_out_is_a_finding_in_the_record(tmp_path: Path, model: str
 
 
 def test_however_much_is_left_out_little_is_kept_of_it(tmp_path: Path) -> None:
-    turns = [{"role": "assistant", "content": None, "reasoning_details": [{}] * 20_000} for _ in range(40)]
+    turns = [{"role": "assistant", "content": None, "reasoning_details": [{}] * 2_500} for _ in range(40)]
     with serving(Replayed().app) as url, fronted(url, tmp_path) as client:
         answer = client.post(CHAT[0], json={"model": "local", "messages": [*turns, {"role": "user", "content": "?"}]})
     (kept,) = SqliteStore(tmp_path / "firstpass.sqlite").latest(1)
