@@ -267,7 +267,7 @@ class Server:
         keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
         if self._outside and self._outside.hosted:
             keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
-        keeping.append(asyncio.create_task(self._desk.warm(self._engine)))
+        keeping.append(asyncio.create_task(self._desk.warm()))
         if self._grammars:
             keeping.append(asyncio.create_task(self._grammars.warm(self._engine)))
         try:

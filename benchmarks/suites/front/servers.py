@@ -110,6 +110,7 @@ def litellm(started: Started, upstream: str, python: Path, scratch: Path) -> Con
     environment = {
         "LITELLM_LOG": "ERROR",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         "PYTHONPATH": "",
         "NO_PROXY": "127.0.0.1",
     }

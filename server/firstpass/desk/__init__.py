@@ -10,7 +10,6 @@ import logging
 import pickle
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import MethodType
@@ -19,7 +18,6 @@ from typing import Any, Protocol, TypeVar, cast
 from firstpass.contract import Contract
 from firstpass.desk.nursery import Worker, born
 from firstpass.desk.recipe import Recipe
-from firstpass.engine import Engine
 from firstpass.errors import BadAsk, Busy, FirstpassError
 from firstpass.exchange import Ask, Exchange
 
@@ -99,10 +97,8 @@ class Desk:
         begun.add_done_callback(_seen)
         return begun
 
-    async def warm(self, engine: Engine) -> None:
-        """Makes the first worker when the engine is ready, whose own start needs the processors."""
-        with suppress(FirstpassError):  # Who keeps the engine says so.
-            await engine.ensure_ready()
+    async def warm(self) -> None:
+        """Makes the first worker while the engine starts: its first import takes a second, which no diff waits for."""
         if (worker := await self._hired()) is not None:
             self._put_back(worker)
 
