@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-TIMES, ROUNDS = 4, 5
+TIMES, ROUNDS, MOST_ROUNDS = 4, 5, 25
 LINEAR = 10.0
 """Growth above this is worse than linear: TIMES the size takes linear work TIMES as long, and quadratic its square."""
 
@@ -43,12 +43,14 @@ def cpu_seconds_once(work: Callable[[], object]) -> float:
 
 
 def growth(work: Callable[[int], object], size: int) -> float:
-    """How many times as long TIMES the size takes: CPU time of this thread, the best of at most ROUNDS, in turns.
+    """How many times as long TIMES the size takes: CPU time of this thread, the best of at most MOST_ROUNDS, in turns.
+
+    A neighbour on the same core can make five rounds of linear work look like growth of ten.
 
     A round's sizes are its own, so that work whose result is kept by its text is done again.
     """
     best = [float("inf")] * 2
-    for more in range(ROUNDS):
+    for more in range(MOST_ROUNDS):
         for place, length in enumerate((size, TIMES * size)):
             best[place] = min(best[place], cpu_seconds_once(lambda length=length + more: work(length)))  # type: ignore[misc]
         if more and best[1] < CLEARLY * LINEAR * best[0]:
