@@ -12,7 +12,6 @@ Sources: vLLM 0.32, v1/structured_output/backend_xgrammar.py (validate_xgrammar_
 """
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from firstpass.engine.grammars.walk import Walker, patterns, repetitions
+from firstpass.engine.guard import ON_LINUX, PR_SET_PDEATHSIG, prctl
 
 CHECK_SECONDS = 0.5
 """Of processor time, for each part: vLLM turns it into a grammar on the event loop of its API server."""
@@ -45,8 +45,6 @@ PLACE = re.compile(r"^\[[0-9:]+\] \S+:[0-9]+: ")
 """The time and the line of xgrammar's source, before its words."""
 
 REASON_CHARACTERS = 500
-PR_SET_PDEATHSIG = 1
-"""<linux/prctl.h>"""
 
 
 class Vocabulary:
@@ -234,8 +232,8 @@ def _clock(seconds: float) -> None:
 
 def _die_with_parent() -> None:
     """On Linux; elsewhere a process ends when the pipe from the front does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if ON_LINUX:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _line(said: Any) -> bytes:
