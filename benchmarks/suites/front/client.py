@@ -4,20 +4,46 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 ANSWER_SECONDS = 120.0
+WORD = re.compile(rb'"word ([0-9]+) ')
+TOLD = 400
+"""Bytes of a stream's end or of an error that are kept, to say what came instead of an answer."""
+
+FAILURES = (OSError, EOFError, asyncio.LimitOverrunError)
+"""What ends a request beside NoAnswer; a time-out is an OSError."""
+
+
+class NoAnswer(Exception):
+    """Says what came instead."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """All in seconds. first: to the first event with words. gaps: between two reads in which events with words came."""
+    """All in seconds.
+
+    words: of each read with words in it, when it came and which word was the first in it, counted from 0.
+    """
 
     seconds: float = 0.0
-    first: float = 0.0
-    gaps: list[float] = field(default_factory=list)
+    words: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def first(self) -> float:
+        return self.words[0][0]
+
+    def gaps(self) -> Iterator[float]:
+        """Between one read and the next."""
+        return (after - before for (before, _), (after, _) in pairwise(self.words))
+
+    def late(self, gap: float) -> Iterator[float]:
+        """How long after it was due each of these words came; the first was due one gap after it was asked for."""
+        return (at - gap * (number + 1) for at, number in self.words)
 
 
 class Connection:
@@ -36,35 +62,36 @@ class Connection:
         return cls(reader, writer, "\r\n".join(lines).encode())
 
     async def ask(self, model: str, script: str, *, stream: bool = False) -> Answer:
-        """Raises: AssertionError for an answer that is none."""
+        """Raises: NoAnswer, and FAILURES."""
         turns = [{"role": "user", "content": script}]
         body = json.dumps({"model": model, "messages": turns, "stream": stream}).encode()
         began = time.perf_counter()
         self._writer.write(self._head + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         async with asyncio.timeout(ANSWER_SECONDS):
             head = await self._reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), (self._head, head, await self._reader.read(2000))
-            if stream:
-                return await self._streamed(began)
             length = LENGTH.search(head)
-            assert length, head
+            if not head.startswith(b"HTTP/1.1 200") or (length is None) != stream:
+                raise await self._refused(head, length)
+            if length is None:
+                return await self._streamed(began)
             await self._reader.readexactly(int(length[1]))
         return Answer(time.perf_counter() - began)
 
+    async def _refused(self, head: bytes, length: re.Match[bytes] | None) -> NoAnswer:
+        body = await self._reader.readexactly(min(TOLD, int(length[1]))) if length else b""
+        return NoAnswer((head.partition(b"\r\n")[0] + b" " + body).decode(errors="replace"))
+
     async def _streamed(self, began: float) -> Answer:
-        answer, tail, last = Answer(), b"", 0.0
+        answer, tail = Answer(), b""
         while not tail.endswith(b"0\r\n\r\n"):
             data = await self._reader.read(65536)
-            assert data, "the connection broke off"
-            now = time.perf_counter()
-            if b'"word ' in data:
-                if last:
-                    answer.gaps.append(now - last)
-                else:
-                    answer.first = now - began
-                last = now
-            tail = (tail + data)[-64:]
-        assert b"[DONE]" in tail, tail
+            if not data:
+                raise NoAnswer(f"the stream broke off after {tail.decode(errors='replace')}")
+            if word := WORD.search(data):
+                answer.words.append((time.perf_counter() - began, int(word[1])))
+            tail = (tail + data)[-TOLD:]
+        if b"[DONE]" not in tail[-64:]:
+            raise NoAnswer(f"the stream ended with {tail.decode(errors='replace')}")
         answer.seconds = time.perf_counter() - began
         return answer
 

@@ -14,6 +14,8 @@ import psutil
 
 HERE = Path(__file__).parent
 START_SECONDS = 120.0
+HONO = "@hono/node-server"
+"""Portkey's gateway 1.15 writes to headers that this lets nobody write to since 1.14.2: its streams are a 500 there."""
 
 
 @dataclass(slots=True)
@@ -98,7 +100,13 @@ def firstpass(started: Started, upstream: str, data_dir: Path, source: Path | No
         environment["PYTHONPATH"] = str(source)
     base = f"http://127.0.0.1:{port}"
     process = started.start([sys.executable, "-m", "firstpass", "serve"], f"{base}/readyz", environment)
-    return Contender(name, f"{base}/v1/chat/completions", "local", "this checkout", process=process)
+    return Contender(name, f"{base}/v1/chat/completions", "local", commit(source or HERE), process=process)
+
+
+def commit(folder: Path) -> str:
+    """Of the checkout that a folder lies in."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude", "*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "no checkout"
 
 
 def litellm(started: Started, upstream: str, python: Path, scratch: Path) -> Contender:
@@ -121,10 +129,12 @@ def litellm(started: Started, upstream: str, python: Path, scratch: Path) -> Con
 
 
 def portkey(started: Started, upstream: str, package: Path) -> Contender:
-    """package: the folder of @portkey-ai/gateway, as npm installs it."""
+    """package: the folder of @portkey-ai/gateway, as npm installs it, its HONO beside it."""
     port = free_port()
     command = ["node", str(package / "build/start-server.js"), f"--port={port}", "--headless"]
     process = started.start(command, f"http://127.0.0.1:{port}/")
-    version = json.loads((package / "package.json").read_text())["version"]
+    ours, below = (json.loads((folder / "package.json").read_text()) for folder in (package, package.parents[1] / HONO))
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    version = f"{ours['version']} ({HONO} {below['version']}, node {node})"
     headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": upstream, "authorization": "Bearer none"}
     return Contender("portkey", f"http://127.0.0.1:{port}/v1/chat/completions", "m", version, headers, process)
