@@ -36,6 +36,7 @@ def engine() -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
     pid = os.fork()
     if pid == 0:
+        os.setpgid(0, 0)  # a terminal's Ctrl-C is for the program that counts
         try:
             server = uvicorn.Server(
                 uvicorn.Config(_answer, log_config=None, access_log=False, ws="none", lifespan="off")
@@ -87,6 +88,7 @@ def before(url: str) -> Callable[[Path, int, random.Random], tuple[int, Said]]:
             port = free.getsockname()[1]
         pid = os.fork()
         if pid == 0:
+            os.setpgid(0, 0)
             _serve(url, data, port)
         return pid, asyncio.run(_ask_until_killed(pid, port, callers, rng))
 

@@ -25,6 +25,7 @@ def begin(data: Path, callers: int, rng: random.Random) -> tuple[int, list[tuple
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.setpgid(0, 0)  # a terminal's Ctrl-C is for the program that counts
         os.close(reading)
         _write(data / "firstpass.sqlite", callers, writing)
     os.close(writing)

@@ -1,6 +1,8 @@
 """Whether a server grows: the memory of a real front and of what reads diffs for it, while it answers mixed requests.
 
-Usage: python benchmarks/suites/growth/measure.py [--requests 50000] [--at-once 8]
+Usage: python benchmarks/suites/growth/measure.py [--requests 50000] [--at-once 8] [--out results.json]
+
+SIGINT or SIGTERM ends it early; it says then what it saw until there.
 """
 
 import argparse
@@ -9,11 +11,14 @@ import itertools
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
@@ -77,20 +82,63 @@ def bodies(of: random.Random) -> Iterator[tuple[str, dict[str, object]]]:
         yield "/v1/chat/completions", chat | {"model": word}
 
 
-def resident(pid: int) -> float:
-    """In MB; of a process's children too, whose shared pages count once (PSS)."""
-    total = 0.0
-    for one in (pid, *descendants(pid)):
-        lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
-    return total
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was resident after so many requests.
+
+    front_mb: RSS of its process. whole_mb: PSS of it and of the processes that read diffs for it.
+    """
+
+    requests: int
+    front_mb: float
+    whole_mb: float
+
+    @classmethod
+    def after(cls, requests: int, pid: int) -> "Seen":
+        whole = sum(map(proportional, (pid, *descendants(pid))))
+        return cls(requests, round(own(pid), 1), round(whole, 1))
+
+    def __str__(self) -> str:
+        return f"{self.requests:>7} requests: front {self.front_mb:6.1f} MB, with its readers {self.whole_mb:6.1f} MB"
+
+
+def proportional(pid: int) -> float:
+    """In MB; shared pages count once. 0 of a process that is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+    return 0.0
 
 
 def descendants(pid: int) -> Iterator[int]:
     for one in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, one.read_text().split()):
-            yield child
-            yield from descendants(child)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, one.read_text().split()):
+                yield child
+                yield from descendants(child)
+
+
+def own(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def ratios(seen: list[Seen]) -> dict[str, float]:
+    """Of what was resident at the end to what was after the first step; empty where there is no second."""
+    if len(seen) < 3:
+        return {}
+    first, last = seen[1], seen[-1]
+    return {"front": round(last.front_mb / first.front_mb, 3), "whole": round(last.whole_mb / first.whole_mb, 3)}
+
+
+def summary(seen: list[Seen]) -> str:
+    if not (found := ratios(seen)):
+        return "too few requests to compare"
+    first, last = seen[1], seen[-1]
+    return (
+        f"after {last.requests} requests beside after {first.requests}: front {found['front']:.3f} "
+        f"({last.front_mb} MB to {first.front_mb}), with its readers {found['whole']:.3f} "
+        f"({last.whole_mb} MB to {first.whole_mb})"
+    )
 
 
 async def ask(client: httpx.AsyncClient, wanted: Iterator[tuple[str, dict[str, object]]]) -> None:
@@ -100,26 +148,42 @@ async def ask(client: httpx.AsyncClient, wanted: Iterator[tuple[str, dict[str, o
         assert response.status_code < 500 or response.status_code == 503, response.text
 
 
-async def drive(url: str, pid: int, many: int, at_once: int) -> None:
-    endless = bodies(random.Random(7))
-    async with httpx.AsyncClient(base_url=url) as client:
-        for _ in range(int(START_SECONDS * 10)):
-            try:
+async def ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            with suppress(httpx.TransportError):
                 if (await client.get("/readyz")).is_success:
-                    break
-            except httpx.TransportError:
-                pass
+                    return
             await asyncio.sleep(0.1)
-        print(f"{0:>7} requests: front {own(pid):6.1f} MB, with its readers {resident(pid):6.1f} MB", flush=True)
-        step = min(1000, many)
-        for done in range(step, many + 1, step):
+
+
+async def drive(url: str, pid: int, options: argparse.Namespace, seen: list[Seen]) -> None:
+    """Adds to `seen` before the first request and after each thousand."""
+    endless = bodies(random.Random(7))
+    step = min(1000, options.requests)
+    async with httpx.AsyncClient(base_url=url) as client:
+        await ready(client)
+        end_by_signal(asyncio.current_task())
+        note(seen, Seen.after(0, pid), options.out)
+        for done in range(step, options.requests + 1, step):
             share = itertools.islice(endless, step)
-            await asyncio.gather(*(ask(client, share) for _ in range(at_once)))
-            print(f"{done:>7} requests: front {own(pid):6.1f} MB, with its readers {resident(pid):6.1f} MB", flush=True)
+            await asyncio.gather(*(ask(client, share) for _ in range(options.at_once)))
+            note(seen, Seen.after(done, pid), options.out)
 
 
-def own(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def end_by_signal(driving: asyncio.Task[None] | None) -> None:
+    """Not before the engine has started: uvicorn takes the signals for itself then."""
+    assert driving
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(ending, driving.cancel)
+
+
+def note(seen: list[Seen], one: Seen, out: Path | None) -> None:
+    seen.append(one)
+    print(one, flush=True)
+    if out:
+        found = {"ratios": ratios(seen), "seen": [asdict(earlier) for earlier in seen]}
+        out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def configured(folder: str, port: int, engine_port: int) -> Path:
@@ -132,9 +196,10 @@ def configured(folder: str, port: int, engine_port: int) -> Path:
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--out", type=Path, help="written anew after each thousand")
     options = parser.parse_args()
     routes = [Route("/v1/chat/completions", answer, methods=["POST"]), Route("/v1/models", models)]
     ours, theirs = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
@@ -145,10 +210,15 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = configured(folder, port, ours.getsockname()[1])
         command = [sys.executable, "-m", "firstpass", "serve", "--config", str(config)]
-        front = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+        quiet = subprocess.DEVNULL
+        front = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: ASYNC220
+        seen: list[Seen] = []
+        driving = asyncio.create_task(drive(f"http://127.0.0.1:{port}", front.pid, options, seen))
         try:
-            await drive(f"http://127.0.0.1:{port}", front.pid, options.requests, options.at_once)
+            with suppress(asyncio.CancelledError):
+                await driving
         finally:
+            print(summary(seen), flush=True)
             front.terminate()
             front.wait()
             engine.should_exit = True
