@@ -1,7 +1,7 @@
 """What a front costs: the same requests directly, through Firstpass and through others, one round of each in turn.
 
 Usage: python benchmarks/suites/front/measure.py [--rounds 5] [--litellm PYTHON] [--portkey FOLDER] [--against SERVER]
-       [--out results.json]. `--against` is the `server` folder of another checkout, measured beside this one.
+       [--out results.json] [--publish]. `--against` is the `server` folder of another checkout, measured beside this.
 A picture of the results is put beside them. Who fails at a measure has no figure there; results and screen say why.
 """
 
@@ -24,7 +24,7 @@ import psutil
 import uvloop
 from client import FAILURES, Answer, Connection, NoAnswer
 from hardware import Others, machine
-from picture import draw, table
+from picture import draw, publish, table
 from servers import Contender, Started, direct, firstpass, litellm, portkey
 
 AT_ONCE = 16
@@ -186,7 +186,7 @@ def _contenders(options: argparse.Namespace) -> Iterator[tuple[list[Contender], 
         folder, straight = Path(scratch), direct(started)
         upstream = straight.url.removesuffix("/chat/completions")
         found = [straight, firstpass(started, upstream, folder / "data", None, "firstpass")]
-        ways = {
+        ways: dict[str, Callable[[Path], Contender]] = {
             "against": lambda source: firstpass(started, upstream, folder / "against", source, "against"),
             "litellm": lambda python: litellm(started, upstream, python, folder),
             "portkey": lambda package: portkey(started, upstream, package),
@@ -209,6 +209,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--portkey", type=Path, help="the folder of @portkey-ai/gateway; see the README for its parts")
     parser.add_argument("--against", type=Path)
     parser.add_argument("--out", type=Path)
+    told = "write the results, the picture and the READMEs' tables that this repository has"
+    parser.add_argument("--publish", action="store_true", help=told)
     names = [measure.__name__ for measure in MEASURES]
     parser.add_argument("--only", choices=names, action="append")
     return parser.parse_args()
@@ -233,6 +235,8 @@ def main() -> None:
     print(f"\n{table(result)}\n\n{json.dumps(about)}")
     for name, reasons in result["missing"].items():
         print(f"{name} failed ({', '.join(reasons)}): {next(iter(reasons.values()))}")
+    if options.publish:
+        publish(result)
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n")
         options.out.with_suffix(".svg").write_text(draw(result))

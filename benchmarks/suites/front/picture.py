@@ -4,6 +4,7 @@ Usage: python benchmarks/suites/front/picture.py results.json    # prints the ta
 """
 
 import json
+import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,13 @@ from typing import Any
 NAMES = {"firstpass": "Firstpass", "against": "Firstpass before", "litellm": "LiteLLM", "portkey": "Portkey"}
 COLOURS = {"firstpass": "#1f5fa8", "against": "#7f8c8d", "litellm": "#c0392b", "portkey": "#d68910"}
 WIDTH, LABELS, BARS, ROW, COLUMNS = 470, 112, 280, 22, 2
+HERE = Path(__file__).parent
+PUBLISHED = HERE / "results.json"
+READMES = {HERE / "README.md": 10, HERE.parents[2] / "README.md": 6}
+"""Where the table of the published results stands, with so many of its rows."""
+
+BEGINS, ENDS = "<!-- front's figures -->", "<!-- end of them -->"
+PLACE = re.compile(f"{BEGINS}(.*?){ENDS}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +60,23 @@ SHOWN = (
 )
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """In Markdown; medians of the rounds."""
+def table(results: Mapping[str, Any], rows: int = len(SHOWN)) -> str:
+    """In Markdown; medians of the rounds, and under what circumstances."""
     names = shown_contenders(results)
-    heads = ["medians", *(f"{NAMES[name]} {results['contenders'].get(name, '')}".strip() for name in names)]
-    rows = [heads, ["---"] * len(heads)]
-    rows += [[shown.title, *(_said(value(results, name, shown)) for name in names)] for shown in SHOWN]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    heads = ["medians", *(NAMES[name] for name in names)]
+    lines = [heads, ["---"] * len(heads)]
+    lines += [[shown.title, *(_said(value(results, name, shown)) for name in names)] for shown in SHOWN[:rows]]
+    versions = ", ".join(f"{NAMES[name]} {results['contenders'].get(name, 'did not start')}" for name in names)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{versions}. {circumstances(results)}."
+
+
+def publish(results: Mapping[str, Any]) -> None:
+    """The results, the picture and the tables of the READMEs, as this repository has them."""
+    PUBLISHED.write_text(json.dumps(results, indent=1) + "\n")
+    PUBLISHED.with_suffix(".svg").write_text(draw(results))
+    for path, rows in READMES.items():
+        before, _, after = PLACE.split(path.read_text())
+        path.write_text(f"{before}{BEGINS}\n{table(results, rows)}\n{ENDS}{after}")
 
 
 def value(results: Mapping[str, Any], name: str, shown: Shown) -> float | None:
@@ -87,13 +105,13 @@ def draw(results: Mapping[str, Any]) -> str:
     for number, shown in enumerate(SHOWN):
         found = {name: value(results, name, shown) for name in names}
         parts += _panel(shown.title, found, 20 + WIDTH * (number % COLUMNS), 20 + panel * (number // COLUMNS))
-    parts.append(f'<text x="20" y="{height - 12}" fill="#777">{escape(_circumstances(results))}</text></g></svg>')
+    parts.append(f'<text x="20" y="{height - 12}" fill="#777">{escape(circumstances(results))}</text></g></svg>')
     return "\n".join(parts) + "\n"
 
 
-def _circumstances(results: Mapping[str, Any]) -> str:
+def circumstances(results: Mapping[str, Any]) -> str:
     about = results["machine"]
-    cores = f"{about['cores']} cores, of which others used {about['cores_that_others_used']}"
+    cores = f"{about['cores']} cores, of which others used {about['cores_that_others_used']} meanwhile"
     return f"{about['cpu']}, {cores}; {results['rounds']} rounds, {results['at']}"
 
 
