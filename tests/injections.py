@@ -1,19 +1,5 @@
-"""The programs of benchmarks/suites/injection, which is no package."""
+"""The programs of benchmarks/suites/injection, in the order in which they import each other."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
+from tests.suites import loaded
 
-SUITE = Path(__file__).parents[1] / "benchmarks/suites/injection"
-
-
-def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SUITE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-families, placing, planting = map(loaded, ("families", "placing", "planting"))
+families, placing, planting = (loaded("injection", name) for name in ("families", "placing", "planting"))
