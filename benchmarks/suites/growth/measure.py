@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import httpx
 import uvicorn
@@ -86,20 +87,24 @@ def bodies(of: random.Random) -> Iterator[tuple[str, dict[str, object]]]:
 class Seen:
     """What was resident after so many requests.
 
-    front_mb: RSS of its process. whole_mb: PSS of it and of the processes that read diffs for it.
+    front_mb: RSS of its process. whole_mb: PSS of it and of its children, of which there are as many to read diffs as
+    the last ones needed.
     """
 
     requests: int
     front_mb: float
     whole_mb: float
+    children: int
 
     @classmethod
     def after(cls, requests: int, pid: int) -> "Seen":
-        whole = sum(map(proportional, (pid, *descendants(pid))))
-        return cls(requests, round(own(pid), 1), round(whole, 1))
+        children = list(descendants(pid))
+        whole = sum(map(proportional, (pid, *children)))
+        return cls(requests, round(own(pid), 1), round(whole, 1), len(children))
 
     def __str__(self) -> str:
-        return f"{self.requests:>7} requests: front {self.front_mb:6.1f} MB, with its readers {self.whole_mb:6.1f} MB"
+        front = f"{self.requests:>7} requests: front {self.front_mb:6.1f} MB"
+        return f"{front}, with its {self.children} children {self.whole_mb:6.1f} MB"
 
 
 def proportional(pid: int) -> float:
@@ -123,11 +128,21 @@ def own(pid: int) -> float:
 
 
 def ratios(seen: list[Seen]) -> dict[str, float]:
-    """Of what was resident at the end to what was after the first step; empty where there is no second."""
+    """Of what was resident at the end to what was after the first step; empty where there is no second.
+
+    halves: the median of the whole in the later half of the steps to that in the earlier, which one child more or less
+    does not change.
+    """
     if len(seen) < 3:
         return {}
     first, last = seen[1], seen[-1]
-    return {"front": round(last.front_mb / first.front_mb, 3), "whole": round(last.whole_mb / first.whole_mb, 3)}
+    steps = [one.whole_mb for one in seen[1:]]
+    middle = len(steps) // 2
+    return {
+        "front": round(last.front_mb / first.front_mb, 3),
+        "whole": round(last.whole_mb / first.whole_mb, 3),
+        "halves": round(median(steps[middle:]) / median(steps[:middle]), 3),
+    }
 
 
 def summary(seen: list[Seen]) -> str:
@@ -136,8 +151,9 @@ def summary(seen: list[Seen]) -> str:
     first, last = seen[1], seen[-1]
     return (
         f"after {last.requests} requests beside after {first.requests}: front {found['front']:.3f} "
-        f"({last.front_mb} MB to {first.front_mb}), with its readers {found['whole']:.3f} "
-        f"({last.whole_mb} MB to {first.whole_mb})"
+        f"({last.front_mb} MB to {first.front_mb}), with its children {found['whole']:.3f} ({last.whole_mb} MB with "
+        f"{last.children} to {first.whole_mb} with {first.children}; the later half's median to the earlier's "
+        f"{found['halves']:.3f})"
     )
 
 
