@@ -12,7 +12,15 @@ import pytest
 
 from firstpass import assembly, catalogue
 from firstpass.catalogue import Card, Held, Lock
-from firstpass.catalogue.card import COMMIT, cache_token_bytes, expert_parameters, memory_bytes, read_card, weight_bytes
+from firstpass.catalogue.card import (
+    COMMIT,
+    cache_token_bytes,
+    expert_parameters,
+    fitting_tokens,
+    memory_bytes,
+    read_card,
+    weight_bytes,
+)
 from firstpass.engine import Patience
 from firstpass.errors import BadSettings
 from firstpass.settings import Settings
@@ -132,7 +140,7 @@ def test_a_card_that_came_with_a_model_may_not_ask_for_what_ours_do_not(tmp_path
         catalogue.find(str(tmp_path / "copy"))
 
 
-@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "model.pt", "weights.pkl", "model-q4.gguf"])
+@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "model.pt", "weights.pkl", "model.h5"])
 def test_weights_that_are_pickled_are_refused_and_named(model_dir: Path, pickled: str) -> None:
     (model_dir / pickled).write_bytes(b"x")
     catalogue.find(str(model_dir))  # with safetensors beside them they are never read
@@ -177,6 +185,32 @@ def test_what_is_wrong_with_a_directory_is_said_with_the_file(
 def test_a_name_that_is_nothing_lists_the_catalogue(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"no model 'gpt-9' and no such directory; the catalogue has .*gpt-oss-20b"):
         catalogue.find("gpt-9", tmp_path)
+
+
+def test_what_was_meant_by_a_name_that_leads_nowhere_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    (tmp_path / "weights.safetensors").write_bytes(b"x")
+    for name, said in (
+        ("openai/gpt-oss-20b", r"is gpt-oss-20b here: .* `firstpass models pull gpt-oss-20b`"),
+        ("someone/theirs-7b", r"no directory 'someone/theirs-7b', and no card for it: if it is of the hub"),
+        (f"{tmp_path}/m.gguf", r"m\.gguf is GGUF, which only llama\.cpp reads: serve it by `llama-server"),
+        (f"{tmp_path}/other.gguf", r"no file '.*other\.gguf'"),
+        (f"{tmp_path}/weights.safetensors", r"is a file; name the directory"),
+        (f"{tmp_path}/models/mine", rf"no directory '.*/models/mine'; there is {tmp_path}$"),
+    ):
+        with pytest.raises(BadSettings, match=said):
+            catalogue.find(name, tmp_path)
+    with pytest.raises(BadSettings, match=r"holds m\.gguf, which only llama\.cpp reads"):
+        (tmp_path / "weights.safetensors").unlink()
+        catalogue.find(str(tmp_path))
+
+
+def test_what_fits_beside_the_weights_is_at_most_the_card_s_own_context() -> None:
+    card = catalogue.named("granite-3.1-1b-a400m")
+    weights, each = weight_bytes(card), cache_token_bytes(card)
+    assert fitting_tokens(card, weights - 1) == 0
+    assert fitting_tokens(card, weights + 5 * each) == 5
+    assert fitting_tokens(card, 2**45) == card.context_tokens
 
 
 def test_a_model_of_the_hub_is_found_once_it_is_pulled(tmp_path: Path, model_dir: Path) -> None:

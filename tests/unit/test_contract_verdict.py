@@ -6,6 +6,7 @@ import pytest
 
 from firstpass.contract.verdict import MOST_CHARACTERS, MOST_EDITS, Edit, edited, read_verdict, render_verdict
 from firstpass.errors import BadVerdict
+from tests.machine import LINEAR, growth
 
 NONCE = "4f2a"
 EDIT = {"span": "old", "text": "new"}
@@ -21,8 +22,35 @@ def test_a_verdict_is_read_as_it_was_written() -> None:
     assert read_verdict(render_verdict(NONCE, []), NONCE) == ()
 
 
-def test_a_code_fence_around_a_verdict_is_allowed() -> None:
-    assert read_verdict(f"```json\n{verdict()}\n```\n", NONCE) == (Edit("old", "new"),)
+@pytest.mark.parametrize(
+    "around",
+    [
+        "```json\n{}\n```\n",
+        "```\n{}\n```",
+        "<think>The call is new, so {{it}} stays.\n</think>{}",
+        '<think>\n```json\n{{"nonce": "0000", "ok": true, "edits": []}}\n```\n</think>\n\n```json\n{}\n```',
+        "The name is wrong, see {{old}}.\n\n{}\n",
+        "Here is my verdict:\n\n```json\n{}\n```\n\nTell me if you need more.",
+        "  \r\n{}\r\n",
+    ],
+)
+def test_thoughts_prose_and_a_code_fence_may_stand_around_a_verdict(around: str) -> None:
+    assert read_verdict(around.format(verdict()), NONCE) == (Edit("old", "new"),)
+
+
+def test_a_verdict_with_spaces_in_it_and_many_lines_is_read() -> None:
+    laid_out = json.dumps(json.loads(verdict()), indent=2)
+    assert read_verdict(f"So:\n{laid_out}", NONCE) == (Edit("old", "new"),)
+
+
+def test_a_hostile_text_without_a_verdict_is_read_in_linear_time() -> None:
+    for line in ("```json\n", "{\n", "</think>\n", "```\n", '{"nonce":'):
+        assert growth(lambda size, line=line: _refused(line * size), 2_000) < LINEAR  # type: ignore[misc]
+
+
+def _refused(text: str) -> None:
+    with pytest.raises(BadVerdict):
+        read_verdict(text, NONCE)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +78,12 @@ def test_a_code_fence_around_a_verdict_is_allowed() -> None:
         (verdict(edits=[{"span": "old", "text": "x" * (MOST_CHARACTERS + 1)}]), "at most"),
         (verdict(edits=[EDIT] * (MOST_EDITS + 1)), "more than"),
         (f"{verdict(ok=True, edits=[])} {verdict(ok=True, edits=[])}", "is not JSON"),
-        (f"```json\n{verdict()}\n```\n```json\n{verdict()}\n```", "is not JSON"),
+        (f"```json\n{verdict()}\n```\n```json\n{verdict()}\n```", "several blocks of code"),
+        (f"Either this:\n{verdict()}\nor that:\n{verdict(ok=True, edits=[])}", "is not JSON"),
+        (f"<think>{verdict()}", "is not JSON"),
+        (f"{verdict()}</think>", "is not JSON"),
+        (f"I think:\n{verdict(nonce='0000')}", "nonce of this question"),
+        (f"```python\n{verdict()}\n```", "is not JSON"),
         (f"\ufeff{verdict()}", "is not JSON"),
         (verdict(ok=float("nan"), edits=[]), "is not JSON"),
         (verdict(ok=None, edits=[]), "boolean ok"),

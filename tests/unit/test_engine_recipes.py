@@ -10,11 +10,13 @@ import pytest
 from firstpass import catalogue, engine
 from firstpass.engine import EngineSpec
 from firstpass.engine.arguments import refuse
-from firstpass.engine.cache_size import cache_blocks, cache_bytes
+from firstpass.engine.cache_size import cache_size
 from firstpass.engine.recipe import recipe_for, thread_count
 from firstpass.engine.vllm import VllmRecipe
 from firstpass.errors import BadSettings
+from firstpass.hardware import Machine
 
+LARGE = Machine(2**40, bfloat16=True)
 CONFIG = {"num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 256}
 
 
@@ -108,7 +110,7 @@ def test_every_flag_of_the_catalogue_s_cards_is_allowed() -> None:
 
 
 def test_vllm_listens_on_a_socket_in_the_private_directory_and_nowhere_else(model_dir: Path) -> None:
-    command = VllmRecipe(spec_of(model_dir, served_name="served")).command(Path("/private"))
+    command = VllmRecipe(spec_of(model_dir, served_name="served"), LARGE).command(Path("/private"))
     assert command.endpoint.uds == Path("/private/api.sock") and command.endpoint.model == "served"
     assert command.argv[command.argv.index("--uds") + 1] == "/private/api.sock"
     assert "--host" not in command.argv and "--port" not in command.argv
@@ -119,7 +121,7 @@ def test_vllm_on_a_cpu_starts_without_compiling_and_on_all_threads(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
-    command = VllmRecipe(spec_of(model_dir, threads=3)).command(Path("/private"))
+    command = VllmRecipe(spec_of(model_dir, threads=3), LARGE).command(Path("/private"))
     assert "--enforce-eager" in command.argv
     assert command.environment["OMP_NUM_THREADS"] == "3"
     assert command.environment["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
@@ -127,7 +129,7 @@ def test_vllm_on_a_cpu_starts_without_compiling_and_on_all_threads(
 
 def test_vllm_on_a_gpu_compiles_and_sizes_its_own_cache(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: False)
-    command = VllmRecipe(spec_of(model_dir)).command(Path("/private"))
+    command = VllmRecipe(spec_of(model_dir), LARGE).command(Path("/private"))
     assert not {"--enforce-eager", "--kv-cache-memory-bytes"} & set(command.argv)
     assert "TORCHDYNAMO_DISABLE" not in command.environment
 
@@ -139,7 +141,7 @@ def test_where_vllm_s_rotary_kernel_is_wrong_on_a_cpu_it_is_not_used(
     monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
     config = json.loads((model_dir / "config.json").read_text()) | {"model_type": model_type}
     (model_dir / "config.json").write_text(json.dumps(config))
-    argv = VllmRecipe(spec_of(model_dir)).command(Path("/private")).argv
+    argv = VllmRecipe(spec_of(model_dir), LARGE).command(Path("/private")).argv
     assert any("-rotary_embedding" in argument for argument in argv) is by_head
 
 
@@ -158,12 +160,15 @@ def test_on_a_cpu_a_model_that_keeps_states_caches_no_prefix(
     """Else vLLM ends at its start: "Chunked prefill is required for mamba cache mode 'align'"."""
     monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
     (model_dir / "config.json").write_text(json.dumps(CONFIG | {"max_position_embeddings": 4096} | layers))
-    argv = VllmRecipe(spec_of(model_dir)).command(Path("/private")).argv
+    argv = VllmRecipe(spec_of(model_dir), LARGE).command(Path("/private")).argv
     assert ("--enable-prefix-caching" in argv, "--no-enable-prefix-caching" in argv) == (cached, not cached)
 
 
 def test_extra_arguments_come_last_so_that_they_win(model_dir: Path) -> None:
-    assert VllmRecipe(spec_of(model_dir, extra_args=("--dtype", "float32"))).command(model_dir).argv[-1] == "float32"
+    assert (
+        VllmRecipe(spec_of(model_dir, extra_args=("--dtype", "float32")), LARGE).command(model_dir).argv[-1]
+        == "float32"
+    )
 
 
 def test_transformers_listens_on_a_private_socket_and_promises_no_logprobs(model_dir: Path) -> None:
@@ -173,16 +178,80 @@ def test_transformers_listens_on_a_private_socket_and_promises_no_logprobs(model
     assert "/private/api.sock" in command.argv and "--port" not in command.argv
 
 
+TOKEN_BYTES = 2 * 2 * 6 * 2 * 64
+"""Keys and values, bfloat16, layers, heads, size."""
+
+
 def test_the_cache_holds_sixteen_contexts_within_bounds(model_dir: Path) -> None:
-    token_bytes = 2 * 2 * 6 * 2 * 64  # keys and values, bfloat16, layers, heads, size
-    assert cache_bytes(spec_of(model_dir)) == 16 * 4096 * token_bytes
-    assert cache_bytes(spec_of(model_dir, context_tokens=16)) == 64 * 2**20
-    assert cache_blocks(spec_of(model_dir), 256) == 16 * 4096 // 256
+    assert cache_size(spec_of(model_dir), LARGE).bytes == 16 * 4096 * TOKEN_BYTES
+    assert cache_size(spec_of(model_dir, context_tokens=16), LARGE).bytes == 64 * 2**20
+    assert cache_size(spec_of(model_dir), LARGE, number_bytes=4).bytes == 2 * 16 * 4096 * TOKEN_BYTES
+
+
+def test_a_context_is_cut_to_what_four_gibibytes_hold_unless_more_is_asked_for(
+    model_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    longest = 2**21
+    cut = cache_size(spec_of(model_dir, holds_tokens=longest), LARGE)
+    assert 0.9 * 2**32 < cut.context_tokens * TOKEN_BYTES < cut.bytes <= 2**32
+    assert f"{cut.context_tokens} tokens of the model's {longest}" in caplog.text
+    asked = cache_size(spec_of(model_dir, holds_tokens=longest, context_tokens=longest), LARGE)
+    assert asked.context_tokens == longest and asked.bytes > longest * TOKEN_BYTES
+
+
+def test_a_context_is_cut_to_what_the_memory_holds(model_dir: Path) -> None:
+    small = Machine(2 * 2**30, bfloat16=True)
+    cut = cache_size(spec_of(model_dir, holds_tokens=2**21), small)
+    assert cut.context_tokens * TOKEN_BYTES < cut.bytes <= small.usable_bytes < 2**21 * TOKEN_BYTES
+    with pytest.raises(BadSettings, match=r"need 6\.4 GB; .* has 2\.1 GB, .* a context of \d+ tokens fits") as error:
+        cache_size(spec_of(model_dir, holds_tokens=2**21, context_tokens=2**21), small)
+    told = int(re.search(r"context of (\d+) tokens fits", str(error.value))[1])  # type: ignore[index]
+    assert cache_size(spec_of(model_dir, holds_tokens=2**21, context_tokens=told), small).bytes <= small.usable_bytes
+
+
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+def test_a_model_larger_than_the_memory_is_a_bad_setting_that_says_the_sizes(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, kind: engine.Kind
+) -> None:
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    monkeypatch.setattr("firstpass.hardware.this", lambda: Machine(2 * 2**30, bfloat16=True))
+    with (model_dir / "model.safetensors").open("wb") as file:
+        file.truncate(3 * 10**9)
+    with pytest.raises(BadSettings, match=r"weights \(3\.0 GB\).*2\.1 GB.*choose a smaller model"):
+        recipe_for(spec_of(model_dir, kind))
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "quantised", "megabytes", "dtype"),
+    [
+        (True, False, 1, "bfloat16"),
+        (False, False, 1, "float32"),
+        (False, True, 1, "bfloat16"),
+        (False, False, 800, "bfloat16"),
+    ],
+)
+def test_a_cpu_without_bfloat16_reckons_in_float32_where_there_is_room(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, bfloat16: bool, quantised: bool, megabytes: int, dtype: str
+) -> None:
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    more: dict[str, object] = {"max_position_embeddings": 4096} | ({"quantization_config": {}} if quantised else {})
+    (model_dir / "config.json").write_text(json.dumps(CONFIG | more))
+    with (model_dir / "model.safetensors").open("wb") as file:
+        file.truncate(megabytes * 2**20)
+    argv = VllmRecipe(spec_of(model_dir), Machine(2 * 2**30, bfloat16)).command(model_dir).argv
+    assert argv[argv.index("--dtype") + 1] == dtype
+
+
+def test_only_a_model_of_our_contracts_is_kept_from_white_space(model_dir: Path) -> None:
+    ours = VllmRecipe(spec_of(model_dir, contracts=("pr-summary@3",)), LARGE).command(model_dir).argv
+    other = VllmRecipe(spec_of(model_dir), LARGE).command(model_dir).argv
+    assert "disable_any_whitespace" in ours[ours.index("--structured-outputs-config") + 1]
+    assert "disable_any_whitespace" not in other[other.index("--structured-outputs-config") + 1]
 
 
 def test_a_directory_without_a_config_is_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="no readable"):
-        cache_bytes(spec_of(tmp_path))
+        cache_size(spec_of(tmp_path), LARGE)
 
 
 def test_an_engine_without_a_model_is_a_bad_setting(tmp_path: Path) -> None:

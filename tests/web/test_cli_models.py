@@ -1,6 +1,7 @@
 """`firstpass models list | show | verify` as people run them."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,20 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 def test_the_list_says_what_a_model_needs_and_where_it_is(home: dict[str, str]) -> None:
     lines = firstpass("models", "list", **home).stdout.decode().splitlines()
-    rows = {line.split()[0]: line for line in lines[1:-1]}
+    rows = {line.split()[0]: line for line in lines[1:-2]}
     assert rows["firstpass-draft-10m"].rstrip().endswith("bundled")
-    said = "gpt-oss-20b GptOssForCausalLM 20.9B/3.61B 32/4 Apache-2.0 17.0 GB not pulled"
-    assert " ".join(rows["gpt-oss-20b"].split()) == said
+    said = r"gpt-oss-20b GptOssForCausalLM 20\.9B/3\.61B 32/4 Apache-2\.0 17\.0 GB (yes|no|[\d,]+ tokens) not pulled"
+    assert re.fullmatch(said, " ".join(rows["gpt-oss-20b"].split()))
+
+
+@pytest.mark.parametrize(("room", "said"), [(2 * 10**9, "no"), (4 * 10**9, r"2\d,\d\d\d tokens"), (10**11, "yes")])
+def test_the_list_says_what_fits_this_machine(monkeypatch: pytest.MonkeyPatch, room: int, said: str) -> None:
+    monkeypatch.setattr(cli_models, "room_bytes", lambda _: room)
+    lines = CliRunner().invoke(cli_models.models, ["list"], terminal_width=200).output.splitlines()
+    row = next(line for line in lines if line.lstrip().startswith("granite-3.1-1b"))
+    assert re.search(rf" 9\.1 GB +{said} +not pulled", row), row
+    shown = CliRunner().invoke(cli_models.models, ["show", "granite-3.1-1b-a400m"]).output
+    assert re.search(rf"fits here +{said}\n", shown) and shown.count("with one whole context") == 1
 
 
 def test_a_card_is_shown_whole_for_people_and_for_machines(home: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ A card without a `hub` table has its weights beside it: in the wheel, or (card: 
 A card with one has them in the models directory, once `firstpass models pull` has brought them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Literal
 
 from firstpass.catalogue.card import CARD, Card, Hub, read_card
 from firstpass.catalogue.disk import (
+    GGUF,
     LOCK,
     WEIGHTS,
+    WITH_LLAMA,
     Damage,
     Held,
     Lock,
@@ -45,6 +48,8 @@ __all__ = [
     "weights_directory",
     "write_lock",
 ]
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 Place = Literal["bundled", "repository", "pulled", "not pulled"]
 
@@ -123,12 +128,29 @@ def find(name_or_path: str, models_dir: Path | None = None) -> Model:
     """
     if card := _by_name(name_or_path):
         return _open(weights_directory(card, models_dir), card)
-    directory = Path(name_or_path)
+    directory = Path(name_or_path).expanduser()
     if not directory.is_dir():
-        raise BadSettings(
-            f"engine.model: no model {name_or_path!r} and no such directory; the catalogue has {_known()}"
-        )
+        raise BadSettings(f"engine.model: {_not_there(name_or_path, directory)}")
     return _open(directory.resolve(), None)
+
+
+def _not_there(name: str, path: Path) -> str:
+    """What a name that leads to no directory may have been meant for, and what to do then."""
+    if path.suffix == GGUF:
+        return f"{name} is GGUF, which only llama.cpp reads: {WITH_LLAMA}" if path.is_file() else f"no file {name!r}"
+    if path.is_file():
+        return f"{name} is a file; name the directory that it lies in, with its config.json and tokenizer"
+    owned = next((card for card in cards() if card.hub and card.hub.repository.lower() == name.lower()), None)
+    if owned:
+        return f"{name} is {owned.name} here: name that, and run `firstpass models pull {owned.name}`"
+    if HUB_ID.fullmatch(name) and not path.parent.is_dir():
+        return (
+            f"no directory {name!r}, and no card for it: if it is of the hub, fetch its files and name their directory"
+        )
+    if path.name != name:
+        above = next(parent for parent in path.absolute().parents if parent.is_dir())
+        return f"no directory {name!r}; there is {above}"
+    return f"no model {name!r} and no such directory; the catalogue has {_known()}"
 
 
 def weights_directory(card: Card, models_dir: Path | None) -> Path:

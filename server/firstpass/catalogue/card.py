@@ -132,3 +132,8 @@ def memory_bytes(card: Card, context_tokens: int | None = None) -> int:
     convolution and sliding-window layers; reckon with 1 to 3 GB on a GPU.
     """
     return weight_bytes(card) + cache_token_bytes(card) * (context_tokens or card.context_tokens)
+
+
+def fitting_tokens(card: Card, room_bytes: int) -> int:
+    """The longest context, at most the card's own, that has room beside the weights; 0 where there is none for them."""
+    return max(0, min(card.context_tokens, (room_bytes - weight_bytes(card)) // cache_token_bytes(card)))

@@ -12,7 +12,9 @@ from firstpass.errors import BadSettings
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "*.safetensors"
-UNSAFE = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt", ".gguf", ".h5", ".msgpack", ".npz"})
+GGUF = ".gguf"
+WITH_LLAMA = "serve it by `llama-server -m FILE`, and set engine.kind to external and engine.url to where that listens"
+UNSAFE = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt", GGUF, ".h5", ".msgpack", ".npz"})
 """What other formats of weights end with: pickles, and files that no engine here is known to read safely."""
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json", "vocab.txt")
@@ -68,6 +70,7 @@ def context_of(directory: Path) -> int:
 
     Raises: BadSettings that names the file which is missing or broken.
     """
+    _refuse_gguf(directory)
     config = _object(directory / CONFIG)
     _require_tokenizer(directory)
     _require_weights(directory)
@@ -93,6 +96,12 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadSettings(f"engine.model: {path} holds no JSON object")
     return value
+
+
+def _refuse_gguf(directory: Path) -> None:
+    found = next((path.name for path in sorted(directory.glob(f"*{GGUF}"))), None)
+    if found and not any(directory.glob(WEIGHTS)):
+        raise BadSettings(f"engine.model: {directory} holds {found}, which only llama.cpp reads: {WITH_LLAMA}")
 
 
 def _require_tokenizer(directory: Path) -> None:

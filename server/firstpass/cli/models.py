@@ -10,17 +10,21 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from firstpass import catalogue
+from firstpass import catalogue, hardware
 from firstpass.catalogue import Card, Held, Lock, Recorded
-from firstpass.catalogue.card import cache_token_bytes, memory_bytes, weight_bytes
+from firstpass.catalogue.card import cache_token_bytes, fitting_tokens, memory_bytes, weight_bytes
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
 from firstpass.errors import PullFailed
+from firstpass.hardware import Machine
 from firstpass.settings import load
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
 LABEL_WIDTH = 18
+
+LEAST_CONTEXT_TOKENS = 1024
+"""A model that has room for fewer beside it is not said to fit."""
 
 models = typer.Typer(no_args_is_help=True, help="Model cards: list, show, verify; pull fetches weights from the hub.")
 
@@ -33,7 +37,9 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_public(card, models_dir) for card in cards], indent=1))
         return
-    rows = table("name", "architecture", "total/active", "experts", "licence", "memory", "where")
+    rows = table("name", "architecture", "total/active", "experts", "licence", "memory", "fits", "where")
+    machine = hardware.this()
+    room = room_bytes(machine)
     for card in cards:
         rows.add_row(
             card.name,
@@ -42,10 +48,13 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
             _experts(card),
             card.licence,
             _size(memory_bytes(card)),
+            _fits(card, room),
             _where(card, models_dir),
         )
     print_table(rows)
+    kind = "of its largest GPU" if machine.gpu else "of memory"
     out.print("[dim]memory: weights and one sequence of the whole context[/]")
+    out.print(f"[dim]fits: that, or how long a context does, in the {_size(room)} {kind} that this machine can give[/]")
 
 
 @models.command("show")
@@ -178,6 +187,7 @@ def _public(card: Card, models_dir: Path) -> dict[str, Any]:
         "weight_bytes": weight_bytes(card),
         "cache_token_bytes": cache_token_bytes(card),
         "memory_bytes": memory_bytes(card),
+        "fits_tokens": fitting_tokens(card, room_bytes(hardware.this())),
         "where": catalogue.place(card, models_dir),
     }
 
@@ -198,10 +208,8 @@ def _lines(card: Card, models_dir: Path) -> list[tuple[str, str]]:
         ("shape", f"{card.layers} layers, hidden {card.hidden}, {card.kv_heads} KV heads of {card.head_dim}"),
         ("weights", card.dtype + (f", experts in {card.quantisation}" if card.quantisation else "")),
         ("context", f"{card.context_tokens:,} tokens"),
-        (
-            "memory",
-            memory + f"{_size(memory_bytes(card))} with one whole context (engine.context_tokens lowers it)",
-        ),
+        ("memory", memory),
+        ("fits here", _fits(card, room_bytes(hardware.this()))),
         ("contracts", ", ".join(card.contracts)),
         ("vLLM flags", " ".join(card.vllm_flags)),
     ]
@@ -219,6 +227,18 @@ def _print_field(label: str, value: Any) -> None:
     texts = value if isinstance(value, list) and all(isinstance(part, str) for part in value) else [str(value)]
     for text in texts:
         out.print(f"[dim]{escape(label):<{LABEL_WIDTH}}[/] {escape(text)}")
+
+
+def room_bytes(machine: Machine) -> int:
+    """For a model and its cache: on its largest GPU, as far as that can be asked, else in the memory."""
+    return (hardware.gpu_bytes() if machine.gpu else 0) or machine.usable_bytes
+
+
+def _fits(card: Card, room: int) -> str:
+    tokens = fitting_tokens(card, room)
+    if tokens == card.context_tokens:
+        return "yes"
+    return f"{tokens:,} tokens" if tokens >= LEAST_CONTEXT_TOKENS else "no"
 
 
 def _where(card: Card, models_dir: Path) -> str:

@@ -5,7 +5,6 @@ know it.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -43,8 +42,8 @@ RESPONSE_FORMAT: dict[str, Any] = {
 }
 """The same for every question, so that an engine compiles it once. Lengths are checked here: not every host can."""
 
-_FENCED = re.compile(r"\s*+```(?:json)?[^\S\n]*+\n(?P<inside>.*?)\n[^\S\n]*+```\s*+", re.S)
-"""No part of it can take what the next one wants, so that a hostile text is read in linear time."""
+_THOUGHT = "</think>"
+_OPENINGS, _CLOSING = ("```", "```json"), "```"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +60,12 @@ def render_verdict(nonce: str, edits: Sequence[Edit]) -> str:
 
 
 def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
-    """The edits; none where the draft is right. A code fence around the JSON is allowed.
+    """The edits; none where the draft is right. Thoughts, prose and a code fence may stand around the JSON.
 
-    Raises: BadVerdict, with what is wrong, for all that is not exactly a verdict on this question.
+    Raises: BadVerdict, with what is wrong, for what is not exactly one verdict on this question.
     """
-    fenced = _FENCED.fullmatch(text)
     try:
-        verdict = json.loads(fenced["inside"] if fenced else text, object_pairs_hook=_once, parse_constant=_no_json)
+        verdict = json.loads(_alone(text), object_pairs_hook=_once, parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
         raise _bad("is not JSON") from error
     if not isinstance(verdict, dict) or verdict.keys() != {"nonce", "ok", "edits"}:
@@ -82,6 +80,35 @@ def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
     if verdict["ok"] == bool(edits):
         raise _bad("must have edits if and only if the draft is not ok")
     return edits
+
+
+def _alone(text: str) -> str:
+    """What stands for the verdict: all after the thoughts, or the one block in a fence there, or all from the first
+    line that begins an object. In time that is linear in the text. Raises: BadVerdict where there are several blocks.
+    """
+    said = text.rpartition(_THOUGHT)[2].strip()
+    if said.startswith("{"):
+        return said
+    blocks = _blocks(said)
+    if len(blocks) > 1:
+        raise _bad("stands among several blocks of code")
+    if blocks:
+        return blocks[0]
+    return said[said.find("\n{") + 1 :]
+
+
+def _blocks(text: str) -> list[str]:
+    """What stands between fences that are lines of their own, as JSON or as anything."""
+    blocks, inside = list[str](), None
+    for line in text.split("\n"):
+        if inside is None:
+            inside = list[str]() if line.strip() in _OPENINGS else None
+        elif line.strip() == _CLOSING:
+            blocks.append("\n".join(inside))
+            inside = None
+        else:
+            inside.append(line)
+    return blocks
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import re
 
-LONGEST = 300
+LONGEST = 500
+"""vLLM says last what to do, after 300 characters of why: how long a context would fit, for one."""
 
 ERROR = re.compile(
     r"^(?:\([^)]*\) )?"  # vLLM names its process: `(EngineCore pid=7) `

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from firstpass import hardware
 from firstpass.engine import arguments
 from firstpass.engine.spec import Endpoint, EngineSpec
 
@@ -64,15 +65,15 @@ class Recipe(Protocol):
 
 
 def recipe_for(spec: EngineSpec) -> Recipe:
-    """Raises: BadSettings for arguments that no engine may get."""
+    """Raises: BadSettings for arguments that no engine may get, and for a model that this machine can't hold."""
     arguments.refuse(spec.extra_args)
     if spec.kind == "vllm":
         from firstpass.engine.vllm import VllmRecipe
 
-        return VllmRecipe(spec)
+        return VllmRecipe(spec, hardware.this())
     from firstpass.engine.transformers import TransformersRecipe
 
-    return TransformersRecipe(spec)
+    return TransformersRecipe(spec, hardware.this())
 
 
 def clean_environment(**further: str) -> dict[str, str]:

@@ -47,7 +47,8 @@ class EngineSpec:
 
     name: for logs, and (unless `served_name` says otherwise) the model's name in the engine's own API.
     model_dir: a local directory of weights, tokenizer and chat template; None for an external engine.
-    context_tokens: longest prompt plus answer; None leaves it to the model's config.
+    context_tokens: longest prompt plus answer, where one is asked for; None: as much of the model's as fits.
+    holds_tokens: the longest that the model's makers vouch for; None leaves it to its config.
     threads: None for as many as this process may run on.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
     contracts, least_told: as the model's card says. images: whether the model takes some.
@@ -61,6 +62,7 @@ class EngineSpec:
     model_dir: Path | None = None
     served_name: str | None = None
     context_tokens: int | None = None
+    holds_tokens: int | None = None
     threads: int | None = None
     extra_args: tuple[str, ...] = ()
     start_deadline_seconds: float = 300.0

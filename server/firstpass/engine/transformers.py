@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from firstpass.engine import on_socket
-from firstpass.engine.cache_size import cache_blocks
+from firstpass.engine.cache_size import cache_size
 from firstpass.engine.recipe import Command, clean_environment, thread_count
 from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.hardware import Machine
 
 BLOCK_TOKENS = 256
 """Its default page."""
@@ -35,14 +36,21 @@ class TransformersRecipe:
     expects_logprobs = False
     stages: Mapping[str, str] = {"Loading weights": "loading weights"}
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec, machine: Machine) -> None:
+        """Raises: BadSettings for a model without a readable config.json or larger than the memory."""
         self._spec = spec
+        self._cache = cache_size(spec, machine)
 
     def command(self, scratch: Path) -> Command:
         spec = self._spec
         endpoint = Endpoint("http://engine/v1", scratch / "api.sock", str(spec.model_dir))
         argv = (sys.executable, "-P", on_socket.__file__, str(endpoint.uds), "serve", str(spec.model_dir))
         listen = ("--continuous-batching", "--host", on_socket.NO_HOST)
-        cache = ("--cb-num-blocks", str(cache_blocks(spec, BLOCK_TOKENS)), "--cb-max-batch-tokens", str(BATCH_TOKENS))
+        cache = (
+            "--cb-num-blocks",
+            str(self._cache.bytes // (self._cache.token_bytes * BLOCK_TOKENS)),
+            "--cb-max-batch-tokens",
+            str(BATCH_TOKENS),
+        )
         environment = clean_environment(OMP_NUM_THREADS=str(thread_count(spec)), TMPDIR=str(scratch))
         return Command((*argv, *listen, *cache, *spec.extra_args), environment, endpoint)

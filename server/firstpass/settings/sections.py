@@ -191,7 +191,12 @@ class EngineSettings(Section):
     url: str | None = Field(
         None, description="For kind external: a server on this machine, as http://127.0.0.1:PORT/v1 or unix:/path."
     )
-    context_tokens: int | None = Field(None, gt=0, description="Shorter context than the model's own.")
+    context_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="Longest prompt and answer together. By default the model's own; on a CPU as much of it as a cache"
+        " of 4 GiB holds.",
+    )
     threads: int | None = Field(
         None, gt=0, description="CPU threads; by default one for a small model, else one a core."
     )

@@ -141,7 +141,7 @@ def for_engine(spec: EngineSpec) -> Grammars | None:
     """
     if spec.kind != "vllm" or find_spec("xgrammar") is None:
         return None
-    config = structured_outputs(spec.extra_args)
+    config = structured_outputs(spec)
     if config.get("backend") not in ("xgrammar", "auto"):
         log.warning("schemas are not compiled beforehand: engine.extra_args have another backend than xgrammar")
         return None

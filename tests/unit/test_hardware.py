@@ -1,0 +1,82 @@
+"""What a machine has, by files as Linux writes them."""
+
+from pathlib import Path
+
+import pytest
+
+from firstpass import hardware
+from firstpass.hardware import Machine
+
+GIB = 2**30
+
+
+def machine(root: Path, **files: str) -> Path:
+    """Written under root; a name's __ is a slash."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+MEMORY = f"MemTotal:       {16 * 2**20} kB\nMemFree: 5 kB\n"
+
+
+def test_memory_is_what_the_machine_has_where_no_group_limits_it(tmp_path: Path) -> None:
+    root = machine(tmp_path, proc__meminfo=MEMORY, proc__self__cgroup="0::/a/b\n")
+    assert hardware.this(root).memory_bytes == 16 * GIB
+
+
+def test_the_least_limit_of_all_groups_above_holds(tmp_path: Path) -> None:
+    root = machine(tmp_path, proc__meminfo=MEMORY, proc__self__cgroup="0::/a/b\n")
+    for group, limit in (("", "max"), ("a/", str(3 * GIB)), ("a/b/", str(8 * GIB))):
+        path = root / "sys/fs/cgroup" / group / "memory.max"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+    assert hardware.this(root).memory_bytes == 3 * GIB
+
+
+def test_the_first_version_s_groups_are_read_too(tmp_path: Path) -> None:
+    cgroup = "5:cpu,cpuacct:/c\n4:memory:/m\n1:name=systemd:/s\n"
+    root = machine(tmp_path, proc__meminfo=MEMORY, proc__self__cgroup=cgroup)
+    (root / "sys/fs/cgroup/memory/m").mkdir(parents=True)
+    (root / "sys/fs/cgroup/memory/m/memory.limit_in_bytes").write_text(f"{2 * GIB}\n")
+    assert hardware.this(root).memory_bytes == 2 * GIB
+
+
+@pytest.mark.parametrize(
+    ("cpu", "has"),
+    [
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("flags\t\t: fpu avx512f avx512_bf16", True),
+        ("flags\t\t: fpu amx_bf16 amx_tile", True),
+        ("Features\t: fp asimd bf16 i8mm", True),
+        ("Features\t: fp asimd", False),
+        ("", False),
+    ],
+)
+def test_a_cpu_reckons_in_bfloat16_where_it_has_instructions_for_it(tmp_path: Path, cpu: str, has: bool) -> None:
+    root = machine(tmp_path, proc__cpuinfo=f"processor\t: 0\n{cpu}\n\nprocessor\t: 1\n{cpu}\n")
+    assert hardware.this(root).bfloat16 is has
+
+
+def test_a_gpu_is_seen_by_its_device(tmp_path: Path) -> None:
+    assert not hardware.this(machine(tmp_path, dev__nvidiactl="")).gpu
+    assert hardware.this(machine(tmp_path, dev__nvidia0="")).gpu
+
+
+def test_the_reserve_is_a_tenth_and_a_gibibyte_at_least() -> None:
+    assert Machine(100 * GIB, bfloat16=True).usable_bytes == 90 * GIB
+    assert Machine(4 * GIB, bfloat16=True).usable_bytes == 3 * GIB
+    assert Machine(GIB // 2, bfloat16=True).usable_bytes == 0
+
+
+@pytest.mark.parametrize(("script", "gibibytes"), [("echo 24576; echo 81920", 80), ("echo none", 0), ("exit 9", 0)])
+def test_the_largest_gpu_is_what_nvidia_s_program_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, gibibytes: int
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert hardware.gpu_bytes() == int(gibibytes * GIB * hardware.GPU_SHARE)
