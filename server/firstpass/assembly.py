@@ -18,7 +18,7 @@ from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
 from firstpass.engine import EngineSpec, Patience
-from firstpass.engine.external import is_loopback
+from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target, TierName
 from firstpass.gate import Gate, load_gate
@@ -236,6 +236,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
             served_name=named,
             start_deadline_seconds=deadline,
             images=bool(wanted.images),
+            patience=_patience(wanted),
         )
     model = catalogue.find(wanted.model, settings.models_dir)
     if model.name in ROUTES:

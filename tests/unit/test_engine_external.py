@@ -6,7 +6,8 @@ import pytest
 
 from firstpass import engine
 from firstpass.engine import Engine, EngineSpec
-from firstpass.engine.external import ExternalEngine, local_address
+from firstpass.engine.address import local_address
+from firstpass.engine.external import ExternalEngine
 from firstpass.errors import BadSettings, TierUnavailable
 from tests.conftest import serving
 from tests.doubles import openai_app

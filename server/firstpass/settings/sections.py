@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pathspec import GitIgnoreSpec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from firstpass.engine.external import is_loopback, local_address
+from firstpass.engine.address import is_loopback, local_address
 from firstpass.evidence import LanguageName
 from firstpass.linear import Expression, NotLinear
 
@@ -205,17 +205,17 @@ class EngineSettings(Section):
         9.0,
         gt=0,
         description="An engine that was asked, by a canary of one token too, and says nothing to anybody for so long is"
-        " taken to hang: it is ended and started again.",
+        " taken to hang: it is ended and started again. An external one is sent nothing until it answers again.",
     )
     canary_busy_seconds: float | None = Field(
         None,
         gt=0,
         description="The same where its processes work meanwhile, as they do over long prompts and replies that do not"
         " stream, and where nobody but a canary waits; by default reply_seconds and canary_seconds together. Less may"
-        " end an engine that works.",
+        " end an engine that works. An external one is taken to work while it names its models.",
     )
     canary_idle_seconds: float = Field(
-        30.0, gt=0, description="Between two canaries while nobody asks. An external engine is sent none."
+        30.0, gt=0, description="Between two canaries while nobody asks. An external engine is sent none then."
     )
     structured_outputs: bool | None = Field(
         None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
@@ -242,8 +242,8 @@ class EngineSettings(Section):
             local_address(self.url)
             if self.context_tokens or self.threads or self.extra_args:
                 raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
-            if named := [name for name in sorted(self.model_fields_set) if name.startswith("canary_")]:
-                raise ValueError(f"{named[0]} does not reach an external engine")
+            if "canary_idle_seconds" in self.model_fields_set:
+                raise ValueError("canary_idle_seconds does not reach an external engine")
             if self.isolate == "on":
                 raise ValueError("isolate = 'on' does not reach an external engine")
         return self
