@@ -2,8 +2,8 @@
 bytes go.
 
 It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door, for the one to the
-engine on this machine and for what looks whether that is there; nobody else makes one. Inside this package `hub` also opens a socket outward; it fetches
-models and carries no prompt.
+engine on this machine and for what looks whether that is there; nobody else makes one. Inside this package `hub` also
+opens a socket outward; it fetches models and carries no prompt.
 """
 
 import asyncio

@@ -289,8 +289,8 @@ class VerifierSettings(Section):
     retries: int = Field(
         2,
         ge=0,
-        description="How often a request is sent again where the endpoint was busy, failed, or could not be reached"
-        " before its reply began. Each time is in the record.",
+        description="How often a request is sent again where the endpoint was busy, failed, or could not be reached,"
+        " or broke off before its caller saw any of the reply. Each time is in the record, and counts for a spend cap.",
     )
     retry_share: float = Field(
         0.1, ge=0, le=1, description="How many retries there may be, of all requests; ten beyond it, at most."
