@@ -13,7 +13,7 @@ import pytest
 from firstpass import assembly, catalogue
 from firstpass.catalogue import Card, Held, Lock
 from firstpass.catalogue.card import COMMIT, cache_token_bytes, expert_parameters, memory_bytes, read_card, weight_bytes
-from firstpass.engine import Patience
+from firstpass.engine import HangAfter
 from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 
@@ -267,7 +267,7 @@ def test_the_cards_are_json_for_machines() -> None:
 def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
     engine = {"kind": "vllm", "canary_seconds": 5, "canary_busy_seconds": 50, "canary_idle_seconds": 500}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
-    assert assembly.engine_spec(settings).patience == Patience(5, 50, 500)
+    assert assembly.engine_spec(settings).patience == HangAfter(5, 50, 500)
     engine = {"kind": "vllm", "canary_seconds": 5, "reply_seconds": 700}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
     assert assembly.engine_spec(settings).patience.busy_seconds == 705, "no sooner than a caller gives up"

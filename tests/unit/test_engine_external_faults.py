@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from firstpass.engine import EngineSpec, Patience
+from firstpass.engine import EngineSpec, HangAfter
 from firstpass.engine.external import ExternalEngine
 from firstpass.errors import KillsEngine, TierFailed, TierUnavailable
 from firstpass.tier.local import LocalDoor
 from tests.unit.test_engine_hangs import LONG, LONGEST_SECONDS, PLAYED, Said
 
-PATIENCE = Patience(seconds=1.5, busy_seconds=120.0, idle_seconds=0.4)
+PATIENCE = HangAfter(seconds=1.5, busy_seconds=120.0, idle_seconds=0.4)
 
 
 class Outside(Said):
     """One that this test runs, and the engine only asks."""
 
-    def __init__(self, directory: Path, patience: Patience) -> None:
+    def __init__(self, directory: Path, patience: HangAfter) -> None:
         self.socket = directory / "api.sock"
         spec = EngineSpec("x", "external", directory, url=f"unix:{self.socket}", patience=patience)
         self.engine = ExternalEngine(spec, canary_poll_seconds=0.05)
@@ -52,7 +52,7 @@ class Outside(Said):
 
 
 @asynccontextmanager
-async def outside(directory: Path, patience: Patience = PATIENCE) -> AsyncIterator[Outside]:
+async def outside(directory: Path, patience: HangAfter = PATIENCE) -> AsyncIterator[Outside]:
     played = Outside(directory, patience)
     try:
         await played.answers()
@@ -100,7 +100,7 @@ async def test_a_server_that_stops_while_nobody_asks_is_noticed_by_a_look_and_ke
 
 
 async def test_a_server_that_names_its_models_is_taken_to_work_and_not_for_ever(tmp_path: Path) -> None:
-    patience = Patience(seconds=1.5, busy_seconds=3.5, idle_seconds=0.4)
+    patience = HangAfter(seconds=1.5, busy_seconds=3.5, idle_seconds=0.4)
     async with outside(tmp_path, patience) as played:
         began = time.monotonic()
         with pytest.raises(TierUnavailable, match="said nothing"):

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from firstpass.chat import Message
-from firstpass.engine import Engine, EngineSpec, Patience
+from firstpass.engine import Engine, EngineSpec, HangAfter
 from firstpass.engine.child import GuardedLauncher
 from firstpass.engine.recipe import Command
 from firstpass.engine.restarts import RestartLimit
@@ -91,8 +91,8 @@ Who thinks or toils lets nobody else say a word. `refuse` is refused, `silent` a
 that said nothing; a path is said when there is a file; the rest is said.
 """
 
-PATIENCE = Patience(seconds=1.5, busy_seconds=60.0, idle_seconds=0.4)
-LONG = Patience(seconds=60.0, busy_seconds=600.0, idle_seconds=600.0)
+PATIENCE = HangAfter(seconds=1.5, busy_seconds=60.0, idle_seconds=0.4)
+LONG = HangAfter(seconds=60.0, busy_seconds=600.0, idle_seconds=600.0)
 """Where nothing hangs."""
 
 LONGEST_SECONDS = 60.0
@@ -132,7 +132,7 @@ class Stage(Said):
 
     engine: SupervisedEngine
 
-    def __init__(self, data_dir: Path, patience: Patience) -> None:
+    def __init__(self, data_dir: Path, patience: HangAfter) -> None:
         spec = EngineSpec("played", "vllm", data_dir, isolate="off", patience=patience, start_deadline_seconds=60)
         limit = RestartLimit(asyncio.get_running_loop().time, rest_seconds=0.01)
         launcher = GuardedLauncher(spec, PlayedRecipe())
@@ -149,7 +149,7 @@ class Stage(Said):
 
 
 @asynccontextmanager
-async def staged(data_dir: Path, patience: Patience = PATIENCE) -> AsyncIterator[Stage]:
+async def staged(data_dir: Path, patience: HangAfter = PATIENCE) -> AsyncIterator[Stage]:
     stage = Stage(data_dir, patience)
     try:
         await stage.engine.ensure_ready()
@@ -160,7 +160,7 @@ async def staged(data_dir: Path, patience: Patience = PATIENCE) -> AsyncIterator
 
 
 async def test_an_idle_engine_that_is_stopped_is_noticed_and_started_again_with_nobody_asking(tmp_path: Path) -> None:
-    async with staged(tmp_path, Patience(seconds=1.0, busy_seconds=3.0, idle_seconds=0.4)) as stage:
+    async with staged(tmp_path, HangAfter(seconds=1.0, busy_seconds=3.0, idle_seconds=0.4)) as stage:
         before = stage.processes()
         before[2].send_signal(signal.SIGSTOP)
         await stage.until("failed")
@@ -191,7 +191,7 @@ async def test_an_engine_that_works_hard_or_says_something_to_others_is_left_alo
 
 
 async def test_hard_work_without_a_word_is_no_excuse_for_ever(tmp_path: Path) -> None:
-    async with staged(tmp_path, Patience(seconds=1.5, busy_seconds=4.0, idle_seconds=600.0)) as stage:
+    async with staged(tmp_path, HangAfter(seconds=1.5, busy_seconds=4.0, idle_seconds=600.0)) as stage:
         async with asyncio.timeout(LONGEST_SECONDS):
             with pytest.raises(TierUnavailable, match="said nothing"):
                 await stage.say("toil")
