@@ -121,6 +121,9 @@ def test_a_directory_with_a_card_is_held_to_it(tmp_path: Path) -> None:
     (tmp_path / "copy/train.json").unlink()
     assert catalogue.flipped(model) == ["model.safetensors", "train.json"]
     assert catalogue.damage(model.directory, model.sha256) == {"model.safetensors": "differs", "train.json": "missing"}
+    sections = {"engine": {"model": str(tmp_path / "copy"), "kind": "vllm"}, "server": {"data_dir": tmp_path}}
+    with pytest.raises(BadSettings, match=r"damaged: model\.safetensors, train\.json differ from the record"):
+        assembly.engine_spec(Settings.model_validate(sections))
 
 
 @pytest.mark.parametrize("flag", ["--otlp-traces-endpoint", "--lora-modules", "-dpa", "--seed"])

@@ -33,20 +33,6 @@ def engine() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB, where this user may make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("this user may not mount")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
 def ask(client: httpx.Client, path: str = CHAT, **more: Any) -> httpx.Response:
     return client.post(path, json=ASKED | more)
 
