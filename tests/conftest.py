@@ -1,5 +1,6 @@
 """What tests share: a real HTTP server around any ASGI application, and a whole front before a scripted engine."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,20 @@ def fronted(engine_url: str, data_dir: Path, **sections: dict[str, Any]) -> Iter
     with starting(engine_url, data_dir, **sections) as client:
         wait_until_ready(client)
         yield client
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB, where this user may make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("this user may not mount")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 @contextmanager

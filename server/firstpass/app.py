@@ -73,12 +73,14 @@ class Server:
         self.metrics = Metrics()
         self._engine: Engine = engine.build(spec, self.metrics.engine_progress)
         self._grammars = grammars.for_engine(spec)
+        self.spans = assembly.spans(settings)
         self._local = LocalDoor(
             self._engine,
             settings.engine.reply_seconds,
             vllm=assembly.constrains(settings.engine),
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
             leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
+            onward=self.spans.onward,
         )
         rooms = assembly.rooms(settings)
         self.metrics.show_waiting(rooms)
@@ -111,7 +113,6 @@ class Server:
         self._desk = Desk(recipe, contracts, aside)
         # An answer that is watched while it is written is checked in this process, by what was read for its prompt.
         beside = aside if settings.policy.early_escalation else self._desk
-        self.spans = assembly.spans(settings)
         self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, beside, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}

@@ -17,8 +17,8 @@ from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
-from firstpass.engine import EngineSpec, Patience
-from firstpass.engine.external import is_loopback
+from firstpass.engine import EngineSpec, HangAfter
+from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target, TierName
 from firstpass.gate import Gate, load_gate
@@ -32,7 +32,7 @@ from firstpass.store.keys import PREFIX
 from firstpass.store.scopes import Spend
 from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
-from firstpass.tier.http import Bounds
+from firstpass.tier.http import ReplyBounds
 from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
 from firstpass.tier.steady import Retrying, SteadyTier
@@ -195,7 +195,7 @@ def verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> SteadyTier:
 
 
 def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
-    bounds = Bounds(verifier.whole_seconds, verifier.stream_seconds, verifier.reply_limit_bytes)
+    bounds = ReplyBounds(verifier.whole_seconds, verifier.stream_seconds, verifier.reply_limit_bytes)
     if verifier.dialect == "anthropic":
         thinks = verifier.thinks is not False
         return AnthropicTier(door, bounds, system_turns=verifier.system_turns, thinks=thinks)
@@ -205,7 +205,7 @@ def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
 
 
 def draft_tier(engine: EngineSettings, door: LocalDoor, template: Template) -> Tier:
-    bounds = Bounds(engine.whole_seconds, engine.whole_seconds, engine.reply_limit_bytes)
+    bounds = ReplyBounds(engine.whole_seconds, engine.whole_seconds, engine.reply_limit_bytes)
     return OpenAITier("draft", door, bounds, template=template)
 
 
@@ -236,6 +236,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
             served_name=named,
             start_deadline_seconds=deadline,
             images=bool(wanted.images),
+            patience=_patience(wanted),
         )
     model = catalogue.find(wanted.model, settings.models_dir)
     if model.name in ROUTES:
@@ -262,9 +263,9 @@ def engine_spec(settings: Settings) -> EngineSpec:
     )
 
 
-def _patience(wanted: EngineSettings) -> Patience:
+def _patience(wanted: EngineSettings) -> HangAfter:
     busy_seconds = wanted.canary_busy_seconds or wanted.reply_seconds + wanted.canary_seconds
-    return Patience(wanted.canary_seconds, busy_seconds, wanted.canary_idle_seconds)
+    return HangAfter(wanted.canary_seconds, busy_seconds, wanted.canary_idle_seconds)
 
 
 def _engine_kind(

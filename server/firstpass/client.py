@@ -7,7 +7,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -121,8 +121,14 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
+    def get(self, path: str) -> AbstractAsyncContextManager[Response]:
+        """path: as in `post`. Raises: Broken."""
+        return self.post(path, b"", method="GET")
+
     @asynccontextmanager
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> AsyncIterator[Response]:
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None, *, method: str = "POST"
+    ) -> AsyncIterator[Response]:
         """path: below the base, or from the server's root where it begins with `/`. body: JSON. Raises: Broken."""
         if self._closed:
             raise NoConnection("it was closed for a newer one")
@@ -130,7 +136,7 @@ class Client:
         with _told():
             # aiohttp warns of bytes that are larger, and sends a file in pieces.
             data = body if len(body) < 2**20 else io.BytesIO(body)
-            raw = await session.post(self._url(path), data=data, headers=sent, allow_redirects=False)
+            raw = await session.request(method, self._url(path), data=data, headers=sent, allow_redirects=False)
         try:
             yield Response(raw, self._silent_seconds)
         finally:

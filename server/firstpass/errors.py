@@ -198,8 +198,11 @@ class TierUnavailable(TierFailed):
 
 
 class TierTimedOut(TierFailed):
+    """in_all: whether the time for the whole reply was over, and not the time for its next piece."""
+
     status = 504
     code = "tier_timed_out"
+    in_all: bool = False
 
 
 class PullFailed(FirstpassError):

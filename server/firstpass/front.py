@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from firstpass.app import build
-from firstpass.engine.external import is_loopback
+from firstpass.engine.address import is_loopback
 from firstpass.errors import TierUnavailable
 from firstpass.settings import Server, Settings
 from firstpass.startup_files import refuse_strangers

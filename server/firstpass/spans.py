@@ -26,6 +26,10 @@ class Spans(Protocol):
         """Of what is going on now."""
         ...
 
+    def onward(self) -> Mapping[str, str]:
+        """Headers that say to a server on this machine what it works for: the `traceparent` of what is going on now."""
+        ...
+
     def close(self) -> None:
         """Waits until what was heard is written."""
         ...
@@ -59,6 +63,9 @@ class _Unheard:
 
     def about(self, facts: Mapping[str, Value]) -> None:
         return None
+
+    def onward(self) -> Mapping[str, str]:
+        return {}
 
     def close(self) -> None:
         return None

@@ -68,6 +68,11 @@ class Tracing:
     def about(self, facts: Mapping[str, Value]) -> None:
         trace.get_current_span().set_attributes(facts)
 
+    def onward(self) -> Mapping[str, str]:
+        carrier = dict[str, str]()
+        self._callers.inject(carrier)
+        return carrier
+
     def close(self) -> None:
         self._provider.shutdown()
         if self._file is not None:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from firstpass import catalogue, engine
-from firstpass.engine import Endpoint, EngineSpec, probe
+from firstpass.engine import Endpoint, EngineSpec
 from firstpass.engine.child import GuardedChild
 from firstpass.engine.supervised import SupervisedEngine
 from tests.machine import stretched
@@ -50,7 +50,8 @@ async def chat(endpoint: Endpoint, **more: Any) -> tuple[dict[str, Any], float]:
     """The answer, and how many seconds it took."""
     body = {"model": endpoint.model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, **more}
     started = time.monotonic()
-    async with probe.client_for(endpoint, 60) as client:
+    transport = httpx.AsyncHTTPTransport(uds=str(endpoint.uds))
+    async with httpx.AsyncClient(transport=transport, base_url=endpoint.base_url, timeout=60) as client:
         response = await client.post("chat/completions", json=body)
     assert response.status_code == httpx.codes.OK, response.text
     return response.json(), time.monotonic() - started

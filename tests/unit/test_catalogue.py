@@ -21,7 +21,7 @@ from firstpass.catalogue.card import (
     read_card,
     weight_bytes,
 )
-from firstpass.engine import Patience
+from firstpass.engine import HangAfter
 from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 
@@ -129,6 +129,9 @@ def test_a_directory_with_a_card_is_held_to_it(tmp_path: Path) -> None:
     (tmp_path / "copy/train.json").unlink()
     assert catalogue.flipped(model) == ["model.safetensors", "train.json"]
     assert catalogue.damage(model.directory, model.sha256) == {"model.safetensors": "differs", "train.json": "missing"}
+    sections = {"engine": {"model": str(tmp_path / "copy"), "kind": "vllm"}, "server": {"data_dir": tmp_path}}
+    with pytest.raises(BadSettings, match=r"damaged: model\.safetensors, train\.json differ from the record"):
+        assembly.engine_spec(Settings.model_validate(sections))
 
 
 @pytest.mark.parametrize("flag", ["--otlp-traces-endpoint", "--lora-modules", "-dpa", "--seed"])
@@ -301,7 +304,7 @@ def test_the_cards_are_json_for_machines() -> None:
 def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
     engine = {"kind": "vllm", "canary_seconds": 5, "canary_busy_seconds": 50, "canary_idle_seconds": 500}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
-    assert assembly.engine_spec(settings).patience == Patience(5, 50, 500)
+    assert assembly.engine_spec(settings).patience == HangAfter(5, 50, 500)
     engine = {"kind": "vllm", "canary_seconds": 5, "reply_seconds": 700}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
     assert assembly.engine_spec(settings).patience.busy_seconds == 705, "no sooner than a caller gives up"

@@ -1,7 +1,10 @@
-"""What `firstpass --help` imports: counted in a child, which is steadier than its time."""
+"""How commands start: what `--help` imports, counted in a child, and what ends a start."""
 
+import socket
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +43,18 @@ def test_a_command_that_is_not_there_is_an_error_with_the_nearest_name() -> None
 
 def test_each_name_is_there_once() -> None:
     assert len({later.name for later in COMMANDS}) == len(COMMANDS)
+
+
+def test_a_port_that_is_taken_ends_the_server_and_is_named(tmp_path: Path) -> None:
+    settings = tmp_path / "f.toml"
+    settings.write_text(f"""[engine]
+kind = "external"
+url = "http://127.0.0.1:9/v1"
+[server]
+data_dir = "{tmp_path}"
+""")
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = str(other.getsockname()[1])
+        command = [sys.executable, "-m", "firstpass", "serve", "--config", str(settings), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and f"{port}): address already in use" in done.stderr

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from fastapi import FastAPI, Response
 
-from firstpass.engine import Endpoint, Patience, probe
+from firstpass.engine import Endpoint, HangAfter, probe
 from firstpass.engine.canary import Canary
 from firstpass.engine.pulse import Pulse
 from firstpass.errors import TierFailed
 from tests.conftest import serving
 from tests.unit.test_engine_states import Clock
 
-PATIENCE = Patience(seconds=8.0, busy_seconds=300.0, idle_seconds=30.0)
+PATIENCE = HangAfter(seconds=8.0, busy_seconds=300.0, idle_seconds=30.0)
 
 
 class Watched:

@@ -1,13 +1,17 @@
 """An engine that somebody else runs: a real HTTP server on loopback, or nothing there."""
 
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse
 
 from firstpass import engine
 from firstpass.engine import Engine, EngineSpec
-from firstpass.engine.external import ExternalEngine, local_address
-from firstpass.errors import BadSettings, TierUnavailable
+from firstpass.engine.address import local_address
+from firstpass.engine.external import ExternalEngine
+from firstpass.errors import BadSettings, TierFailed, TierUnavailable
 from tests.conftest import serving
 from tests.doubles import openai_app
 
@@ -49,6 +53,25 @@ async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
         await there.ensure_ready()
     assert caught.value.failure.part == "draft" and caught.value.failure.retry_after_seconds
     assert there.state == "failed"
+
+
+async def test_a_socket_that_nobody_listens_on_any_more_is_unavailable_until_somebody_does(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as stale:
+        stale.bind(str(path))
+    there = external(f"unix:{path}", tmp_path)
+    with pytest.raises(TierUnavailable, match="no server answers"):
+        await there.ensure_ready()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(str(path))
+        with serving(openai_app(lambda body: "ok"), fd=live.fileno()):
+            assert (await there.ensure_ready()).model == "scripted"
+
+
+async def test_a_port_that_something_else_has_is_no_engine(tmp_path: Path) -> None:
+    with serving(PlainTextResponse("hello")) as url, pytest.raises(TierFailed, match="no JSON"):
+        await external(url, tmp_path).ensure_ready()
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1:8000", "https://api.example.com/v1", "ftp://localhost", "", "unix:"])

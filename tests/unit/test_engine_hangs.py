@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from firstpass.chat import Message
-from firstpass.engine import EngineSpec, Patience
+from firstpass.engine import Engine, EngineSpec, HangAfter
 from firstpass.engine.child import GuardedLauncher
 from firstpass.engine.recipe import Command
 from firstpass.engine.restarts import RestartLimit
@@ -36,12 +36,12 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     silent = 0
-    spoke = False
+    spoke = mute = False
     def log_message(self, *_): pass
     def handle(self):
         super().handle()
         Answers.silent += not self.spoke
-    def do_GET(self): self.answer({})
+    def do_GET(self): self.answer({"data": [{"id": "m"}]})
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         said = asked["messages"][-1]["content"]
@@ -51,6 +51,12 @@ class Answers(BaseHTTPRequestHandler):
         if said == "hang":
             os.kill(os.getpid(), signal.SIGSTOP)
             time.sleep(3600)
+        if said == "break":
+            self.close_connection = True
+            return
+        while said == "mute" or Answers.mute:
+            Answers.mute = True
+            time.sleep(1)
         if said == "wait":
             time.sleep(3600)
         if said in ("think", "toil"):
@@ -79,12 +85,14 @@ Server(sys.argv[1], Answers).serve_forever()
 """
 """`die`, `hang`, `think` (for three seconds, hard), `toil` (so for ever) and `wait` (for ever, with no work) do so.
 
+`break` is answered by a connection's end. From `mute` on no chat is answered, while the models are still named.
+
 Who thinks or toils lets nobody else say a word. `refuse` is refused, `silent` answered with the number of connections
 that said nothing; a path is said when there is a file; the rest is said.
 """
 
-PATIENCE = Patience(seconds=1.5, busy_seconds=60.0, idle_seconds=0.4)
-LONG = Patience(seconds=60.0, busy_seconds=600.0, idle_seconds=600.0)
+PATIENCE = HangAfter(seconds=1.5, busy_seconds=60.0, idle_seconds=0.4)
+LONG = HangAfter(seconds=60.0, busy_seconds=600.0, idle_seconds=600.0)
 """Where nothing hangs."""
 
 LONGEST_SECONDS = 60.0
@@ -100,10 +108,31 @@ class PlayedRecipe:
         return Command((sys.executable, "-I", "-S", "-c", PLAYED, str(endpoint.uds)), dict(os.environ), endpoint)
 
 
-class Stage:
-    """The engine and the way to it."""
+class Said:
+    """An engine and the way to it."""
 
-    def __init__(self, data_dir: Path, patience: Patience) -> None:
+    engine: Engine
+    door: LocalDoor
+
+    async def say(self, text: str, key: str | None = None) -> str:
+        body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
+        ask = Ask("a", 0.0, "chat", "m", "local", (), key=key)
+        with broken_wire("draft"):
+            async with self.door.post(ask, "chat/completions", body, lambda *_: None) as response:
+                return str(json.loads(await response.read(2**20))["choices"][0]["message"]["content"])
+
+    async def until(self, state: str) -> None:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            while self.engine.state != state:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+class Stage(Said):
+    """One that is started here."""
+
+    engine: SupervisedEngine
+
+    def __init__(self, data_dir: Path, patience: HangAfter) -> None:
         spec = EngineSpec("played", "vllm", data_dir, isolate="off", patience=patience, start_deadline_seconds=60)
         limit = RestartLimit(asyncio.get_running_loop().time, rest_seconds=0.01)
         launcher = GuardedLauncher(spec, PlayedRecipe())
@@ -113,26 +142,14 @@ class Stage:
         )
         self.door = LocalDoor(self.engine, 600.0)
 
-    async def say(self, text: str, key: str | None = None) -> str:
-        body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
-        ask = Ask("a", 0.0, "chat", "m", "local", (), key=key)
-        with broken_wire("draft"):
-            async with self.door.post(ask, "chat/completions", body, lambda *_: None) as response:
-                return str(json.loads(await response.read(2**20))["choices"][0]["message"]["content"])
-
     def processes(self) -> list[psutil.Process]:
         assert self.engine._child is not None
         root = psutil.Process(self.engine._child.pid)  # type: ignore[attr-defined]
         return [root, *root.children(recursive=True)]
 
-    async def until(self, state: str) -> None:
-        async with asyncio.timeout(LONGEST_SECONDS):
-            while self.engine.state != state:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-
 
 @asynccontextmanager
-async def staged(data_dir: Path, patience: Patience = PATIENCE) -> AsyncIterator[Stage]:
+async def staged(data_dir: Path, patience: HangAfter = PATIENCE) -> AsyncIterator[Stage]:
     stage = Stage(data_dir, patience)
     try:
         await stage.engine.ensure_ready()
@@ -143,7 +160,7 @@ async def staged(data_dir: Path, patience: Patience = PATIENCE) -> AsyncIterator
 
 
 async def test_an_idle_engine_that_is_stopped_is_noticed_and_started_again_with_nobody_asking(tmp_path: Path) -> None:
-    async with staged(tmp_path, Patience(seconds=1.0, busy_seconds=3.0, idle_seconds=0.4)) as stage:
+    async with staged(tmp_path, HangAfter(seconds=1.0, busy_seconds=3.0, idle_seconds=0.4)) as stage:
         before = stage.processes()
         before[2].send_signal(signal.SIGSTOP)
         await stage.until("failed")
@@ -174,7 +191,7 @@ async def test_an_engine_that_works_hard_or_says_something_to_others_is_left_alo
 
 
 async def test_hard_work_without_a_word_is_no_excuse_for_ever(tmp_path: Path) -> None:
-    async with staged(tmp_path, Patience(seconds=1.5, busy_seconds=4.0, idle_seconds=600.0)) as stage:
+    async with staged(tmp_path, HangAfter(seconds=1.5, busy_seconds=4.0, idle_seconds=600.0)) as stage:
         async with asyncio.timeout(LONGEST_SECONDS):
             with pytest.raises(TierUnavailable, match="said nothing"):
                 await stage.say("toil")
@@ -190,7 +207,7 @@ async def test_a_request_that_the_engine_refuses_is_told_so_with_no_look_for_its
         for _ in range(2):
             with pytest.raises(BadAsk, match="too hot"):
                 await OpenAITier("draft", stage.door).reply(ask, Heard(streaming))
-        assert not stage.engine._suspects._left
+        assert not stage.engine._working.suspects._left
         assert await stage.say("silent") == "0"
 
 

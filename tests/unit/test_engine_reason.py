@@ -33,6 +33,7 @@ pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
             "OSError: no /srv/models/tiny/config.json nor a/b nor u://c/d",
             "OSError: no …/config.json nor a/b nor u://c/d",
         ),
+        ("Traceback (most recent call last):\n    bytearray(2**50)\nMemoryError\n", "MemoryError"),
         ("", ""),
     ],
 )

@@ -201,7 +201,7 @@ async def test_a_start_that_breaks_off_in_whatever_way_has_failed_and_says_so() 
 async def test_suspects_that_wait_for_a_start_do_not_hold_each_other_up() -> None:
     launcher = FakeLauncher()
     engine = engine_of(launcher)
-    engine._suspects = Suspects(Clock(), turn_seconds=60)
+    engine._working.suspects = Suspects(Clock(), turn_seconds=60)
     stays = asyncio.Event()
 
     async def ask(body: bytes) -> Endpoint:
@@ -226,7 +226,7 @@ async def test_suspects_that_wait_for_a_start_do_not_hold_each_other_up() -> Non
     assert await die(1) == []
     launcher.up = launcher.children[1].up = True
     left = await die(2)
-    assert len(left) == 2 and not engine._suspects._turn.locked(), "they wait for the start, and hold nobody up"
+    assert len(left) == 2 and not engine._working.suspects._turn.locked(), "they wait for the start, and hold nobody up"
     stays.set()
     launcher.children[2].up = True
     assert await asyncio.gather(*left) == [launcher.children[2].endpoint] * 2

@@ -4,7 +4,8 @@ import pytest
 
 from firstpass.linear import Expression, NotLinear
 from firstpass.redaction import Redactor
-from firstpass.settings.sections import RedactionSettings, RuleSettings
+from firstpass.settings.policy import RuleSettings
+from firstpass.settings.redaction import RedactionSettings
 from tests.machine import LINEAR, growth
 
 BACKTRACKS = (r"(a+)+$", r"(a|aa)+$", r"(.*a){12}$", r"^(\w+\s?)*$")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from firstpass.allowance.turns import Bounds, Turns
 from firstpass.chat import Message
 from firstpass.errors import BadAsk, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
-from firstpass.tier.steady import SAVED_RETRIES, Retrying, SteadyTier
+from firstpass.tier.steady import SAVED_RETRIES, Retrying, SteadyTier, _Heard
 from tests.doubles import ScriptedTier
 from tests.web.test_tiers import Heard
 
@@ -85,17 +85,84 @@ async def test_the_endpoint_s_own_wait_is_kept_where_there_is_time_for_it() -> N
     assert await timed.ask() == "hi" and timed.slept == [3.2]
 
 
-async def test_a_reply_that_has_begun_is_not_asked_for_again() -> None:
-    class Breaks(ScriptedTier):
-        async def reply(self, ask: Ask, listener: Any) -> Any:
-            await super().reply(ask, listener)
-            raise failed()
+@dataclass
+class Breaks(ScriptedTier):
+    """Says its line, and then breaks off."""
 
+    error: TierFailed = field(default_factory=failed)
+
+    async def reply(self, ask: Ask, listener: Any) -> Any:
+        await super().reply(ask, listener)
+        raise self.error
+
+
+def too_long() -> TierTimedOut:
+    """What still came when its time was over."""
+    error = TierTimedOut("slow", part="verifier", retry_after_seconds=10)
+    error.in_all = True
+    return error
+
+
+async def test_a_reply_that_has_begun_is_not_asked_for_again() -> None:
     timed, heard = Timed(), Heard(streaming=True)
     timed.tier._tier = Breaks(["hi", "again"])
     with pytest.raises(TierFailed):
         await timed.ask(heard)
     assert len(heard.chunks) == 1
+
+
+async def test_what_nobody_saw_is_asked_for_again_and_counts_for_the_budget() -> None:
+    timed, saved = Timed(failed(), "hi"), SAVED_RETRIES
+    assert await timed.ask(Heard(streaming=False)) == "hi"
+    assert timed.tier._saved == saved - 1 and len(timed.inner.asked) == 2
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_one_long_answer_leaves_nobody_alone_and_what_never_ends_does(times: int) -> None:
+    timed = Timed(failures=1)
+    timed.tier._tier = Breaks(["once"] * times, error=too_long())
+    for _ in range(times):
+        with pytest.raises(TierTimedOut):
+            await timed.ask(Heard(streaming=True))
+    assert timed.tier.left_alone == (times == 2)
+
+
+@pytest.mark.parametrize("error", [failed(), TierTimedOut("silent", part="verifier", retry_after_seconds=10)])
+async def test_a_reply_that_begins_and_falls_silent_or_breaks_is_a_failure(error: TierFailed) -> None:
+    timed = Timed(failures=1)
+    timed.tier._tier = Breaks(["hi"], error=error)
+    with pytest.raises(TierFailed):
+        await timed.ask(Heard(streaming=True))
+    assert timed.tier.left_alone
+
+
+async def test_a_long_answer_to_the_one_that_tries_locks_nobody_out_until_it_ends() -> None:
+    timed, goes_on, begun = Timed(failed(), retries=0, failures=1), asyncio.Event(), asyncio.Event()
+    with pytest.raises(TierFailed):
+        await timed.ask()
+
+    class Long(ScriptedTier):
+        async def reply(self, ask: Ask, listener: Any) -> Any:
+            reply = await super().reply(ask, listener)
+            begun.set()
+            await goes_on.wait()
+            return reply
+
+    timed.now += 10
+    timed.tier._tier = Long(["word for word"])
+    trial = asyncio.create_task(timed.ask(Heard(streaming=True)))
+    await begun.wait()
+    assert timed.tier.left_alone, "one tries it"
+    timed.now += 10
+    assert not timed.tier.left_alone, "its reply comes: after a rest another one may try"
+    timed.tier._tier = timed.inner
+    timed.inner.lines = [failed(), "hi"]
+    with pytest.raises(TierFailed, match="reset"):
+        await timed.ask()
+    assert timed.tier.left_alone
+    goes_on.set()
+    await trial
+    assert await timed.ask() == "hi"
 
 
 async def test_retries_are_a_share_of_what_is_asked() -> None:
@@ -130,12 +197,12 @@ async def test_an_endpoint_that_fails_and_fails_is_left_alone_and_then_tried_by_
 async def test_a_call_from_before_the_rest_lets_no_second_one_try() -> None:
     timed = Timed(*(failed() for _ in range(4)), retries=0)
     breaker = timed.tier._breaker
-    with pytest.raises(BadAsk), breaker.tried():
+    with pytest.raises(BadAsk), breaker.tried(_Heard(Heard(), lambda: 0.0)):
         for _ in range(4):
             with pytest.raises(TierFailed, match="reset"):
                 await timed.ask()
         timed.now += 10
-        trial = breaker.tried()
+        trial = breaker.tried(_Heard(Heard(), lambda: 0.0))
         trial.__enter__()
         raise BadAsk("its own fault")
     with pytest.raises(TierUnavailable, match="left alone"):

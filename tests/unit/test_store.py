@@ -135,8 +135,17 @@ def test_a_store_from_a_newer_version_is_refused(tmp_path: Path) -> None:
     SqliteStore(tmp_path / "store.sqlite").close()
     with apsw.Connection(str(tmp_path / "store.sqlite")) as connection:
         connection.execute("INSERT INTO migrations VALUES ('9999_future')")
-    with pytest.raises(StoreFailed, match="9999_future"):
+        connection.execute("CREATE TABLE later (what TEXT)")
+    before = schema_of(tmp_path / "store.sqlite")
+    with pytest.raises(StoreFailed, match=r"written by a newer version \(migration 9999_future\)"):
         SqliteStore(tmp_path / "store.sqlite")
+    assert schema_of(tmp_path / "store.sqlite") == before, "it is left as it was"
+
+
+def schema_of(path: Path) -> list[tuple[object, ...]]:
+    with closing(apsw.Connection(str(path))) as connection:
+        named = "SELECT name, sql FROM sqlite_schema UNION ALL SELECT name, '' FROM migrations ORDER BY 1, 2"
+        return list(connection.execute(named))
 
 
 @pytest.mark.parametrize(

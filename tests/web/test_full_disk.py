@@ -1,5 +1,6 @@
 """A disk that is full or read-only, and a store's file that another process holds: callers are told, and it passes."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -12,9 +13,10 @@ from typing import Any
 import apsw
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from firstpass.cli.main import app
 from firstpass.errors import StoreFailed
-from firstpass.store.opening import opened
 from firstpass.store.sqlite import SqliteStore
 from firstpass.store.verify import verify
 from tests.conftest import fronted, serving
@@ -31,20 +33,6 @@ TRIES = 100
 def engine() -> Iterator[str]:
     with serving(openai_app(says("hi"))) as url:
         yield url
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB, where this user may make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("this user may not mount")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def ask(client: httpx.Client, path: str = CHAT, **more: Any) -> httpx.Response:
@@ -121,8 +109,14 @@ def test_a_file_that_another_process_holds_is_told_and_passes(
     assert_kept(tmp_path / "firstpass.sqlite", answered)
 
 
-def test_a_disk_that_is_read_only_at_the_start_is_told(small_disk: Path) -> None:
-    opened(small_disk / "store.sqlite").close()
+def test_a_disk_that_is_read_only_at_the_start_is_told_by_every_command(small_disk: Path, tmp_path: Path) -> None:
+    """Also where nothing would be written: SQLite's log of a running server is a file that readers share."""
+    SqliteStore(small_disk / "firstpass.sqlite").close()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises(StoreFailed, match=os.strerror(30)):
-        SqliteStore(small_disk / "store.sqlite")
+    with pytest.raises(StoreFailed, match=os.strerror(errno.EROFS)):
+        SqliteStore(small_disk / "firstpass.sqlite")
+    settings = tmp_path / "f.toml"
+    settings.write_text(f'[server]\ndata_dir = "{small_disk}"\n')
+    for command in (["history"], ["keys", "list"], ["audit", "verify"], ["backup", str(tmp_path / "copy")]):
+        told = CliRunner().invoke(app, [*command, "--config", str(settings)])
+        assert told.exit_code == 1 and "read-only" in f"{told.output} {told.exception}".lower(), command

@@ -15,14 +15,14 @@ import httpx
 import pytest
 
 from firstpass.errors import FirstpassError, TierFailed
-from firstpass.tier.http import Bounds
+from firstpass.tier.http import ReplyBounds
 from firstpass.tier.openai_http import OpenAITier
 from tests.conftest import fronted, serving
 from tests.dialects import PATHS, USER, dialects
 from tests.doubles import DIFF, STRAYS, openai_app, says
 from tests.web.test_tiers import ASK, Heard, door
 
-BOUNDS = Bounds(whole_seconds=2.0, stream_seconds=2.0, bytes=2**18)
+BOUNDS = ReplyBounds(whole_seconds=2.0, stream_seconds=2.0, bytes=2**18)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 UNENDING = HEAD + b"connection: close\r\n\r\n"
 EVENT = b"data: " + json.dumps({"model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]}).encode() + b"\n\n"
@@ -163,7 +163,7 @@ async def test_a_server_s_other_requests_go_on_while_one_is_flooded() -> None:
     beats, flooded = 0, SCENES["endless events that say nothing"]
     with hostile(flooded) as url:
         way = door(url)
-        bounds = Bounds(stream_seconds=60.0, bytes=2**16)
+        bounds = ReplyBounds(stream_seconds=60.0, bytes=2**16)
         asking = asyncio.ensure_future(OpenAITier("verifier", way, bounds).reply(ASK, Heard(streaming=True)))
         while not asking.done():
             await asyncio.sleep(0)

@@ -1,5 +1,6 @@
 """What a key may do, over a whole front: its routes, models, ceiling, rates and spend, and what its owner keeps."""
 
+import asyncio
 import json
 import logging
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from firstpass import app
 from firstpass.errors import BadSettings
+from firstpass.exchange import Exchange
 from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint_after
 from firstpass.store.scopes import Spend, day_of
@@ -22,6 +24,8 @@ from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, fronted, serving
 from tests.doubles import DIFF, STRAYS, judges, messages_app, openai_app, says
 from tests.keyed import bearer, new_key
+from tests.scenes import until
+from tests.web.test_hostile_endpoints import hostile
 
 CHAT: dict[str, Any] = {"model": "local", "messages": [{"role": "user", "content": "hi"}]}
 MESSAGES = CHAT | {"max_tokens": 9}
@@ -215,6 +219,31 @@ def test_what_the_verifier_counted_is_what_was_spent(tmp_path: Path) -> None:
     assert local.status_code == 200 and spent == pytest.approx(2 * (11 + 13) * 100 / 1e6)
 
 
+def test_a_whole_reply_that_broke_midway_is_asked_for_again_and_both_are_paid_and_said(tmp_path: Path) -> None:
+    key, record = new_key(tmp_path, spend=Spend(1.0))
+    whole = {"model": "m", "choices": [{"message": {"role": "assistant", "content": "far"}, "finish_reason": "stop"}]}
+    said = json.dumps(whole | {"usage": {"prompt_tokens": 11, "completion_tokens": 13}}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said)
+    halves = [said[:40], said]
+
+    async def breaks_once(writer: asyncio.StreamWriter) -> None:
+        writer.write(head + halves.pop(0))
+        await writer.drain()
+
+    with serving(openai_app(says("hi"))) as url, hostile(breaks_once) as far:
+        verifier = {"url": f"{far}/v1", "model": "m"} | PRICED
+        with fronted(url, tmp_path, verifier=verifier, policy={"egress": "any"}) as client:
+            asked = CHAT | {"model": "strong", "max_tokens": 50}
+            answer = client.post("/v1/chat/completions", json=asked, headers=bearer(key)).json()
+    assert answer["choices"][0]["message"]["content"] == "far"
+    with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
+        exchange = store.latest(1)[0]
+        assert isinstance(exchange, Exchange)
+        broken, _ = exchange.receipts
+        lost = (broken.bytes + 50) * 100 / 1e6
+        assert store.spent(record.owner, "") == pytest.approx((11 + 13) * 100 / 1e6 + lost)
+
+
 def test_a_server_without_prices_does_not_start_where_a_key_has_a_cap(tmp_path: Path) -> None:
     _, record = new_key(tmp_path, spend=Spend(1.0))
     sections = {
@@ -277,6 +306,7 @@ def test_a_key_that_is_not_live_is_refused_also_where_none_is_needed(front: Fron
         }
         with closing(SqliteStore(tmp_path / "data" / "firstpass.sqlite")) as store:
             store._write("change a key", lambda: change(store, changes[end], record.id))
+        until(lambda: client.get("/v1/models", headers=bearer(key)).status_code == 401)
         status, code, message = error_of(client.get("/v1/models", headers=bearer(key)))
         assert (status, code) == (401, "invalid_api_key") and "not a live one" in message
         assert (

@@ -79,4 +79,4 @@ def test_readyz_says_why_an_engine_has_failed(tmp_path: Path) -> None:
     with starting("http://127.0.0.1:9", tmp_path) as client:
         while "failed" not in (said := client.get("/readyz").json()["error"]["message"]):
             assert "starting" in said or "stopped" in said
-        assert said == "the draft engine is failed: no server answers at the engine's address (ConnectError)"
+        assert said == "the draft engine is failed: no server answers at the engine's address (ClientConnectorError)"

@@ -34,19 +34,20 @@ CHAT = {"model": "local", "messages": [{"role": "user", "content": "canary"}]}
 
 @contextmanager
 def traced(tmp_path: Path, draft: str = STRAYS, **telemetry: Any) -> Iterator[tuple[httpx.Client, Any]]:
-    """A front with two tiers, and the headers that the models heard."""
-    heard: list[dict[bytes, bytes]] = []
+    """A front with two tiers, and the headers that the engine heard, and the verifier."""
+    heard: tuple[list[dict[bytes, bytes]], list[dict[bytes, bytes]]] = ([], [])
 
-    def hearing(app: Any) -> Any:
+    def hearing(app: Any, headers: list[dict[bytes, bytes]]) -> Any:
         async def through(scope: Any, receive: Any, send: Any) -> None:
-            heard.append(dict(scope.get("headers", ())))
+            if scope["type"] == "http":
+                headers.append(dict(scope["headers"]))
             await app(scope, receive, send)
 
         return through
 
     with (
-        serving(hearing(openai_app(says(draft)))) as engine,
-        serving(hearing(openai_app(judges(NAMES)))) as url,
+        serving(hearing(openai_app(says(draft)), heard[0])) as engine,
+        serving(hearing(openai_app(judges(NAMES)), heard[1])) as url,
         fronted(
             engine,
             tmp_path / "data",
@@ -69,10 +70,13 @@ def of_asks(path: Path) -> list[dict[str, Any]]:
 
 def test_an_exchange_is_a_trace_of_its_steps(tmp_path: Path) -> None:
     file = tmp_path / "traces.jsonl"
-    with traced(tmp_path, traces_file=file) as (client, heard):
+    with traced(tmp_path, traces_file=file) as (client, (heard, outside)):
         answer = client.post("/v1/chat/completions", json=SUMMARY, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
         assert answer.headers["x-firstpass-route"] == "verified"
     found = of_asks(file)
+    (drafted,) = [span["context"]["span_id"].removeprefix("0x") for span in found if span["name"] == "chat draft"]
+    said = [headers.get(b"traceparent") for headers in heard]
+    assert f"00-{TRACE}-{drafted}-01".encode() in said, "vLLM's spans are part of the step that asked for them"
     names = [span["name"] for span in found]
     assert {"request chat", "evidence", "chat draft", "checks", "chat verifier", "record"} <= set(names)
     assert {span["context"]["trace_id"] for span in found} == {f"0x{TRACE}"}
@@ -83,7 +87,7 @@ def test_an_exchange_is_a_trace_of_its_steps(tmp_path: Path) -> None:
     assert {span["parent_id"] for span in found if span is not request} == {request["context"]["span_id"]}
     (asked,) = [span["attributes"] for span in found if span["name"] == "chat verifier"]
     assert asked["gen_ai.operation.name"] == "chat" and asked["gen_ai.usage.output_tokens"] == 13
-    assert not any(b"traceparent" in headers for headers in heard), "a caller's trace is nobody else's"
+    assert len(outside) == 1 and not {b"traceparent", b"tracestate"} & outside[0].keys(), "what leaves tells nothing"
 
 
 def test_a_file_of_traces_has_an_end_that_is_told_once(

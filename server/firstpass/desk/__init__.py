@@ -47,7 +47,7 @@ REST_SECONDS = 60.0
 """For so long no process is asked for after none could be made: its work is done on threads."""
 
 
-class Aside(Protocol):
+class Threads(Protocol):
     """Begins some work on a thread."""
 
     def __call__(self, work: Callable[..., T], /, *args: object) -> asyncio.Future[T]: ...
@@ -73,7 +73,7 @@ class Desk:
 
     recipe: Recipe
     contracts: Mapping[str, Contract]
-    aside: Aside
+    aside: Threads
     _idle: list[Worker] = field(default_factory=list)
     _busy: set[Worker] = field(default_factory=set)
     _coming: int = 0

@@ -1,9 +1,9 @@
 """The only door out of the machine: the ceiling is checked again, secrets are replaced, the record is written, then the
 bytes go.
 
-It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door and for the one to the
-engine on this machine, and nobody else makes one. Inside this package `hub` also opens a socket outward; it fetches
-models and carries no prompt.
+It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door, for the one to the
+engine on this machine and for what looks whether that is there; nobody else makes one. Inside this package `hub` also
+opens a socket outward; it fetches models and carries no prompt.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from firstpass.engine.pulse import Pulse
-from firstpass.engine.spec import Patience
+from firstpass.engine.spec import HangAfter
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Canary:
     """Looks after one run of an engine. clock: monotonic seconds, the pulse's own."""
 
     def __init__(
-        self, watched: Watched, pulse: Pulse, patience: Patience, clock: Callable[[], float], poll_seconds: float
+        self, watched: Watched, pulse: Pulse, patience: HangAfter, clock: Callable[[], float], poll_seconds: float
     ) -> None:
         self._watched = watched
         self._pulse = pulse

@@ -132,7 +132,7 @@ class GuardedChild:
         """Raises: TierFailed if its socket is open to others."""
         if self.endpoint.uds and not self.endpoint.uds.exists():
             return False
-        if not await probe.answers(self.endpoint, self._ready_url()):
+        if not await probe.answers(self.endpoint, self._recipe.ready_path):
             return False
         if self.endpoint.uds:
             seal(self.endpoint.uds)
@@ -207,9 +207,6 @@ class GuardedChild:
         with self._log_path.open("rb") as log:
             log.seek(max(0, self._log_path.stat().st_size - size_bytes))
             return log.read().decode(errors="replace")
-
-    def _ready_url(self) -> str:
-        return str(self.endpoint.base_url).removesuffix("/v1") + self._recipe.ready_path
 
     async def _sweep(self) -> None:
         """A guard that ended by itself has left nothing; one that was killed has left processes, in its group.

@@ -1,23 +1,68 @@
-"""An OpenAI-compatible server on this machine that somebody else runs. Starts and stops nothing."""
+"""An OpenAI-compatible server on this machine that somebody else runs. Starts and stops nothing: it stops asking."""
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
-from pathlib import Path
-from urllib.parse import urlsplit
+from dataclasses import replace
 
-import httpx
-
+from firstpass.client import Broken, TimedOut
 from firstpass.engine import probe
+from firstpass.engine.address import local_address
+from firstpass.engine.canary import Canary
 from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, State
-from firstpass.errors import BadSettings, FirstpassError, TierUnavailable
+from firstpass.engine.working import Run, Working
+from firstpass.errors import FirstpassError, TierUnavailable
+
+log = logging.getLogger(__name__)
 
 GLANCE_EVERY_SECONDS = 5.0
+"""Between two looks whether it is still there."""
+
 OLD_SECONDS = 30.0
 """No request waits for a look at what was there a moment ago: a busy server may be slow to say that it is there."""
-"""Between two looks whether it is still there."""
+
+POLL_SECONDS = 0.1
+CANARY_POLL_SECONDS = 0.5
+
+FATE_SECONDS = 0.5
+"""How long a broken reply waits to hear whether the server is gone. vLLM's stops listening 0.1 s after its engine."""
+
+
+class ExternalRun:
+    """From when it was found ready to when it is found gone. Its processes are nobody's here to look at."""
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float]) -> None:
+        self.endpoint = endpoint
+        self._clock = clock
+        self._spoke = 0.0
+        self._glance: asyncio.Task[None] | None = None
+
+    async def listens(self) -> bool:
+        return await probe.is_there(self.endpoint)
+
+    async def canary(self, seconds: float) -> None:
+        await probe.canary(self.endpoint, seconds)
+
+    async def worked_seconds(self) -> float:
+        """What names its models when it is looked at is taken to work: whole replies are heard of at their end alone.
+
+        So one that says nothing at all hangs after the short patience, one that only generates nothing after the long.
+        Returns: when it did so last, as far as is known now; it is asked again meanwhile.
+        """
+        if self._glance is None or self._glance.done():
+            self._glance = asyncio.create_task(self._look())
+        return self._spoke
+
+    async def _look(self) -> None:
+        if await probe.answers(self.endpoint, "models"):
+            self._spoke = self._clock()
+
+    def end(self) -> None:
+        if self._glance is not None:
+            self._glance.cancel()
 
 
 class ExternalEngine:
@@ -25,29 +70,45 @@ class ExternalEngine:
 
     kind: Kind = "external"
 
-    def __init__(self, spec: EngineSpec, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        spec: EngineSpec,
+        clock: Callable[[], float] = time.monotonic,
+        canary_poll_seconds: float = CANARY_POLL_SECONDS,
+    ) -> None:
         """Raises: BadSettings for an address that is not on this machine."""
         self.name = spec.name
         self.state: State = "stopped"
         self.gives_logprobs = False
+        self.run: ExternalRun | None = None
         self._spec = spec
+        self._patience = replace(spec.patience, idle_seconds=math.inf)
         self._clock = clock
+        self._canary_poll_seconds = canary_poll_seconds
         self.served: str | None = spec.served_name
         self._base_url, self._uds = local_address(spec.url or "")
-        self._endpoint: Endpoint | None = None
+        self._working = Working(self, clock, POLL_SECONDS, FATE_SECONDS)
         self._seen = 0.0
         self._looking: asyncio.Task[Endpoint | FirstpassError] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._ends: set[asyncio.Timeout] = set()
+        self._hangs = False
         self._trouble = ""
 
     async def ensure_ready(self) -> Endpoint:
-        """See `Engine.ensure_ready`; there is nothing to start, so it answers or it doesn't."""
-        known, age = self._endpoint, self._clock() - self._seen
-        if known and age < GLANCE_EVERY_SECONDS:
-            return known
+        """See `Engine.ensure_ready`; there is nothing to start, so it answers or it doesn't.
+
+        Nobody waits for one that hung until it has answered again.
+        """
+        age = self._clock() - max(self._seen, self._working.pulse.heard_at)
+        if self.run and age < GLANCE_EVERY_SECONDS:
+            return self.run.endpoint
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._looked())
-        if known and age < OLD_SECONDS:
-            return known
+        if self.run and age < OLD_SECONDS:
+            return self.run.endpoint
+        if self._hangs:
+            raise self._unavailable(self._trouble)
         outcome = await asyncio.shield(self._looking)
         if isinstance(outcome, Endpoint):
             return outcome
@@ -57,28 +118,76 @@ class ExternalEngine:
         """One look for all who wait. An error is returned, not raised: there may be no caller left to hear it."""
         try:
             endpoint = await self._look()
+        except TimedOut:
+            if self.run and self._working.pulse.awaited_from is not None:
+                return self.run.endpoint  # The canary finds out whether it hangs.
+            text = "the server at the engine's address takes connections and says nothing"
+            return self._failed(self._unavailable(text), hangs=True)
         except FirstpassError as error:
-            self.state, self._endpoint, self._trouble = "failed", None, str(error)
-            return error
-        self.state, self._endpoint, self._seen = "ready", endpoint, self._clock()
+            if self.run and isinstance(error, TierUnavailable):
+                self._working.died()
+            return self._failed(error)
+        self._seen = self._clock()
         return endpoint
 
+    def _failed(self, error: FirstpassError, *, hangs: bool = False) -> FirstpassError:
+        self._forget_run()
+        self.state, self._trouble, self._hangs = "failed", str(error), hangs
+        return error
+
     async def _look(self) -> Endpoint:
-        """Raises: TierUnavailable, TierFailed."""
+        """Raises: TierUnavailable, TierFailed, TimedOut."""
         model = await probe.first_model(Endpoint(self._base_url, self._uds, ""))
         endpoint = Endpoint(self._base_url, self._uds, self._spec.served_name or model)
         self.served = endpoint.model
-        if endpoint != self._endpoint:
+        if self.run is None or endpoint != self.run.endpoint:
             self.gives_logprobs = await self._warm_up(endpoint)
+            self._begin(ExternalRun(endpoint, self._clock))
         return endpoint
 
     async def _warm_up(self, endpoint: Endpoint) -> bool:
-        self.state = "starting"
+        self.state = "failed" if self._hangs else "starting"
         try:
             return await probe.warm_up(endpoint, self._spec.start_deadline_seconds)
-        except httpx.HTTPError as error:
-            message = f"the external engine did not answer a chat ({type(error).__name__})"
-            raise TierUnavailable(message, part="draft", retry_after_seconds=probe.RETRY_SECONDS) from error
+        except Broken as error:
+            raise self._unavailable(f"the external engine did not answer a chat ({error})") from error
+
+    def _begin(self, run: ExternalRun) -> None:
+        self._forget_run()
+        self.run, self.state, self._hangs = run, "ready", False
+        self._working.begun()
+        self._watch = asyncio.create_task(self._mind(run))
+
+    async def _mind(self, run: ExternalRun) -> None:
+        """Until it hangs: then all that it works on is broken off, and nothing is sent until it answers again."""
+        pulse = self._working.pulse
+        why = await Canary(run, pulse, self._patience, self._clock, self._canary_poll_seconds).until_hung()
+        self._watch = None
+        self.lost(run, why)
+        self._hangs = True
+        for end in tuple(self._ends):
+            end.reschedule(asyncio.get_running_loop().time())
+
+    def lost(self, run: Run, why: str) -> None:
+        """What it works on is suspected; what is answered all the same is cleared by that."""
+        assert self.run is run, "what is lost was ready"
+        self._working.died()
+        self._failed(self._unavailable(why))
+        log.error("engine %s is lost: %s", self.name, why)
+
+    def _forget_run(self) -> None:
+        if self.run is not None:
+            self.run.end()
+            self.run = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def broke_off(self) -> TierUnavailable:
+        return self._unavailable(f"the draft engine ended or hung while it worked on this: {self._trouble}")
+
+    def _unavailable(self, message: str) -> TierUnavailable:
+        return TierUnavailable(message, part="draft", retry_after_seconds=probe.RETRY_SECONDS)
 
     @property
     def trouble(self) -> str:
@@ -86,28 +195,16 @@ class ExternalEngine:
 
     @asynccontextmanager
     async def at_work(self, body: bytes, key: str | None) -> AsyncIterator[AtWork]:
-        """Nothing is known of its deaths, and nobody here can end or start it."""
-        yield AtWork(await self.ensure_ready(), lambda: None, lambda: None)
+        """See `Engine.at_work`."""
+        async with self._working.at_work(body, key) as work, asyncio.timeout(None) as end:
+            self._ends.add(end)
+            try:
+                yield work
+            finally:
+                self._ends.discard(end)
 
     async def close(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
-        self.state, self._endpoint = "stopped", None
-
-
-def local_address(url: str) -> tuple[str, Path | None]:
-    """The base URL with its `/v1`, and the socket of a `unix:/path`. Raises: BadSettings."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix" and parts.path:
-        return "http://engine/v1", Path(parts.path)
-    if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
-        raise BadSettings(f"engine.url: {url!r} is neither http(s) on loopback nor unix:/path")
-    base = url.rstrip("/")
-    return (base if parts.path.strip("/") else f"{base}/v1"), None
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        self._forget_run()
+        self.state = "stopped"

@@ -8,9 +8,9 @@ LONGEST = 500
 ERROR = re.compile(
     r"^(?:\([^)]*\) )?"  # vLLM names its process: `(EngineCore pid=7) `
     r"(?:[A-Z]+ \S+ \S+ \[[^\]]*\] )?"  # a line of its logger: `ERROR 11-23 14:22:19 [core.py:1120] `
-    r"\s*(?P<text>(?:[A-Za-z_][\w.]*(?:Error|Exception): |Value error, ).+)"
+    r"\s*(?P<text>(?:[A-Za-z_][\w.]*(?:Error|Exception): |Value error, ).+|MemoryError$)"
 )
-"""`Value error, ` is pydantic's, on the line below its own name."""
+"""`Value error, ` is pydantic's, on the line below its own name. Python says no more of a MemoryError."""
 
 HOLLOW = ("validation error for", "validation errors for", "Engine core initialization failed")
 """They only say that something else went wrong."""

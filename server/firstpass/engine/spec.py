@@ -15,7 +15,7 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class HangAfter:
     """For how long an engine that was asked may say nothing before it is taken to hang.
 
     seconds: where its processes do nothing and a caller waits. busy_seconds: where they work, or only a canary waits;
@@ -71,7 +71,7 @@ class EngineSpec:
     least_told: float | None = None
     images: bool = False
     isolate: Isolation = "auto"
-    patience: Patience = Patience()
+    patience: HangAfter = HangAfter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,15 @@ import logging
 import math
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-import httpx
-
-from firstpass.engine.canary import Canary, Watched
-from firstpass.engine.pulse import Pulse
+from firstpass.client import Broken
+from firstpass.engine.canary import Canary
 from firstpass.engine.restarts import RestartLimit
 from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Progress, State
-from firstpass.engine.suspects import Suspects, Work
+from firstpass.engine.working import Run, Working
 from firstpass.errors import FirstpassError, TierFailed, TierTimedOut, TierUnavailable
 
 log = logging.getLogger(__name__)
@@ -30,18 +28,11 @@ RETRY_SECONDS = 5
 FATE_SECONDS = 2.0
 """How long a broken reply waits to hear whether its engine died: its processes do not all end at once."""
 
-JUST_SECONDS = 5.0
-"""Before it is known that an engine died, what broke off may have been what killed it."""
-
-
 LAST_TIME = "; the last time: "
 
 
-class Child(Watched, Protocol):
-    """One run of an engine."""
-
-    @property
-    def endpoint(self) -> Endpoint: ...
+class Child(Run, Protocol):
+    """A run of an engine that this server started."""
 
     @property
     def exit_status(self) -> int | None:
@@ -55,7 +46,7 @@ class Child(Watched, Protocol):
     async def is_up(self) -> bool: ...
 
     async def warm_up(self, seconds: float) -> bool:
-        """Returns: whether its answers carry log-probabilities. Raises: TierFailed, httpx.HTTPError."""
+        """Returns: whether its answers carry log-probabilities. Raises: TierFailed, Broken."""
         ...
 
     def new_stages(self) -> list[str]: ...
@@ -64,10 +55,6 @@ class Child(Watched, Protocol):
 
     def reason(self) -> str:
         """Why it ended, quoted from its log; empty where that names no error."""
-        ...
-
-    async def listens(self) -> bool:
-        """Whether anything takes connections at its endpoint."""
         ...
 
     async def stop(self) -> None:
@@ -110,8 +97,7 @@ class SupervisedEngine:
         self._canary_poll_seconds = canary_poll_seconds
         self._start_seconds = 0.0
         self._limit = limit or RestartLimit(clock)
-        self._pulse = Pulse(clock)
-        self._suspects = Suspects(clock)
+        self._working = Working(self, clock, poll_seconds, FATE_SECONDS)
         self._state: State = "stopped"
         self._gives_logprobs = launcher.expects_logprobs
         self._child: Child | None = None
@@ -156,50 +142,16 @@ class SupervisedEngine:
             return outcome
         raise type(outcome)(str(outcome), part="draft", retry_after_seconds=outcome.failure.retry_after_seconds)
 
-    @asynccontextmanager
-    async def at_work(self, body: bytes, key: str | None) -> AsyncIterator[AtWork]:
+    def at_work(self, body: bytes, key: str | None) -> AbstractAsyncContextManager[AtWork]:
         """See `Engine.at_work`."""
-        work = self._suspects.asked(body, key)
-        async with AsyncExitStack() as turn:
-            endpoint = await self._ready_in_turn(work, turn)
-            child, pulse = self._child, self._pulse
+        return self._working.at_work(body, key)
 
-            def heard() -> None:
-                pulse.heard()
-                self._suspects.begun(work)
+    @property
+    def run(self) -> Child | None:
+        return self._child if self._state == "ready" else None
 
-            with self._suspects.running(work), pulse.asked():
-                try:
-                    yield AtWork(endpoint, pulse.heard, heard)
-                except Exception as error:
-                    if type(error) is TierFailed or not isinstance(error, FirstpassError):
-                        await self._blame(child, error)
-                    raise
-
-    async def _ready_in_turn(self, work: Work, turn: AsyncExitStack) -> Endpoint:
-        """Who waits for a start holds no suspect's turn meanwhile."""
-        while True:
-            endpoint = await self.ensure_ready()
-            await turn.enter_async_context(self._suspects.in_turn(work))
-            if self._state == "ready" and self._child is not None and self._child.endpoint == endpoint:
-                return endpoint
-            await turn.aclose()
-
-    async def _blame(self, child: Child | None, error: Exception) -> None:
-        """Raises: TierUnavailable where a reply broke off because its engine is gone, or is found to be now."""
-        assert child is not None, "who was at work had an engine"
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FATE_SECONDS):
-                while self._is_well(child) and await child.listens():  # noqa: ASYNC110
-                    await asyncio.sleep(self._poll_seconds)  # nobody announces the end of what is not our child
-        if self._is_well(child) and not await child.listens():
-            self._lost(child, "nothing listens at its socket any more")
-        if not self._is_well(child):
-            why = f"the draft engine ended while it worked on this: {self._last_failure}"
-            raise self._unavailable(why) from error
-
-    def _is_well(self, child: Child) -> bool:
-        return self._child is child and self._state == "ready"
+    def broke_off(self) -> TierUnavailable:
+        return self._unavailable(f"the draft engine ended while it worked on this: {self._last_failure}")
 
     async def close(self) -> None:
         self._closed = True
@@ -253,7 +205,7 @@ class SupervisedEngine:
                 await self._until_warm(child, began)
         except TimeoutError:
             failure: FirstpassError = self._timed_out()
-        except (FirstpassError, httpx.HTTPError, OSError) as error:
+        except (FirstpassError, Broken, OSError) as error:
             failure = self._unavailable(self._reason(child, error))
         else:
             return self._became_ready(child, began)
@@ -275,19 +227,20 @@ class SupervisedEngine:
         if self._closed or child.exit_status is not None:
             return self._failed(self._unavailable("the draft engine stopped while starting"), child.last_lines())
         self._state, self._last_failure = "ready", ""
-        self._pulse, self._start_seconds = Pulse(self._clock), self._clock() - began
+        self._start_seconds = self._clock() - began
+        self._working.begun()
         self._watch = asyncio.create_task(self._mind(child))
         self._say("ready", began)
         return child.endpoint
 
     async def _mind(self, child: Child) -> None:
         """Until it ends, or hangs and is ended; then it is started again, where nobody has done so by then."""
-        canary = Canary(child, self._pulse, self._spec.patience, self._clock, self._canary_poll_seconds)
+        canary = Canary(child, self._working.pulse, self._spec.patience, self._clock, self._canary_poll_seconds)
         ended, hung = asyncio.ensure_future(child.exited()), asyncio.ensure_future(canary.until_hung())
         try:
             await asyncio.wait((ended, hung), return_when=asyncio.FIRST_COMPLETED)
-            if self._is_well(child):
-                self._lost(child, _end_of(ended.result()) if ended.done() else hung.result())
+            if self.run is child:
+                self.lost(child, _end_of(ended.result()) if ended.done() else hung.result())
         finally:
             ended.cancel()
             hung.cancel()
@@ -301,12 +254,12 @@ class SupervisedEngine:
     def _awaits_start(self, child: Child) -> bool:
         return self._child is child and self._state == "failed" and not self._closed
 
-    def _lost(self, child: Child, why: str) -> None:
-        """What was ready is no more, or hangs. What it worked on is suspected; a start is excused where that helps."""
-        since = min(self._clock() - JUST_SECONDS, self._pulse.heard_at)
-        self._limit.ended(excused=self._suspects.died(since))
+    def lost(self, run: Run, why: str) -> None:
+        """What it worked on is suspected; a start is excused where that helps."""
+        assert self._child is run, "what is lost was ready"
+        self._limit.ended(excused=self._working.died())
         self._state, self._last_failure = "failed", why
-        log.error("engine %s is lost: %s; its last lines:\n%s", self.name, why, child.last_lines())
+        log.error("engine %s is lost: %s; its last lines:\n%s", self.name, why, self._child.last_lines())
         if self._limit.given_up:
             log.error("engine %s: %s", self.name, self._left_alone())
 

@@ -24,7 +24,7 @@ REASONS = {200: "OK", 307: "Temporary Redirect", 400: "Bad Request", 404: "Not F
 Headers = dict[str, str]
 
 
-class Broken(Exception):
+class Faulted(Exception):
     """The fault has ended the connection."""
 
 
@@ -73,7 +73,7 @@ class MockServer:
         try:
             while await self._one(reader, writer):
                 pass
-        except (OSError, Broken, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        except (OSError, Faulted, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
             writer.close()
@@ -190,13 +190,13 @@ class _Call:
             await asyncio.sleep(self._drip_seconds)
 
     async def _leave(self, fault: str) -> None:
-        """Resets the connection, or waits until the caller has gone. Raises: Broken."""
+        """Resets the connection, or waits until the caller has gone. Raises: Faulted."""
         await self.writer.drain()
         if fault in ("hang", "stall"):
             await self._reader.read(1)
         else:
             reset(self.writer)
-        raise Broken(fault)
+        raise Faulted(fault)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

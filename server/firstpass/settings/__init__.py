@@ -14,15 +14,13 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from firstpass.errors import BadSettings
-from firstpass.settings.sections import (
-    EngineSettings,
-    PolicySettings,
-    RedactionSettings,
-    Section,
-    Server,
-    TelemetrySettings,
-    VerifierSettings,
-)
+from firstpass.settings.engine import EngineSettings
+from firstpass.settings.policy import PolicySettings
+from firstpass.settings.redaction import RedactionSettings
+from firstpass.settings.section import Section
+from firstpass.settings.server import Server
+from firstpass.settings.telemetry import TelemetrySettings
+from firstpass.settings.verifier import VerifierSettings
 
 __all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "TelemetrySettings", "VerifierSettings", "load"]
 

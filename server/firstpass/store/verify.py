@@ -4,6 +4,7 @@ Everything is read once and in order: the log's entries, then the rows that they
 entry, whether a row has to point at it.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,11 @@ def reading(path: Path) -> Iterator[apsw.Connection]:
         if not list(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log'")):
             raise StoreFailed(f"{path} has no log yet: a newer version has to open it once", part="store")
         yield connection
+    except apsw.CantOpenError as error:
+        where = (
+            "" if os.access(path.parent, os.W_OK) else ": the disk is read-only; copy the file and what is beside it"
+        )
+        raise StoreFailed(f"{path} can not be read: {error}{where}", part="store") from error
     except apsw.Error as error:
         raise StoreFailed(f"{path} can not be read: {error}", part="store") from error
     finally:

@@ -15,7 +15,7 @@ from firstpass.exchange import Ask, Reply
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import nearest, nearest_effort, until_taken
 from firstpass.tier.failures import no_embeddings, refusal
-from firstpass.tier.http import UNBOUND, Bounds, Call, Format
+from firstpass.tier.http import UNBOUND, Call, Format, ReplyBounds
 
 MESSAGES = Format("messages", "message", whole_reply, lambda ask: AnthropicStream(ask=ask), AnthropicRestoring)
 
@@ -44,7 +44,7 @@ class AnthropicTier:
     """
 
     door: Door
-    bounds: Bounds = UNBOUND
+    bounds: ReplyBounds = UNBOUND
     system_turns: bool = True
     thinks: bool = True
 

@@ -23,8 +23,9 @@ def broken_wire(part: TierName) -> Iterator[None]:
     try:
         yield
     except (TimeoutError, TimedOut) as error:
-        message = f"the {part} model did not answer in time"
-        raise TierTimedOut(message, part=part, retry_after_seconds=10) from error
+        late = TierTimedOut(f"the {part} model did not answer in time", part=part, retry_after_seconds=10)
+        late.in_all = isinstance(error, TimeoutError)
+        raise late from error
     except TooMuch as error:
         raise TierFailed(f"the {part} model's answer was cut off: {error}", part=part) from error
     except Broken as error:

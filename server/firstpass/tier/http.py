@@ -58,7 +58,7 @@ STREAM_TIMES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ReplyBounds:
     """What a reply may take in all, whoever sends it. bytes: of one that does not stream."""
 
     whole_seconds: float | None = None
@@ -66,7 +66,7 @@ class Bounds:
     bytes: int = 64 * 2**20
 
 
-UNBOUND = Bounds()
+UNBOUND = ReplyBounds()
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Call:
 
     part: TierName
     door: Door
-    bounds: Bounds
+    bounds: ReplyBounds
     ask: Ask
     form: Format
     body: bytes

@@ -19,7 +19,7 @@ class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
     reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out: see
-    Abilities.
+    Abilities. onward: further headers of each request, which no other door sends.
     """
 
     def __init__(
@@ -30,11 +30,13 @@ class LocalDoor:
         vllm: bool = False,
         thinks: bool = False,
         leaves_out: frozenset[str] = frozenset(),
+        onward: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._engine = engine
         self._vllm = vllm
         self._thinks = thinks
         self._leaves_out = leaves_out
+        self._onward = onward
         self._reply_seconds = reply_seconds
         self._endpoint: Endpoint | None = None
         self._client: Client | None = None
@@ -55,6 +57,8 @@ class LocalDoor:
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Response]:
+        if further := self._onward():
+            headers = {**(headers or {}), **further}
         async with self._engine.at_work(body, ask.key) as work:
             client = await self._client_for(work.endpoint)
             async with client.post(path, body, headers) as response:

@@ -14,7 +14,7 @@ from firstpass.exchange import Ask, Kind, Reply, TierName
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import nearest, until_taken
 from firstpass.tier.failures import no_embeddings, refusal
-from firstpass.tier.http import UNBOUND, Bounds, Call, Format
+from firstpass.tier.http import UNBOUND, Call, Format, ReplyBounds
 from firstpass.tier.left_out import says_something
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 from firstpass.tier.template import Template
@@ -32,7 +32,7 @@ class OpenAITier:
 
     part: TierName
     door: Door
-    bounds: Bounds = UNBOUND
+    bounds: ReplyBounds = UNBOUND
     max_tokens_name: MaxTokensName = "max_tokens"
     thinks: bool = False
     template: Template = field(default_factory=Template)

@@ -1,7 +1,9 @@
 """A tier that is asked again where its endpoint failed for a moment, and left alone where it fails and fails.
 
-Nothing is asked again once its reply has begun. Every try goes through the door, with a record of its own there.
-It knows no wire format and no connection.
+Nothing is asked again once its caller has seen a piece of the reply. What nobody saw, a whole reply that broke midway
+among it, is: the endpoint may have its price for both. So every try goes through the door, with a record and a
+reservation of its own there, and what broke stays spent at the most that it may have cost. It knows no wire format and
+no connection.
 """
 
 import asyncio
@@ -67,16 +69,22 @@ class SteadyTier:
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         """See `Tier.reply`. Raises: TierUnavailable at once where the endpoint is left alone."""
-        began, heard = self._clock(), _Heard(listener)
+        began, heard = self._clock(), _Heard(listener, self._clock)
         self._saved = min(SAVED_RETRIES, self._saved + self._patience.share)
         for tried in range(self._patience.retries + 1):
             try:
-                with self._breaker.tried():
+                with self._breaker.tried(heard):
                     return await self._tier.reply(ask, heard)
             except TierFailed as error:
                 wait = self._wait_seconds(error, tried)
                 late = self._clock() + (wait or 0) - began > self._patience.seconds
-                if wait is None or late or heard.begun or self._saved < 1 or tried == self._patience.retries:
+                if (
+                    wait is None
+                    or late
+                    or heard.begun_at is not None
+                    or self._saved < 1
+                    or tried == self._patience.retries
+                ):
                     raise
             self._saved -= 1
             await self._sleep(wait)
@@ -92,13 +100,18 @@ class SteadyTier:
 
 
 class Breaker:
-    """Around every try: counts failures that follow each other. What one request brought about by itself is none."""
+    """Around every try: counts failures that follow each other. What one request brought about by itself is none.
+
+    A reply that never ends is a failure like one that never begins. But one that still comes when its time is over may
+    be a long answer: the first in a row says nothing of the endpoint.
+    """
 
     def __init__(self, part: TierName, patience: Retrying, clock: Callable[[], float]) -> None:
         self._part, self._patience, self._clock = part, patience, clock
         self._failures = 0
         self._rests_until = 0.0
-        self._trying = False
+        self._trying: _Heard | None = None
+        self._was_long = False
 
     @property
     def open(self) -> bool:
@@ -106,8 +119,13 @@ class Breaker:
 
     @property
     def refuses(self) -> bool:
-        """All but the one that tries after the rest."""
-        return self.open and (self._trying or self._rests_until > self._clock())
+        """All but the one that tries after the rest. Once its reply comes, another may try after a rest."""
+        if not self.open:
+            return False
+        trying = self._trying
+        if trying is None:
+            return self._rests_until > self._clock()
+        return trying.begun_at is None or trying.begun_at + self._patience.rest_seconds > self._clock()
 
     def check(self) -> None:
         """Raises: TierUnavailable where it refuses."""
@@ -117,21 +135,24 @@ class Breaker:
             raise TierUnavailable(text, part=self._part, retry_after_seconds=left)
 
     @contextmanager
-    def tried(self) -> Iterator[None]:
+    def tried(self, heard: "_Heard") -> Iterator[None]:
         """Raises: TierUnavailable where it refuses. A try that began before others failed is not the one after them."""
         self.check()
-        decides = self.open
-        self._trying = self._trying or decides
+        if self.open:
+            self._trying = heard
         try:
             yield
-            self._failures = 0
+            self._failures, self._was_long = 0, False
         except TierFailed as error:
-            if _passes(error):
+            is_long = isinstance(error, TierTimedOut) and error.in_all and heard.begun_at is not None
+            if _passes(error) and (self._was_long or not is_long):
                 self._failures += 1
                 self._rests_until = self._clock() + self._patience.rest_seconds
+            self._was_long = is_long
             raise
         finally:
-            self._trying = self._trying and not decides
+            if self._trying is heard:
+                self._trying = None
 
 
 def _passes(error: TierFailed) -> bool:
@@ -140,15 +161,16 @@ def _passes(error: TierFailed) -> bool:
 
 
 class _Heard:
-    """Another's listener, and whether a reply has begun."""
+    """Another's listener, and when a reply has begun."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:
         self._listener = listener
+        self._clock = clock
         self.streaming, self.watching = listener.streaming, listener.watching
-        self.begun = False
+        self.begun_at: float | None = None
 
     def goes_on(self, text: str) -> bool:
-        self.begun = True
+        self._begins()
         return self._listener.goes_on(text)
 
     def sent(self, receipt: Receipt) -> None:
@@ -158,5 +180,9 @@ class _Heard:
         self._listener.instead(field, value)
 
     async def chunk(self, chunk: Chunk) -> None:
-        self.begun = True
+        self._begins()
         await self._listener.chunk(chunk)
+
+    def _begins(self) -> None:
+        if self.begun_at is None:
+            self.begun_at = self._clock()

@@ -1,0 +1,25 @@
+"""Addresses of engines that somebody else runs, which are on this machine. It opens none."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from firstpass.errors import BadSettings
+
+
+def local_address(url: str) -> tuple[str, Path | None]:
+    """The base URL with its `/v1`, and the socket of a `unix:/path`. Raises: BadSettings."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path:
+        return "http://engine/v1", Path(parts.path)
+    if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
+        raise BadSettings(f"engine.url: {url!r} is neither http(s) on loopback nor unix:/path")
+    base = url.rstrip("/")
+    return (base if parts.path.strip("/") else f"{base}/v1"), None
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,86 @@
+"""The section `engine`: the draft model, and how it is run."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from firstpass.engine.address import local_address
+from firstpass.settings.section import Section
+
+
+class EngineSettings(Section):
+    kind: Literal["auto", "vllm", "transformers", "external"] = Field(
+        "auto", description="auto: vLLM where it is installed, else transformers."
+    )
+    model: str = Field(
+        "firstpass-draft-10m",
+        description="A catalogue name or a model directory; the name there for kind external.",
+    )
+    models_dir: Path | None = Field(
+        None, description="Where `firstpass models pull` puts models; by default `models` in server.data_dir."
+    )
+    url: str | None = Field(
+        None, description="For kind external: a server on this machine, as http://127.0.0.1:PORT/v1 or unix:/path."
+    )
+    context_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="Longest prompt and answer together. By default the model's own; on a CPU as much of it as a cache"
+        " of 4 GiB holds.",
+    )
+    threads: int | None = Field(
+        None, gt=0, description="CPU threads; by default one for a small model, else one a core."
+    )
+    start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
+    reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
+    whole_seconds: float = Field(3600.0, gt=0, description="How long a reply may take in all, streamed or not.")
+    reply_limit_bytes: int = Field(
+        64 * 2**20, gt=0, description="Of a reply; a streamed one may have 16 times as many. More is an error."
+    )
+    canary_seconds: float = Field(
+        9.0,
+        gt=0,
+        description="An engine that was asked, by a canary of one token too, and says nothing to anybody for so long is"
+        " taken to hang: it is ended and started again. An external one is sent nothing until it answers again.",
+    )
+    canary_busy_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="The same where its processes work meanwhile, as they do over long prompts and replies that do not"
+        " stream, and where nobody but a canary waits; by default reply_seconds and canary_seconds together. Less may"
+        " end an engine that works. An external one is taken to work while it names its models.",
+    )
+    canary_idle_seconds: float = Field(
+        30.0, gt=0, description="Between two canaries while nobody asks. An external engine is sent none then."
+    )
+    structured_outputs: bool | None = Field(
+        None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
+    )
+    images: bool | None = Field(
+        None,
+        description="Whether the model takes images; by default as its config.json says, and no for kind external.",
+    )
+    isolate: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="A network of its own for the engine, with nothing in it but a loopback: no other user reaches it,"
+        " and it reaches nobody. auto: where Linux allows it to this user and no argument needs another machine, else"
+        " with a warning; on: or the engine does not start. An external engine has the network that it was started in.",
+    )
+    extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")
+
+    @model_validator(mode="after")
+    def _external_is_local(self) -> Self:
+        if (self.kind == "external") != (self.url is not None):
+            raise ValueError("engine.url and engine.kind = 'external' belong together")
+        if self.canary_busy_seconds is not None and self.canary_busy_seconds < self.canary_seconds:
+            raise ValueError("canary_busy_seconds must not be less than canary_seconds")
+        if self.url is not None:
+            local_address(self.url)
+            if self.context_tokens or self.threads or self.extra_args:
+                raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
+            if "canary_idle_seconds" in self.model_fields_set:
+                raise ValueError("canary_idle_seconds does not reach an external engine")
+            if self.isolate == "on":
+                raise ValueError("isolate = 'on' does not reach an external engine")
+        return self
