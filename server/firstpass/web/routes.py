@@ -53,7 +53,7 @@ from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.audit import add_audit
 from firstpass.web.credentials import Credentials
 from firstpass.web.crowded import Crowded
-from firstpass.web.document import document
+from firstpass.web.document.copies import Copies
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
@@ -271,8 +271,10 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
 
 def _add_document(app: FastAPI, backend: Backend) -> None:
+    copies = Copies()
+
     async def described(request: Request) -> Response:
-        return JSONResponse(document(_house(request, backend)))
+        return Response(await copies.of(_house(request, backend)), media_type="application/json")
 
     app.add_route("/openapi.json", described)
 
