@@ -19,7 +19,7 @@ Share = str | None
 ROUNDS = 2
 """The usual time of a turn is that of about so many turns at every place: of those that ended last, most were short."""
 
-LEAST_MARGIN, FIRST_MARGIN, MOST_MARGIN = 1.0, 2.0, 16.0
+LEAST_MARGIN, MOST_MARGIN = 2.0, 16.0
 """So many times what is expected a wait may take: who is let in to be refused later was held up for nothing."""
 
 WIDENED, NARROWED = 1.2, 0.998
@@ -55,7 +55,7 @@ class Turns:
         self._queues: dict[Share, deque[asyncio.Future[None]]] = {}
         self._usual_seconds = 0.0
         self._ended = 0
-        self._margin = FIRST_MARGIN
+        self._margin = LEAST_MARGIN
 
     def refusal(self, share: Share, patience_seconds: float | None) -> FirstpassError | None:
         """What one more would be told at once; None where it would get a place, or would be let in to wait."""

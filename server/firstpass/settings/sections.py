@@ -78,7 +78,7 @@ class Server(Section):
         10.0, gt=0, description="A connection whose request's headers have not arrived whole in this time is closed."
     )
     send_seconds: float = Field(
-        10.0,
+        7.0,
         gt=0,
         description="A caller that takes less than 4 KiB a second of what waits to be sent, for so long, is dropped.",
     )
