@@ -171,6 +171,9 @@ class Server:
     def engine_trouble(self) -> str:
         return self._engine.trouble
 
+    def check_room(self, key: str | None, patience_seconds: float | None) -> None:
+        self._seats.check(key, patience_seconds)
+
     async def explain(self, ask: Ask) -> Course:
         course = await aside(self._policy.explain, ask)
         forget_texts()

@@ -1,8 +1,12 @@
-"""Whose turn it is: fewest places first, a room that the longest queue gives way in, and who is told what."""
+"""Whose turn it is: fewest places first, a room that is shared as it fills, and who is told what."""
 
 import asyncio
-from collections.abc import Iterable
+import random
+import selectors
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -66,17 +70,40 @@ async def test_places_are_shared_evenly_among_those_that_want_them_as_turns_end(
         task.cancel()
 
 
-async def test_a_full_room_takes_from_the_longest_queue_and_says_that_it_is_its_own_doing() -> None:
-    room = turns(1, 3)
-    hog = await waiting(room, ["hog"] * 5)
-    assert isinstance(told(hog[4]), Busy) and not hog[3].done()
-    (one,) = await waiting(room, ["one"])
-    assert not one.done() and isinstance(told(hog[3]), Busy) and not hog[2].done()
-    another, late = await waiting(room, ["another", "late"])
-    assert not another.done() and isinstance(told(hog[2]), Busy)
-    assert isinstance(told(late), Overloaded) and not hog[1].done()
-    for task in (*hog, one, another):
+async def test_a_share_may_fill_half_of_an_empty_room_and_others_halve_what_is_left() -> None:
+    room = turns(1, 8)
+    hog = await waiting(room, ["hog"] * 7)
+    assert [task.done() for task in hog] == [True] + [False] * 4 + [True] * 2
+    assert all(isinstance(told(task), Busy) for task in hog[5:])
+    second = await waiting(room, ["second"] * 4)
+    assert [task.done() for task in second] == [False, False, True, True] and isinstance(told(second[2]), Overloaded)
+    third, fourth, late = await waiting(room, ["third", "fourth", "late"])
+    assert not third.done() and not fourth.done() and isinstance(told(late), Overloaded)
+    assert not any(task.done() for task in hog[1:5]), "who waits gives way to nobody"
+    for task in (*hog, *second, third, fourth):
         task.cancel()
+
+
+async def test_what_would_be_refused_is_known_beforehand_and_nothing_else_is_said_to_be() -> None:
+    room = turns(1, 2)
+    assert room.refusal("a", None) is None
+    tasks = await waiting(room, ["a", "a"])
+    assert isinstance(room.refusal("a", None), Busy) and room.refusal("b", None) is None
+    (other,) = await waiting(room, ["b"])
+    assert isinstance(room.refusal("c", None), Overloaded)
+    for task in (*tasks, other):
+        task.cancel()
+
+
+async def test_an_ask_is_refused_before_it_is_read_only_where_no_tier_has_room() -> None:
+    seats = Seats({"draft": turns(1, 0), "verifier": turns(1, 0)})
+    first, second = (Ask(f"ex_{number}", 0.0, "chat", "m", "cascade", (Message("user", "hi"),)) for number in range(2))
+    await seats.sit(first, "draft")
+    seats.check(None, None)
+    await seats.sit(second, "verifier")
+    with pytest.raises(Busy) as caught:
+        seats.check(None, None)
+    assert caught.value.failure.part == "draft"
 
 
 async def test_where_all_have_as_much_the_server_is_full_and_nobody_s_own_share_is_the_reason() -> None:
@@ -229,3 +256,76 @@ async def test_ten_times_the_load_gets_as_much_done_and_refusals_do_not_wait() -
     floods, refused = await worked(room, 40)
     assert not none and len(floods) > 0.7 * len(fits)
     assert median(refused) < median(floods)
+
+
+class Jumping(selectors.SelectSelector):
+    """Instead of waiting it says how long it would have waited: hours pass in no time, and always in the same way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> "list[tuple[selectors.SelectorKey, int]]":
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+def passed(work: Callable[[Callable[[], float]], Coroutine[Any, Any, None]]) -> None:
+    """Runs work(clock) on a loop whose time is the clock's."""
+    jumping = Jumping()
+    loop = asyncio.SelectorEventLoop(jumping)
+    loop.time = lambda: jumping.now  # type: ignore[method-assign]
+    try:
+        loop.run_until_complete(work(loop.time))
+    finally:
+        loop.close()
+
+
+TURNS: dict[str, Callable[[random.Random], float]] = {
+    "alike": lambda chance: 2.0,
+    "as they come": lambda chance: chance.expovariate(0.5),
+    "a tenth of them 40 times as long": lambda chance: 0.4 if chance.random() < 0.9 else 16.0,
+}
+
+
+@pytest.mark.parametrize("kind", TURNS)
+def test_of_those_that_are_let_in_hardly_any_waits_in_vain(kind: str) -> None:
+    """Of every hundred 7, 13 and 34 did, where any wait might be half of the longest that was expected."""
+    ends, chance = Counter[str](), random.Random(3)
+
+    async def flood(clock: Callable[[], float]) -> None:
+        room, asked = Turns("draft", Bounds(8, 256, 5.0), clock), list[asyncio.Task[None]]()
+        while clock() < 150:
+            await asyncio.sleep(chance.expovariate(12.0))
+            asked.append(asyncio.create_task(one(room, f"key{chance.randrange(8)}", clock)))
+        await asyncio.gather(*asked)
+
+    async def one(room: Turns, share: Share, clock: Callable[[], float]) -> None:
+        begun = clock()
+        try:
+            place = await room.take(share)
+        except (Busy, Overloaded):
+            ends["in vain" if clock() > begun else "at once"] += 1
+            return
+        await asyncio.sleep(TURNS[kind](chance))
+        room.leave(place)
+        ends["served"] += 1
+
+    passed(flood)
+    assert ends["at once"] > ends["served"] > 400
+    assert ends["in vain"] < 0.1 * ends["served"], ends
+
+
+def test_a_caller_that_waits_hardly_at_all_keeps_nobody_else_from_waiting() -> None:
+    async def hurry(clock: Callable[[], float]) -> None:
+        room = Turns("draft", Bounds(1, 10, 5.0), clock)
+        place = await room.take("a")
+        await asyncio.sleep(1.0)
+        room.leave(place)
+        await room.take("a")
+        for _ in range(30):
+            with pytest.raises((Busy, Overloaded)):
+                await room.take("b", patience_seconds=2.0)
+        assert room.refusal("c", None) is None
+
+    passed(hurry)

@@ -269,6 +269,9 @@ class Broken:
     def house(self) -> House:
         raise ValueError("planned")
 
+    def check_room(self, key: str | None, patience_seconds: float | None) -> None:
+        """There is room."""
+
 
 def test_a_bug_of_ours_has_the_envelope_too() -> None:
     async def find(key: str) -> KeyRecord | None:

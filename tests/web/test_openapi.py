@@ -1,5 +1,7 @@
 """The document at /openapi.json, held to the routes that there are and to what they really answer."""
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from firstpass.settings import Settings
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from firstpass.web.document import OPERATIONS, document
+from firstpass.web.document.copies import Copies
 from tests.conftest import fronted, serving
 from tests.doubles import FLAT_TOOL
 from tests.scenes import Scene, Stage
@@ -134,3 +137,15 @@ def answers(client: httpx.Client, key: str) -> float:
     lines = client.get("/metrics", headers={"x-api-key": key}).text.splitlines()
     counted = (line for line in lines if line.startswith("firstpass_requests_total{") and 'route="draft"' in line)
     return sum(float(line.split()[-1]) for line in counted)
+
+
+async def test_a_document_is_made_once_for_all_that_see_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request held up the event loop for a quarter of a second, and a slow reader kept 300 kB of its own."""
+    monkeypatch.setattr("firstpass.web.document.copies.KEPT", 2)
+    copies, house = Copies(), House({"firstpass": "cascade", "local": "local"}, {"pr-summary@3": "pr-summary@3"}, "any")
+    first, again = await asyncio.gather(copies.of(house), copies.of(house.narrowed((), "local-only")))
+    assert first is again and json.loads(first) == document(house)
+    for name in ("local", "firstpass"):
+        narrow = json.loads(await copies.of(house.narrowed((name,), "any")))
+        assert narrow["components"]["schemas"]["InferBody"]["properties"]["model"]["enum"] == [name]
+    assert await copies.of(house) is not first, "only the last ones are kept"

@@ -25,6 +25,7 @@ from firstpass.store.sqlite import SqliteStore
 from firstpass.web import loop
 from tests.certificates import Authority
 from tests.conftest import serving
+from tests.keyed import bearer, new_key
 from tests.listening import listening
 from tests.scenes import Scene, event, until, whole
 
@@ -282,12 +283,36 @@ def test_large_bodies_have_a_bound_together_and_small_ones_are_always_read(engin
 
         with connected(url) as begun:
             begun.sendall(f"{HEAD}content-length: 900000\r\n\r\n".encode() + b" " * 300_000)
-            until(lambda: answered(150_000).status_code == 503)
+            until(lambda: answered(150_000).status_code == 429)
             refused = answered(150_000)
-            assert refused.json()["error"]["code"] == "server_overloaded" and refused.headers["retry-after"]
+            assert refused.json()["error"]["code"] == "too_many_requests" and refused.headers["retry-after"]
             assert answered(1000).status_code == 200
         until(lambda: answered(150_000).status_code == 200)
         assert [answered(150_000).status_code for _ in range(4)] == [200] * 4
+
+
+def test_one_key_s_large_bodies_take_no_more_than_half_of_the_room(engine: str, tmp_path: Path) -> None:
+    with listening(tmp_path, engine, bodies_bytes=400_000) as url, httpx.Client(base_url=url, timeout=30) as client:
+        hog, one, other = (new_key(tmp_path)[0] for _ in range(3))
+
+        def answered(key: str, size: int = 150_000) -> int:
+            asked = {"model": "local", "messages": [{"role": "user", "content": "y" * size}]}
+            return client.post("/v1/chat/completions", json=asked, headers=bearer(key)).status_code
+
+        @contextmanager
+        def begun(key: str) -> Iterator[None]:
+            with connected(url) as connection:
+                given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 900000\r\n\r\n"
+                connection.sendall(given.encode() + b" " * 180_000)
+                until(lambda: answered(key) == 429)
+                yield
+
+        with begun(hog):
+            assert answered(other, 100_000) == 200
+            with begun(one):
+                assert answered(other, 100_000) == 503
+                assert [answered(key, 1000) for key in (hog, one, other)] == [200] * 3
+        until(lambda: answered(hog) == 200)
 
 
 def test_others_are_served_while_more_connections_say_nothing_than_there_may_be(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Places at a whole front: who waits, who is told to come back, and who is next, in each dialect."""
 
 import asyncio
+import json
+import re
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -166,3 +169,34 @@ def test_a_request_at_the_verifier_has_left_its_place_at_the_draft_model(tmp_pat
             assert len(judge.seen) == 1, "the other waits for its turn there"
             judge.let_go.release(10)
             assert {answer.result().status_code for answer in summaries} == {200}
+
+
+def test_who_finds_no_place_is_told_so_before_the_body_and_can_go_on(tmp_path: Path) -> None:
+    """In its own dialect, and the connection is as good as before."""
+    engine, body = Holding(), json.dumps(chat("x" * 900, max_tokens=9)).encode()
+    with crowd(engine, tmp_path, in_flight_limit=1, waiting_limit=0) as (front, callers):
+        first = callers.ask("first")
+        until(lambda: engine.seen)
+        with socket.create_connection((front.base_url.host, front.base_url.port or 0), timeout=20) as connection:
+            for path, said in (("/v1/messages", b"rate_limit_error"), ("/v1/responses", b"too_many_requests")):
+                head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode())
+                told = answered(connection)
+                assert told.startswith(b"HTTP/1.1 429 ") and said in told and b"\r\nretry-after: " in told
+                connection.sendall(body)
+            connection.sendall(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert answered(connection).startswith(b"HTTP/1.1 200 ")
+        assert front.post("/v1/explain", json=chat("takes no place")).status_code == 200
+        engine.let_go.release(1)
+        assert first.result().status_code == 200
+
+
+def answered(connection: socket.socket) -> bytes:
+    """The next answer, head and body."""
+    told = b""
+    while (end := told.find(b"\r\n\r\n")) < 0:
+        told += connection.recv(65_536)
+    length = int(re.search(rb"content-length: (\d+)", told)[1])  # type: ignore[index]
+    while len(told) < end + 4 + length:
+        told += connection.recv(65_536)
+    return told

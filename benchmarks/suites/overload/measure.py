@@ -22,15 +22,24 @@ from firstpass.bench.figures import percentile
 FACTORS = (0.5, 1.0, 2.0, 5.0, 10.0)
 REFUSED = (429, 503)
 
+WAITED_SECONDS = 4.5
+"""`server.waiting_seconds` is 5: a refusal that took longer than this had waited for a place first."""
+
 
 @dataclass(slots=True)
 class Seen:
-    """answered, refused, polite: seconds each. rss: bytes at the end of each turn. cpu_seconds: of the front."""
+    """answered, refused, in_vain, polite: seconds each; in_vain: of those refused after a wait.
+
+    late: seconds between when each was due and when it was sent: what is slow of the sender itself.
+    rss: bytes at the end of each turn. cpu_seconds: of the front.
+    """
 
     seconds: float = 0.0
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+    in_vain: list[float] = field(default_factory=list)
     polite: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
     failed: int = 0
     rss: list[int] = field(default_factory=list)
     cpu_seconds: float = 0.0
@@ -43,7 +52,7 @@ class Seen:
     def figures(self, best: float) -> dict[str, float]:
         goodput = self.goodput
         shown = {"goodput_a_second": goodput, "of_the_peak": goodput / best, "failed": self.failed}
-        for name in ("answered", "refused", "polite"):
+        for name in ("answered", "refused", "in_vain", "polite", "late"):
             values = sorted(getattr(self, name))
             shown |= {f"{name}_number": len(values)}
             if values:
@@ -51,7 +60,7 @@ class Seen:
                     f"{name}_p50_ms": percentile(values, 0.5) * 1e3,
                     f"{name}_p99_ms": percentile(values, 0.99) * 1e3,
                 }
-        number = len(self.answered) + len(self.refused) + len(self.polite)
+        number = len(self.late) + len(self.polite)
         return shown | {"cpu_ms_a_request": self.cpu_seconds / number * 1e3, "rss_mb": max(self.rss) / 1e6}
 
 
@@ -66,7 +75,7 @@ async def turn(port: int, hog: str, polite: str, rate: float, seconds: float, se
         if status == 200:
             seen.answered.append(took)
         elif status in REFUSED:
-            seen.refused.append(took)
+            (seen.in_vain if took > WAITED_SECONDS else seen.refused).append(took)
         else:
             seen.failed += 1
 
@@ -81,6 +90,7 @@ async def turn(port: int, hog: str, polite: str, rate: float, seconds: float, se
     asking, due = asyncio.create_task(ask_politely()), started
     while (due := due + chance.expovariate(rate)) < end:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
+        seen.late.append(max(0.0, time.monotonic() - due))
         tasks.append(asyncio.create_task(one()))
     await asyncio.gather(asking, *tasks)
     seen.seconds += time.monotonic() - started

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from firstpass.allowance.turns import Place, Turns
+from firstpass.allowance.turns import Place, Share, Turns
 from firstpass.exchange import Ask, Reply, TierName
 from firstpass.tier import Listener, Tier
 
@@ -12,6 +12,19 @@ class Seats:
     def __init__(self, rooms: Mapping[TierName, Turns]) -> None:
         self._rooms = rooms
         self._places: dict[str, tuple[Turns, Place]] = {}
+
+    def check(self, share: Share, patience_seconds: float | None) -> None:
+        """For an ask of which it is not known yet where it begins.
+
+        Raises: Busy, Overloaded as the first tier would tell it, where all of them would refuse it at once.
+        """
+        first = None
+        for room in self._rooms.values():
+            if (refusal := room.refusal(share, patience_seconds)) is None:
+                return
+            first = first or refusal
+        if first is not None:
+            raise first
 
     async def sit(self, ask: Ask, tier: TierName) -> None:
         """Leaves the place that the ask has elsewhere before it waits for one there. Raises: Busy, Overloaded."""

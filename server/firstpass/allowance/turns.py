@@ -1,7 +1,7 @@
 """Who has a tier's next free place, who waits for one, and who is sent away. It knows no HTTP, no tier and no key.
 
 A place that comes free goes to the share that has the fewest, so that a thousand requests of one caller hold up no
-other's one. Where the waiting room is full, the share that fills most of it gives way.
+other's one. Of the waiting room a share may fill as much as it leaves free, so that nobody has to give way.
 """
 
 import asyncio
@@ -16,11 +16,14 @@ from firstpass.errors import Busy, FirstpassError, Overloaded, Part
 Share = str | None
 """The owner of a key; None for all callers without one together."""
 
-OLD_TURNS = 7 / 8
-"""How much of the usual time of a turn is what it was before the last one."""
+ROUNDS = 2
+"""The usual time of a turn is that of about so many turns at every place: of those that ended last, most were short."""
 
-MARGIN = 2
+LEAST_MARGIN, MOST_MARGIN = 2.0, 16.0
 """So many times what is expected a wait may take: who is let in to be refused later was held up for nothing."""
+
+WIDENED, NARROWED = 1.2, 0.998
+"""What becomes of the margin by each that waited in vain, and by each that did not: of a hundred, about one does."""
 
 LONGEST_RETRY_SECONDS = 60
 
@@ -49,8 +52,19 @@ class Turns:
         self._bounds = bounds
         self._clock = clock
         self._held: Counter[Share] = Counter()
-        self._queues: dict[Share, deque[asyncio.Future[bool]]] = {}
-        self._usual_seconds: float | None = None
+        self._queues: dict[Share, deque[asyncio.Future[None]]] = {}
+        self._usual_seconds = 0.0
+        self._ended = 0
+        self._margin = LEAST_MARGIN
+
+    def refusal(self, share: Share, patience_seconds: float | None) -> FirstpassError | None:
+        """What one more would be told at once; None where it would get a place, or would be let in to wait."""
+        if self._is_free_for(share):
+            return None
+        fits = self._waiting_of(share) < self._bounds.waiting - self.waiting()
+        if fits and self._expected_seconds(share) * self._margin <= self._patience(patience_seconds):
+            return None
+        return self._refused(share)
 
     async def take(self, share: Share, patience_seconds: float | None = None) -> Place:
         """A place, to be left when it is no longer needed.
@@ -58,6 +72,8 @@ class Turns:
         patience_seconds: how long the caller itself would wait.
         Raises: Busy where there is none because of the share's own requests, Overloaded where it is the others'.
         """
+        if (refusal := self.refusal(share, patience_seconds)) is not None:
+            raise refusal
         if not self._is_free_for(share):
             await self._wait(share, self._patience(patience_seconds))
         else:
@@ -66,8 +82,9 @@ class Turns:
 
     def leave(self, place: Place) -> None:
         seconds = self._clock() - place.since
-        before = seconds if self._usual_seconds is None else self._usual_seconds
-        self._usual_seconds = before * OLD_TURNS + seconds * (1 - OLD_TURNS)
+        self._ended = min(self._ended + 1, ROUNDS * self._bounds.places)
+        before = self._usual_seconds
+        self._usual_seconds = before + (seconds - before) / self._ended
         self._give_back(place.share)
 
     def _give_back(self, share: Share) -> None:
@@ -85,47 +102,34 @@ class Turns:
         return left > (self._bounds.kept if self._held[share] else 0)
 
     async def _wait(self, share: Share, seconds: float) -> None:
-        if self._expected_seconds(share) * MARGIN > seconds:
-            raise self._refusal(share)
-        self._make_room(share)
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(share, deque()).append(turn)
         try:
             async with asyncio.timeout(seconds):
-                given = await turn
+                await turn
         except BaseException as stop:
             self._withdraw(share, turn)
             if isinstance(stop, TimeoutError):
-                raise self._refusal(share) from stop
+                self._learn(seconds, WIDENED)
+                raise self._refused(share) from stop
             raise
-        if not given:
-            raise self._refusal(share)
+        self._learn(seconds, NARROWED)
 
-    def _withdraw(self, share: Share, turn: "asyncio.Future[bool]") -> None:
+    def _learn(self, seconds: float, factor: float) -> None:
+        """Only from those who waited as long as they may: a caller in a hurry says nothing of the others' waits."""
+        if seconds == self._bounds.waiting_seconds:
+            self._margin = min(MOST_MARGIN, max(LEAST_MARGIN, self._margin * factor))
+
+    def _withdraw(self, share: Share, turn: "asyncio.Future[None]") -> None:
         """A place may have been given to it in the moment in which it stopped waiting."""
-        if not turn.done() or turn.cancelled():
-            self._remove(share, turn)
-        elif turn.result():
+        if turn.done() and not turn.cancelled():
             self._give_back(share)
-
-    def _remove(self, share: Share, turn: "asyncio.Future[bool]") -> None:
+            return
         queue = self._queues.get(share, deque())
         if turn in queue:
             queue.remove(turn)
         if not queue:
             self._queues.pop(share, None)
-
-    def _make_room(self, share: Share) -> None:
-        """The longest queue loses its last, unless it is this one or would be. Raises: Busy, Overloaded."""
-        if self.waiting() < self._bounds.waiting:
-            return
-        longest = max(self._queues, key=lambda each: len(self._queues[each]), default=share)
-        if self._waiting_of(longest) <= self._waiting_of(share) + 1:
-            raise self._refusal(share)
-        last = self._queues[longest][-1]
-        self._remove(longest, last)
-        if not last.done():
-            last.set_result(False)
 
     def _give_out(self) -> None:
         """To the share with the fewest places; of several, to the one that was served longest ago.
@@ -137,7 +141,7 @@ class Turns:
             queue = self._queues.pop(share)
             turn = queue.popleft()
             if not turn.done():
-                turn.set_result(True)
+                turn.set_result(None)
                 self._held[share] += 1
             if queue:
                 self._queues[share] = queue
@@ -152,9 +156,9 @@ class Turns:
         """Until it would be the turn of one more. 0 as long as nobody has left."""
         place = self._held[share] + self._waiting_of(share) + 1
         before = (min(len(queue), max(0, place - self._held[each])) for each, queue in self._queues.items())
-        return (sum(before) + 1) * (self._usual_seconds or 0.0) / self._bounds.places
+        return (sum(before) + 1) * self._usual_seconds / self._bounds.places
 
-    def _refusal(self, share: Share) -> FirstpassError:
+    def _refused(self, share: Share) -> FirstpassError:
         """A share that has more than the others have on average, or all, is the reason itself."""
         held, waiting = self._held[share], self._waiting_of(share)
         every = self._held.total() + self.waiting()

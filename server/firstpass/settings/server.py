@@ -37,7 +37,10 @@ class Server(Section):
     )
     body_limit_bytes: int = Field(4 * 2**20, gt=0, description="Larger request bodies are answered 413.")
     bodies_bytes: int = Field(
-        2**27, gt=0, description="Of all bodies at once; what is over it is answered 503, but for those up to 64 KiB."
+        2**27,
+        gt=0,
+        description="Of all bodies at once, and half of it of one key's; what is over it is answered 503, or 429 where"
+        " it is its own key that has so much, but for bodies up to 64 KiB.",
     )
     body_seconds: float = Field(
         10.0, gt=0, description="A body must have arrived whole in this time, and a second more for each 64 KiB of it."
@@ -50,23 +53,23 @@ class Server(Section):
         " As many token counts run beside them, and as many wait.",
     )
     waiting_limit: int = Field(
-        128,
+        256,
         ge=0,
-        description="So many more wait for each model, who has the fewest there first. What does not fit is answered"
-        " 429 where it is its own key that has so many, 503 where it is all.",
+        description="So many more wait for each model, who has the fewest there first; of one key as many as leave room"
+        " for as many others, so half at most. What does not fit is answered 429 where it is its own key that has so"
+        " many, 503 where it is all.",
     )
     waiting_seconds: float = Field(
         5.0,
         gt=0,
         description="How long one waits at most, or as long as its caller says where that is shorter"
-        " (x-stainless-timeout, x-envoy-expected-rq-timeout-ms). What can be expected to take half of it is refused at"
-        " once.",
+        " (x-stainless-timeout, x-envoy-expected-rq-timeout-ms). Who is expected to wait in vain is refused at once.",
     )
     header_seconds: float = Field(
         10.0, gt=0, description="A connection whose request's headers have not arrived whole in this time is closed."
     )
     send_seconds: float = Field(
-        10.0,
+        7.0,
         gt=0,
         description="A caller that takes less than 4 KiB a second of what waits to be sent, for so long, is dropped.",
     )

@@ -105,6 +105,10 @@ class Store(Protocol):
 
     def add_key(self, key: KeyRecord) -> None: ...
 
+    def is_read(self) -> bool:
+        """Whether who reads now would wait for another thread that does."""
+        ...
+
     def find_key(self, key_id: str) -> KeyRecord | None: ...
 
     def list_keys(self) -> list[KeyRecord | Damaged]:

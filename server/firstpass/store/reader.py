@@ -27,6 +27,10 @@ class Reader:
         self._files = files
         self._lock = threading.Lock()
 
+    def is_taken(self) -> bool:
+        """Whether another thread reads at the moment."""
+        return self._lock.locked()
+
     def do(self, what: str, work: Callable[[], T]) -> T:
         """Raises: StoreFailed."""
         with self._lock, explained(what):

@@ -52,7 +52,8 @@ from firstpass.web.access import Admit, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.audit import add_audit
 from firstpass.web.credentials import Credentials
-from firstpass.web.document import document
+from firstpass.web.crowded import Crowded
+from firstpass.web.document.copies import Copies
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
 from firstpass.web.metrics import Metrics
@@ -100,6 +101,10 @@ class Backend(Protocol):
         """Why it has failed; empty in every other state."""
         ...
 
+    def check_room(self, key: str | None, patience_seconds: float | None) -> None:
+        """Raises: Busy, Overloaded for a request of this owner that would find no place at any tier."""
+        ...
+
     async def explain(self, ask: Ask) -> Course:
         """What would become of the ask; nobody is asked, and nothing is recorded."""
         ...
@@ -122,6 +127,7 @@ def build(
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
     app = FastAPI(title="Firstpass", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.add_middleware(Weighing, limit_bytes=limits.bodies_bytes)
+    app.add_middleware(Crowded, check=backend.check_room)
     app.add_middleware(Gate, rules=rules, credentials=credentials, admit=admit)
     if rules.origins:
         app.add_middleware(
@@ -265,8 +271,10 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
 
 def _add_document(app: FastAPI, backend: Backend) -> None:
+    copies = Copies()
+
     async def described(request: Request) -> Response:
-        return JSONResponse(document(_house(request, backend)))
+        return Response(await copies.of(_house(request, backend)), media_type="application/json")
 
     app.add_route("/openapi.json", described)
 
