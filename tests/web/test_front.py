@@ -17,7 +17,6 @@ from firstpass.store.keys import load_pepper, mint
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, judges, openai_app, says
-from tests.scenes import until
 
 CHAT: dict[str, Any] = {"model": "firstpass", "messages": [{"role": "user", "content": "hello"}]}
 SUMMARY: dict[str, Any] = {
@@ -411,7 +410,7 @@ def test_keys_are_required_where_they_are_switched_on(front: Front, tmp_path: Pa
         kept = store.read(answered.headers["x-request-id"])
         assert kept is not None and kept.ask.key == record.id
         store.revoke_key(record.id, 2.0)
-        until(lambda: client.post("/v1/chat/completions", json=CHAT, headers=headers).status_code == 401)
+        assert client.post("/v1/chat/completions", json=CHAT, headers=headers).status_code == 401
         assert client.get("/healthz").status_code == 200 and client.get("/metrics").status_code == 401
 
 

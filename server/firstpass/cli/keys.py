@@ -1,4 +1,4 @@
-"""`firstpass keys`: make, list, rotate and revoke API keys. A server that runs follows within a second."""
+"""`firstpass keys`: make, list, rotate and revoke API keys. A server that runs follows at once."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def list_keys(config: Config = None, as_json: AsJson = False) -> None:
 
 @keys.command("revoke")
 def revoke_key(key: KeyId, config: Config = None) -> None:
-    """End a key, within a second on every front that shares the store."""
+    """End a key at once, on every front that shares the store."""
     with opened(load(config)) as store:
         if not store.revoke_key(key, time.time()):
             fail(f"no live key {key}")
