@@ -169,11 +169,13 @@ def until(true: Callable[[], object], seconds: float = PATIENCE_SECONDS, every_s
 
 
 @contextmanager
-def calling(client: httpx.Client, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[socket.socket]:
-    """A request on a socket of its own, which is closed at the end whatever has come by then."""
-    raw = json.dumps(body).encode()
+def calling(
+    client: httpx.Client, *bodies: dict[str, Any], path: str = "/v1/chat/completions"
+) -> Iterator[socket.socket]:
+    """Requests on a socket of their own, which is closed at the end whatever has come by then."""
     url = client.base_url
     with socket.create_connection((url.host, url.port), timeout=PATIENCE_SECONDS) as connection:
         head = f"POST {path} HTTP/1.1\r\nhost: {url.host}\r\ncontent-type: application/json\r\n"
-        connection.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
+        for raw in (json.dumps(body).encode() for body in bodies):
+            connection.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
         yield connection

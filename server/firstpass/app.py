@@ -36,6 +36,7 @@ from firstpass.policy.escalation import Course, EscalationPolicy
 from firstpass.policy.rules import Rule
 from firstpass.record import Record
 from firstpass.settings import Settings, VerifierSettings
+from firstpass.spans import UNHEARD
 from firstpass.store import Store
 from firstpass.store.keys import load_pepper
 from firstpass.store.notes import Signer
@@ -239,7 +240,8 @@ class Server:
     def _tell(self, exchange: Exchange) -> None:
         """Those who watch, once the record is kept or can not be."""
         self.metrics.observe(exchange)
-        self.spans.about(facts(exchange))
+        if self.spans is not UNHEARD:
+            self.spans.about(facts(exchange))
         if self._settings.server.log_format == "json":
             fields = outline(exchange, self.keyring.name(exchange.ask.key))
             exchanges.info("exchange", extra={"fields": fields})

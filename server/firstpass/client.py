@@ -6,7 +6,7 @@ It knows no model, no dialect and no policy. aiohttp does the protocol; what it 
 import asyncio
 import io
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -48,14 +48,14 @@ class TooMuch(Broken):
 class Response:
     """A reply whose headers are here. Leaving it before its end closes its connection.
 
-    headers: any case finds them. heard: is called for every piece of the body that comes.
+    headers: found by their names in lower case. more: the next piece of the body, empty at its end.
+    heard: is called for every piece of the body that comes.
     """
 
-    def __init__(self, raw: aiohttp.ClientResponse, silent_seconds: float) -> None:
-        self._raw = raw
-        self._silent_seconds = silent_seconds
-        self.status = raw.status
-        self.headers: Mapping[str, str] = raw.headers
+    def __init__(self, status: int, headers: Mapping[str, str], more: Callable[[], Awaitable[bytes]]) -> None:
+        self._more = more
+        self.status = status
+        self.headers = headers
         self.heard: Callable[[], None] = lambda: None
 
     @property
@@ -81,13 +81,8 @@ class Response:
         encoding = self.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in ("identity", ""):
             raise TooMuch(f"the reply is compressed ({encoding[:20]}), which was not asked for")
-        content, size = self._raw.content, 0
-        while True:
-            with _told():
-                async with asyncio.timeout(self._silent_seconds):  # aiohttp's own is lost where a chunk is malformed
-                    part = await content.readany()
-            if not part:
-                return
+        size = 0
+        while part := await self._more():
             self.heard()
             size += len(part)
             if size > limit_bytes:
@@ -112,6 +107,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.base = URL(f"{base_url.rstrip('/')}/")
+        self.path = self.base.path.rstrip("/")
         self._uds = uds
         self._headers = {"accept-encoding": "identity", "user-agent": "firstpass"} | dict(headers or {})
         self._silent_seconds = silent_seconds
@@ -137,8 +133,14 @@ class Client:
             # aiohttp warns of bytes that are larger, and sends a file in pieces.
             data = body if len(body) < 2**20 else io.BytesIO(body)
             raw = await session.request(method, self._url(path), data=data, headers=sent, allow_redirects=False)
+
+        async def more() -> bytes:
+            with _told():
+                async with asyncio.timeout(self._silent_seconds):  # aiohttp's own is lost where a chunk is malformed
+                    return await raw.content.readany()
+
         try:
-            yield Response(raw, self._silent_seconds)
+            yield Response(raw.status, raw.headers, more)
         finally:
             raw.close() if not raw.content.at_eof() else raw.release()
 

@@ -14,8 +14,9 @@ import pytest
 from firstpass.errors import Failure
 from firstpass.exchange import Refuse
 from firstpass.store.sqlite import SqliteStore
-from tests.conftest import fronted, serving, starting
+from tests.conftest import fronted, serving, starting, wait_until_ready
 from tests.doubles import DIFF, STRAYS
+from tests.listening import listening
 from tests.machine import stretched
 from tests.scenes import DROP_SECONDS, Scene, Stage, calling, until
 
@@ -64,7 +65,29 @@ def test_before_the_first_token(tmp_path: Path, path: str, stream: bool) -> None
         pytest.skip("/infer never streams")
     stage = holds("hold")
     with serving(stage.app) as url, fronted(url, tmp_path) as client:
-        with calling(client, body | ({"stream": True} if stream else {}), path):
+        with calling(client, body | ({"stream": True} if stream else {}), path=path):
+            until(lambda: any("hold" in json.dumps(seen) for seen in stage.seen))
+            left = time.time()
+        assert_ended(client, stage, left, tmp_path, "draft")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("characters", [0, 2**20])
+def test_on_a_connection_of_ours(tmp_path: Path, characters: int, stream: bool) -> None:
+    stage = holds("hold")
+    with serving(stage.app) as url, listening(tmp_path, url) as front, httpx.Client(base_url=front) as client:
+        wait_until_ready(client)
+        with calling(client, asked("hold" + "x" * characters, stream=stream)):
+            until(lambda: any("hold" in json.dumps(seen) for seen in stage.seen))
+            left = time.time()
+        assert_ended(client, stage, left, tmp_path, "draft")
+
+
+def test_with_a_request_behind_another_on_a_connection_of_ours(tmp_path: Path) -> None:
+    stage = holds("hold")
+    with serving(stage.app) as url, listening(tmp_path, url) as front, httpx.Client(base_url=front) as client:
+        wait_until_ready(client)
+        with calling(client, asked("go on", stream=True), asked("hold")):
             until(lambda: any("hold" in json.dumps(seen) for seen in stage.seen))
             left = time.time()
         assert_ended(client, stage, left, tmp_path, "draft")

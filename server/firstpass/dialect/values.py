@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
 from firstpass.chat import NO_ARGUMENTS
 
 NONSENSE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
@@ -36,6 +38,17 @@ class ErrorEvent(Exception):
     def __init__(self, said: WireError) -> None:
         super().__init__(said.message)
         self.said = said
+
+
+def parsed(data: bytes) -> Any:
+    """What json.loads makes of it, in a fifth of the time; it is asked itself where the bytes are no plain JSON.
+
+    Raises: ValueError, RecursionError.
+    """
+    try:
+        return from_json(data)
+    except ValueError:
+        return json.loads(data)
 
 
 def text(value: object) -> str:

@@ -155,11 +155,16 @@ class Call:
         wanted = self.ask.sampling.response_format or {}
         return self.form.restoring(self.hidden, escaped=wanted.get("type", "text") != "text")
 
-    async def _events(self, response: Response) -> AsyncIterator[Event]:
-        """Those of the stream, with what was hidden; one that nothing can be made of comes as it is."""
-        restoring = self._restoring() if self.hidden else None
-        async for event in events(response.parts(STREAM_TIMES * self.bounds.bytes)):
-            if restoring is None or not event.whole:
+    def _events(self, response: Response) -> AsyncIterator[Event]:
+        """Those of the stream, with what was hidden."""
+        coming = events(response.parts(STREAM_TIMES * self.bounds.bytes))
+        return self._restored(coming) if self.hidden else coming
+
+    async def _restored(self, coming: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        """One that nothing can be made of comes as it is."""
+        restoring = self._restoring()
+        async for event in coming:
+            if not event.whole:
                 yield event
                 continue
             try:

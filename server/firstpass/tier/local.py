@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from firstpass import client, plain
 from firstpass.chat import Abilities
-from firstpass.client import Client, Response
+from firstpass.client import Response
 from firstpass.engine import Endpoint, Engine
 from firstpass.exchange import Ask, Receipt
 from firstpass.redaction import Placeholders
 
 CONNECT_SECONDS = 5.0
+
+Client = client.Client | plain.Client
 
 ASIDE_BYTES = 16 * 2**20
 """Of the answer to a question aside: a tokenizer names every token."""
@@ -60,8 +63,8 @@ class LocalDoor:
         if further := self._onward():
             headers = {**(headers or {}), **further}
         async with self._engine.at_work(body, ask.key) as work:
-            client = await self._client_for(work.endpoint)
-            async with client.post(path, body, headers) as response:
+            wire = await self._client_for(work.endpoint)
+            async with wire.post(path, body, headers) as response:
                 if response.status < 500:
                     work.alive()
                     response.heard = work.heard
@@ -69,24 +72,28 @@ class LocalDoor:
 
     async def aside(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and body of what the server offers outside of its API's prefix. Raises: client.Broken."""
-        client = await self._client_for(await self._engine.ensure_ready())
-        root = client.base.path.rstrip("/").removesuffix("/v1")
-        async with client.post(f"{root}/{path}", body) as response:
+        wire = await self._client_for(await self._engine.ensure_ready())
+        async with wire.post(f"{wire.path.removesuffix('/v1')}/{path}", body) as response:
             return response.status, await response.read(ASIDE_BYTES)
 
     async def _client_for(self, endpoint: Endpoint) -> Client:
         if self._client is not None and endpoint == self._endpoint:
             return self._client
-        client = Client(
+        made = _kind(endpoint.base_url)(
             endpoint.base_url, uds=endpoint.uds, silent_seconds=self._reply_seconds, connect_seconds=CONNECT_SECONDS
         )
         # Both at once, before any await: two callers after a restart must not build two.
-        old, self._client, self._endpoint = self._client, client, endpoint
+        old, self._client, self._endpoint = self._client, made, endpoint
         if old is not None:
             await old.aclose()
-        return client
+        return made
 
     async def aclose(self) -> None:
         if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
+            last, self._client = self._client, None
+            await last.aclose()
+
+
+def _kind(base_url: str) -> type[Client]:
+    """What is cheaper, where there is no TLS and no password."""
+    return plain.Client if base_url.startswith("http:") and "@" not in base_url else client.Client

@@ -21,6 +21,7 @@ from firstpass.errors import STOPPED, Failure, FirstpassError, Stopping
 from firstpass.exchange import OWN_NAMES, Answer, Ask, Exchange, Receipt, Refuse, Step
 from firstpass.listening import Sink
 from firstpass.tier.tokens import Counted
+from firstpass.web.leaving import watched
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,13 @@ class AnswerResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None, "answers are made by the event loop"
-        leaving = asyncio.ensure_future(self._when_left(receive, task))
+
+        def leave() -> None:
+            """Stops the work on an answer that nobody waits for."""
+            self._left = True
+            task.cancel()
+
+        unwatch = watched(scope, receive, leave)
         try:
             await (self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
         except asyncio.CancelledError:
@@ -61,7 +68,7 @@ class AnswerResponse(Response):
                 raise
             log.debug("nobody waits for %s any more: its caller left", self._ask.id)
         finally:
-            leaving.cancel()
+            unwatch()
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = await self._run(self._ask, None)
@@ -69,13 +76,6 @@ class AnswerResponse(Response):
             await error_response(exchange.ending.failure, self._ask.id, self._dialect)(scope, receive, send)
             return
         await Response(self._dialect.whole(exchange), 200, _headers(exchange), "application/json")(scope, receive, send)
-
-    async def _when_left(self, receive: Receive, task: "asyncio.Task[None]") -> None:
-        """Stops the work on an answer that nobody waits for."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        task.cancel()
 
     async def _streamed(self, send: Send) -> None:
         stream = _Stream(self._ask, self._dialect, send, self._count)

@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from firstpass.web.doorkeeper import Doorkeeper
+from firstpass.web.leaving import EXTENSION, Leave
 
 HEADERS_BYTES = 64 * 2**10
 """More has no request of a real client. The piece in which they begin is not counted: it may be another's end."""
@@ -64,6 +65,8 @@ class PromptProtocol(HttpToolsProtocol):
         self._late: TimerHandle | None = None
         self._stalled: TimerHandle | None = None
         self._answering: RequestResponseCycle | None = None
+        self._leave: Leave | None = None
+        self._lost = False
         self._begun = False
         self._turned = False
         self._bytes = 0
@@ -102,6 +105,21 @@ class PromptProtocol(HttpToolsProtocol):
             raise TooManyPipelined
         self._begun = self._turned = True
         super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: {"watch": self._when_left}}
+
+    def _when_left(self, leave: Leave) -> Leave:
+        """One that has left is noticed by a read, which a large body may have paused."""
+        self._leave = leave
+        if self._lost:
+            self.loop.call_soon(leave)
+        else:
+            self.flow.resume_reading()
+        return partial(self._unwatched, leave)
+
+    def _unwatched(self, leave: Leave) -> None:
+        """The answer to a request behind it may be watched by now."""
+        if self._leave is leave:
+            self._leave = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """RFC 9110, 6.5.1: trailers that nothing has defined a use for are not merged into the headers."""
@@ -167,6 +185,9 @@ class PromptProtocol(HttpToolsProtocol):
         self._forget()
         self._unwatch()
         self._doorkeeper.has_left(self)
+        self._lost = True
+        if self._leave is not None:
+            self._leave()
         if self._answering is not None:
             self._answering.disconnected = True
             self._answering.message_event.set()

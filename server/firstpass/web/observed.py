@@ -1,5 +1,7 @@
 """Outside of everything else: each response is counted by its path's group and its status, and traced."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firstpass.errors import Failure
@@ -29,11 +31,11 @@ class Observed:
         path = scope["path"]
         group = WHOLE.get(path) or group_of(path) or "none"
 
-        async def counted(message: Message) -> None:
+        def counted(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 note("http.response.status_code", message["status"])
                 self._count(group, message["status"], scope.get("state", {}).get("refused"))
-            await send(message)
+            return send(message)
 
         with self._spans.request(group, scope["headers"]) as note:
             try:

@@ -53,6 +53,7 @@ from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.audit import add_audit
 from firstpass.web.credentials import Credentials
 from firstpass.web.crowded import Crowded
+from firstpass.web.direct import Direct, Handle
 from firstpass.web.document.copies import Copies
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
@@ -126,6 +127,8 @@ def build(
 ) -> FastAPI:
     """The ASGI application. The interactive pages are off: they load scripts from other hosts."""
     app = FastAPI(title="Firstpass", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    posts: dict[str, Handle] = {}
+    app.add_middleware(Direct, posts=posts)
     app.add_middleware(Weighing, limit_bytes=limits.bodies_bytes)
     app.add_middleware(Crowded, check=backend.check_room)
     app.add_middleware(Gate, rules=rules, credentials=credentials, admit=admit)
@@ -141,8 +144,8 @@ def build(
     app.add_middleware(Observed, metrics=backend.metrics, spans=backend.spans)
     _add_errors(app)
     reading = Reading()
-    _add_asks(app, backend, limits, reading)
-    _add_responses(app, backend, limits, reading)
+    _add_asks(app, posts, backend, limits, reading)
+    _add_responses(app, posts, backend, limits, reading)
     _add_models(app, backend)
     _add_contracts(app, backend)
     _add_labels(app, backend, limits, reading)
@@ -158,7 +161,7 @@ def _house(request: Request, backend: Backend) -> House:
     return backend.house.narrowed(holder.scopes.models, holder.scopes.ceiling) if holder else backend.house
 
 
-def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) -> None:
+def _add_asks(app: FastAPI, posts: dict[str, Handle], backend: Backend, limits: Limits, reading: Reading) -> None:
     def route(path: str, parser: Parser, dialect: Dialect) -> None:
         async def handle(request: Request) -> Response:
             raw, caller = await _received(request, limits)
@@ -166,6 +169,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) 
             return AnswerResponse(ask, backend.run, dialect, backend.count if dialect is ANTHROPIC else None)
 
         app.add_route(path, handle, methods=["POST"])  # FastAPI's own would look for parameters where there are none.
+        posts[path] = handle
 
     route("/v1/chat/completions", responses.chat, OPENAI)
     route("/v1/completions", parse.completion, OPENAI)
@@ -187,7 +191,7 @@ def _add_asks(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) 
         return ours.explanation(ask, await backend.explain(ask))
 
 
-def _add_responses(app: FastAPI, backend: Backend, limits: Limits, reading: Reading) -> None:
+def _add_responses(app: FastAPI, posts: dict[str, Handle], backend: Backend, limits: Limits, reading: Reading) -> None:
     async def create(request: Request) -> Response:
         raw, caller = await _received(request, limits)
         house, recall = _house(request, backend), backend.record.recall
@@ -196,6 +200,7 @@ def _add_responses(app: FastAPI, backend: Backend, limits: Limits, reading: Read
         return AnswerResponse(ask, backend.run, RESPONSES)
 
     app.add_route("/v1/responses", create, methods=["POST"])
+    posts["/v1/responses"] = create
 
     async def recalled(response_id: str, request: Request) -> Exchange:
         return await responses.recalled(response_id, request.scope["state"]["key"], backend.record.recall)

@@ -4,7 +4,6 @@ Sources: the OpenAI API reference; vLLM 0.32, whose `reasoning` and `stop_reason
 for what is none.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from firstpass.dialect import render
 from firstpass.dialect.gathered import Gathered
 from firstpass.dialect.openai.calls import CallReader, as_sent, says, unlike
 from firstpass.dialect.openai.embeddings import in_form
-from firstpass.dialect.values import ErrorEvent, arguments, count, logprob, octets, text, wire_error
+from firstpass.dialect.values import ErrorEvent, arguments, count, logprob, octets, parsed, text, wire_error
 from firstpass.exchange import Ask, Reply
 
 DONE = b"[DONE]"
@@ -27,7 +26,7 @@ WORDS = frozenset({"content", "role"})
 
 
 def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
-    answer = json.loads(raw)
+    answer = parsed(raw)
     if ask.kind == "embedding":
         raw = in_form(answer, raw, ask.sampling.encoding_format or "float")
         return Reply("", text(answer["model"]), None, _usage(answer.get("usage")), seconds, raw=raw)
@@ -99,7 +98,7 @@ class OpenAIStream(Gathered):
         """
         if data == DONE:
             return self.close(seconds, event)
-        fields = json.loads(data.decode("utf-8", "surrogatepass"))
+        fields = parsed(data)
         if fields.get("error") or fields.get("object") == "error":
             raise ErrorEvent(wire_error(data))
         self.model = text(fields.get("model")) or self.model
