@@ -101,7 +101,10 @@ class Allowance:
         parser = self._parsers.get(language)
         if parser is None:
             parser = self._parsers[language] = tree_sitter.Parser(grammar(language).language)
-        return parsed(parser, text, lambda: self.spent)
+        return parsed(parser, text, self._stops)
+
+    def _stops(self, _offset: int, _has_error: bool) -> bool:
+        return time.monotonic() >= self._safe_until and self.spent
 
 
 def read(
