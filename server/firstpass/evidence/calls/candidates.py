@@ -93,7 +93,7 @@ def _definitions(hunk: Hunk) -> list[tuple[str, str]]:
 def _defined(text: str) -> tuple[str, str] | None:
     """(name, text up to its end) of the first function that a line defines."""
     begin = text[:MOST_LINE_CHARACTERS]
-    may = "def" in begin or "f" in begin and "n" in begin, "=>" in begin or "function" in begin, "{" in begin
+    may = "def" in begin or ("f" in begin and "n" in begin), "=>" in begin or "function" in begin, "{" in begin
     for expression in compress(_DEFINED, may):
         for match in expression.finditer(begin):
             if match["name"] not in ("function", "func", "fn"):
