@@ -103,6 +103,12 @@ async def test_a_text_s_later_work_is_done_where_it_was_read() -> None:
             assert [await made(whose, CONTRACT, asked(number)) for number in (1, 2)] == [first, second]
 
 
+async def test_a_text_is_read_by_one_worker_alone_whatever_is_wanted_of_it_at_once() -> None:
+    async with opened() as made:
+        assert len(set(await asyncio.gather(*(made(whose, CONTRACT, asked()) for _ in range(3))))) == 1
+        assert len(made._idle) == 1 and not made._latest
+
+
 async def test_work_of_another_object_is_done_on_a_thread() -> None:
     async with opened() as made:
         assert await made(whose, SHELF.contracts(no_repository)["pr-summary@3"], asked()) == os.getpid()

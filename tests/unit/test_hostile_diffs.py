@@ -12,6 +12,8 @@ import pytest
 
 from firstpass.chat import Message
 from firstpass.contract import shipped
+from firstpass.contract.prompted import MOST_FILES
+from firstpass.errors import BadAsk
 from firstpass.evidence.memory import forget
 from firstpass.exchange import Ask, Consult, Exchange, Reply
 from tests.hostile import LINES, Kind, heads, kinds
@@ -79,3 +81,14 @@ def test_brackets_that_are_a_thousand_children_of_one_node_take_linear_time() ->
     """A query took quadratic time on them: twelve times as long for four times the text."""
     kind = Kind("brackets that open", "replaced", "rs", "[" * 60)
     assert grows(partial(_text, kind), CHARACTERS) < LINEAR
+
+
+def test_a_diff_of_more_files_than_a_prompt_can_name_is_refused_before_any_is_read() -> None:
+    text = "".join(f"diff --git a/{number} b/{number}\n@@ -1 +1 @@\n-a\n+b\n" for number in range(MOST_FILES + 1))
+    message = Message("user", text)
+    for contract in CONTRACTS:
+        ask = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (message,), contract=contract.pinned)
+        with pytest.raises(BadAsk, match="10,001 files, and 10,000 are the most") as caught:
+            contract.prepare(Exchange(ask), DRAFT)
+        assert caught.value.failure.param == "messages"
+    forget()

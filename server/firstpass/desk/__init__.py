@@ -79,6 +79,7 @@ class Desk:
     _coming: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
+    _latest: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     _making: set[asyncio.Future[Worker]] = field(default_factory=set)
     _rests_until: float = 0.0
     _closed: bool = False
@@ -93,16 +94,27 @@ class Desk:
         characters = sum(len(message.content) for message in ask.messages) if ask else 0
         seconds = min(MOST_SECONDS, LEAST_SECONDS + characters * SECONDS_A_CHARACTER)
         job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds)
-        begun = asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job, partial(work, *args))))
+        before = self._latest.get(job.ask)
+        begun = asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job, partial(work, *args), before)))
         begun.add_done_callback(_seen)
+        if job.ask:
+            self._latest[job.ask] = begun
+            begun.add_done_callback(partial(self._ends, job.ask))
         return begun
+
+    def _ends(self, ask: str, done: asyncio.Future[Any]) -> None:
+        if self._latest.get(ask) is done:
+            del self._latest[ask]
 
     async def warm(self) -> None:
         """Makes the first worker while the engine starts: its first import takes a second, which no diff waits for."""
         if (worker := await self._hired()) is not None:
             self._put_back(worker)
 
-    async def _answered(self, job: _Job, work: Callable[[], object]) -> object:
+    async def _answered(self, job: _Job, work: Callable[[], object], before: asyncio.Future[Any] | None) -> object:
+        """before: of the same ask, which is read once: what else is wanted of it waits."""
+        if before is not None:
+            await asyncio.wait([before])
         worker = await self._free(job.ask)
         if worker is None:
             return await self.aside(work)

@@ -147,9 +147,9 @@ class _Heard:
         self.streaming, self.watching = listener.streaming, listener.watching
         self.begun = False
 
-    def goes_on(self, text: str) -> bool:
+    async def goes_on(self, text: str) -> bool:
         self.begun = True
-        return self._listener.goes_on(text)
+        return await self._listener.goes_on(text)
 
     def sent(self, receipt: Receipt) -> None:
         self._listener.sent(receipt)
