@@ -75,6 +75,7 @@ dies = Work("lambda contract, ask: __import__('os')._exit(1)")
 spins = Work("lambda contract, ask: next(one for one in iter(int, 1) if one)")
 fails = Work("lambda contract, ask: {}['nothing']")
 grows = Work("lambda contract, ask: setattr(__import__('__main__'), 'MOST_PAGES', 0) or __import__('os').getpid()")
+hoards = Work("lambda contract, ask: [bytearray(1 << 20) for _ in iter(lambda: __import__('time').sleep(0.001), 1)]")
 cached = Work("lambda contract, ask: __import__('firstpass.evidence').evidence.read_diff.cache_info().currsize")
 
 
@@ -175,6 +176,28 @@ async def test_one_that_has_grown_too_large_is_not_used_again() -> None:
             workers.add(await made(grows, CONTRACT, asked()))
             assert not made._idle
         assert len(workers) == 5
+
+
+async def test_work_that_takes_too_much_memory_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "MOST_BYTES", 16 << 20)
+    async with opened() as made:
+        with pytest.raises(BadAsk, match="takes too much memory to read") as caught:
+            await made(hoards, CONTRACT, asked())
+        assert caught.value.failure.param == "messages" and not made._busy
+
+
+async def test_of_several_that_take_too_much_memory_together_the_largest_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened() as made:
+        idle, small = await asyncio.gather(*(made(whose, CONTRACT, asked(number)) for number in range(2)))
+        large, waits = made(hoards, CONTRACT, asked(0)), made(spins, CONTRACT, asked(1))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: (120 << 20) if one.pid == idle else 100 << 20)
+        with pytest.raises(Busy, match="other texts wait"):
+            await large
+        assert [one.pid for one in made._busy] == [small], "the other one goes on"
+        waits.cancel()
 
 
 async def test_workers_that_ended_while_they_were_idle_are_replaced(nurseries: list[_Nursery]) -> None:

@@ -37,6 +37,9 @@ LEAST_SECONDS, SECONDS_A_CHARACTER, MOST_SECONDS = 3.0, 2e-5, 12.0
 HURRIED_SECONDS = 0.5
 """What work gets that nobody waits for any more: a worker is not made anew for each caller that goes."""
 
+MOST_BYTES = 192 << 20
+"""What all workers together may have grown by: the largest is given up where they have grown by more."""
+
 HUNG_SECONDS = 120.0
 PATIENCE_SECONDS = 1.0
 """A slow one goes on for as long while others wait for its place. These and the times between looks are the wall's."""
@@ -55,12 +58,16 @@ class Aside(Protocol):
 
 @dataclass(eq=False)
 class _Job:
-    """message: pickled. ask: whose words it is about. seconds: of processor time. crowded: given up for others."""
+    """message: pickled. ask: whose words it is about. seconds: of processor time.
+
+    crowded: given up for others. large: given up for the memory that it took by itself.
+    """
 
     message: bytes
     ask: str
     seconds: float
     crowded: bool = False
+    large: bool = False
 
 
 @dataclass(eq=False)
@@ -139,7 +146,8 @@ class Desk:
             if job.crowded:
                 busy = "other texts wait for this one to be read; send it later, or a smaller one"
                 raise Busy(busy, part="contract", retry_after_seconds=5) from error
-            message = "the text takes too long to read; send a smaller diff, or none"
+            much = "much memory" if job.large else "long"
+            message = f"the text takes too {much} to read; send a smaller diff, or none"
             raise BadAsk(message, part="contract", param="messages") from error
         finally:
             watch.cancel()
@@ -160,7 +168,22 @@ class Desk:
             if worker.slow and clock() > began_at + PATIENCE_SECONDS and self._crowded():
                 job.crowded = True
                 break
+            if self._makes_room(worker):
+                job.large = worker.grown_bytes() > MOST_BYTES
+                job.crowded = not job.large
+                break
         worker.give_up()
+
+    def _makes_room(self, worker: Worker) -> bool:
+        """Whether it has to be given up for the memory that all take, as the largest that is at work."""
+        grown = {one: one.grown_bytes() for one in self._busy if not one.given_up}
+        idle = {one: one.grown_bytes() for one in self._idle}
+        if sum(grown.values()) + sum(idle.values()) <= MOST_BYTES:
+            return False
+        for one in idle:
+            self._idle.remove(one)
+            one.end()
+        return sum(grown.values()) > MOST_BYTES and grown.get(worker, 0) == max(grown.values())
 
     def _crowded(self) -> bool:
         """Whether others wait, and no further worker may be made for them."""

@@ -23,8 +23,8 @@ from firstpass.desk.frames import HEAD_BYTES, framed, length
 from firstpass.evidence.memory import forget
 from firstpass.evidence.trees.languages import FirstName, grammar
 
-MOST_PAGES = (512 << 20) // os.sysconf("SC_PAGE_SIZE")
-"""A worker that has grown larger than this is not used again."""
+MOST_PAGES = (64 << 20) // os.sysconf("SC_PAGE_SIZE")
+"""A worker that has grown by more than this is not used again."""
 
 _PAGES = Path("/proc/self/statm")
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -70,12 +70,13 @@ def serve(stream: BufferedRWPair) -> None:
     if not recipe:
         return
     contracts: Mapping[str, Contract] = pickle.loads(recipe).contracts()  # noqa: S301
+    began = _pages()
     while (message := _next(stream)) is not None:
         if not message:
             forget()
             continue
         outcome = _outcome(contracts, message)
-        leaves = _pages() > MOST_PAGES
+        leaves = _pages() - began > MOST_PAGES
         stream.write(framed(pickle.dumps((*outcome, leaves), 5)))
         stream.flush()
         if leaves:
