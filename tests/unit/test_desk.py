@@ -146,6 +146,16 @@ async def test_the_slowest_makes_room_where_no_further_worker_may_be_made(monkey
     await asyncio.gather(*slow, return_exceptions=True)
 
 
+async def test_large_texts_leave_room_for_small_ones() -> None:
+    async with opened() as made:
+        text = "x" * (desk.LARGE_CHARACTERS + 1)
+        large = [made(spins, CONTRACT, asked(number, text)) for number in range(desk.MOST)]
+        assert await asyncio.wait_for(made(whose, CONTRACT, asked(99)), 60)
+        assert sum(worker.slow for worker in made._busy) <= desk.MOST - desk.AT_ONCE
+        for one in large:
+            one.cancel()
+
+
 async def test_a_worker_that_ends_is_an_error_and_the_next_one_works() -> None:
     async with opened() as made:
         with pytest.raises(FirstpassError, match="ended by itself"):

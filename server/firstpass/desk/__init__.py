@@ -31,6 +31,9 @@ AT_ONCE, MOST = 2, 6
 SLOW_AFTER_SECONDS = 0.25
 """Of processor time, as all that bounds work: a busy machine makes none slow."""
 
+LARGE_CHARACTERS = 40_000
+"""What reads a text of more is slow from its beginning, and never takes the place of one that is quick."""
+
 LEAST_SECONDS, SECONDS_A_CHARACTER, MOST_SECONDS = 3.0, 2e-5, 12.0
 """Of processor time, for one piece of work: ten times what real diffs take."""
 
@@ -58,7 +61,7 @@ class Aside(Protocol):
 
 @dataclass(eq=False)
 class _Job:
-    """message: pickled. ask: whose words it is about. seconds: of processor time.
+    """message: pickled. ask: whose words it is about. seconds: of processor time. slow: from its beginning.
 
     crowded: given up for others. large: given up for the memory that it took by itself.
     """
@@ -66,6 +69,7 @@ class _Job:
     message: bytes
     ask: str
     seconds: float
+    slow: bool = False
     crowded: bool = False
     large: bool = False
 
@@ -85,6 +89,7 @@ class Desk:
     _busy: set[Worker] = field(default_factory=set)
     _coming: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _slow_waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
     _latest: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     _making: set[asyncio.Future[Worker]] = field(default_factory=set)
@@ -100,7 +105,8 @@ class Desk:
         ask = _ask_of(given)
         characters = sum(len(message.content) for message in ask.messages) if ask else 0
         seconds = min(MOST_SECONDS, LEAST_SECONDS + characters * SECONDS_A_CHARACTER)
-        job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds)
+        slow = characters > LARGE_CHARACTERS
+        job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds, slow)
         before = self._latest.get(job.ask)
         begun = asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job, partial(work, *args), before)))
         begun.add_done_callback(_seen)
@@ -122,7 +128,7 @@ class Desk:
         """before: of the same ask, which is read once: what else is wanted of it waits."""
         if before is not None:
             await asyncio.wait([before])
-        worker = await self._free(job.ask)
+        worker = await self._free(job.ask, slow=job.slow)
         if worker is None:
             return await self.aside(work)
         doing = asyncio.create_task(self._done(worker, job))
@@ -137,6 +143,8 @@ class Desk:
 
     async def _done(self, worker: Worker, job: _Job) -> object:
         watch = asyncio.create_task(self._watched(worker, job))
+        if job.slow:
+            worker.slow_down()
         try:
             right, said, worker.leaves = pickle.loads(await worker.answer(job.message, job.ask))  # noqa: S301
         except (OSError, EOFError) as error:
@@ -187,26 +195,34 @@ class Desk:
 
     def _crowded(self) -> bool:
         """Whether others wait, and no further worker may be made for them."""
-        left = [worker for worker in self._busy if not worker.given_up]
-        return any(not waits.done() for waits in self._waiting) and len(left) + self._coming >= MOST
+        waiting = self._waiting if self._full(slow=False) else self._slow_waiting if self._full(slow=True) else ()
+        return any(not waits.done() for waits in waiting)
 
-    async def _free(self, ask: str) -> Worker | None:
+    def _full(self, *, slow: bool) -> bool:
+        """Whether no further worker may be made; slow: for what is slow from its beginning."""
+        left = [worker for worker in self._busy if not worker.given_up]
+        if slow:
+            return sum(worker.slow for worker in left) >= MOST - AT_ONCE
+        return len(left) + self._coming >= MOST
+
+    async def _free(self, ask: str, *, slow: bool) -> Worker | None:
         """One that has read the same text, if it is idle; another if not. None where none can be made."""
         while True:
             self._drop_dead()
-            if self._idle:
+            full = self._full(slow=slow)
+            if self._idle and not (slow and full):
                 worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
                 self._idle.remove(worker)
                 self._busy.add(worker)
                 return worker
             quick = sum(not worker.slow for worker in self._busy) + self._coming
-            if quick < AT_ONCE and sum(not one.given_up for one in self._busy) + self._coming < MOST:
+            if quick < AT_ONCE and not full:
                 if asyncio.get_running_loop().time() >= self._rests_until and (made := await self._hired()):
                     return made
                 self._wake()
                 return None
             waits = asyncio.get_running_loop().create_future()
-            self._waiting.append(waits)
+            (self._slow_waiting if slow else self._waiting).append(waits)
             try:
                 await waits
             except asyncio.CancelledError:
@@ -259,11 +275,12 @@ class Desk:
         self._wake()
 
     def _wake(self) -> None:
-        while self._waiting:
-            waits = self._waiting.popleft()
-            if not waits.done():
-                waits.set_result(None)
-                return
+        for waiting in (self._waiting, self._slow_waiting):
+            while waiting:
+                waits = waiting.popleft()
+                if not waits.done():
+                    waits.set_result(None)
+                    break
 
     def forget(self) -> None:
         """Of callers' words nothing is kept: not by what is idle from now on, nor by what is busy once it is done."""
