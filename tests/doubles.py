@@ -74,14 +74,14 @@ class ScriptedTier:
         if listener.streaming:
             await listener.chunk(Chunk(f"data: {line}\n\n".encode(), "openai", "double", (Delta(text=line),)))
         if listener.watching:
-            return _watched(line, listener)
+            return await _watched(line, listener)
         return reply(line)
 
 
-def _watched(line: str, listener: Listener) -> Reply:
+async def _watched(line: str, listener: Listener) -> Reply:
     """As much of it as is wanted, offered character by character; its wire body came in pieces."""
     for end in range(1, len(line)):
-        if not listener.goes_on(line[:end]):
+        if not await listener.goes_on(line[:end]):
             return Reply(line[:end], "double", None, Usage(7, 3), seconds=0.01)
     return replace(reply(line), raw=None)
 

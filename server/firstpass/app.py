@@ -112,9 +112,7 @@ class Server:
         told = tuple(spec.contracts), spec.least_told
         recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, *told)
         self._desk = Desk(recipe, contracts, aside)
-        # An answer that is watched while it is written is checked in this process, by what was read for its prompt.
-        beside = aside if settings.policy.early_escalation else self._desk
-        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, beside, self.spans)
+        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, self._desk, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
         self._aliases: Mapping[str, Target] = {}
         self._served, models = self._engine.served, self._models()

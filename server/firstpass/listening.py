@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from firstpass.chat import Chunk
 from firstpass.contract import Contract
-from firstpass.errors import Failure
+from firstpass.errors import Failure, FirstpassError
 from firstpass.exchange import Ask, Consult, Finding, Mend, Receipt, Reply, Step
 
 Sink = Callable[[Step, Chunk], Awaitable[None]]
 """Takes the events of a reply that may stream as they come, with the step so far: its move and its receipt."""
 
-Watcher = Callable[[str], Finding | None]
-"""Reads the whole lines of a reply so far, and says what fault makes the rest of it worthless, if one does."""
+Watcher = Callable[[str], Awaitable[Finding | None]]
+"""Reads the whole lines of a reply so far, and says what fault makes the rest of it worthless, if one does.
+
+Raises: FirstpassError where they can't be read.
+"""
 
 
 class StepListener:
@@ -40,11 +43,15 @@ class StepListener:
     def watching(self) -> bool:
         return self._watcher is not None
 
-    def goes_on(self, text: str) -> bool:
-        """Looks only where another line has ended."""
+    async def goes_on(self, text: str) -> bool:
+        """Looks only where another line has ended, and no more once it could not: the checks of the whole say why."""
         end = text.rfind("\n") + 1
         if self._watcher is not None and end > self._read:
-            self._read, self.fault = end, self._watcher(text[:end])
+            self._read = end
+            try:
+                self.fault = await self._watcher(text[:end])
+            except FirstpassError:
+                self._watcher = None
         return self.fault is None
 
     def sent(self, receipt: Receipt) -> None:
@@ -75,10 +82,12 @@ class StepListener:
         )
 
 
-def watcher(ask: Ask, move: Consult | Mend, contracts: Mapping[str, Contract]) -> Watcher | None:
-    """Of a step that may be cut short, None for every other."""
+def watcher(
+    ask: Ask, move: Consult | Mend, contracts: Mapping[str, Contract], aside: Callable[..., Awaitable[Finding | None]]
+) -> Watcher | None:
+    """Of a step that may be cut short, None for every other. aside: carries out its looks."""
     if not isinstance(move, Consult) or (watch := move.watched) is None:
         return None
     assert ask.contract is not None, "only what a contract checks is watched"
     contract = contracts[ask.contract]
-    return lambda text: contract.doomed(ask, text, watch)
+    return lambda text: aside(contract.doomed, ask, text, watch)

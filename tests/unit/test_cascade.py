@@ -15,8 +15,9 @@ from firstpass.app import aside
 from firstpass.cascade import SHORT_CHARACTERS, Parts
 from firstpass.chat import Chunk, Message, Usage
 from firstpass.contract import PromptedContract, shipped
-from firstpass.errors import STOPPED, TierFailed
+from firstpass.errors import STOPPED, BadAsk, TierFailed
 from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Finding, Refuse, Reply, Step, TierName
+from firstpass.listening import StepListener
 from firstpass.policy.escalation import EscalationPolicy, Verifier
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
@@ -270,3 +271,16 @@ async def test_a_bug_is_recorded_as_one_and_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         await cascade.run(asked(), parts("none", draft=ScriptedTier([ZeroDivisionError()])), kept.append)
     assert isinstance(kept[0].ending, Refuse) and kept[0].ending.failure.status == 500
+
+
+async def test_a_look_that_fails_cuts_nothing_off_and_is_the_last_one() -> None:
+    """Why the text can't be read is said when the whole answer is checked."""
+    looks = []
+
+    async def late(text: str) -> Finding | None:
+        looks.append(text)
+        raise BadAsk("it takes too long", part="contract")
+
+    listener = StepListener(Consult("draft", "draft"), None, late)
+    assert await listener.goes_on("a\nb") and await listener.goes_on("a\nb\n")
+    assert looks == ["a\n"] and listener.fault is None

@@ -75,6 +75,7 @@ dies = Work("lambda contract, ask: __import__('os')._exit(1)")
 spins = Work("lambda contract, ask: next(one for one in iter(int, 1) if one)")
 fails = Work("lambda contract, ask: {}['nothing']")
 grows = Work("lambda contract, ask: setattr(__import__('__main__'), 'MOST_PAGES', 0) or __import__('os').getpid()")
+hoards = Work("lambda contract, ask: [bytearray(1 << 20) for _ in iter(lambda: __import__('time').sleep(0.001), 1)]")
 cached = Work("lambda contract, ask: __import__('firstpass.evidence').evidence.read_diff.cache_info().currsize")
 
 
@@ -101,6 +102,12 @@ async def test_a_text_s_later_work_is_done_where_it_was_read() -> None:
         assert len({first, second, os.getpid()}) == 3
         for _ in range(3):
             assert [await made(whose, CONTRACT, asked(number)) for number in (1, 2)] == [first, second]
+
+
+async def test_a_text_is_read_by_one_worker_alone_whatever_is_wanted_of_it_at_once() -> None:
+    async with opened() as made:
+        assert len(set(await asyncio.gather(*(made(whose, CONTRACT, asked()) for _ in range(3))))) == 1
+        assert len(made._idle) == 1 and not made._latest
 
 
 async def test_work_of_another_object_is_done_on_a_thread() -> None:
@@ -139,6 +146,16 @@ async def test_the_slowest_makes_room_where_no_further_worker_may_be_made(monkey
     await asyncio.gather(*slow, return_exceptions=True)
 
 
+async def test_large_texts_leave_room_for_small_ones() -> None:
+    async with opened() as made:
+        text = "x" * (desk.LARGE_CHARACTERS + 1)
+        large = [made(spins, CONTRACT, asked(number, text)) for number in range(desk.MOST)]
+        assert await asyncio.wait_for(made(whose, CONTRACT, asked(99)), 60)
+        assert sum(worker.slow for worker in made._busy) <= desk.MOST - desk.AT_ONCE
+        for one in large:
+            one.cancel()
+
+
 async def test_a_worker_that_ends_is_an_error_and_the_next_one_works() -> None:
     async with opened() as made:
         with pytest.raises(FirstpassError, match="ended by itself"):
@@ -169,6 +186,28 @@ async def test_one_that_has_grown_too_large_is_not_used_again() -> None:
             workers.add(await made(grows, CONTRACT, asked()))
             assert not made._idle
         assert len(workers) == 5
+
+
+async def test_work_that_takes_too_much_memory_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "MOST_BYTES", 16 << 20)
+    async with opened() as made:
+        with pytest.raises(BadAsk, match="takes too much memory to read") as caught:
+            await made(hoards, CONTRACT, asked())
+        assert caught.value.failure.param == "messages" and not made._busy
+
+
+async def test_of_several_that_take_too_much_memory_together_the_largest_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened() as made:
+        idle, small = await asyncio.gather(*(made(whose, CONTRACT, asked(number)) for number in range(2)))
+        large, waits = made(hoards, CONTRACT, asked(0)), made(spins, CONTRACT, asked(1))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: (120 << 20) if one.pid == idle else 100 << 20)
+        with pytest.raises(Busy, match="other texts wait"):
+            await large
+        assert [one.pid for one in made._busy] == [small], "the other one goes on"
+        waits.cancel()
 
 
 async def test_workers_that_ended_while_they_were_idle_are_replaced(nurseries: list[_Nursery]) -> None:

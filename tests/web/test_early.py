@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
 from firstpass import app
+from firstpass.evidence import read_diff
 from firstpass.settings import Settings
 from tests.conftest import serving, wait_until_ready
 from tests.doubles import DIFF, NAMES, STRAYS, openai_app, says
@@ -90,6 +91,12 @@ def test_the_draft_s_connection_is_closed_and_the_verifier_s_answer_takes_its_pl
     told = explained(how["exchange"], tmp_path)
     assert "drafted (2 tokens): it was cut off, since nothing here could put this right: Summary names" in told
     assert "so the strong model's answer is the answer" in told
+
+
+def test_what_is_watched_is_checked_in_no_process_of_the_front(tmp_path: Any) -> None:
+    read_diff.cache_clear()
+    answer, _ = answered(tmp_path, slow_engine(STRAYS))
+    assert answer["firstpass"]["route"] == "strong" and read_diff.cache_info().misses == 0
 
 
 def test_a_draft_that_is_watched_to_its_end_is_answered_whole(tmp_path: Any) -> None:

@@ -12,6 +12,9 @@ import apsw
 import pytest
 import tree_sitter
 
+from firstpass import desk
+from firstpass.desk.nursery import Worker
+from firstpass.desk.recipe import Recipe
 from firstpass.evidence.memory import forget
 from firstpass.evidence.trees import parsing
 from firstpass.evidence.trees.languages import grammar
@@ -23,8 +26,16 @@ MARKED = "".join(DIFF.replace("auth", f"{MARK}{name}").replace("user", MARK) for
 """Its mark is in paths, names and lines."""
 
 GOOD = says(NAMES)
-HERE = {"early_escalation": True}
-"""So that diffs are read in this process, where their texts can be looked for; test_desk.py has the others."""
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process can be made, so diffs are read in this one, where texts can be looked for; others: test_desk."""
+
+    def none(_: Recipe) -> Worker:
+        raise OSError("no process")
+
+    monkeypatch.setattr(desk, "born", none)
 
 
 def kept_in_caches() -> Iterator[str]:
@@ -46,7 +57,7 @@ def kept_in_caches() -> Iterator[str]:
 
 def asked(front: Front, *, store: bool, status: int = 200, answerer: Answerer = GOOD) -> list[str]:
     body = {"model": "firstpass", "messages": [{"role": "user", "content": MARKED}], "store": store}
-    with front(answerer, policy=HERE) as client:
+    with front(answerer) as client:
         answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@4"}})
         assert answer.status_code == status, answer.text
         deadline = time.monotonic() + 5
@@ -61,7 +72,7 @@ def test_a_diff_that_is_not_to_be_stored_is_in_no_cache(front: Front) -> None:
 
 def test_nor_where_the_record_can_not_be_kept(front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstpass.store.opening.BUSY_MILLISECONDS", 100)
-    with front(GOOD, policy=HERE):
+    with front(GOOD):
         pass
     (record,) = tmp_path.glob("**/firstpass.sqlite")
     with closing(apsw.Connection(str(record))) as other:
@@ -80,7 +91,7 @@ def test_the_search_finds_one_that_may_be(front: Front) -> None:
 
 def test_what_parsers_read_from_is_forgotten() -> None:
     text = f"{MARK} = 1\n".encode() * parsing.UNWATCHED_BYTES
-    assert parsing.parsed(tree_sitter.Parser(grammar("python").language), text, lambda: False)
+    assert parsing.parsed(tree_sitter.Parser(grammar("python").language), text, lambda _offset, _has_error: False)
     assert any(MARK in kept for kept in kept_in_caches())
     forget()
     assert list(kept_in_caches()) == []

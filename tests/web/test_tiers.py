@@ -60,7 +60,7 @@ class Heard:
     def watching(self) -> bool:
         return self.stops_at is not None
 
-    def goes_on(self, text: str) -> bool:
+    async def goes_on(self, text: str) -> bool:
         return self.stops_at is None or self.stops_at not in text
 
 

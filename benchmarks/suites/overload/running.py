@@ -86,10 +86,10 @@ def _new_key(data_dir: Path) -> str:
     return key
 
 
-def post(key: str | None = None) -> bytes:
+def post(key: str | None = None, body: bytes = BODY) -> bytes:
     given = f"authorization: Bearer {key}\r\n" if key else ""
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{given}"
-    return f"{head}content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n".encode() + BODY
+    return f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def asked(port: int, request: bytes) -> tuple[int, float]:

@@ -37,6 +37,9 @@ MOST_DEFINITIONS = 8
 MOST_CHANGED_LINES, MOST_LINE_CHARACTERS = 12, 120
 """Of the diff, in a verifier's evidence."""
 
+MOST_FILES = 10_000
+"""Of a diff: a line about each is longer than what any model here takes."""
+
 TOLD_TERMS = 16
 NO_FAULTS = "- none"
 
@@ -77,13 +80,18 @@ class PromptedContract:
         return self.files.pinned
 
     def prepare(self, exchange: Exchange, move: Consult) -> Ask:
-        """Raises: BadAsk with param "messages" where the contract reads a diff and the ask is not one user message."""
+        """Raises: BadAsk with param "messages" where the contract reads a diff, and the ask is not one user message or
+        the diff has more than MOST_FILES.
+        """
         ask = exchange.ask
         if move.purpose == "score":
             return self._scoring(exchange)
         if self.files.prompt is None:
             return replace(ask, sampling=self._sampling(ask.sampling), wishes=_wishes(ask.sampling))
         diff = self._diff(ask)
+        if (many := len(read_diff(diff).files)) > MOST_FILES:
+            message = f"the diff is of {many:,} files, and {MOST_FILES:,} are the most; send a part of it"
+            raise BadAsk(message, part="contract", param="messages")
         if (slot := self._slot(exchange, move)) is not None:
             return self._rewriting(ask, slot)
         if (question := self._question(exchange, move)) is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from firstpass.evidence.memory import remembered
+from firstpass.evidence.memory import noted
 
 _CODE = re.compile(r"(?<!`)`++([^`\n]+)`+")
 _CALL = re.compile(r"(?<![\w$.])(?<!\w::)(?<!\w#)(?<!\w->)((?:[^\W\d]|\$)[\w$]*(?:(?:\.|::|#|->)[^\W\d][\w$]*)*)!?\(")
@@ -25,25 +25,32 @@ _CONVENTIONAL = re.compile(
 """The head of a subject: `feat(api)!: ...` by Conventional Commits, or a part of the project as in `net/http: ...`."""
 
 _PLAIN = (
-    re.compile(r"(?<![\w+.-])[A-Za-z][A-Za-z+]{1,9}://[^\s<>`\"')\]]+"),
-    re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"),
-    re.compile(r"(?<![\w$.])(?:[A-Z]?[a-z]{2,40}|[A-Z]{2,40})\((?:s|es|ies|ed|d|ing|ly|al|n|S|ES)\)(?![\w(]|\.\w)"),
-    re.compile(r"(?<![\w$.])[^\W\d_]{1,40}\((?:#|GH-)\d{1,9}\)"),
-    re.compile(r"(?<![\w$.])[O\u0398\u03a9]\([^()\n]{1,40}\)"),
-    re.compile(r"(?<![\w$.])[vV]\d[\w.+-]*"),
-    re.compile(r"(?<![\w$.])[A-Za-z]{1,40}\d{0,3}\.[xX](?![\w(])"),
-    re.compile(r"(?<![\w$.])(?:US)?\$\d[\d.,]*[kKmM]?(?![\w$])|(?<![\w$])\$(?![\w$])"),
-    re.compile(r"(?<![\w$])(?:[a-z]{2}_[A-Z]{2}|[A-Z][A-Z\d]*\d[A-Z\d]*)(?![\w$(]|\.\w)"),
-    re.compile(r"(?<![\w$.@:])[A-Z][a-z\d]*\.(?:js|JS|NET)(?![\w(]|\.\w)"),
-    re.compile(
-        r"(?<![\w$.@:/-])[a-z\d][a-z\d-]{0,62}(?:\.[a-z\d-]{1,63}){0,3}\.(?:com|org|edu|gov|net|io|dev)(?![\w(]|\.\w)"
+    (("://",), re.compile(r"(?<![\w+.-])[A-Za-z][A-Za-z+]{1,9}://[^\s<>`\"')\]]+")),
+    (("@",), re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")),
+    (
+        ("(",),
+        re.compile(r"(?<![\w$.])(?:[A-Z]?[a-z]{2,40}|[A-Z]{2,40})\((?:s|es|ies|ed|d|ing|ly|al|n|S|ES)\)(?![\w(]|\.\w)"),
+    ),
+    (("(#", "(GH-"), re.compile(r"(?<![\w$.])[^\W\d_]{1,40}\((?:#|GH-)\d{1,9}\)")),
+    (("(",), re.compile(r"(?<![\w$.])[O\u0398\u03a9]\([^()\n]{1,40}\)")),
+    (("v", "V"), re.compile(r"(?<![\w$.])[vV]\d[\w.+-]*")),
+    ((".x", ".X"), re.compile(r"(?<![\w$.])[A-Za-z]{1,40}\d{0,3}\.[xX](?![\w(])")),
+    (("$",), re.compile(r"(?<![\w$.])(?:US)?\$\d[\d.,]*[kKmM]?(?![\w$])|(?<![\w$])\$(?![\w$])")),
+    (("",), re.compile(r"(?<![\w$])(?:[a-z]{2}_[A-Z]{2}|[A-Z][A-Z\d]*\d[A-Z\d]*)(?![\w$(]|\.\w)")),
+    ((".js", ".JS", ".NET"), re.compile(r"(?<![\w$.@:])[A-Z][a-z\d]*\.(?:js|JS|NET)(?![\w(]|\.\w)")),
+    (
+        (".",),
+        re.compile(
+            r"(?<![\w$.@:/-])[a-z\d][a-z\d-]{0,62}(?:\.[a-z\d-]{1,63}){0,3}\.(?:com|org|edu|gov|net|io|dev)"
+            r"(?![\w(]|\.\w)"
+        ),
     ),
 )
 """What is written like code and is none: addresses, a plural as in "file(s)", issues, orders as in O(n), versions,
-amounts, locales, acronyms with a digit, Node.js and its like, domains."""
+amounts, locales, acronyms with a digit, Node.js and its like, domains. Each with what a text must hold to have any."""
 
 
-@remembered(256)
+@noted(256)
 def references(text: str) -> tuple[str, ...]:
     """Each reference as it is written, without parentheses: first code spans, then calls, dotted names and words.
 
@@ -118,10 +125,14 @@ def _outside(text: str) -> Iterator[str]:
 
 def _without_plain(text: str) -> str:
     """Without what is written like code and is none; a label's brackets are no call's."""
-    text = _LABEL.sub(lambda label: f" {label['kind']} {label['scope'] or ''} ", text)
-    text = _CONVENTIONAL.sub(lambda head: f" {head['scope']} ", text)
-    for expression in _PLAIN:
-        text = expression.sub(" ", text)
+    if ":" in text:
+        text = _LABEL.sub(lambda label: f" {label['kind']} {label['scope'] or ''} ", text)
+        text = _CONVENTIONAL.sub(lambda head: f" {head['scope']} ", text)
+    for marks, expression in _PLAIN:
+        for mark in marks:
+            if mark in text:
+                text = expression.sub(" ", text)
+                break
     return text
 
 

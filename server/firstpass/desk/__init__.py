@@ -31,11 +31,17 @@ AT_ONCE, MOST = 2, 6
 SLOW_AFTER_SECONDS = 0.25
 """Of processor time, as all that bounds work: a busy machine makes none slow."""
 
+LARGE_CHARACTERS = 40_000
+"""What reads a text of more is slow from its beginning, and never takes the place of one that is quick."""
+
 LEAST_SECONDS, SECONDS_A_CHARACTER, MOST_SECONDS = 3.0, 2e-5, 12.0
 """Of processor time, for one piece of work: ten times what real diffs take."""
 
 HURRIED_SECONDS = 0.5
 """What work gets that nobody waits for any more: a worker is not made anew for each caller that goes."""
+
+MOST_BYTES = 192 << 20
+"""What all workers together may have grown by: the largest is given up where they have grown by more."""
 
 HUNG_SECONDS = 120.0
 PATIENCE_SECONDS = 1.0
@@ -55,12 +61,17 @@ class Threads(Protocol):
 
 @dataclass(eq=False)
 class _Job:
-    """message: pickled. ask: whose words it is about. seconds: of processor time. crowded: given up for others."""
+    """message: pickled. ask: whose words it is about. seconds: of processor time. slow: from its beginning.
+
+    crowded: given up for others. large: given up for the memory that it took by itself.
+    """
 
     message: bytes
     ask: str
     seconds: float
+    slow: bool = False
     crowded: bool = False
+    large: bool = False
 
 
 @dataclass(eq=False)
@@ -78,7 +89,9 @@ class Desk:
     _busy: set[Worker] = field(default_factory=set)
     _coming: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _slow_waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
+    _latest: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     _making: set[asyncio.Future[Worker]] = field(default_factory=set)
     _rests_until: float = 0.0
     _closed: bool = False
@@ -92,18 +105,30 @@ class Desk:
         ask = _ask_of(given)
         characters = sum(len(message.content) for message in ask.messages) if ask else 0
         seconds = min(MOST_SECONDS, LEAST_SECONDS + characters * SECONDS_A_CHARACTER)
-        job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds)
-        begun = asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job, partial(work, *args))))
+        slow = characters > LARGE_CHARACTERS
+        job = _Job(pickle.dumps((function, pinned, given), 5), ask.id if ask else "", seconds, slow)
+        before = self._latest.get(job.ask)
+        begun = asyncio.ensure_future(cast(Coroutine[Any, Any, T], self._answered(job, partial(work, *args), before)))
         begun.add_done_callback(_seen)
+        if job.ask:
+            self._latest[job.ask] = begun
+            begun.add_done_callback(partial(self._ends, job.ask))
         return begun
+
+    def _ends(self, ask: str, done: asyncio.Future[Any]) -> None:
+        if self._latest.get(ask) is done:
+            del self._latest[ask]
 
     async def warm(self) -> None:
         """Makes the first worker while the engine starts: its first import takes a second, which no diff waits for."""
         if (worker := await self._hired()) is not None:
             self._put_back(worker)
 
-    async def _answered(self, job: _Job, work: Callable[[], object]) -> object:
-        worker = await self._free(job.ask)
+    async def _answered(self, job: _Job, work: Callable[[], object], before: asyncio.Future[Any] | None) -> object:
+        """before: of the same ask, which is read once: what else is wanted of it waits."""
+        if before is not None:
+            await asyncio.wait([before])
+        worker = await self._free(job.ask, slow=job.slow)
         if worker is None:
             return await self.aside(work)
         doing = asyncio.create_task(self._done(worker, job))
@@ -118,6 +143,8 @@ class Desk:
 
     async def _done(self, worker: Worker, job: _Job) -> object:
         watch = asyncio.create_task(self._watched(worker, job))
+        if job.slow:
+            worker.slow_down()
         try:
             right, said, worker.leaves = pickle.loads(await worker.answer(job.message, job.ask))  # noqa: S301
         except (OSError, EOFError) as error:
@@ -127,7 +154,8 @@ class Desk:
             if job.crowded:
                 busy = "other texts wait for this one to be read; send it later, or a smaller one"
                 raise Busy(busy, part="contract", retry_after_seconds=5) from error
-            message = "the text takes too long to read; send a smaller diff, or none"
+            much = "much memory" if job.large else "long"
+            message = f"the text takes too {much} to read; send a smaller diff, or none"
             raise BadAsk(message, part="contract", param="messages") from error
         finally:
             watch.cancel()
@@ -148,30 +176,53 @@ class Desk:
             if worker.slow and clock() > began_at + PATIENCE_SECONDS and self._crowded():
                 job.crowded = True
                 break
+            if self._makes_room(worker):
+                job.large = worker.grown_bytes() > MOST_BYTES
+                job.crowded = not job.large
+                break
         worker.give_up()
+
+    def _makes_room(self, worker: Worker) -> bool:
+        """Whether it has to be given up for the memory that all take, as the largest that is at work."""
+        grown = {one: one.grown_bytes() for one in self._busy if not one.given_up}
+        idle = {one: one.grown_bytes() for one in self._idle}
+        if sum(grown.values()) + sum(idle.values()) <= MOST_BYTES:
+            return False
+        for one in idle:
+            self._idle.remove(one)
+            one.end()
+        return sum(grown.values()) > MOST_BYTES and grown.get(worker, 0) == max(grown.values())
 
     def _crowded(self) -> bool:
         """Whether others wait, and no further worker may be made for them."""
-        left = [worker for worker in self._busy if not worker.given_up]
-        return any(not waits.done() for waits in self._waiting) and len(left) + self._coming >= MOST
+        waiting = self._waiting if self._full(slow=False) else self._slow_waiting if self._full(slow=True) else ()
+        return any(not waits.done() for waits in waiting)
 
-    async def _free(self, ask: str) -> Worker | None:
+    def _full(self, *, slow: bool) -> bool:
+        """Whether no further worker may be made; slow: for what is slow from its beginning."""
+        left = [worker for worker in self._busy if not worker.given_up]
+        if slow:
+            return sum(worker.slow for worker in left) >= MOST - AT_ONCE
+        return len(left) + self._coming >= MOST
+
+    async def _free(self, ask: str, *, slow: bool) -> Worker | None:
         """One that has read the same text, if it is idle; another if not. None where none can be made."""
         while True:
             self._drop_dead()
-            if self._idle:
+            full = self._full(slow=slow)
+            if self._idle and not (slow and full):
                 worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
                 self._idle.remove(worker)
                 self._busy.add(worker)
                 return worker
             quick = sum(not worker.slow for worker in self._busy) + self._coming
-            if quick < AT_ONCE and sum(not one.given_up for one in self._busy) + self._coming < MOST:
+            if quick < AT_ONCE and not full:
                 if asyncio.get_running_loop().time() >= self._rests_until and (made := await self._hired()):
                     return made
                 self._wake()
                 return None
             waits = asyncio.get_running_loop().create_future()
-            self._waiting.append(waits)
+            (self._slow_waiting if slow else self._waiting).append(waits)
             try:
                 await waits
             except asyncio.CancelledError:
@@ -224,11 +275,12 @@ class Desk:
         self._wake()
 
     def _wake(self) -> None:
-        while self._waiting:
-            waits = self._waiting.popleft()
-            if not waits.done():
-                waits.set_result(None)
-                return
+        for waiting in (self._waiting, self._slow_waiting):
+            while waiting:
+                waits = waiting.popleft()
+                if not waits.done():
+                    waits.set_result(None)
+                    break
 
     def forget(self) -> None:
         """Of callers' words nothing is kept: not by what is idle from now on, nor by what is busy once it is done."""

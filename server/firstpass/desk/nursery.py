@@ -25,6 +25,7 @@ from firstpass.desk.recipe import Recipe
 
 LOW_PRIORITY = 10
 _READ_BYTES = 1 << 18
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 ANSWER_SECONDS = 60.0
 """The process that workers are forked of has started by then, on a busy machine too."""
@@ -52,6 +53,21 @@ class Worker:
     given_up: bool = False
     leaves: bool = False
     _forgets: bool = False
+    _born_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._born_bytes = self._bytes()
+
+    def grown_bytes(self) -> int:
+        """Of memory, since it began: what it was born with is mostly shared."""
+        return max(0, self._bytes() - self._born_bytes)
+
+    def _bytes(self) -> int:
+        """0 where that is not said, as of one that has ended."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        except (OSError, IndexError):
+            return 0
 
     async def answer(self, message: bytes, ask: str) -> bytes:
         """Raises: OSError, EOFError where it has ended."""

@@ -20,11 +20,18 @@ from typing import NoReturn, get_args
 
 from firstpass.contract import Contract
 from firstpass.desk.frames import HEAD_BYTES, framed, length
+from firstpass.evidence.account import account_of
 from firstpass.evidence.memory import forget
 from firstpass.evidence.trees.languages import FirstName, grammar
 
-MOST_PAGES = (512 << 20) // os.sysconf("SC_PAGE_SIZE")
-"""A worker that has grown larger than this is not used again."""
+MOST_PAGES = (64 << 20) // os.sysconf("SC_PAGE_SIZE")
+"""A worker that has grown by more than this is not used again."""
+
+_FIRST_DIFF = "".join(
+    f"diff --git a/x.{one} b/x.{one}\n--- a/x.{one}\n+++ b/x.{one}\n@@ -1,0 +1,1 @@\n+def class func f(): g()\n"
+    for one in ("py", "js", "ts", "go", "rs", "java", "kt")
+)
+"""With it is loaded what each worker would load with its own first one: tables, and queries for what is defined."""
 
 _PAGES = Path("/proc/self/statm")
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -37,6 +44,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel reaps.
     for name in get_args(FirstName):
         grammar(name)
+    account_of(_FIRST_DIFF)
+    forget()
     gc.freeze()
     own = os.getpid()
     while True:
@@ -70,12 +79,13 @@ def serve(stream: BufferedRWPair) -> None:
     if not recipe:
         return
     contracts: Mapping[str, Contract] = pickle.loads(recipe).contracts()  # noqa: S301
+    began = _pages()
     while (message := _next(stream)) is not None:
         if not message:
             forget()
             continue
         outcome = _outcome(contracts, message)
-        leaves = _pages() > MOST_PAGES
+        leaves = _pages() - began > MOST_PAGES
         stream.write(framed(pickle.dumps((*outcome, leaves), 5)))
         stream.flush()
         if leaves:

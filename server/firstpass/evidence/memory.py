@@ -10,6 +10,17 @@ Made = TypeVar("Made", bound=Callable[..., object])
 _FORGET: list[Callable[[], None]] = []
 
 
+def noted(most: int) -> Callable[[Made], Made]:
+    """As `lru_cache`, for what is quickly made of a few words of a caller's: several threads may make the same."""
+
+    def wrapped(make: Made) -> Made:
+        kept = lru_cache(maxsize=most)(make)
+        _FORGET.append(kept.cache_clear)
+        return kept  # type: ignore[return-value]
+
+    return wrapped
+
+
 def remembered(most: int) -> Callable[[Made], Made]:
     """As `lru_cache`, for what is made of a caller's words. Of several threads that want the same, one makes it."""
 

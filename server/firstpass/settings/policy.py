@@ -71,7 +71,7 @@ class PolicySettings(Section):
     early_escalation: bool = Field(
         False,
         description="Cut a draft off as soon as a line of it has a fault that would end at the verifier, which then"
-        " answers in its place. Diffs are then read on threads of the server itself, not in processes of their own.",
+        " answers in its place.",
     )
     signals: bool = Field(
         False, description="Record what a gate would look at for every checked draft, also where there is no gate."

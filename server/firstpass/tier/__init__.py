@@ -23,7 +23,7 @@ class Listener(Protocol):
         """Whether a reply that streams may be cut off: then `goes_on` is asked after each of its pieces."""
         ...
 
-    def goes_on(self, text: str) -> bool:
+    async def goes_on(self, text: str) -> bool:
         """Whether more is wanted of a reply that has come so far. Where not, what there is is the reply."""
         ...
 

@@ -143,7 +143,7 @@ class Call:
                 await drained(coming)
                 return reading.reply(time.monotonic() - started)
             # Leaving a response that is not read to its end closes its connection, which stops the work at the model.
-            if listener.watching and not listener.goes_on(reading.text):
+            if listener.watching and not await listener.goes_on(reading.text):
                 return reading.reply(time.monotonic() - started)
         if not reading.ended(choices):
             raise TierFailed(f"the {self.part} model's stream broke off", part=self.part)

@@ -169,9 +169,9 @@ class _Heard:
         self.streaming, self.watching = listener.streaming, listener.watching
         self.begun_at: float | None = None
 
-    def goes_on(self, text: str) -> bool:
+    async def goes_on(self, text: str) -> bool:
         self._begins()
-        return self._listener.goes_on(text)
+        return await self._listener.goes_on(text)
 
     def sent(self, receipt: Receipt) -> None:
         self._listener.sent(receipt)

@@ -8,8 +8,9 @@ a definition, a keyword, a comment or a string is left to it. The checks' parser
 
 import re
 from collections.abc import Iterator
+from itertools import compress
 
-from firstpass.evidence.comments.todos import MARKERS
+from firstpass.evidence.comments.todos import MARKERS, may_have_marker
 from firstpass.evidence.diffs.diff import Diff, Hunk, LineKind
 from firstpass.evidence.trees.languages import FIRST, language_of
 
@@ -91,8 +92,10 @@ def _definitions(hunk: Hunk) -> list[tuple[str, str]]:
 
 def _defined(text: str) -> tuple[str, str] | None:
     """(name, text up to its end) of the first function that a line defines."""
-    for expression in _DEFINED:
-        for match in expression.finditer(text[:MOST_LINE_CHARACTERS]):
+    begin = text[:MOST_LINE_CHARACTERS]
+    may = "def" in begin or ("f" in begin and "n" in begin), "=>" in begin or "function" in begin, "{" in begin
+    for expression in compress(_DEFINED, may):
+        for match in expression.finditer(begin):
             if match["name"] not in ("function", "func", "fn"):
                 before = text[max(0, match.start("name") - MOST_CHARACTERS) : match.start("name")].lstrip()
                 return match["name"], f"{before}{match['name']}"
@@ -104,7 +107,13 @@ def todo_lines(parsed: Diff) -> tuple[str, ...]:
 
     A line that is also removed only moved.
     """
-    lines = [line for file in parsed.files for hunk in file.hunks for line in hunk.lines if _MARKER.search(line.text)]
+    lines = [
+        line
+        for file in parsed.files
+        for hunk in file.hunks
+        for line in hunk.lines
+        if may_have_marker(line.text) and _MARKER.search(line.text)
+    ]
     moved = {line.text.strip() for line in lines if line.kind == "removed"}
     added = dict.fromkeys(line.text.strip() for line in lines if line.kind == "added")
     return tuple(text[:MOST_LINE_CHARACTERS] for text in added if text not in moved)
@@ -117,7 +126,7 @@ def _found(parsed: Diff, kind: LineKind) -> Iterator[tuple[str, str]]:
             continue
         for hunk in file.hunks:
             for line in hunk.lines:
-                if line.kind == kind:
+                if line.kind == kind and ("(" in line.text or "!" in line.text):
                     yield from ((found[1], _before(line.text, found)) for found in _OPENING.finditer(line.text))
 
 

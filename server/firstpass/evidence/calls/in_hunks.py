@@ -13,6 +13,7 @@ from typing import NamedTuple
 import tree_sitter
 
 from firstpass.evidence.diffs.diff import DiffLine, LineKind
+from firstpass.evidence.trees.captures import captures
 from firstpass.evidence.trees.doubts import doubtful
 from firstpass.evidence.trees.grammars import ADDED
 from firstpass.evidence.trees.languages import FIRST, Grammar, LanguageName, grammar
@@ -155,5 +156,4 @@ def _text(node: tree_sitter.Node) -> str:
 
 
 def _call_names(grammar: Grammar, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
-    nodes = tree_sitter.QueryCursor(grammar.calls).captures(tree.root_node).get("call", [])
-    return sorted(nodes, key=lambda node: node.start_byte)
+    return sorted(captures(grammar.calls, tree).get("call", []), key=lambda node: node.start_byte)

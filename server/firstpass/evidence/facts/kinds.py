@@ -9,7 +9,7 @@ from typing import Literal
 from pathspec import GitIgnoreSpec
 
 from firstpass.evidence.diffs.diff import DiffLine, FileDiff
-from firstpass.evidence.memory import remembered
+from firstpass.evidence.memory import noted
 from firstpass.evidence.trees.languages import language_of
 
 FileKind = Literal[
@@ -153,15 +153,20 @@ and generated: github-linguist's vendor.yml and generated.rb, the commonest, in 
 
 
 def _combined(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all: a file's patterns are many, and gitignore's are matched one by one."""
-    return re.compile("|".join(map(_expression, patterns)))
+    """One expression for all: a file's patterns are many, and gitignore's are matched one by one.
+
+    Where a name begins is looked for once, not once for each pattern.
+    """
+    at_root = [_expression(pattern) for pattern in patterns if pattern.startswith("/")]
+    anywhere = [_expression(pattern) for pattern in patterns if not pattern.startswith("/")]
+    found = [f"{begin}(?:{'|'.join(some)})" for begin, some in (("^", at_root), ("(?:^|/)", anywhere)) if some]
+    return re.compile("|".join(found))
 
 
 def _expression(pattern: str) -> str:
     """As .gitignore means it, but one with a slash in its middle may be below any directory."""
-    begin = "^" if pattern.startswith("/") else "(?:^|/)"
     end = "/" if pattern.endswith("/") else "(?:/|$)"
-    return begin + "".join(_WILD.get(part, part) for part in _PARTS.split(pattern.strip("/"))) + end
+    return "".join(_WILD.get(part, part) for part in _PARTS.split(pattern.strip("/"))) + end
 
 
 _PARTS = re.compile(r"(\*\*|\*|[.+])")
@@ -191,7 +196,7 @@ def kind_of(file: FileDiff) -> FileKind:
     return "minified" if _is_minified(file) else kind
 
 
-@remembered(4096)
+@noted(4096)
 def _by_path(path: str) -> FileKind:
     suffix = PurePosixPath(path).suffix.lower()
     readable = language_of(path) is not None or f"*{suffix}" in _CODE

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from firstpass.evidence.diffs.diff import FileDiff, LineKind
 from firstpass.evidence.facts.changes import MOST_CHARACTERS, DependencyChange
 from firstpass.evidence.facts.sections import Placed, placed_lines
-from firstpass.evidence.memory import remembered
+from firstpass.evidence.memory import noted
 
 MOST_DEPENDENCIES = 100
 """A file."""
@@ -161,7 +161,7 @@ def _with_names(path: str, lines: Iterator[Placed]) -> Iterator[Placed]:
         yield line._replace(sections=(*line.sections, name), changed=wanted)
 
 
-@remembered(4096)
+@noted(4096)
 def _reader(path: str) -> tuple[_Read | None, bool]:
     """(what reads its lines, whether it has tables)"""
     name = PurePosixPath(path).name

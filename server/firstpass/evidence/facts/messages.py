@@ -41,7 +41,6 @@ _LITERAL = re.compile(
     r"|[fFbBrRuU]{0,2}\"(?P<double>(?:[^\"\\]|\\.)*)\"|[fFbBrRuU]{0,2}'(?P<single>(?:[^'\\]|\\.)*)'|`(?P<back>[^`]*)`"
 )
 _ONLY_LITERAL = re.compile(r"\s*[fFbBrRuU+%.]{0,2}\s*[\"'`]")
-_QUOTE = re.compile(r"[\"'`]")
 _GOES_ON = frozenset("(,+\\\"'`")
 _SAYS = re.compile(r"[^\W\d_]{2}")
 
@@ -87,7 +86,7 @@ def _close(old: str, new: str) -> bool:
 
 
 def _found(hunk: Hunk, side: LineKind) -> list[_Message]:
-    if not any(line.kind == side and _QUOTE.search(line.text) for line in hunk.lines):
+    if not any(line.kind == side and _has_quote(line.text) for line in hunk.lines):
         return []
     return list(_of_lines(hunk.after if side == "added" else hunk.before, side))
 
@@ -95,7 +94,7 @@ def _found(hunk: Hunk, side: LineKind) -> list[_Message]:
 def _of_lines(lines: Sequence[DiffLine], side: LineKind) -> Iterator[_Message]:
     for row, line in enumerate(lines):
         text = line.text[:_MOST_LINE_CHARACTERS]
-        if line.kind != side or not _QUOTE.search(text):
+        if line.kind != side or not _has_quote(text):
             continue
         said = list(_literals(text))
         if not said:
@@ -106,6 +105,10 @@ def _of_lines(lines: Sequence[DiffLine], side: LineKind) -> Iterator[_Message]:
             number = (line.new if side == "added" else line.old) or 0
             begin = own[1] if own else 0
             yield from ((kind, words, number) for at, words in said if at >= begin)
+
+
+def _has_quote(text: str) -> bool:
+    return '"' in text or "'" in text or "`" in text
 
 
 def _kind_above(lines: Sequence[DiffLine], row: int) -> MessageKind | None:

@@ -5,7 +5,7 @@
 
 import re
 
-from firstpass.evidence.memory import remembered
+from firstpass.evidence.memory import noted
 
 LONGEST_TOKEN = 100
 """Characters; what is longer is a digest or base64."""
@@ -42,7 +42,7 @@ def tokens_in(text: str) -> list[str]:
     return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
 
 
-@remembered(32_768)
+@noted(32_768)
 def words_of(token: str) -> tuple[str, ...]:
     """A token's words in lower case and the singular, without function words and single letters."""
     if len(token) >= _FEWEST_HEX and _HEX.match(token):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tree_sitter
 
+from firstpass.evidence.trees.captures import captures
 from firstpass.evidence.trees.grammars import ADDED
 from firstpass.evidence.trees.languages import LanguageName, grammar
 
@@ -74,7 +75,7 @@ def definitions(language: LanguageName, tree: tree_sitter.Tree, text: bytes) -> 
 
 def definition_names(language: LanguageName, tree: tree_sitter.Tree, further: str = "") -> list[tree_sitter.Node]:
     """The nodes of the names that are defined, in order. further: more patterns of the query."""
-    nodes = tree_sitter.QueryCursor(_query(language, further)).captures(tree.root_node).get("name", [])
+    nodes = captures(_query(language, further), tree).get("name", [])
     return sorted(nodes, key=lambda node: node.start_byte)
 
 

@@ -11,6 +11,7 @@ from functools import cache
 
 import tree_sitter
 
+from firstpass.evidence.trees.captures import captures
 from firstpass.evidence.trees.grammars import described
 from firstpass.evidence.trees.languages import Grammar, LanguageName
 from firstpass.evidence.trees.languages import grammar as grammar_of
@@ -25,9 +26,9 @@ def doubtful(
     """
     if described(language) is None:
         return frozenset()
-    captures = tree_sitter.QueryCursor(grammar.calls).captures(tree.root_node)
-    perhaps = {(node.start_point[0], node.start_point[1]) for node in captures.get("perhaps", [])}
-    names = [(node.start_point[0], node.start_point[1]) for node in captures.get("call", [])]
+    found = captures(grammar.calls, tree)
+    perhaps = {(node.start_point[0], node.start_point[1]) for node in found.get("perhaps", [])}
+    names = [(node.start_point[0], node.start_point[1]) for node in found.get("call", [])]
     broken = _broken(tree)
     bodies = _bodies(language, tree, offset)
     spans = _spans(language, lines, {row - offset for row, _ in names if row not in bodies})
@@ -56,7 +57,7 @@ class _Rows:
 def _bodies(language: LanguageName, tree: tree_sitter.Tree, offset: int) -> _Rows:
     """The rows inside of blocks that begin in the text, behind the line where they do."""
     query = _bodies_query(language)
-    found = tree_sitter.QueryCursor(query).captures(tree.root_node).get("body", []) if query else []
+    found = captures(query, tree).get("body", []) if query else []
     shown = (node for node in found if node.start_point[0] >= offset and not node.has_error)
     return _Rows((node.start_point[0] + 1, node.end_point[0]) for node in shown)
 

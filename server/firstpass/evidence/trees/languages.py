@@ -13,7 +13,7 @@ from typing import Literal, cast, get_args
 
 import tree_sitter
 
-from firstpass.evidence.memory import remembered
+from firstpass.evidence.memory import noted
 from firstpass.evidence.trees.grammars import ADDED, EMBEDDED, AddedName, EmbeddedName, described, embedded
 from firstpass.evidence.trees.grammars.language import Comments
 
@@ -159,7 +159,7 @@ class Grammar:
     errors: tree_sitter.Query
 
 
-@remembered(4096)
+@noted(4096)
 def language_of(path: str | None) -> LanguageName | None:
     """By the path's name and suffix; None for a file that no grammar here reads."""
     if not path:

@@ -19,6 +19,8 @@ second for a text of this size that was made to be slow."""
 _LARGEST = 14
 
 Reader = Callable[[int, object], bytes | bytearray]
+Stops = Callable[[int, bool], bool]
+"""Is told how far a parser has come and whether it met an error, which matters to none; says whether to stop."""
 
 
 class _Buffers:
@@ -59,7 +61,7 @@ def _wipe() -> None:
         _idle.appendleft(buffers)
 
 
-def parsed(parser: tree_sitter.Parser, text: bytes, stops: Callable[[], bool]) -> tree_sitter.Tree | None:
+def parsed(parser: tree_sitter.Parser, text: bytes, stops: Stops) -> tree_sitter.Tree | None:
     """None where `stops` said so first; it is asked every now and then."""
     if len(text) <= UNWATCHED_BYTES:
         return parser.parse(text)
@@ -74,10 +76,10 @@ def _taken() -> _Buffers:
         return _Buffers()
 
 
-def _watched(parser: tree_sitter.Parser, text: bytes, stops: Callable[[], bool]) -> tree_sitter.Tree | None:
+def _watched(parser: tree_sitter.Parser, text: bytes, stops: Stops) -> tree_sitter.Tree | None:
     buffers = _taken()
     try:
-        return parser.parse(buffers.reader(text), progress_callback=lambda _offset, _has_error: stops())
+        return parser.parse(buffers.reader(text), progress_callback=stops)
     except ValueError:  # "Parsing failed": the callback stopped it
         parser.reset()
         return None

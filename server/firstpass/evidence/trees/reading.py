@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import tree_sitter
 
+from firstpass.evidence.trees.captures import errors
 from firstpass.evidence.trees.fragments import stands_alone
 from firstpass.evidence.trees.framing import frames
 from firstpass.evidence.trees.languages import FIRST, LanguageName, grammar
@@ -101,7 +102,10 @@ class Allowance:
         parser = self._parsers.get(language)
         if parser is None:
             parser = self._parsers[language] = tree_sitter.Parser(grammar(language).language)
-        return parsed(parser, text, lambda: self.spent)
+        return parsed(parser, text, self._stops)
+
+    def _stops(self, _offset: int, _has_error: bool) -> bool:
+        return time.monotonic() >= self._safe_until and self.spent
 
 
 def read(
@@ -179,15 +183,13 @@ def _framed(
         return None
     framed = "\n".join((*frame.before, text, *frame.after, "")).encode("utf-8", "replace")
     tree = allowance.parse(language, framed)
-    return _judged(language, tree, framed, len(frame.before), wanted) if tree else None
+    return _judged(tree, framed, len(frame.before), wanted) if tree else None
 
 
-def _judged(
-    language: LanguageName, tree: tree_sitter.Tree, text: bytes, offset: int, wanted: frozenset[int]
-) -> Reading:
+def _judged(tree: tree_sitter.Tree, text: bytes, offset: int, wanted: frozenset[int]) -> Reading:
     if not tree.root_node.has_error:
         return Reading(tree, offset, 0, True)
-    nodes = tree_sitter.QueryCursor(grammar(language).errors).captures(tree.root_node).get("error", [])
+    nodes = errors(tree)
     spans = {(node.start_point[0] - offset, node.end_point[0] - offset) for node in nodes}
     clean = not any(first <= line <= last for first, last in spans for line in wanted)
     broken = {
