@@ -23,7 +23,8 @@ PATIENCE = HangAfter(seconds=1.5, busy_seconds=120.0, idle_seconds=0.4)
 class Outside(Said):
     """One that this test runs, and the engine only asks."""
 
-    def __init__(self, directory: Path, patience: HangAfter) -> None:
+    def __init__(self, directory: Path, patience: HangAfter, code: str) -> None:
+        self.code = code
         self.socket = directory / "api.sock"
         spec = EngineSpec("x", "external", directory, url=f"unix:{self.socket}", patience=patience)
         self.engine = ExternalEngine(spec, canary_poll_seconds=0.05)
@@ -32,7 +33,7 @@ class Outside(Said):
 
     def start(self) -> None:
         self.socket.unlink(missing_ok=True)
-        self.process = subprocess.Popen([sys.executable, "-I", "-S", "-c", PLAYED, str(self.socket)])
+        self.process = subprocess.Popen([sys.executable, "-I", "-S", "-c", self.code, str(self.socket)])
 
     async def again(self) -> None:
         """It died, and whoever runs it starts it again."""
@@ -52,8 +53,8 @@ class Outside(Said):
 
 
 @asynccontextmanager
-async def outside(directory: Path, patience: HangAfter = PATIENCE) -> AsyncIterator[Outside]:
-    played = Outside(directory, patience)
+async def outside(directory: Path, patience: HangAfter = PATIENCE, code: str = PLAYED) -> AsyncIterator[Outside]:
+    played = Outside(directory, patience, code)
     try:
         await played.answers()
         yield played
@@ -106,6 +107,18 @@ async def test_a_server_that_names_its_models_is_taken_to_work_and_not_for_ever(
         with pytest.raises(TierUnavailable, match="said nothing"):
             await asyncio.wait_for(played.say("mute"), LONGEST_SECONDS)
         assert time.monotonic() - began >= patience.busy_seconds
+
+
+async def test_a_server_that_answers_one_after_the_other_may_take_its_time_over_a_reply(tmp_path: Path) -> None:
+    alone = PLAYED.replace("class Server(ThreadingMixIn, UnixStreamServer)", "class Server(UnixStreamServer)")
+    assert alone != PLAYED
+    said = tmp_path / "said"
+    async with outside(tmp_path, code=alone) as played:
+        asked = asyncio.create_task(played.say(str(said)))
+        await asyncio.sleep(3 * PATIENCE.seconds)
+        assert not asked.done() and played.engine.state == "ready"
+        said.touch()
+        assert await asyncio.wait_for(asked, LONGEST_SECONDS) == str(said)
 
 
 @pytest.mark.parametrize("fault", ["hang", "die"])

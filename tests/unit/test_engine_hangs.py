@@ -45,6 +45,8 @@ class Answers(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         said = asked["messages"][-1]["content"]
+        if asked.get("logprobs"):
+            time.sleep(0.2)
         if said == "die":
             os.kill(os.getpid(), signal.SIGSEGV)
             time.sleep(3600)
@@ -87,8 +89,9 @@ Server(sys.argv[1], Answers).serve_forever()
 
 `break` is answered by a connection's end. From `mute` on no chat is answered, while the models are still named.
 
-Who thinks or toils lets nobody else say a word. `refuse` is refused, `silent` answered with the number of connections
-that said nothing; a path is said when there is a file; the rest is said.
+A warm-up, which wants log-probabilities, takes a fifth of a second. Who thinks or toils lets nobody else say a word.
+`refuse` is refused, `silent` answered with the number of connections that said nothing; a path is said when there is a
+file; the rest is said.
 """
 
 PATIENCE = HangAfter(seconds=1.5, busy_seconds=60.0, idle_seconds=0.4)

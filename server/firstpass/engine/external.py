@@ -12,6 +12,7 @@ from firstpass.client import Broken, TimedOut
 from firstpass.engine import probe
 from firstpass.engine.address import local_address
 from firstpass.engine.canary import Canary
+from firstpass.engine.pulse import Pulse
 from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, State
 from firstpass.engine.working import Run, Working
 from firstpass.errors import FirstpassError, TierUnavailable
@@ -27,16 +28,25 @@ OLD_SECONDS = 30.0
 POLL_SECONDS = 0.1
 CANARY_POLL_SECONDS = 0.5
 
+CHAT_BEGUN_SECONDS = 0.02
+"""After which a chat is taken to have arrived, so that what is answered before it is answered meanwhile."""
+
 FATE_SECONDS = 0.5
 """How long a broken reply waits to hear whether the server is gone. vLLM's stops listening 0.1 s after its engine."""
 
 
 class ExternalRun:
-    """From when it was found ready to when it is found gone. Its processes are nobody's here to look at."""
+    """From when it was found ready to when it is found gone. Its processes are nobody's here to look at.
 
-    def __init__(self, endpoint: Endpoint, clock: Callable[[], float]) -> None:
+    speaks_meanwhile: whether it is known to answer others while it works on a reply. One that does not, as a server
+    of a single thread, may say nothing for as long as a whole reply takes.
+    """
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float], *, speaks_meanwhile: bool) -> None:
         self.endpoint = endpoint
+        self.pulse: Pulse | None = None
         self._clock = clock
+        self._speaks_meanwhile = speaks_meanwhile
         self._spoke = 0.0
         self._glance: asyncio.Task[None] | None = None
 
@@ -46,19 +56,23 @@ class ExternalRun:
     async def canary(self, seconds: float) -> None:
         await probe.canary(self.endpoint, seconds)
 
-    async def worked_seconds(self) -> float:
+    async def worked_seconds(self) -> float | None:
         """What names its models when it is looked at is taken to work: whole replies are heard of at their end alone.
 
         So one that says nothing at all hangs after the short patience, one that only generates nothing after the long.
-        Returns: when it did so last, as far as is known now; it is asked again meanwhile.
+        Returns: when it did so last, as far as is known now, and it is asked again meanwhile; None for one that may
+        have to finish a reply first.
         """
         if self._glance is None or self._glance.done():
             self._glance = asyncio.create_task(self._look())
-        return self._spoke
+        return self._spoke if self._speaks_meanwhile else None
 
     async def _look(self) -> None:
+        pulse = self.pulse
+        before = pulse.heard_at if pulse is not None and pulse.awaited_from is not None else None
         if await probe.answers(self.endpoint, "models"):
             self._spoke = self._clock()
+            self._speaks_meanwhile |= pulse is not None and pulse.heard_at == before
 
     def end(self) -> None:
         if self._glance is not None:
@@ -141,21 +155,28 @@ class ExternalEngine:
         endpoint = Endpoint(self._base_url, self._uds, self._spec.served_name or model)
         self.served = endpoint.model
         if self.run is None or endpoint != self.run.endpoint:
-            self.gives_logprobs = await self._warm_up(endpoint)
-            self._begin(ExternalRun(endpoint, self._clock))
+            self._begin(await self._warmed_up(endpoint))
         return endpoint
 
-    async def _warm_up(self, endpoint: Endpoint) -> bool:
+    async def _warmed_up(self, endpoint: Endpoint) -> ExternalRun:
+        """Has it answer a chat, and name its models meanwhile."""
         self.state = "failed" if self._hangs else "starting"
+        chat = asyncio.create_task(probe.warm_up(endpoint, self._spec.start_deadline_seconds))
         try:
-            return await probe.warm_up(endpoint, self._spec.start_deadline_seconds)
+            await asyncio.wait([chat], timeout=CHAT_BEGUN_SECONDS)
+            speaks = await probe.answers(endpoint, "models") and not chat.done()
+            self.gives_logprobs = await chat
         except Broken as error:
             raise self._unavailable(f"the external engine did not answer a chat ({error})") from error
+        finally:
+            chat.cancel()
+        return ExternalRun(endpoint, self._clock, speaks_meanwhile=speaks)
 
     def _begin(self, run: ExternalRun) -> None:
         self._forget_run()
         self.run, self.state, self._hangs = run, "ready", False
         self._working.begun()
+        run.pulse = self._working.pulse
         self._watch = asyncio.create_task(self._mind(run))
 
     async def _mind(self, run: ExternalRun) -> None:
