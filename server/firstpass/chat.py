@@ -288,10 +288,12 @@ class Abilities:
     """What an endpoint can do beside answering.
 
     logprobs: it returns them. vllm: it takes vLLM's own fields. thinks: its model reasons before it answers, and it
-    takes a limit for that. leaves_out: fields of `Sampling` that it takes and does nothing with.
+    takes a limit for that. leaves_out: fields of `Sampling` that it takes and does nothing with. chats: its model has a
+    chat template.
     """
 
     logprobs: bool = True
     vllm: bool = False
     thinks: bool = False
     leaves_out: frozenset[str] = frozenset()
+    chats: bool = True

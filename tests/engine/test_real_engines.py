@@ -97,7 +97,7 @@ async def test_a_cold_vllm_is_ready_in_time(vllm_engine: SupervisedEngine) -> No
     await vllm_engine.ensure_ready()
     seconds = time.monotonic() - started
     print(f"cold start to ready: {seconds:.1f} s")
-    assert seconds <= stretched(READY_SECONDS) and vllm_engine.gives_logprobs
+    assert seconds <= stretched(READY_SECONDS) and vllm_engine.warmed.logprobs
 
 
 async def test_the_first_requests_after_ready_are_quick(vllm_engine: SupervisedEngine) -> None:
@@ -161,7 +161,7 @@ async def test_transformers_serves_where_vllm_can_not(tiny_model: Path, tmp_path
     assert isinstance(running, SupervisedEngine)
     endpoint = await running.ensure_ready()
     answer, _ = await chat(endpoint)
-    assert answer["choices"] and not running.gives_logprobs
+    assert answer["choices"] and not running.warmed.logprobs
     assert listening(running) == [], "it has a socket in a private directory, whatever its network"
     assert endpoint.uds is not None and endpoint.uds.stat().st_mode & 0o777 == 0o600
     processes = tree(running)

@@ -33,7 +33,7 @@ async def test_logprobs_are_believed_only_when_seen(tmp_path: Path) -> None:
     with serving(openai_app(lambda body: "ok")) as url:
         there = external(url, tmp_path)
         await there.ensure_ready()
-        assert there.gives_logprobs is False
+        assert there.warmed.logprobs is False
 
 
 async def test_a_server_is_asked_for_one_warm_up_only(tmp_path: Path) -> None:

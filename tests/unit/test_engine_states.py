@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firstpass.engine import Endpoint, EngineSpec
+from firstpass.engine import Endpoint, EngineSpec, Warmed
 from firstpass.engine.restarts import STARTS, WINDOW_SECONDS, RestartLimit
 from firstpass.engine.supervised import SupervisedEngine
 from firstpass.engine.suspects import Suspects
@@ -36,12 +36,12 @@ class FakeChild:
     async def is_up(self) -> bool:
         return self.up
 
-    async def warm_up(self, seconds: float) -> bool:
+    async def warm_up(self, seconds: float) -> Warmed:
         if isinstance(self.sick, Exception):
             raise self.sick
         if self.sick:
             raise TierFailed(self.sick, part="draft")
-        return True
+        return Warmed(logprobs=True)
 
     def new_stages(self) -> list[str]:
         return ["loading weights"]

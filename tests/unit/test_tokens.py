@@ -8,7 +8,7 @@ from fastapi import FastAPI, Response
 
 from firstpass.chat import Message, Sampling
 from firstpass.client import NoConnection
-from firstpass.engine import Endpoint, Kind, State
+from firstpass.engine import Endpoint, Kind, State, Warmed
 from firstpass.errors import BadAsk, Busy, FirstpassError, NotFound, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.local import LocalDoor
@@ -25,7 +25,7 @@ class At:
     name = "double"
     kind: Kind = "external"
     state: State = "ready"
-    gives_logprobs = False
+    warmed = Warmed(logprobs=False)
 
     def __init__(self, url: str | None) -> None:
         self._url = url
@@ -90,7 +90,7 @@ async def test_a_count_that_takes_too_long_is_given_up() -> None:
 
 
 async def test_a_connection_that_breaks_is_the_engine_s_failure() -> None:
-    with pytest.raises(TierFailed, match="ConnectorError") as caught:
+    with pytest.raises(TierFailed, match="ConnectionRefusedError") as caught:
         await counted("http://127.0.0.1:9")
     assert isinstance(caught.value.__cause__, NoConnection)
 

@@ -1,9 +1,9 @@
 """Engines: model servers that are children of this process, or run beside it. They know no policy and no request."""
 
-from firstpass.engine.spec import AtWork, Endpoint, Engine, EngineSpec, HangAfter, Kind, Progress, State
+from firstpass.engine.spec import AtWork, Endpoint, Engine, EngineSpec, HangAfter, Kind, Progress, State, Warmed
 from firstpass.errors import BadSettings
 
-__all__ = ["AtWork", "Endpoint", "Engine", "EngineSpec", "HangAfter", "Kind", "Progress", "State", "build"]
+__all__ = ["AtWork", "Endpoint", "Engine", "EngineSpec", "HangAfter", "Kind", "Progress", "State", "Warmed", "build"]
 
 
 def build(spec: EngineSpec, progress: Progress | None = None) -> Engine:

@@ -18,7 +18,7 @@ from typing import IO
 from firstpass.engine import guard, isolation, probe
 from firstpass.engine.reason import quoted
 from firstpass.engine.recipe import Recipe
-from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.engine.spec import Endpoint, EngineSpec, Warmed
 from firstpass.errors import TierFailed
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ class GuardedChild:
     ) -> None:
         self.endpoint = endpoint
         self.isolated = isolated
+        self._warmed = Warmed(logprobs=False)
         self._process = process
         self._recipe = recipe
         self._scratch = scratch
@@ -138,15 +139,15 @@ class GuardedChild:
             seal(self.endpoint.uds)
         return True
 
-    async def warm_up(self, seconds: float) -> bool:
-        gives_logprobs = await probe.warm_up(self.endpoint, seconds)
+    async def warm_up(self, seconds: float) -> Warmed:
+        self._warmed = await probe.warm_up(self.endpoint, seconds)
         if not self.isolated and (ports := await asyncio.to_thread(isolation.open_ports, self.pid)):
             said = "the engine listens on %s TCP ports, which other users of this machine can reach (engine.isolate)"
             log.warning(said, len(ports))
-        return gives_logprobs
+        return self._warmed
 
     async def canary(self, seconds: float) -> None:
-        await probe.canary(self.endpoint, seconds)
+        await probe.canary(self.endpoint, seconds, chats=self._warmed.chats)
 
     async def listens(self) -> bool:
         """Whether anything takes connections where it should, as far as is known; also a stopped process does so."""

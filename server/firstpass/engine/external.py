@@ -13,7 +13,7 @@ from firstpass.engine import probe
 from firstpass.engine.address import local_address
 from firstpass.engine.canary import Canary
 from firstpass.engine.pulse import Pulse
-from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, State
+from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, State, Warmed
 from firstpass.engine.working import Run, Working
 from firstpass.errors import FirstpassError, TierUnavailable
 
@@ -42,8 +42,11 @@ class ExternalRun:
     of a single thread, may say nothing for as long as a whole reply takes.
     """
 
-    def __init__(self, endpoint: Endpoint, clock: Callable[[], float], *, speaks_meanwhile: bool) -> None:
+    def __init__(
+        self, endpoint: Endpoint, clock: Callable[[], float], warmed: Warmed, *, speaks_meanwhile: bool
+    ) -> None:
         self.endpoint = endpoint
+        self._chats = warmed.chats
         self.pulse: Pulse | None = None
         self._clock = clock
         self._speaks_meanwhile = speaks_meanwhile
@@ -54,7 +57,7 @@ class ExternalRun:
         return await probe.is_there(self.endpoint)
 
     async def canary(self, seconds: float) -> None:
-        await probe.canary(self.endpoint, seconds)
+        await probe.canary(self.endpoint, seconds, chats=self._chats)
 
     async def worked_seconds(self) -> float | None:
         """What names its models when it is looked at is taken to work: whole replies are heard of at their end alone.
@@ -93,7 +96,7 @@ class ExternalEngine:
         """Raises: BadSettings for an address that is not on this machine."""
         self.name = spec.name
         self.state: State = "stopped"
-        self.gives_logprobs = False
+        self.warmed = Warmed(logprobs=False)
         self.run: ExternalRun | None = None
         self._spec = spec
         self._patience = replace(spec.patience, idle_seconds=math.inf)
@@ -165,12 +168,12 @@ class ExternalEngine:
         try:
             await asyncio.wait([chat], timeout=CHAT_BEGUN_SECONDS)
             speaks = await probe.answers(endpoint, "models") and not chat.done()
-            self.gives_logprobs = await chat
+            self.warmed = await chat
         except Broken as error:
             raise self._unavailable(f"the external engine did not answer a chat ({error})") from error
         finally:
             chat.cancel()
-        return ExternalRun(endpoint, self._clock, speaks_meanwhile=speaks)
+        return ExternalRun(endpoint, self._clock, self.warmed, speaks_meanwhile=speaks)
 
     def _begin(self, run: ExternalRun) -> None:
         self._forget_run()

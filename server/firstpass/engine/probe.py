@@ -2,16 +2,24 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 from firstpass.client import OK, Broken, Client, TimedOut
-from firstpass.engine.spec import Endpoint
+from firstpass.engine.spec import Endpoint, Warmed
 from firstpass.errors import TierFailed, TierUnavailable
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 2.0
 GLANCE_SECONDS = 5.0
 TOP_LOGPROBS = 20
 RETRY_SECONDS = 5
+QUESTION = "ready?"
+NO_TEMPLATE = (
+    "has no chat template, so it takes no messages; prompts at /v1/completions need none. The settings can give it one:"
+    ' engine.extra_args = ["--chat-template", "FILE"]'
+)
 ANSWER_BYTES = 4 * 2**20
 TOLD_CHARACTERS = 300
 
@@ -45,30 +53,52 @@ async def first_model(endpoint: Endpoint) -> str:
         raise TierFailed("the engine names no model", part="draft") from error
 
 
-async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> bool:
-    """One short chat with log-probabilities, so that no user waits for kernels and templates to load.
+async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> Warmed:
+    """One short answer with log-probabilities, so that no user waits for kernels and templates to load.
 
-    Returns: whether the answer carries log-probabilities.
+    To a chat, or to a prompt where the model has no chat template, which an engine says only then.
     Raises: TierFailed if it is answered with an error, or with nonsense; Broken.
     """
     answer = await _chat(endpoint, timeout_seconds, 4, logprobs=True, top_logprobs=TOP_LOGPROBS)
+    chats = not _wants_template(*answer)
+    if not chats:
+        answer = await _prompt(endpoint, timeout_seconds, 4, logprobs=TOP_LOGPROBS)
+        log.warning("the model %s %s", endpoint.model, NO_TEMPLATE)
     try:
-        return bool((_json(*answer)["choices"][0].get("logprobs") or {}).get("content"))
+        said = _json(*answer)["choices"][0].get("logprobs") or {}
+        return Warmed(bool(said.get("content") or said.get("tokens")), chats)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TierFailed("the engine answered the warm-up request with no choice", part="draft") from error
 
 
-async def canary(endpoint: Endpoint, timeout_seconds: float) -> None:
-    """Has one token written, or the request refused, as a living server does. Raises: TierFailed, Broken."""
-    status, body = await _chat(endpoint, timeout_seconds, 1)
+async def canary(endpoint: Endpoint, timeout_seconds: float, *, chats: bool = True) -> None:
+    """Has one token written, or the request refused, as a living server does. chats: see Warmed.
+
+    Raises: TierFailed, Broken.
+    """
+    status, body = await (_chat if chats else _prompt)(endpoint, timeout_seconds, 1)
     if status >= 500:
         raise _error(status, body)
 
 
-async def _chat(endpoint: Endpoint, timeout_seconds: float, tokens: int, **further: object) -> tuple[int, bytes]:
-    messages = [{"role": "user", "content": "ready?"}]
-    asked = {"model": endpoint.model, "messages": messages, "max_tokens": tokens, "temperature": 0} | further
-    return await _asked(endpoint, timeout_seconds, "chat/completions", json.dumps(asked).encode())
+async def _chat(endpoint: Endpoint, seconds: float, tokens: int, **further: object) -> tuple[int, bytes]:
+    return await _short(
+        endpoint, seconds, "chat/completions", tokens, messages=[{"role": "user", "content": QUESTION}], **further
+    )
+
+
+async def _prompt(endpoint: Endpoint, seconds: float, tokens: int, **further: object) -> tuple[int, bytes]:
+    return await _short(endpoint, seconds, "completions", tokens, prompt=QUESTION, **further)
+
+
+async def _short(endpoint: Endpoint, seconds: float, path: str, tokens: int, **asked: object) -> tuple[int, bytes]:
+    fixed = {"model": endpoint.model, "max_tokens": tokens, "temperature": 0}
+    return await _asked(endpoint, seconds, path, json.dumps(fixed | asked).encode())
+
+
+def _wants_template(status: int, body: bytes) -> bool:
+    """As vLLM says it: "you must provide a chat template if the tokenizer does not define one"."""
+    return status in (400, 422) and b"chat template" in body
 
 
 async def _asked(endpoint: Endpoint, seconds: float, path: str, body: bytes | None = None) -> tuple[int, bytes]:

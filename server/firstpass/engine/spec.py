@@ -75,6 +75,14 @@ class EngineSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmed:
+    """What an engine's first answer has shown. logprobs: it came with some. chats: the model has a chat template."""
+
+    logprobs: bool
+    chats: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AtWork:
     """An engine that works on a request. alive: to be called for its answer's status, a sign of life.
 
@@ -106,8 +114,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def gives_logprobs(self) -> bool:
-        """Whether its answers carry log-probabilities; known for certain once it has been ready."""
+    def warmed(self) -> Warmed:
+        """Known for certain once it has been ready."""
         ...
 
     async def ensure_ready(self) -> Endpoint:

@@ -15,7 +15,7 @@ from typing import Protocol
 from firstpass.client import Broken
 from firstpass.engine.canary import Canary
 from firstpass.engine.restarts import RestartLimit
-from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Progress, State
+from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Progress, State, Warmed
 from firstpass.engine.working import Run, Working
 from firstpass.errors import FirstpassError, TierFailed, TierTimedOut, TierUnavailable
 
@@ -45,8 +45,8 @@ class Child(Run, Protocol):
 
     async def is_up(self) -> bool: ...
 
-    async def warm_up(self, seconds: float) -> bool:
-        """Returns: whether its answers carry log-probabilities. Raises: TierFailed, Broken."""
+    async def warm_up(self, seconds: float) -> Warmed:
+        """Raises: TierFailed, Broken."""
         ...
 
     def new_stages(self) -> list[str]: ...
@@ -99,7 +99,7 @@ class SupervisedEngine:
         self._limit = limit or RestartLimit(clock)
         self._working = Working(self, clock, poll_seconds, FATE_SECONDS)
         self._state: State = "stopped"
-        self._gives_logprobs = launcher.expects_logprobs
+        self._warmed = Warmed(launcher.expects_logprobs)
         self._child: Child | None = None
         self._start: asyncio.Task[Endpoint | FirstpassError] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -123,8 +123,8 @@ class SupervisedEngine:
         return self._state
 
     @property
-    def gives_logprobs(self) -> bool:
-        return self._gives_logprobs
+    def warmed(self) -> Warmed:
+        return self._warmed
 
     @property
     def trouble(self) -> str:
@@ -221,7 +221,7 @@ class SupervisedEngine:
                 self._say(stage, began)
             await asyncio.sleep(self._poll_seconds)
         self._say("warming up", began)
-        self._gives_logprobs = await child.warm_up(self._spec.start_deadline_seconds)
+        self._warmed = await child.warm_up(self._spec.start_deadline_seconds)
 
     def _became_ready(self, child: Child, began: float) -> Endpoint | FirstpassError:
         if self._closed or child.exit_status is not None:

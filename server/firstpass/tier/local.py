@@ -49,7 +49,8 @@ class LocalDoor:
 
     @property
     def able(self) -> Abilities:
-        return Abilities(self._engine.gives_logprobs, self._vllm, self._thinks, self._leaves_out)
+        warmed = self._engine.warmed
+        return Abilities(warmed.logprobs, self._vllm, self._thinks, self._leaves_out, warmed.chats)
 
     @asynccontextmanager
     async def post(

@@ -65,6 +65,9 @@ class OpenAITier:
         A score goes to any endpoint: one that is no vLLM shows it by its answer.
         """
         able = self.door.able
+        if ask.kind == "chat" and not able.chats:
+            text = f"the {self.part} model has no chat template, so it takes no messages; /v1/completions needs none"
+            raise BadAsk(text, part=self.part, param="messages", code="no_chat_template")
         if ask.logprobs_required and not able.logprobs:
             raise BadAsk(f"the {self.part} model gives no logprobs", part=self.part, param="logprobs")
         if ask.continues and not (able.vllm or ask.scored):
@@ -90,4 +93,4 @@ def _reading(ask: Ask) -> OpenAIStream:
 def _awaited(ask: Ask) -> str:
     if ask.scored:
         return "chat completion with prompt_logprobs"
-    return "list of embeddings" if ask.kind == "embedding" else f"{ask.kind} completion"
+    return {"chat": "chat completion", "completion": "completion", "embedding": "list of embeddings"}[ask.kind]
