@@ -127,10 +127,8 @@ def _mend(contract: Contract, exchange: Exchange, move: Mend) -> tuple[str | Non
     """(The text, what is wrong with it)"""
     source = exchange.steps[move.step]
     assert source.reply is not None and source.text is not None, "only an answer is mended"
-    text = contract.mend(exchange, replace(source.reply, text=source.text))
-    if text is None:
-        return None, ()
-    return text, contract.check(exchange.ask, replace(source.reply, text=text, finish_reason="stop"))
+    mended = contract.mend(exchange, replace(source.reply, text=source.text))
+    return (None, ()) if mended is None else (mended.text, contract.check(exchange.ask, mended))
 
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: StepListener) -> Step:

@@ -32,6 +32,9 @@ Watch = Literal["mended", "rewritten"]
 ESCALATED = "escalated"
 """The finish reason of a reply that was cut off."""
 
+TRUNCATED = "truncated"
+"""The check that finds an answer cut off at its limit."""
+
 
 def strictest(*ceilings: Ceiling) -> Ceiling:
     """The ceiling that all the given ones allow."""
@@ -326,6 +329,13 @@ class Step:
         if self.failure is not None:
             return None
         return self.reply.text if self.reply and self.edited is None else self.edited
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Of the answer that it proposes: an edited one is whole, unless it lacks what had been cut off."""
+        if self.edited is None:
+            return self.reply.finish_reason if self.reply else None
+        return "length" if any(finding.check == TRUNCATED for finding in self.failed) else "stop"
 
     @property
     def cut(self) -> bool:

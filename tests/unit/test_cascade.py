@@ -123,7 +123,7 @@ async def test_without_a_verifier_what_is_left_is_answered_and_marked() -> None:
 
 async def test_a_fault_of_ours_while_mending_is_recorded_too() -> None:
     class Broken(PromptedContract):
-        def mend(self, exchange: Exchange, reply: Reply) -> str | None:
+        def mend(self, exchange: Exchange, reply: Reply) -> Reply | None:
             raise ZeroDivisionError
 
     kept: list[Exchange] = []

@@ -1,10 +1,12 @@
 """The contracts beside pr-summary: what they find wrong, and what code mends of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from firstpass.chat import Message, TokenLogprob
 from firstpass.contract import shipped
-from firstpass.exchange import Ask, Consult, Exchange, Reply
+from firstpass.exchange import TRUNCATED, Ask, Consult, Exchange, Reply
 
 DIFF = """diff --git a/src/login.py b/src/login.py
 --- a/src/login.py
@@ -49,7 +51,26 @@ def test_a_commit_message_has_a_form_and_names_what_is_there(text: str, found: l
 def test_a_commit_message_s_misspelling_is_mended_and_its_body_kept() -> None:
     drafted = reply("Call createSesion at login\n\nSo that chek_password\ngoes.")
     mended = COMMIT.mend(Exchange(ask(DIFF)), drafted)
-    assert mended == "Call createSession at login\n\nSo that check_password\ngoes."
+    assert mended and mended.text == "Call createSession at login\n\nSo that check_password\ngoes."
+
+
+@pytest.mark.parametrize(
+    ("pinned", "text", "lacks"),
+    [
+        ("commit-message@1", "Call createSession at login\n\nSo that check_password\ngoes", True),
+        ("commit-message@2", "Call createSession at", True),
+        ("pr-summary@3", "Summary: Call createSession().\nCalls:\n- audit", True),
+        ("pr-summary@4", "Summary: Call createSession() and", False),
+        ("pr-summary@4", "Summary: Call createSession().\nCalls:\n- aud", False),
+    ],
+)
+def test_what_was_cut_off_stays_so_when_it_is_mended_unless_code_writes_what_it_lacks(
+    pinned: str, text: str, lacks: bool
+) -> None:
+    contract, cut = shipped(pinned), replace(reply(text), finish_reason="length")
+    mended = contract.mend(Exchange(ask(DIFF)), cut)
+    assert mended is not None and (mended.finish_reason == "length") is lacks
+    assert (TRUNCATED in [finding.check for finding in contract.check(ask(DIFF), mended)]) is lacks
 
 
 GOOD = "Verdict: comment.\nFindings:\n- src/login.py:8: createSession may fail.\nQuestions:\n- none"
@@ -73,7 +94,7 @@ def test_a_finding_stands_at_a_line_that_the_diff_shows(finding: str, found: lis
 
 def test_a_finding_at_no_place_goes_when_a_review_is_mended() -> None:
     text = GOOD.replace("Questions:", "- src/login.py:99: x\n- everywhere: x\nQuestions:")
-    assert REVIEW.mend(Exchange(ask(DIFF)), reply(text)) == GOOD
+    assert REVIEW.mend(Exchange(ask(DIFF)), reply(text)) == reply(GOOD)
 
 
 def test_a_reviewer_is_shown_the_new_file_s_line_numbers() -> None:

@@ -56,7 +56,7 @@ def reply(text: str, finish: str = "stop") -> Reply:
 def mended(diff: str, text: str, contract: PromptedContract = SUMMARY) -> str:
     found = contract.mend(Exchange(ask(diff, contract)), reply(text))
     assert found is not None
-    return found
+    return found.text
 
 
 def failed(diff: str, text: str, contract: PromptedContract = SUMMARY) -> list[Finding]:
@@ -243,8 +243,8 @@ def test_a_model_that_knows_another_version_is_asked_in_its_words_and_held_to_th
     drafted = newest.prepare(exchange, Consult("draft", "draft")).messages
     assert drafted == old.prepare(exchange, Consult("draft", "draft")).messages
     assert newest.prepare(exchange, Consult("verifier", "answer")).messages != drafted
-    text = newest.mend(exchange, reply("Summary: Change it.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"))
-    assert text is not None and "Changes:\n- shop/cookies.py" in text and "Actions" not in text
+    written = newest.mend(exchange, reply("Summary: Change it.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"))
+    assert written is not None and "Changes:\n- shop/cookies.py" in written.text and "Actions" not in written.text
 
 
 def taught(*pinned: str) -> dict[str, Contract]:
@@ -266,9 +266,9 @@ def test_a_model_that_was_taught_a_contract_is_asked_shortly_and_code_writes_the
     (long,) = contract.prepare(exchange, Consult("verifier", "answer")).messages
     assert short.content.startswith(SHORT[pinned].partition("\n")[0]) and "InsecureTransport" in short.content
     assert len(short.content) < len(long.content)
-    text = contract.mend(exchange, reply(TAUGHT_ANSWERS[pinned]))
-    assert text is not None
-    assert [one for one in contract.check(exchange.ask, reply(text)) if one.severity == "fail"] == []
+    written = contract.mend(exchange, reply(TAUGHT_ANSWERS[pinned]))
+    assert written is not None
+    assert [one for one in contract.check(exchange.ask, written) if one.severity == "fail"] == []
 
 
 SHORT = {pinned: Shelf.of(None).find(pinned).draft or "" for pinned in TAUGHT_ANSWERS}
@@ -304,7 +304,7 @@ def test_what_code_writes_is_written_before_the_answer_is_there() -> None:
     asked = ask(DIFF.replace("cookie", "a_cookie_like_no_other"))
     SUMMARY.foresee(asked)
     before = by_code.cache_info().misses
-    text = SUMMARY.mend(Exchange(asked), reply(SAYS_LITTLE)) or ""
+    text = mended(DIFF.replace("cookie", "a_cookie_like_no_other"), SAYS_LITTLE)
     assert SUMMARY.check(asked, reply(SAYS_LITTLE)) and "a_cookie_like_no_other" in text
     assert not [finding for finding in SUMMARY.check(asked, reply(text)) if finding.severity == "fail"]
     assert by_code.cache_info().misses == before

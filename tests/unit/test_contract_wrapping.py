@@ -186,7 +186,7 @@ def test_a_wrapped_message_fails_and_is_mended_to_the_message_alone() -> None:
     for around in SUBJECT:
         reply = Reply(around.format("Send a report"), "m", "stop", None, 0.1)
         mended = COMMIT.mend(Exchange(ask(case["diff"])), reply)
-        assert mended == "Send a report" and faults(mended, case["diff"]) == []
+        assert mended and mended.text == "Send a report" and faults(mended.text, case["diff"]) == []
 
 
 ANSWER = render_answer("It works.", ["createSession"], ["expire it"], ["Run it"])

@@ -7,8 +7,8 @@ import pytest
 
 from firstpass.contract import Shelf
 from firstpass.errors import BadSettings
-from tests.conftest import Front
-from tests.doubles import DIFF, NAMES, says
+from tests.conftest import Front, fronted, serving
+from tests.doubles import DIFF, NAMES, messages_app, says
 from tests.web.test_cli import firstpass
 
 PINNED = sorted(Shelf.of(None).files)
@@ -92,3 +92,22 @@ def test_a_file_that_changed_under_its_version_ends_the_start(front: Front, own:
     (own / "release-note/1").rename(own / "release-note/2")
     with front(says(NAMES), server={"contracts_dir": own}) as client:
         assert "release-note@2" in {one["id"] for one in client.get("/v1/contracts").json()["data"]}
+
+
+CUT = "Summary: Call createSession() at login.\nCalls:\n- createSession\nTODOs:\n- none\nActions:\n- Run the te"
+
+
+def test_an_answer_that_was_cut_off_is_said_to_be_in_every_dialect_after_its_repair_too(tmp_path: Path) -> None:
+    engine = messages_app(lambda _: {"content": CUT}, finish_reason="length")
+    asked = {"model": "firstpass", "firstpass": {"contract": "pr-summary@3"}}
+    turns = [{"role": "user", "content": DIFF}]
+    with serving(engine) as url, fronted(url, tmp_path / "data") as client:
+        chat = client.post("/v1/chat/completions", json=asked | {"messages": turns})
+        message = client.post("/v1/messages", json=asked | {"messages": turns, "max_tokens": 500})
+        response = client.post("/v1/responses", json=asked | {"input": DIFF})
+    for said in (chat, message, response):
+        assert said.headers["x-firstpass-route"] == "unverified" and "- Run" not in said.text
+    assert chat.json()["choices"][0]["finish_reason"] == "length"
+    assert message.json()["stop_reason"] == "max_tokens"
+    assert response.json()["status"] == "incomplete"
+    assert response.json()["incomplete_details"] == {"reason": "max_output_tokens"}

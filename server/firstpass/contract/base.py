@@ -28,10 +28,11 @@ class Contract(Protocol):
         """
         ...
 
-    def mend(self, exchange: Exchange, reply: Reply) -> str | None:
-        """The reply's text with all mended that code alone can mend; what it can not stays, for `check` to find.
+    def mend(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """The reply with all mended that code alone can mend; what it can not stays, for `check` to find.
 
-        None where there is nothing that code could do.
+        One that was cut off has ended as it should only where code wrote all that it may lack. None where there is
+        nothing that code could do.
         """
         ...
 

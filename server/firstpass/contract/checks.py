@@ -27,7 +27,7 @@ from firstpass.contract.written import (
 from firstpass.evidence import Evidence, normalised
 from firstpass.evidence.account import Account
 from firstpass.evidence.comments.todos import unmarked
-from firstpass.exchange import Finding, Reply
+from firstpass.exchange import TRUNCATED, Finding, Reply
 
 SHOWN_CHARACTERS = 80
 """Of a name in a message: a model that repeats itself makes names without end."""
@@ -232,7 +232,7 @@ def verdict(case: Case) -> Iterator[Finding]:
 
 def length(case: Case) -> Iterator[Finding]:
     if case.reply.finish_reason == "length":
-        yield Finding("truncated", "fail", "The answer was cut off at the token limit")
+        yield Finding(TRUNCATED, "fail", "The answer was cut off at the token limit")
 
 
 def logprobs(case: Case) -> Iterator[Finding]:

@@ -68,6 +68,21 @@ def mended(
     return parts if code is None else _with_code(parts, code, evidence.names)
 
 
+def lacking(form: Form, answer: Answer, code: Mapping[str, Writer]) -> bool:
+    """Whether an answer that was cut off lacks what nobody else writes: the section that it ended in, or one after it,
+    is the model's own.
+
+    code: by section, what code writes there; a body it only writes beside a subject of its own.
+    """
+    written = [section.name for section in form.sections if section.name not in answer.missing]
+    names = [section.name for section in form.sections]
+    begun = names.index(written[-1]) if written else 0
+    return any(
+        section.holds not in ("calls", "todos") and code.get(section.name) in (None, "body")
+        for section in form.sections[begun:]
+    )
+
+
 def _with_code(parts: dict[str, tuple[str, ...]], code: Author, names: frozenset[str]) -> dict[str, tuple[str, ...]]:
     """A body that code writes goes with a subject that code writes: a model's own stays as it is."""
     written = dict(parts)

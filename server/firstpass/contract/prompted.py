@@ -13,7 +13,7 @@ from firstpass.contract.draft import draft_of, named
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
-from firstpass.contract.mend import Author, mended, unread_files
+from firstpass.contract.mend import Author, lacking, mended, unread_files
 from firstpass.contract.quoted import quoted, unbroken
 from firstpass.contract.redraft import REDRAFT_TOKENS, sentence_pattern
 from firstpass.contract.references import names_in, unknown
@@ -112,14 +112,19 @@ class PromptedContract:
         question = self._question(exchange, move)
         return reply.text if question is None else self._after(question, read_verdict(reply.text, question.nonce))
 
-    def mend(self, exchange: Exchange, reply: Reply) -> str | None:
+    def mend(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if not self.files.spec.mend:
             return None
         form, cut = self.files.form, reply.finish_reason == "length"
         answer = form.read(reply.text)
         evidence = self._evidence_for(exchange.ask, answer)
         parts = mended(form, answer, evidence, cut=cut, code=self._author(exchange.ask))
-        return form.render(parts, unread_files(evidence))
+        lacks = cut and lacking(form, answer, self.files.spec.code)
+        return replace(
+            reply,
+            text=form.render(parts, unread_files(evidence)),
+            finish_reason=reply.finish_reason if lacks else "stop",
+        )
 
     def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
         form, mends = self.files.form, self.files.spec.mend

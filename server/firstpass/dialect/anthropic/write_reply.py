@@ -107,9 +107,9 @@ def usage_of(usage: Usage | None) -> dict[str, Any]:
 def _end(step: Step, reply: Reply, *, called: bool) -> dict[str, Any]:
     """Why the model stopped. A call that was cut off is no reason to run it, so what cut it off is said."""
     cut = any(as_object(call.arguments) is None for call in reply.tool_calls)
-    finish, sequence = reply.finish_reason, reply.stop_sequence
+    finish, sequence = step.finish_reason or reply.finish_reason, reply.stop_sequence
     if step.edited is not None:
-        finish = sequence = None
+        sequence = None
     if refusal_of(step, reply):
         finish = "content_filter"
     if finish in STOP_REASONS:

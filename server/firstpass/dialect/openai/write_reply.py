@@ -77,7 +77,7 @@ def answer_of(exchange: Exchange) -> Delta:
         redacted=reply.reasoning.redacted if reply.reasoning else None,
         calls=tuple(calls),
         logprobs=logprobs,
-        finish_reason="stop" if step.edited is not None else reply.finish_reason,
+        finish_reason=step.finish_reason or reply.finish_reason,
     )
 
 

@@ -40,8 +40,8 @@ def of(exchange: Exchange) -> dict[str, Any]:
 
 
 def ended(exchange: Exchange, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    (_, reply), ask, status = answered(exchange), exchange.ask, status_of(exchange)
-    reason = REASONS[reply.finish_reason or ""] if status == "incomplete" else None
+    (step, reply), ask, status = answered(exchange), exchange.ask, status_of(exchange)
+    reason = REASONS[step.finish_reason or reply.finish_reason or ""] if status == "incomplete" else None
     return _base(ask, reply.model, status) | {
         "completed_at": int(ask.received_unix + (exchange.seconds or 0)),
         "incomplete_details": {"reason": reason} if reason else None,
@@ -52,9 +52,8 @@ def ended(exchange: Exchange, output: Sequence[dict[str, Any]]) -> dict[str, Any
 
 
 def status_of(exchange: Exchange) -> Literal["completed", "incomplete"]:
-    """An edited text is whole, however the one that it was made of ended."""
     step, reply = answered(exchange)
-    return "incomplete" if step.edited is None and reply.finish_reason in REASONS else "completed"
+    return "incomplete" if (step.finish_reason or reply.finish_reason) in REASONS else "completed"
 
 
 def begun(ask: Ask, model: str) -> dict[str, Any]:
