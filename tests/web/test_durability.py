@@ -17,5 +17,5 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, what: str, kills:
     told = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert told.stdout, told.stderr
     said = json.loads(told.stdout.splitlines()[-1])
-    assert said["kills"] == kills and said["acknowledged"]["exchange"] > 0
-    assert said["flaws"] == [] and said["lost"] == {}
+    assert said["kills"] == kills and said["acknowledged_by_kind"]["exchange"] > 0
+    assert said["integrity"] == "ok" and said["missing"] == 0
