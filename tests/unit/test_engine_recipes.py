@@ -199,6 +199,16 @@ def test_a_context_is_cut_to_what_four_gibibytes_hold_unless_more_is_asked_for(
     assert asked.context_tokens == longest and asked.bytes > longest * TOKEN_BYTES
 
 
+def test_layers_that_keep_states_take_no_cache_for_each_token(model_dir: Path) -> None:
+    kinds = ["conv", "conv", "full_attention"] * 2
+    (model_dir / "config.json").write_text(
+        json.dumps(CONFIG | {"max_position_embeddings": 2**21, "layer_types": kinds})
+    )
+    cut = cache_size(spec_of(model_dir), LARGE)
+    assert cut.token_bytes == TOKEN_BYTES // 3
+    assert 0.9 * 2**32 < cut.context_tokens * cut.token_bytes < cut.bytes <= 2**32
+
+
 def test_a_context_is_cut_to_what_the_memory_holds(model_dir: Path) -> None:
     small = Machine(2 * 2**30, bfloat16=True)
     cut = cache_size(spec_of(model_dir, holds_tokens=2**21), small)

