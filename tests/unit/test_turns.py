@@ -86,11 +86,11 @@ async def test_a_share_may_fill_half_of_an_empty_room_and_others_halve_what_is_l
 
 async def test_what_would_be_refused_is_known_beforehand_and_nothing_else_is_said_to_be() -> None:
     room = turns(1, 2)
-    assert room.refusal("a", None) is None
+    assert room.why_not("a", None) is None
     tasks = await waiting(room, ["a", "a"])
-    assert isinstance(room.refusal("a", None), Busy) and room.refusal("b", None) is None
+    assert isinstance(room.why_not("a", None), Busy) and room.why_not("b", None) is None
     (other,) = await waiting(room, ["b"])
-    assert isinstance(room.refusal("c", None), Overloaded)
+    assert isinstance(room.why_not("c", None), Overloaded)
     for task in (*tasks, other):
         task.cancel()
 
@@ -326,6 +326,39 @@ def test_a_caller_that_waits_hardly_at_all_keeps_nobody_else_from_waiting() -> N
         for _ in range(30):
             with pytest.raises((Busy, Overloaded)):
                 await room.take("b", patience_seconds=2.0)
-        assert room.refusal("c", None) is None
+        assert room.why_not("c", None) is None
 
     passed(hurry)
+
+
+def test_what_one_stall_taught_is_unlearned_where_turns_are_as_before() -> None:
+    """At light load nobody was let in to wait any more, and only who waits could have said that nobody waits in vain."""
+
+    async def stall(clock: Callable[[], float]) -> None:
+        room = Turns("draft", Bounds(4, 256, 5.0), clock)
+        stalled = [await room.take("a") for _ in range(4)]
+        vain = await asyncio.gather(*(room.take("a") for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(error, Busy) for error in vain)
+        for place in stalled:
+            room.leave(place)
+        assert await together(room, 5) == [True] * 5, "the first that waits is let in"
+        assert await together(room, 6) == [True] * 5 + [False], "a second is not yet"
+        for _ in range(2000):
+            await together(room, 5)
+        assert await together(room, 8) == [True] * 8
+
+    async def together(room: Turns, asked: int) -> list[bool]:
+        """Which of those that come at once are served, in turns of 2 s."""
+
+        async def one() -> bool:
+            try:
+                place = await room.take("a")
+            except Busy:
+                return False
+            await asyncio.sleep(2.0)
+            room.leave(place)
+            return True
+
+        return await asyncio.gather(*(one() for _ in range(asked)))
+
+    passed(stall)
