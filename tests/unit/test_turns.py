@@ -2,11 +2,9 @@
 
 import asyncio
 import random
-import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from statistics import median
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,7 @@ from firstpass.allowance.turns import Bounds, Place, Share, Turns
 from firstpass.chat import Message
 from firstpass.errors import Busy, FirstpassError, Overloaded
 from firstpass.exchange import Ask
+from tests.jumping import passed
 
 LONG = 20.0
 
@@ -258,29 +257,6 @@ async def test_ten_times_the_load_gets_as_much_done_and_refusals_do_not_wait() -
     assert median(refused) < median(floods)
 
 
-class Jumping(selectors.SelectSelector):
-    """Instead of waiting it says how long it would have waited: hours pass in no time, and always in the same way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> "list[tuple[selectors.SelectorKey, int]]":
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-def passed(work: Callable[[Callable[[], float]], Coroutine[Any, Any, None]]) -> None:
-    """Runs work(clock) on a loop whose time is the clock's."""
-    jumping = Jumping()
-    loop = asyncio.SelectorEventLoop(jumping)
-    loop.time = lambda: jumping.now  # type: ignore[method-assign]
-    try:
-        loop.run_until_complete(work(loop.time))
-    finally:
-        loop.close()
-
-
 TURNS: dict[str, Callable[[random.Random], float]] = {
     "alike": lambda chance: 2.0,
     "as they come": lambda chance: chance.expovariate(0.5),
@@ -332,7 +308,7 @@ def test_a_caller_that_waits_hardly_at_all_keeps_nobody_else_from_waiting() -> N
 
 
 def test_what_one_stall_taught_is_unlearned_where_turns_are_as_before() -> None:
-    """At light load nobody was let in to wait any more, and only who waits could have said that nobody waits in vain."""
+    """At light load nobody was let in to wait any more, and only who waits could have said that it is not in vain."""
 
     async def stall(clock: Callable[[], float]) -> None:
         room = Turns("draft", Bounds(4, 256, 5.0), clock)
