@@ -46,12 +46,13 @@ class Client:
     ) -> None:
         parts = urlsplit(base_url)
         self.path = parts.path.rstrip("/")
-        self._address, self._uds = (parts.hostname or "", parts.port or 80), uds
+        self._where: Path | tuple[str, int] = uds or (parts.hostname or "", parts.port or 80)
         self._netloc = parts.netloc
         self._silent_seconds, self._connect_seconds = silent_seconds, connect_seconds
         self._heads: dict[str, bytes] = {}
         self._open: set[_Connection] = set()
         self._idle: list[_Connection] = []
+        self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
 
     @asynccontextmanager
@@ -66,6 +67,8 @@ class Client:
         finally:
             if connection.leave():
                 self._idle.append(connection)
+                if self._tidying is None:
+                    self._tidy()
 
     def _head(self, path: str, headers: Mapping[str, str]) -> bytes:
         if path not in self._heads:
@@ -74,9 +77,7 @@ class Client:
         return self._heads[path] + b"".join(_line(*header) for header in headers.items())
 
     def _kept(self) -> "_Connection | None":
-        """The one that was used last. Those that were not used for long are closed on the way."""
-        while self._idle and not self._idle[0].is_fresh:
-            self._idle.pop(0).end()
+        """The one that was left last."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_fresh:
@@ -84,23 +85,36 @@ class Client:
             connection.end()
         return None
 
+    def _tidy(self) -> None:
+        """Closes those that were not used for long, and looks again when the next one will be such."""
+        self._tidying = None
+        for connection in [each for each in self._idle if not each.is_fresh]:
+            self._idle.remove(connection)
+            connection.end()
+        if self._idle:
+            due = min(connection.fresh_until for connection in self._idle)
+            self._tidying = asyncio.get_running_loop().call_at(due, self._tidy)
+
     async def _connected(self) -> "_Connection":
         """Raises: NoConnection."""
         loop = asyncio.get_running_loop()
 
         def made() -> _Connection:
-            return _Connection(loop, self._silent_seconds, self._forget)
+            return _Connection(loop, self._silent_seconds, when_lost=self._forget)
 
         try:
             async with asyncio.timeout(self._connect_seconds):
-                if self._uds is not None:
-                    _, connection = await loop.create_unix_connection(made, str(self._uds))
+                if isinstance(self._where, tuple):
+                    _, connection = await loop.create_connection(made, *self._where)
                 else:
-                    _, connection = await loop.create_connection(made, *self._address)
+                    _, connection = await loop.create_unix_connection(made, str(self._where))
         except TimeoutError as error:
             raise NoConnectionInTime("no connection in time") from error
         except OSError as error:
             raise NoConnection(type(error).__name__) from error
+        if self._closed:
+            connection.end()
+            raise NoConnection("it was closed meanwhile")
         self._open.add(connection)
         return connection
 
@@ -110,8 +124,10 @@ class Client:
             self._idle.remove(connection)
 
     async def aclose(self) -> None:
-        """What is under way breaks off."""
+        """What is under way breaks off, also a connection that is being made."""
         self._closed = True
+        if self._tidying is not None:
+            self._tidying.cancel()
         for connection in tuple(self._open):
             connection.end()
 
@@ -123,18 +139,19 @@ def _line(name: str, value: str) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One reply after the other, each asked for when the one before has ended. lost: hears that there will be no more.
+    """One reply after the other, each asked for when the one before has ended.
 
+    when_lost: is called with the connection when it has ended.
     Who waits is woken by each piece that comes, and looks itself whether it is what it waits for.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, silent_seconds: float, lost: Callable[["_Connection"], None]
+        self, loop: asyncio.AbstractEventLoop, silent_seconds: float, when_lost: Callable[["_Connection"], None]
     ) -> None:
-        self._loop, self._silent_seconds, self._lost = loop, silent_seconds, lost
+        self._loop, self._silent_seconds, self._when_lost = loop, silent_seconds, when_lost
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
-        self._waits_since = self._idle_since = 0.0
+        self._waits_since = self._ended_at = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._busy = self._paused = False
         self._transport: Any = None
@@ -173,19 +190,27 @@ class _Connection(asyncio.Protocol):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def leave(self) -> bool:
-        """Whether it can serve again; where the reply has not ended, it ends, which stops the work on the reply."""
+        """Whether it can serve again; else it is closed, which stops the work on a reply that has not ended.
+
+        A reply may end before all of its request is sent, as one that says that the request is too large.
+        """
         self._busy = False
         if self._alarm is not None:
             self._alarm.cancel()
-        if not (self._ended and self._reusable) or self._parts or self._transport.is_closing():
+        can_serve = self._ended and self._reusable and not self._parts and not self._transport.is_closing()
+        if not can_serve or self._transport.get_write_buffer_size():
             self._transport.abort()
             return False
-        self._idle_since = self._loop.time()
         return True
 
     @property
+    def fresh_until(self) -> float:
+        """On the loop's clock: the server may count from the last byte that it sent."""
+        return self._ended_at + KEEP_SECONDS
+
+    @property
     def is_fresh(self) -> bool:
-        return self._loop.time() - self._idle_since < KEEP_SECONDS and not self._transport.is_closing()
+        return self._loop.time() < self.fresh_until and not self._transport.is_closing()
 
     def end(self) -> None:
         self._fail(Broken("it was closed"))
@@ -239,13 +264,14 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
         self._tell()
 
+    def eof_received(self) -> None:
+        """There will be no more of a reply, though the rest of the request could still be sent."""
+        self._ended = self._ended or (self._until_closed and self._error is None)
+        self._fail(Broken("it ended too early"))
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost(self)
-        self._reusable = False
-        self._ended = self._ended or (self._until_closed and exc is None and self._error is None)
-        if not self._ended:
-            self._error = self._error or Broken("it ended too early" if exc is None else type(exc).__name__)
-        self._tell()
+        self._when_lost(self)
+        self._fail(Broken("it ended too early" if exc is None else type(exc).__name__))
 
     def on_message_begin(self) -> None:
         """Of a second reply to one request nothing is heard, and the connection serves no more."""
@@ -274,3 +300,4 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._ended = self._ended or bool(self.status)
+        self._ended_at = self._loop.time()

@@ -1,6 +1,7 @@
 """The plain client beside servers that keep to HTTP, and some that do not: every reply ends, and is bounded."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from firstpass import plain
 from firstpass.client import Broken, NoConnection, TimedOut, TooMuch
+from tests.jumping import passed
 
 OK = b"HTTP/1.1 200 OK\r\n"
 WHOLE = OK + b"content-length: 2\r\n\r\nhi"
@@ -24,10 +26,12 @@ class Served:
     def __init__(self, says: Says) -> None:
         self.says = says
         self.connections = 0
+        self.serving = list[asyncio.Task[None]]()
         self.left = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.serving.append(asyncio.current_task())  # type: ignore[arg-type]
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -51,6 +55,7 @@ async def asked(
     finally:
         await client.aclose()
         server.close()
+        await asyncio.gather(*served.serving)
 
 
 def saying(*pieces: bytes, closes: bool = False) -> Says:
@@ -195,6 +200,94 @@ async def test_a_connection_that_was_not_used_for_long_is_closed(
         assert served.connections == 2
 
 
+async def test_who_is_done_late_leaves_no_connection_that_the_server_may_be_closing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "KEEP_SECONDS", 0.2)
+    async with asked(saying(WHOLE), tmp_path) as (client, served):
+        async with client.post("chat", b"{}") as response:
+            assert await response.read(LIMIT) == b"hi"
+            await asyncio.sleep(0.3)
+        assert await body(client) == b"hi"
+        assert served.connections == 2
+
+
+async def test_what_a_burst_leaves_is_closed_though_nobody_asks_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "KEEP_SECONDS", 0.2)
+    async with asked(saying(WHOLE), tmp_path) as (client, served):
+        assert await asyncio.gather(*(body(client) for _ in range(8))) == [b"hi"] * 8
+        await asyncio.wait_for(asyncio.gather(*served.serving), 60)
+        assert served.connections == 8
+
+
+async def test_a_request_that_is_refused_before_it_is_sent_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    """As an early 413: the server reads no more of this connection."""
+    connections, answered = 0, asyncio.Event()
+
+    async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(WHOLE)
+        await answered.wait()
+        writer.close()
+
+    server = await asyncio.start_unix_server(refuses, tmp_path / "s", limit=2**10)
+    client = plain.Client("http://engine/v1", uds=tmp_path / "s", silent_seconds=1, connect_seconds=30)
+    assert await body(client, sent=b"x" * 2**24) == b"hi"
+    assert await body(client) == b"hi"
+    assert connections == 2
+    answered.set()
+    await client.aclose()
+    server.close()
+
+
+@pytest.mark.parametrize(("reply", "said"), [(b"", None), (OK + b"\r\nhi", b"hi")])
+async def test_a_server_that_ends_its_side_has_ended_its_reply_though_the_request_is_not_sent(
+    reply: bytes, said: bytes | None
+) -> None:
+    """The time that a reply may be silent for is ten minutes at most, and nobody waits for it."""
+    ends = asyncio.Event()
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        writer.write_eof()
+        await ends.wait()
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0, limit=2**10)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    client = plain.Client(url, silent_seconds=600, connect_seconds=30)
+    async with asyncio.timeout(60):
+        if said is None:
+            with pytest.raises(Broken, match="too early"):
+                await body(client, sent=b"x" * 2**24)
+        else:
+            assert await body(client, sent=b"x" * 2**24) == said
+    ends.set()
+    await client.aclose()
+    server.close()
+
+
+async def test_a_connection_that_is_being_made_as_the_client_is_closed_is_not_used(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        client = plain.Client("http://engine/v1", uds=tmp_path / "s", silent_seconds=30, connect_seconds=30)
+        asking = asyncio.create_task(body(client))
+        await asyncio.sleep(0)
+        await client.aclose()
+        with pytest.raises(NoConnection):
+            await asyncio.wait_for(asking, 60)
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(60)
+            assert accepted.recv(1) == b""
+
+
 async def test_who_is_cancelled_closes_the_connection(tmp_path: Path) -> None:
     async with asked(saying(CHUNKED + b"2\r\nhi\r\n"), tmp_path) as (client, served):
         begun = asyncio.Event()
@@ -219,16 +312,20 @@ async def test_silence_ends_a_reply_wherever_it_begins(tmp_path: Path, begun: by
             await body(client)
 
 
-async def test_a_reply_that_brings_something_now_and_then_is_not_silent(tmp_path: Path) -> None:
+def test_a_reply_that_brings_something_now_and_then_is_not_silent(tmp_path: Path) -> None:
     async def says(request: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED)
-        for _ in range(12):
-            await asyncio.sleep(0.25)
+        for _ in range(30):
+            await asyncio.sleep(10)
             writer.write(b"1\r\na\r\n")
         writer.write(b"0\r\n\r\n")
 
-    async with asked(says, tmp_path, silent_seconds=2) as (client, _):
-        assert await body(client) == b"a" * 12
+    async def ask(clock: Callable[[], float]) -> None:
+        async with asked(says, tmp_path, silent_seconds=20) as (client, _):
+            assert await body(client) == b"a" * 30
+        assert clock() >= 300
+
+    passed(ask)
 
 
 async def test_who_reads_slowly_is_no_silent_server(tmp_path: Path) -> None:
@@ -283,7 +380,10 @@ async def test_a_reply_that_nobody_reads_holds_its_server_up(tmp_path: Path) -> 
             sent += 2**16
 
     async with asked(says, tmp_path) as (client, _), client.post("chat", b"{}") as response:
-        await asyncio.sleep(0.5)
+        before = -1
+        while sent > before:
+            before = sent
+            await asyncio.sleep(0.2)
         assert sent < 2**23
         assert len(await response.read(2**26)) == 2**26
 

@@ -2,11 +2,9 @@
 
 import asyncio
 import random
-import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from statistics import median
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,7 @@ from firstpass.allowance.turns import Bounds, Place, Share, Turns
 from firstpass.chat import Message
 from firstpass.errors import Busy, FirstpassError, Overloaded
 from firstpass.exchange import Ask
+from tests.jumping import passed
 
 LONG = 20.0
 
@@ -86,11 +85,11 @@ async def test_a_share_may_fill_half_of_an_empty_room_and_others_halve_what_is_l
 
 async def test_what_would_be_refused_is_known_beforehand_and_nothing_else_is_said_to_be() -> None:
     room = turns(1, 2)
-    assert room.refusal("a", None) is None
+    assert room.why_not("a", None) is None
     tasks = await waiting(room, ["a", "a"])
-    assert isinstance(room.refusal("a", None), Busy) and room.refusal("b", None) is None
+    assert isinstance(room.why_not("a", None), Busy) and room.why_not("b", None) is None
     (other,) = await waiting(room, ["b"])
-    assert isinstance(room.refusal("c", None), Overloaded)
+    assert isinstance(room.why_not("c", None), Overloaded)
     for task in (*tasks, other):
         task.cancel()
 
@@ -258,29 +257,6 @@ async def test_ten_times_the_load_gets_as_much_done_and_refusals_do_not_wait() -
     assert median(refused) < median(floods)
 
 
-class Jumping(selectors.SelectSelector):
-    """Instead of waiting it says how long it would have waited: hours pass in no time, and always in the same way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> "list[tuple[selectors.SelectorKey, int]]":
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-def passed(work: Callable[[Callable[[], float]], Coroutine[Any, Any, None]]) -> None:
-    """Runs work(clock) on a loop whose time is the clock's."""
-    jumping = Jumping()
-    loop = asyncio.SelectorEventLoop(jumping)
-    loop.time = lambda: jumping.now  # type: ignore[method-assign]
-    try:
-        loop.run_until_complete(work(loop.time))
-    finally:
-        loop.close()
-
-
 TURNS: dict[str, Callable[[random.Random], float]] = {
     "alike": lambda chance: 2.0,
     "as they come": lambda chance: chance.expovariate(0.5),
@@ -326,6 +302,39 @@ def test_a_caller_that_waits_hardly_at_all_keeps_nobody_else_from_waiting() -> N
         for _ in range(30):
             with pytest.raises((Busy, Overloaded)):
                 await room.take("b", patience_seconds=2.0)
-        assert room.refusal("c", None) is None
+        assert room.why_not("c", None) is None
 
     passed(hurry)
+
+
+def test_what_one_stall_taught_is_unlearned_where_turns_are_as_before() -> None:
+    """At light load nobody was let in to wait any more, and only who waits could have said that it is not in vain."""
+
+    async def stall(clock: Callable[[], float]) -> None:
+        room = Turns("draft", Bounds(4, 256, 5.0), clock)
+        stalled = [await room.take("a") for _ in range(4)]
+        vain = await asyncio.gather(*(room.take("a") for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(error, Busy) for error in vain)
+        for place in stalled:
+            room.leave(place)
+        assert await together(room, 5) == [True] * 5, "the first that waits is let in"
+        assert await together(room, 6) == [True] * 5 + [False], "a second is not yet"
+        for _ in range(2000):
+            await together(room, 5)
+        assert await together(room, 8) == [True] * 8
+
+    async def together(room: Turns, asked: int) -> list[bool]:
+        """Which of those that come at once are served, in turns of 2 s."""
+
+        async def one() -> bool:
+            try:
+                place = await room.take("a")
+            except Busy:
+                return False
+            await asyncio.sleep(2.0)
+            room.leave(place)
+            return True
+
+        return await asyncio.gather(*(one() for _ in range(asked)))
+
+    passed(stall)

@@ -20,9 +20,9 @@ class Seats:
         """
         first = None
         for room in self._rooms.values():
-            if (refusal := room.refusal(share, patience_seconds)) is None:
+            if (error := room.why_not(share, patience_seconds)) is None:
                 return
-            first = first or refusal
+            first = first or error
         if first is not None:
             raise first
 

@@ -20,7 +20,10 @@ ROUNDS = 2
 """The usual time of a turn is that of about so many turns at every place: of those that ended last, most were short."""
 
 LEAST_MARGIN, MOST_MARGIN = 2.0, 16.0
-"""So many times what is expected a wait may take: who is let in to be refused later was held up for nothing."""
+"""So many times what is expected a wait may take: who is let in to be refused later was held up for nothing.
+
+Who would be the only one to wait is tried at the least: without any to learn from, the margin of one stall would stay.
+"""
 
 WIDENED, NARROWED = 1.2, 0.998
 """What becomes of the margin by each that waited in vain, and by each that did not: of a hundred, about one does."""
@@ -57,14 +60,15 @@ class Turns:
         self._ended = 0
         self._margin = LEAST_MARGIN
 
-    def refusal(self, share: Share, patience_seconds: float | None) -> FirstpassError | None:
+    def why_not(self, share: Share, patience_seconds: float | None) -> FirstpassError | None:
         """What one more would be told at once; None where it would get a place, or would be let in to wait."""
         if self._is_free_for(share):
             return None
         fits = self._waiting_of(share) < self._bounds.waiting - self.waiting()
-        if fits and self._expected_seconds(share) * self._margin <= self._patience(patience_seconds):
+        margin = self._margin if self._queues else LEAST_MARGIN
+        if fits and self._expected_seconds(share) * margin <= self._patience(patience_seconds):
             return None
-        return self._refused(share)
+        return self._busy_or_overloaded(share)
 
     async def take(self, share: Share, patience_seconds: float | None = None) -> Place:
         """A place, to be left when it is no longer needed.
@@ -72,8 +76,8 @@ class Turns:
         patience_seconds: how long the caller itself would wait.
         Raises: Busy where there is none because of the share's own requests, Overloaded where it is the others'.
         """
-        if (refusal := self.refusal(share, patience_seconds)) is not None:
-            raise refusal
+        if (error := self.why_not(share, patience_seconds)) is not None:
+            raise error
         if not self._is_free_for(share):
             await self._wait(share, self._patience(patience_seconds))
         else:
@@ -111,7 +115,7 @@ class Turns:
             self._withdraw(share, turn)
             if isinstance(stop, TimeoutError):
                 self._learn(seconds, WIDENED)
-                raise self._refused(share) from stop
+                raise self._busy_or_overloaded(share) from stop
             raise
         self._learn(seconds, NARROWED)
 
@@ -158,7 +162,7 @@ class Turns:
         before = (min(len(queue), max(0, place - self._held[each])) for each, queue in self._queues.items())
         return (sum(before) + 1) * self._usual_seconds / self._bounds.places
 
-    def _refused(self, share: Share) -> FirstpassError:
+    def _busy_or_overloaded(self, share: Share) -> FirstpassError:
         """A share that has more than the others have on average, or all, is the reason itself."""
         held, waiting = self._held[share], self._waiting_of(share)
         every = self._held.total() + self.waiting()
