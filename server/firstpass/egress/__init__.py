@@ -1,8 +1,8 @@
 """The only door out of the machine: the ceiling is checked again, secrets are replaced, the record is written, then the
 bytes go.
 
-It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door, for the one to the
-engine on this machine and for what looks whether that is there; nobody else makes one. Inside this package `hub` also
+It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door and for what looks
+whether an engine is there; the door to an engine on this machine has `plain` beside it. Nobody else makes one. Inside this package `hub` also
 opens a socket outward; it fetches models and carries no prompt.
 """
 

@@ -21,13 +21,15 @@ class Copies:
     async def of(self, house: House) -> bytes:
         """JSON."""
         seen = _seen(house)
-        async with self._making:
-            if seen not in self._made:
-                self._made[seen] = await asyncio.to_thread(_written, house)
-            self._made.move_to_end(seen)
-            if len(self._made) > KEPT:
-                self._made.popitem(last=False)
-            return self._made[seen]
+        if seen not in self._made:
+            async with self._making:
+                if seen not in self._made:
+                    self._made[seen] = await asyncio.to_thread(_written, house)
+        copy = self._made[seen]
+        self._made.move_to_end(seen)
+        if len(self._made) > KEPT:
+            self._made.popitem(last=False)
+        return copy
 
 
 def _seen(house: House) -> object:
