@@ -202,7 +202,7 @@ def test_a_context_is_cut_to_what_four_gibibytes_hold_unless_more_is_asked_for(
 def test_layers_that_keep_states_take_no_cache_for_each_token(model_dir: Path) -> None:
     kinds = ["conv", "conv", "full_attention"] * 2
     (model_dir / "config.json").write_text(
-        json.dumps(CONFIG | {"max_position_embeddings": 2**21, "layer_types": kinds})
+        json.dumps(CONFIG | {"max_position_embeddings": 2**23, "layer_types": kinds})
     )
     cut = cache_size(spec_of(model_dir), LARGE)
     assert cut.token_bytes == TOKEN_BYTES // 3

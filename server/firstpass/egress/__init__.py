@@ -2,8 +2,8 @@
 bytes go.
 
 It knows no contract and no dialect: bytes in, a response out. `client` speaks HTTP for this door and for what looks
-whether an engine is there; the door to an engine on this machine has `plain` beside it. Nobody else makes one. Inside this package `hub` also
-opens a socket outward; it fetches models and carries no prompt.
+whether an engine is there; the door to an engine on this machine has `plain` beside it. Nobody else makes one. Inside
+this package `hub` also opens a socket outward; it fetches models and carries no prompt.
 """
 
 import asyncio
