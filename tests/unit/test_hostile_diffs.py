@@ -9,12 +9,15 @@ from functools import partial
 from random import Random
 
 import pytest
+import tree_sitter
 
 from firstpass.chat import Message
 from firstpass.contract import shipped
 from firstpass.contract.prompted import MOST_FILES
 from firstpass.errors import BadAsk
 from firstpass.evidence.memory import forget
+from firstpass.evidence.trees.captures import captures
+from firstpass.evidence.trees.languages import grammar
 from firstpass.exchange import Ask, Consult, Exchange, Reply
 from tests.hostile import LINES, Kind, heads, kinds
 from tests.machine import CLEARLY, LINEAR, TIMES, cpu_seconds_once, growth
@@ -92,3 +95,15 @@ def test_a_diff_of_more_files_than_a_prompt_can_name_is_refused_before_any_is_re
             contract.prepare(Exchange(ask), DRAFT)
         assert caught.value.failure.param == "messages"
     forget()
+
+
+def test_what_stands_around_a_list_that_did_not_parse_is_found() -> None:
+    """As where a hunk begins in a table and goes on with code that it does not end."""
+    numbers = ", ".join(map(str, range(1_500)))
+    lines = "\n".join(f"    a{number} = b{number}(c{number});" for number in range(60))
+    text = f"{numbers},\n5, ];\ncreateSession(function() {{\n{lines}\n  y = [1, 2;;  )\n}});\n"
+    javascript = grammar("javascript")
+    tree = tree_sitter.Parser(javascript.language).parse(text.encode())
+    found = {node.text for node in captures(javascript.calls, tree)["call"]}
+    assert found == {node.text for node in tree_sitter.QueryCursor(javascript.calls).captures(tree.root_node)["call"]}
+    assert b"createSession" in found

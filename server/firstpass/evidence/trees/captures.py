@@ -13,13 +13,16 @@ MANY = 1_000
 
 
 def captures(query: tree_sitter.Query, tree: tree_sitter.Tree) -> dict[str, list[tree_sitter.Node]]:
-    """By capture. Where a node has too many children, without what it and those around it are themselves."""
+    """By capture. Where a node has too many children, without what it is itself."""
     root = tree.root_node
     if not _has_many(root):
         return tree_sitter.QueryCursor(query).captures(root)
     found: dict[str, list[tree_sitter.Node]] = {}
-    for part in _parts(root):
-        for name, nodes in tree_sitter.QueryCursor(query).captures(part).items():
+    for part, alone in _parts(root):
+        cursor = tree_sitter.QueryCursor(query)
+        if alone:
+            cursor.set_max_start_depth(0)
+        for name, nodes in cursor.captures(part).items():
             found.setdefault(name, []).extend(nodes)
     return found
 
@@ -47,15 +50,16 @@ def _has_many(root: tree_sitter.Node) -> bool:
     return False
 
 
-def _parts(root: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
-    """In order, the nodes under those that may have too many children."""
+def _parts(root: tree_sitter.Node) -> Iterator[tuple[tree_sitter.Node, bool]]:
+    """In order, all nodes but those with too many children, and whether one is meant without what is under it."""
     left = [root]
     while left:
         node = left.pop()
-        if _may_have_many(node):
+        around = _may_have_many(node)
+        if around:
             left += reversed(node.children)
-        else:
-            yield node
+        if not around or node.child_count <= MANY:
+            yield node, around
 
 
 def _may_have_many(node: tree_sitter.Node) -> bool:
