@@ -284,7 +284,7 @@ def test_a_chat_with_images_is_read_from_openai_s_wire_as_it_was_written(said: l
     assert chat(*written_for_openai(tuple(said))).messages == tuple(said)
 
 
-@given(st.lists(turns.filter(lambda turn: bool(turn.content or turn.images)) | results, min_size=1, max_size=4))
+@given(st.lists(turns.filter(lambda turn: bool(turn.content.strip() or turn.images)) | results, min_size=1, max_size=4))
 def test_and_from_anthropic_s_what_it_makes_of_one_it_makes_of_that_again(said: list[Message]) -> None:
     def through(ask: Ask) -> Ask:
         raw = anthropic_out.body_of(ask, "local", stream=False, system_turns=True, thinks=False)
