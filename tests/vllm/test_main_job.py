@@ -95,9 +95,13 @@ def test_the_bundled_model_stays_in_form_on_what_is_no_ordinary_diff(live: Live,
 
 
 def test_a_draft_that_is_cut_off_is_caught_by_the_checks(live: Live) -> None:
-    how = summary(live, DIFF, max_tokens=3).json()["firstpass"]
-    assert how["route"] == "unverified" and [step["failed_checks"] > 1 for step in how["steps"]] == [True, False]
-    assert "Summary is empty" in [finding["message"] for finding in how["findings"]], "a sentence is not made up"
+    answer = summary(live, DIFF, max_tokens=3).json()
+    how, (draft, mended) = answer["firstpass"], answer["firstpass"]["steps"]
+    assert how["route"] == "unverified" and draft["failed_checks"] > mended["failed_checks"] == 2
+    found = [finding["message"] for finding in how["findings"]]
+    assert "Summary is empty" in found, "a sentence is not made up"
+    assert "The answer was cut off at the token limit" in found
+    assert answer["choices"][0]["finish_reason"] == "length"
 
 
 def test_the_sdk_gets_a_chat_with_logprobs_and_usage(sdk: openai.OpenAI) -> None:
