@@ -32,10 +32,44 @@ def test_a_verdict_is_read_as_it_was_written() -> None:
         "The name is wrong, see {{old}}.\n\n{}\n",
         "Here is my verdict:\n\n```json\n{}\n```\n\nTell me if you need more.",
         "  \r\n{}\r\n",
+        "\u00a0{}",
+        "This is what I would change:\n```diff\n- old\n+ new\n```\nSo:\n```json\n{}\n```",
+        "{{old}} is wrong.</think>{}",
     ],
 )
 def test_thoughts_prose_and_a_code_fence_may_stand_around_a_verdict(around: str) -> None:
     assert read_verdict(around.format(verdict()), NONCE) == (Edit("old", "new"),)
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "```json\n{}\n```", "So:\n{}", "<think>Hm.</think>\n{}", "Hm.</think>```\n{}\n```"]
+)
+@pytest.mark.parametrize("text", ["after </think> comes the answer", "<think>", "```", "a\n```json\n{"])
+def test_what_stands_for_thoughts_or_a_fence_in_an_edit_s_text_ends_nothing(around: str, text: str) -> None:
+    said = verdict(edits=[EDIT | {"text": text}])
+    assert read_verdict(around.format(said), NONCE) == (Edit("old", text),)
+
+
+ACCEPT = verdict(ok=True, edits=[])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"I would say {verdict()}\n```json\n{ACCEPT}\n```",
+        f"```json\n{ACCEPT}\n```\n{verdict()}",
+        f"```python\n{verdict()}\n```\n```json\n{ACCEPT}\n```",
+        f"```json\n{ACCEPT}\n```\n```json\n{verdict()}",
+        f"Either {verdict()}\n{ACCEPT}",
+        f"<think>Perhaps:\n```json\n{ACCEPT}\n```\nBut no,",
+        f"Well <think>\n{ACCEPT}",
+        f"<think>Perhaps:\n```json\n{ACCEPT}\n```</think>The name is wrong.",
+        f"Perhaps:\n{ACCEPT}\n</think>The name is wrong.",
+    ],
+)
+def test_a_verdict_beside_another_or_in_a_thought_alone_is_none(text: str) -> None:
+    with pytest.raises(BadVerdict):
+        read_verdict(text, NONCE)
 
 
 def test_a_verdict_with_spaces_in_it_and_many_lines_is_read() -> None:
@@ -78,7 +112,7 @@ def _refused(text: str) -> None:
         (verdict(edits=[{"span": "old", "text": "x" * (MOST_CHARACTERS + 1)}]), "at most"),
         (verdict(edits=[EDIT] * (MOST_EDITS + 1)), "more than"),
         (f"{verdict(ok=True, edits=[])} {verdict(ok=True, edits=[])}", "is not JSON"),
-        (f"```json\n{verdict()}\n```\n```json\n{verdict()}\n```", "several blocks of code"),
+        (f"```json\n{verdict()}\n```\n```json\n{verdict()}\n```", "does not stand there alone"),
         (f"Either this:\n{verdict()}\nor that:\n{verdict(ok=True, edits=[])}", "is not JSON"),
         (f"<think>{verdict()}", "is not JSON"),
         (f"{verdict()}</think>", "is not JSON"),

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
 from firstpass import engine
@@ -45,6 +46,25 @@ async def test_a_server_is_asked_for_one_warm_up_only(tmp_path: Path) -> None:
             now[0] = float(seconds)
             await there.ensure_ready()
     assert len(application.state.seen) == 1
+
+
+async def test_another_model_at_its_address_is_noticed_while_the_engine_goes_on_answering(tmp_path: Path) -> None:
+    application, names = FastAPI(), ["first"]
+    application.get("/v1/models")(lambda: {"data": [{"id": names[-1]}]})
+    application.mount("/", openai_app(lambda body: "ok"))
+    with serving(application) as url:
+        now = [0.0]
+        there = ExternalEngine(EngineSpec(name="x", kind="external", data_dir=tmp_path, url=url), lambda: now[0])
+        assert (await there.ensure_ready()).model == "first"
+        names.append("second")
+        for second in range(8):
+            now[0] = float(second)
+            async with there.at_work(b"", None) as work:
+                work.heard()
+            if there._looking:
+                await there._looking
+        assert (await there.ensure_ready()).model == "second"
+        await there.close()
 
 
 async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from firstpass.tier.local import LocalDoor
 from tests.unit.test_engine_hangs import LONG, LONGEST_SECONDS, PLAYED, Said
 
 PATIENCE = HangAfter(seconds=1.5, busy_seconds=120.0, idle_seconds=0.4)
+
+ALONE = PLAYED.replace("class Server(ThreadingMixIn, UnixStreamServer)", "class Server(UnixStreamServer)")
+"""With a single thread, which finishes a reply before it hears anybody else."""
+assert ALONE != PLAYED
 
 
 class Outside(Said):
@@ -110,15 +115,42 @@ async def test_a_server_that_names_its_models_is_taken_to_work_and_not_for_ever(
 
 
 async def test_a_server_that_answers_one_after_the_other_may_take_its_time_over_a_reply(tmp_path: Path) -> None:
-    alone = PLAYED.replace("class Server(ThreadingMixIn, UnixStreamServer)", "class Server(UnixStreamServer)")
-    assert alone != PLAYED
     said = tmp_path / "said"
-    async with outside(tmp_path, code=alone) as played:
+    async with outside(tmp_path, code=ALONE) as played:
         asked = asyncio.create_task(played.say(str(said)))
         await asyncio.sleep(3 * PATIENCE.seconds)
         assert not asked.done() and played.engine.state == "ready"
         said.touch()
         assert await asyncio.wait_for(asked, LONGEST_SECONDS) == str(said)
+
+
+async def test_a_server_that_answers_one_after_the_other_is_asked_nothing_while_it_owes_nobody_a_word(
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "said"
+    async with outside(tmp_path, code=ALONE) as played:
+        assert await played.say("hello") == "hello"
+        await asyncio.sleep(2 * PATIENCE.seconds)
+        run = played.engine.run
+        asked = asyncio.create_task(played.say(str(said)))
+        await asyncio.sleep(3 * PATIENCE.seconds)
+        assert not asked.done() and played.engine.run is run
+        said.touch()
+        assert await asyncio.wait_for(asked, LONGEST_SECONDS) == str(said)
+
+
+async def test_a_chat_that_is_never_answered_after_a_hang_keeps_nobody_waiting_for_the_next_look(
+    tmp_path: Path,
+) -> None:
+    async with outside(tmp_path, HangAfter(seconds=1.5, busy_seconds=3.5, idle_seconds=0.4)) as played:
+        with pytest.raises(TierUnavailable):
+            await asyncio.wait_for(played.say("mute"), LONGEST_SECONDS)
+        played.engine._spec = replace(played.engine._spec, start_deadline_seconds=0.3)
+        looked = await played.engine._looked()
+        assert isinstance(looked, TierUnavailable) and "did not answer a chat" in str(looked)
+        with pytest.raises(TierUnavailable, match="did not answer a chat"):
+            await played.say("hello")
+        assert played.engine._looking and not played.engine._looking.done(), "nobody waits for the look"
 
 
 @pytest.mark.parametrize("fault", ["hang", "die"])

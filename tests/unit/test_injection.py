@@ -122,7 +122,7 @@ SAID = st.one_of(st.text(max_size=40), st.builds(lambda text, ends: text.join(en
 
 def is_a_verdict(text: str, nonce: str) -> bool:
     """By the words of the contract, not by the code that reads it: one object, and each field of it once."""
-    bare = text.removeprefix("```json\n").removesuffix("\n```")
+    bare = text.strip().removeprefix("```json\n").removesuffix("\n```")
     try:
         pairs = json.loads(bare, object_pairs_hook=lambda pairs: ("object", pairs))
     except ValueError:
@@ -141,6 +141,7 @@ def is_a_verdict(text: str, nonce: str) -> bool:
 @settings(max_examples=60)
 @given(said=SAID)
 @example('{"nonce": "NONCE", "ok": true, "edits": []}')
+@example('\u00a0{"nonce": "NONCE", "ok": true, "edits": []}')
 @example('{"nonce": "NONCE", "ok": false, "ok": true, "edits": []}')
 @example('{"nonce": "NONCE", "ok": false, "edits": [{"span": "- none", "text": "- none "}]}')
 @example(json.dumps({"nonce": "NONCE", "ok": False, "edits": [{"span": STRAYS, "text": NAMES}]}))

@@ -6,6 +6,7 @@ know it.
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,8 +43,10 @@ RESPONSE_FORMAT: dict[str, Any] = {
 }
 """The same for every question, so that an engine compiles it once. Lengths are checked here: not every host can."""
 
-_THOUGHT = "</think>"
-_OPENINGS, _CLOSING = ("```", "```json"), "```"
+_THOUGHT, _THOUGHT_ENDS = "<think>", "</think>"
+_FENCE, _OPENINGS = "```", ("```", "```json")
+_FIELD = '"nonce"'
+"""Whatever names it beside the verdict is another verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,7 @@ def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
 
     Raises: BadVerdict, with what is wrong, for what is not exactly one verdict on this question.
     """
-    try:
-        verdict = json.loads(_alone(text), object_pairs_hook=_once, parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
-        raise _bad("is not JSON") from error
+    verdict = _alone(text)
     if not isinstance(verdict, dict) or verdict.keys() != {"nonce", "ok", "edits"}:
         raise _bad("must be an object with nonce, ok and edits")
     if verdict["nonce"] != nonce:
@@ -82,33 +82,52 @@ def read_verdict(text: str, nonce: str) -> tuple[Edit, ...]:
     return edits
 
 
-def _alone(text: str) -> str:
-    """What stands for the verdict: all after the thoughts, or the one block in a fence there, or all from the first
-    line that begins an object. In time that is linear in the text. Raises: BadVerdict where there are several blocks.
+def _alone(text: str) -> object:
+    """What the one JSON value says that stands for the verdict, in the text or after thoughts that ended in it.
+
+    Where such a thought ends can not be told from the text alone: a draft may speak of one, and so the edits of a
+    verdict. In time that is linear in the text. Raises: BadVerdict.
     """
-    said = text.rpartition(_THOUGHT)[2].strip()
+    for said in (text, text.partition(_THOUGHT_ENDS)[2], text.rpartition(_THOUGHT_ENDS)[2]):
+        block, prose = _parted(said.strip())
+        if block is None or any(mark in prose for mark in (_THOUGHT, _THOUGHT_ENDS, _FIELD)):
+            continue
+        with suppress(ValueError, RecursionError):
+            value: object = json.loads(block, object_pairs_hook=_once, parse_constant=_no_json)
+            return value
+    raise _bad("is not JSON, or does not stand there alone")
+
+
+def _parted(said: str) -> tuple[str | None, str]:
+    """(what stands for the verdict, all beside it): the whole text, the one block in a fence, or all from the first
+    line that begins an object. None where there are several blocks.
+    """
     if said.startswith("{"):
-        return said
-    blocks = _blocks(said)
-    if len(blocks) > 1:
-        raise _bad("stands among several blocks of code")
+        return said, ""
+    blocks, prose = _blocks(said)
     if blocks:
-        return blocks[0]
-    return said[said.find("\n{") + 1 :]
+        return blocks[0] if len(blocks) == 1 else None, prose
+    begins = said.find("\n{") + 1
+    return said[begins:], said[:begins]
 
 
-def _blocks(text: str) -> list[str]:
-    """What stands between fences that are lines of their own, as JSON or as anything."""
-    blocks, inside = list[str](), None
+def _blocks(text: str) -> tuple[list[str], str]:
+    """(what stands between fences as JSON or as anything, all else). A fence is on a line of its own."""
+    blocks, outside = list[str](), list[str]()
+    inside: list[str] | None = None
     for line in text.split("\n"):
-        if inside is None:
-            inside = list[str]() if line.strip() in _OPENINGS else None
-        elif line.strip() == _CLOSING:
-            blocks.append("\n".join(inside))
+        bare = line.strip()
+        if inside is None and bare.startswith(_FENCE):
+            inside = list[str]()
+            lines = inside if bare in _OPENINGS else outside
+        elif inside is None:
+            outside.append(line)
+        elif bare == _FENCE:
+            blocks += ["\n".join(inside)] if lines is inside else []
             inside = None
         else:
-            inside.append(line)
-    return blocks
+            lines.append(line)
+    return blocks, "\n".join([*outside, *(inside or ())])
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

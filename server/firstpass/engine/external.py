@@ -115,14 +115,14 @@ class ExternalEngine:
     async def ensure_ready(self) -> Endpoint:
         """See `Engine.ensure_ready`; there is nothing to start, so it answers or it doesn't.
 
-        Nobody waits for one that hung until it has answered again.
+        Nobody waits for one that hung until it has answered again. What is heard of it spares the waiting for a look,
+        and no look: another model may have come to its address.
         """
-        age = self._clock() - max(self._seen, self._working.pulse.heard_at)
-        if self.run and age < GLANCE_EVERY_SECONDS:
+        if self.run and self._clock() - self._seen < GLANCE_EVERY_SECONDS:
             return self.run.endpoint
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._looked())
-        if self.run and age < OLD_SECONDS:
+        if self.run and self._clock() - max(self._seen, self._working.pulse.heard_at) < OLD_SECONDS:
             return self.run.endpoint
         if self._hangs:
             raise self._unavailable(self._trouble)
@@ -136,14 +136,15 @@ class ExternalEngine:
         try:
             endpoint = await self._look()
         except TimedOut:
-            if self.run and self._working.pulse.awaited_from is not None:
+            pulse = self._working.pulse
+            if self.run and (pulse.awaited_from is not None or pulse.quiet_seconds < probe.GLANCE_SECONDS):
                 return self.run.endpoint  # The canary finds out whether it hangs.
             text = "the server at the engine's address takes connections and says nothing"
             return self._failed(self._unavailable(text), hangs=True)
         except FirstpassError as error:
             if self.run and isinstance(error, TierUnavailable):
                 self._working.died()
-            return self._failed(error)
+            return self._failed(error, hangs=isinstance(error.__cause__, TimedOut))
         self._seen = self._clock()
         return endpoint
 

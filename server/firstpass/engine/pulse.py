@@ -16,7 +16,10 @@ class Pulse:
 
     @contextmanager
     def asked(self, *, caller: bool = True) -> Iterator[None]:
-        """While somebody waits for a reply, a caller or a canary. One who leaves without any is still owed one."""
+        """While somebody waits for a reply, a caller or a canary.
+
+        Who is through with it has got it; who leaves by an exception, as one that is cancelled, is still owed a word.
+        """
         now = self._clock()
         self._owed_from = now if self._owed_from is None else self._owed_from
         if caller and self._awaited_from is None:
@@ -25,9 +28,16 @@ class Pulse:
         self._callers += caller
         try:
             yield
-        finally:
-            self._open -= 1
-            self._callers -= caller
+        except BaseException:
+            self._left(caller)
+            raise
+        self._left(caller)
+        self._owed_from = self._owed_from if self._open else None
+        self._awaited_from = self._awaited_from if self._callers else None
+
+    def _left(self, caller: bool) -> None:
+        self._open -= 1
+        self._callers -= caller
 
     def heard(self) -> None:
         self._heard = self._clock()
