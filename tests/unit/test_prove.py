@@ -44,7 +44,7 @@ for step in (
 
 def inside(code: str) -> str:
     command = [sys.executable, "-P", "-c", ENCLOSED + code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -166,6 +166,6 @@ def test_where_no_namespace_is_to_be_had_the_status_says_so(tmp_path: Path) -> N
     script = f"{shut}exec {sys.executable} -P -m firstpass prove"
     command = ["unshare", "--user", "--map-root-user", "sh", "-c", script] if WHY_NOT is None else ["sh", "-c", script]
     environment = os.environ | {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
     assert done.returncode == 3
     assert "no network namespace for us" in done.stderr and "nothing was proved" in done.stderr

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Front, serving
+from tests.conftest import Front, fronted, serving
 from tests.doubles import DIFF, NAMES, judges, openai_app
 from tests.web.test_cli import firstpass
 
@@ -30,8 +30,11 @@ def sure(body: dict[str, Any]) -> float:
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
+    return changes(tmp_path / "changes.jsonl")
+
+
+def changes(file: Path) -> Path:
     """Changes of four repositories. In one of eight another call is new too, as only the whole file would show."""
-    file = tmp_path / "changes.jsonl"
     with file.open("w") as out:
         for number in range(CHANGES):
             hard = number // 4 % HARD_EVERY == 0
@@ -48,12 +51,24 @@ def calibrated(url: str, labelled: Path, out: Path, *options: str) -> Any:
     return firstpass("calibrate", str(labelled), *given, *options)
 
 
-@pytest.fixture
-def gate(front: Front, labelled: Path, tmp_path: Path) -> Path:
-    with front(drafts, sure, engine=ENGINE, policy=SIGNALS) as client:
-        done = calibrated(str(client.base_url), labelled, tmp_path / "gate.json")
+@pytest.fixture(scope="module")
+def gate_text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    there = tmp_path_factory.mktemp("gate")
+    with (
+        serving(openai_app(drafts, sure)) as engine,
+        fronted(engine, there / "data", engine=ENGINE, policy=SIGNALS) as client,
+    ):
+        done = calibrated(str(client.base_url), changes(there / "changes.jsonl"), there / "gate.json")
     assert done.returncode == 0, done.stderr
-    return tmp_path / "gate.json"
+    return (there / "gate.json").read_text()
+
+
+@pytest.fixture
+def gate(gate_text: str, tmp_path: Path) -> Path:
+    """The file of one that was calibrated once, for each test anew: a server writes no gate, but a test may."""
+    file = tmp_path / "gate.json"
+    file.write_text(gate_text)
+    return file
 
 
 def test_a_gate_is_fitted_on_some_repositories_and_calibrated_on_others(gate: Path) -> None:

@@ -15,7 +15,7 @@ from tests.doubles import DIFF, NAMES, STRAYS, says
 def firstpass(*arguments: str, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "firstpass", *arguments]
     environment = os.environ | {"COLUMNS": "200"} | variables
-    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=600, check=False)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def environment(url: str, home: Path) -> dict[str, str]:
 def firstpass(url: str, home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "firstpass", "models", *arguments]
     variables = environment(url, home) | more
-    return subprocess.run(command, capture_output=True, env=variables, timeout=60, check=False, text=True)
+    return subprocess.run(command, capture_output=True, env=variables, timeout=600, check=False, text=True)
 
 
 def test_a_pulled_model_is_listed_verified_and_found_by_its_name(hub: FakeHub, url: str, tmp_path: Path) -> None:

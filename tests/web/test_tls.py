@@ -72,7 +72,7 @@ def test_where_clients_need_a_certificate_one_of_another_ca_is_none(
 
 def told(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "firstpass", *arguments]
-    return subprocess.run(command, capture_output=True, env=os.environ | variables, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, env=os.environ | variables, timeout=600, check=False)
 
 
 def test_the_command_line_trusts_a_ca_that_it_is_told_of(
