@@ -275,14 +275,16 @@ def test_a_body_in_a_content_coding_is_refused_before_it_is_unpacked(server: str
 
 
 def test_large_bodies_have_a_bound_together_and_small_ones_are_always_read(engine: str, tmp_path: Path) -> None:
-    with listening(tmp_path, engine, bodies_bytes=400_000) as url, httpx.Client(base_url=url, timeout=30) as client:
+    sizes = {"bodies_bytes": 400_000, "body_limit_bytes": 200_000}
+    with listening(tmp_path, engine, **sizes) as url, httpx.Client(base_url=url, timeout=30) as client:
 
         def answered(size: int) -> httpx.Response:
             message = {"role": "user", "content": "y" * size}
             return client.post("/v1/chat/completions", json={"model": "local", "messages": [message]})
 
-        with connected(url) as begun:
-            begun.sendall(f"{HEAD}content-length: 900000\r\n\r\n".encode() + b" " * 300_000)
+        with connected(url) as one, connected(url) as other:
+            for begun in (one, other):
+                begun.sendall(f"{HEAD}content-length: 190000\r\n\r\n".encode() + b" " * 150_000)
             until(lambda: answered(150_000).status_code == 429)
             refused = answered(150_000)
             assert refused.json()["error"]["code"] == "too_many_requests" and refused.headers["retry-after"]
@@ -292,7 +294,8 @@ def test_large_bodies_have_a_bound_together_and_small_ones_are_always_read(engin
 
 
 def test_one_key_s_large_bodies_take_no_more_than_half_of_the_room(engine: str, tmp_path: Path) -> None:
-    with listening(tmp_path, engine, bodies_bytes=400_000) as url, httpx.Client(base_url=url, timeout=30) as client:
+    sizes = {"bodies_bytes": 400_000, "body_limit_bytes": 200_000}
+    with listening(tmp_path, engine, **sizes) as url, httpx.Client(base_url=url, timeout=30) as client:
         hog, one, other = (new_key(tmp_path)[0] for _ in range(3))
 
         def answered(key: str, size: int = 150_000) -> int:
@@ -302,7 +305,7 @@ def test_one_key_s_large_bodies_take_no_more_than_half_of_the_room(engine: str, 
         @contextmanager
         def begun(key: str) -> Iterator[None]:
             with connected(url) as connection:
-                given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 900000\r\n\r\n"
+                given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 190000\r\n\r\n"
                 connection.sendall(given.encode() + b" " * 150_000)
                 until(lambda: answered(key) == 429)
                 yield
