@@ -1,17 +1,26 @@
 """Programs of benchmarks/suites, whose folders are no packages."""
 
-import importlib.util
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 SUITES = Path(__file__).parents[1] / "benchmarks/suites"
 
+_loaded: dict[str, dict[str, ModuleType]] = {}
+"""By folder and name. Programs of two suites may have one name, so none stays in sys.modules under its own."""
 
-def loaded(suite: str, name: str) -> ModuleType:
-    """Under its bare name, as its neighbours import it."""
-    spec = importlib.util.spec_from_file_location(name, SUITES / suite / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+
+def loaded(folder: str, name: str) -> ModuleType:
+    """A program and the neighbours that it imports, which others of its folder share. folder: within SUITES."""
+    known, path = _loaded.setdefault(folder, {}), SUITES / folder
+    names = [program.stem for program in path.glob("*.py")]
+    strangers = {one: sys.modules.pop(one) for one in names if one in sys.modules}
+    sys.modules.update(known)
+    sys.path.insert(0, str(path))
+    try:
+        return import_module(name)
+    finally:
+        sys.path.remove(str(path))
+        known.update({one: sys.modules.pop(one) for one in names if one in sys.modules})
+        sys.modules.update(strangers)

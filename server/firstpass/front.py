@@ -54,7 +54,7 @@ def front(settings: Settings) -> uvicorn.Server:
     if context is None and not is_loopback(wanted.host):
         log.warning("plain HTTP on %s: keys and prompts go over the network in the clear", wanted.host)
     draining = Draining(build(settings))
-    patience = Patience(wanted.header_seconds, wanted.send_seconds)
+    patience = Patience(wanted.header_seconds, wanted.body_seconds, wanted.send_seconds)
     doorkeeper = Doorkeeper(possible(wanted.connections), wanted.connections_an_address, wanted.trusted_proxies)
     config = uvicorn.Config(
         draining,

@@ -32,6 +32,7 @@ SHELF = Shelf.of(None)
 CONTRACTS = SHELF.contracts(no_repository)
 CONTRACT = CONTRACTS["pr-summary@3"]
 DRAFT = Consult("draft", "draft")
+LARGE = "x" * (desk.LARGE_CHARACTERS + 1)
 
 
 def asked(number: int = 1, text: str = DIFF) -> Ask:
@@ -148,12 +149,53 @@ async def test_the_slowest_makes_room_where_no_further_worker_may_be_made(monkey
 
 async def test_large_texts_leave_room_for_small_ones() -> None:
     async with opened() as made:
-        text = "x" * (desk.LARGE_CHARACTERS + 1)
-        large = [made(spins, CONTRACT, asked(number, text)) for number in range(desk.MOST)]
+        large = [made(spins, CONTRACT, asked(number, LARGE)) for number in range(desk.MOST)]
         assert await asyncio.wait_for(made(whose, CONTRACT, asked(99)), 60)
         assert sum(worker.slow for worker in made._busy) <= desk.MOST - desk.AT_ONCE
         for one in large:
             one.cancel()
+
+
+async def test_a_large_text_s_later_work_is_done_where_it_was_read_and_no_other_s() -> None:
+    """Each step of its request read it anew."""
+    async with opened() as made:
+        first, second = [await made(whose, CONTRACT, asked(number, LARGE)) for number in (1, 2)]
+        quick = await made(whose, CONTRACT, asked(3))
+        assert len({first, second, quick}) == 3
+        assert [await made(whose, CONTRACT, asked(number, LARGE)) for number in (1, 2, 1)] == [first, second, first]
+        assert not any(worker.slow for worker in made._idle)
+
+
+async def test_workers_that_wait_for_a_large_text_have_an_end_in_number_and_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened() as made:
+        workers = [await made(whose, CONTRACT, asked(number, LARGE)) for number in range(desk.KEPT + 2)]
+        assert [worker.pid for worker, _ in made._kept.values()] == workers[2:]
+        await _gone(workers[:2])
+        monkeypatch.setattr(desk, "KEPT_SECONDS", 0.0)
+        assert await made(whose, CONTRACT, asked(2, LARGE)) == workers[2]
+        await _gone(workers[2:3])
+        assert [worker.pid for worker, _ in made._kept.values()] == workers[3:]
+        await made.close()
+        await _gone(workers)
+
+
+@pytest.mark.parametrize("way", ["forgotten", "killed", "grown"])
+async def test_a_worker_that_waited_for_a_large_text_is_replaced(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as made:
+        old = await made(whose, CONTRACT, asked(1, LARGE))
+        if way == "forgotten":
+            made.forget()
+        elif way == "killed":
+            os.kill(old, signal.SIGKILL)
+        else:
+            monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: desk.MOST_BYTES * 2 // 3)
+            await made(whose, CONTRACT, asked(2, LARGE))
+            assert not made._kept
+            monkeypatch.undo()
+        await _gone([old])
+        assert await made(whose, CONTRACT, asked(1, LARGE)) != old
 
 
 async def test_a_worker_that_ends_is_an_error_and_the_next_one_works() -> None:

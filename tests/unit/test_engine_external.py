@@ -104,3 +104,5 @@ def test_an_address_may_be_a_socket_or_have_a_prefix_of_its_own() -> None:
     assert local_address("unix:/run/m.sock") == ("http://engine/v1", Path("/run/m.sock"))
     assert local_address("http://localhost:1/api/v2/") == ("http://localhost:1/api/v2", None)
     assert local_address("http://[::1]:1") == ("http://[::1]:1/v1", None)
+    assert local_address("http://localhost:1/mod%C3%A8le") == ("http://localhost:1/mod%C3%A8le", None)
+    assert local_address("unix:/run/modèle.sock") == ("http://engine/v1", Path("/run/modèle.sock"))

@@ -1,29 +1,14 @@
 """Independent labels: calls by Python's own `ast`, changes cut from two versions of a package, and commits in them."""
 
-import importlib.util
 import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SUITE = Path(__file__).parents[2] / "benchmarks/suites/evidence/independent"
+from tests.suites import loaded
 
-
-def loaded(path: Path) -> ModuleType:
-    """A program of the suite, which is no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-labeller = loaded(SUITE / "labellers/python_calls.py")
-cutter = loaded(SUITE / "changes.py")
-placer = loaded(SUITE / "placing.py")
-framer = loaded(SUITE / "framing.py")
+labeller = loaded("evidence/independent/labellers", "python_calls")
+cutter, placer, framer = (loaded("evidence/independent", name) for name in ("changes", "placing", "framing"))
 
 
 def calls(text: str) -> list[tuple[str, int]]:

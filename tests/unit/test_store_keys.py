@@ -1,14 +1,17 @@
 """Keys, spends and rates on a real SQLite file."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
 import pytest
 
+from firstpass.allowance.keyring import Keyring
 from firstpass.errors import StoreFailed
 from firstpass.store.keys import NOBODY, KeyRecord, load_pepper, matches, mint, mint_after
 from firstpass.store.migrations import MIGRATIONS
+from firstpass.store.reader import Taken
 from firstpass.store.scopes import Scopes, Spend, day_of, decode_scopes
 from firstpass.store.sqlite import SqliteStore
 
@@ -46,6 +49,19 @@ def test_a_key_from_before_there_were_scopes_goes_on_without_limits(tmp_path: Pa
         old.execute("INSERT INTO keys VALUES (?, 'old', ?, 1.0, NULL)", (record.id, record.digest))
     found = kept(SqliteStore(path), record)
     assert found == record and found.scopes == Scopes() and matches(key, found, pepper, 2.0)
+
+
+async def test_the_loop_never_waits_for_a_thread_that_reads(store: SqliteStore) -> None:
+    """It looked whether one did, and read: one might begin between the two."""
+    key, record = mint("ci", PEPPER, 1.0)
+    store.add_key(record)
+    with store._reader._lock:
+        with pytest.raises(Taken):
+            store.find_key(record.id, waits=False)
+        holder = asyncio.create_task(Keyring(store, PEPPER).holder(key))
+        await asyncio.sleep(0.01)
+        assert not holder.done()
+    assert await holder == record == store.find_key(record.id, waits=False)
 
 
 @pytest.mark.parametrize("text", ['{"audience": "all"}', '{"requests": "many"}', '{"ceiling": "none"}', "{", "null"])

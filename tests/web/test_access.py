@@ -159,7 +159,7 @@ def test_headers_have_an_end(server: httpx.Client, line: bytes) -> None:
 
 
 def patient(seconds: float) -> Any:
-    return prompt(Patience(seconds, seconds), Doorkeeper(100, 100))
+    return prompt(Patience(seconds, seconds, seconds), Doorkeeper(100, 100))
 
 
 def test_headers_behind_a_request_that_is_worked_on_have_an_end_too() -> None:
@@ -173,6 +173,18 @@ def test_headers_behind_a_request_that_is_worked_on_have_an_end_too() -> None:
         whole, _ = dripping(client, [CLOSING], 0)
         said, _ = dripping(client, [WHOLE + second, *[b"y" * HEADERS_BYTES] * 8], 0)
     assert b"done" in whole and b"done" not in said
+
+
+def test_a_body_that_nobody_reads_may_pause_for_longer_than_a_connection_may_be_idle() -> None:
+    async def says(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["method"].encode()})
+
+    head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n"
+    options: dict[str, Any] = {"http": patient(20.0), "lifespan": "off", "timeout_keep_alive": 1}
+    with serving(says, **options) as url, httpx.Client(base_url=url) as client:
+        said, _ = dripping(client, [head, b"{}" + CLOSING], 1.5)
+    assert said.count(b"200 OK") == 2 and b"POST" in said and b"GET" in said
 
 
 def test_an_idle_connection_may_be_slow_as_long_as_each_request_is_not(server: httpx.Client) -> None:

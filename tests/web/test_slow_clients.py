@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from firstpass.exchange import Refuse
 from firstpass.store.sqlite import SqliteStore
-from firstpass.web import loop
+from firstpass.web import connection, loop
 from tests.certificates import Authority
 from tests.conftest import serving
 from tests.keyed import bearer, new_key
@@ -36,6 +36,9 @@ HEAD = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: a
 GET = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
 ANNOUNCED = f"{HEAD}content-length: 900\r\n\r\n".encode()
 CHUNKED = f"{HEAD}transfer-encoding: chunked\r\n\r\n".encode()
+REFUSED = f"{HEAD}content-encoding: gzip\r\ncontent-length: 400000\r\n\r\n".encode()
+"""Is answered before its body is read."""
+
 BOUND_SECONDS = 20.0
 
 
@@ -214,6 +217,47 @@ def test_a_body_that_does_not_arrive_in_time_is_said_so_and_ended(server: str, p
     assert b"body_timeout" in said and time.monotonic() - begun < BOUND_SECONDS
 
 
+def test_who_sends_all_of_a_body_slowly_hears_an_answer_that_came_before_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection ended three seconds after the answer, which a reset then took away."""
+    monkeypatch.setattr(connection, "LINGERING_SECONDS", 0.1)
+    with listening(tmp_path, body_seconds=BOUND_SECONDS) as url, connected(url) as slow:
+        slow.sendall(REFUSED)
+        for _ in range(40):
+            slow.sendall(b" " * 10_000)
+            time.sleep(0.02)
+        slow.sendall(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        said = rest(slow)
+    assert said.count(b" 415 ") == said.count(b" 200 OK") == 1
+
+
+def test_a_body_that_nobody_reads_has_an_end_in_time(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LINGERING_SECONDS", 0.1)
+    with connected(server) as slow:
+        slow.sendall(REFUSED)
+
+        def is_ended() -> bool:
+            try:
+                slow.sendall(b" ")
+            except OSError:
+                return True
+            return is_dropped(slow)
+
+        until(is_ended)
+
+
+def test_bodies_that_nobody_reads_give_way_to_others(tmp_path: Path) -> None:
+    with listening(tmp_path, connections=10, body_seconds=1000) as url, ExitStack() as many:
+        refused = []
+        for _ in range(30):
+            refused.append(many.enter_context(connected(url)))
+            refused[-1].sendall(REFUSED)
+            assert b" 415 " in refused[-1].recv(4096)
+        assert httpx.get(f"{url}/healthz").is_success
+        until(lambda: sum(map(is_dropped, refused)) >= 20)
+
+
 @pytest.mark.parametrize("number", [2, 10])
 def test_a_few_requests_behind_one_another_are_all_answered(server: str, number: int) -> None:
     with connected(server) as connection:
@@ -275,14 +319,16 @@ def test_a_body_in_a_content_coding_is_refused_before_it_is_unpacked(server: str
 
 
 def test_large_bodies_have_a_bound_together_and_small_ones_are_always_read(engine: str, tmp_path: Path) -> None:
-    with listening(tmp_path, engine, bodies_bytes=400_000) as url, httpx.Client(base_url=url, timeout=30) as client:
+    sizes = {"bodies_bytes": 400_000, "body_limit_bytes": 200_000}
+    with listening(tmp_path, engine, **sizes) as url, httpx.Client(base_url=url, timeout=30) as client:
 
         def answered(size: int) -> httpx.Response:
             message = {"role": "user", "content": "y" * size}
             return client.post("/v1/chat/completions", json={"model": "local", "messages": [message]})
 
-        with connected(url) as begun:
-            begun.sendall(f"{HEAD}content-length: 900000\r\n\r\n".encode() + b" " * 300_000)
+        with connected(url) as one, connected(url) as other:
+            for begun in (one, other):
+                begun.sendall(f"{HEAD}content-length: 190000\r\n\r\n".encode() + b" " * 150_000)
             until(lambda: answered(150_000).status_code == 429)
             refused = answered(150_000)
             assert refused.json()["error"]["code"] == "too_many_requests" and refused.headers["retry-after"]
@@ -292,7 +338,8 @@ def test_large_bodies_have_a_bound_together_and_small_ones_are_always_read(engin
 
 
 def test_one_key_s_large_bodies_take_no_more_than_half_of_the_room(engine: str, tmp_path: Path) -> None:
-    with listening(tmp_path, engine, bodies_bytes=400_000) as url, httpx.Client(base_url=url, timeout=30) as client:
+    sizes = {"bodies_bytes": 400_000, "body_limit_bytes": 200_000}
+    with listening(tmp_path, engine, **sizes) as url, httpx.Client(base_url=url, timeout=30) as client:
         hog, one, other = (new_key(tmp_path)[0] for _ in range(3))
 
         def answered(key: str, size: int = 150_000) -> int:
@@ -302,7 +349,7 @@ def test_one_key_s_large_bodies_take_no_more_than_half_of_the_room(engine: str, 
         @contextmanager
         def begun(key: str) -> Iterator[None]:
             with connected(url) as connection:
-                given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 900000\r\n\r\n"
+                given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 190000\r\n\r\n"
                 connection.sendall(given.encode() + b" " * 150_000)
                 until(lambda: answered(key) == 429)
                 yield

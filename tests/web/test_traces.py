@@ -24,6 +24,7 @@ from firstpass.tracing import to_file
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
+CALLER = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "theirs=1"}
 SUMMARY = {
     "model": "firstpass",
     "messages": [{"role": "user", "content": f"{DIFF}+# canary"}],
@@ -71,12 +72,13 @@ def of_asks(path: Path) -> list[dict[str, Any]]:
 def test_an_exchange_is_a_trace_of_its_steps(tmp_path: Path) -> None:
     file = tmp_path / "traces.jsonl"
     with traced(tmp_path, traces_file=file) as (client, (heard, outside)):
-        answer = client.post("/v1/chat/completions", json=SUMMARY, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        answer = client.post("/v1/chat/completions", json=SUMMARY, headers=CALLER)
         assert answer.headers["x-firstpass-route"] == "verified"
     found = of_asks(file)
     (drafted,) = [span["context"]["span_id"].removeprefix("0x") for span in found if span["name"] == "chat draft"]
     said = [headers.get(b"traceparent") for headers in heard]
     assert f"00-{TRACE}-{drafted}-01".encode() in said, "vLLM's spans are part of the step that asked for them"
+    assert not any(b"tracestate" in headers for headers in heard), "it is the caller's own"
     names = [span["name"] for span in found]
     assert {"request chat", "evidence", "chat draft", "checks", "chat verifier", "record"} <= set(names)
     assert {span["context"]["trace_id"] for span in found} == {f"0x{TRACE}"}

@@ -129,16 +129,20 @@ async def turn(port: int, key: str, seconds: float, seed: int, memory: Memory, t
 
 
 def shown(quiet: dict[str, list[float]], loud: dict[str, list[float]]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Without times of what was never answered."""
     for name in ("healthz", "chat", "contract"):
         figures: dict[str, float] = {
             "failed": len(loud[f"{name} failed"]),
             "failed_quiet": len(quiet[f"{name} failed"]),
         }
         for which, values in (("quiet", sorted(quiet[name])), ("attacked", sorted(loud[name]))):
-            figures |= {f"{which}_number": len(values), f"{which}_p50_ms": percentile(values, 0.5) * 1e3}
-            figures |= {f"{which}_p99_ms": percentile(values, 0.99) * 1e3}
-        for point in ("p50", "p99"):
-            figures[f"{point}_times"] = figures[f"attacked_{point}_ms"] / figures[f"quiet_{point}_ms"]
+            figures[f"{which}_number"] = len(values)
+            if values:
+                figures |= {f"{which}_p50_ms": percentile(values, 0.5) * 1e3}
+                figures |= {f"{which}_p99_ms": percentile(values, 0.99) * 1e3}
+        if quiet[name] and loud[name]:
+            for point in ("p50", "p99"):
+                figures[f"{point}_times"] = figures[f"attacked_{point}_ms"] / figures[f"quiet_{point}_ms"]
         yield name, figures
 
 

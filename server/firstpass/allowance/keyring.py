@@ -5,6 +5,7 @@ import time
 
 from firstpass.store import Store
 from firstpass.store.keys import NOBODY, KeyRecord, key_id, matches
+from firstpass.store.reader import Taken
 from firstpass.store.scopes import NO_LIMITS, Scopes
 
 
@@ -31,9 +32,10 @@ class Keyring:
         return record
 
     async def _found(self, identity: str) -> KeyRecord | None:
-        if self._store.is_read():
+        try:
+            return self._store.find_key(identity, waits=False)
+        except Taken:
             return await asyncio.to_thread(self._store.find_key, identity)
-        return self._store.find_key(identity)
 
     def scopes(self, owner: str | None) -> Scopes:
         """Of an owner whose key was found before; no limits for a request without a key."""

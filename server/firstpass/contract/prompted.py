@@ -162,7 +162,9 @@ class PromptedContract:
         return tuple(scored_name(name, nats, floor) for name, nats in sorted(least.items(), key=lambda pair: -pair[1]))
 
     def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
-        """Raises: BadAsk as `prepare` does."""
+        """Raises: BadAsk with param "messages" where the contract reads a diff, and the ask is not one user message.
+        NotFound where there is no index of its repository.
+        """
         form = self.files.form
         answer = form.read(reply.text)
         evidence = self._evidence_for(ask, answer)

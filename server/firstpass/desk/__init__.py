@@ -2,7 +2,7 @@
 
 It knows contracts by their names alone, and no tier, policy or HTTP. A thread would not do: it shares the
 interpreter's lock with the loop, and can not be ended. A worker whose work takes long goes on at a low priority,
-and another takes its place.
+and another takes its place; from then on it does what else is wanted of that text, and of no other.
 """
 
 import asyncio
@@ -33,6 +33,9 @@ SLOW_AFTER_SECONDS = 0.25
 
 LARGE_CHARACTERS = 40_000
 """What reads a text of more is slow from its beginning, and never takes the place of one that is quick."""
+
+KEPT, KEPT_SECONDS = MOST - AT_ONCE, 60.0
+"""Slow workers that wait for what else is wanted of their text, and how long: a draft is written meanwhile."""
 
 LEAST_SECONDS, SECONDS_A_CHARACTER, MOST_SECONDS = 3.0, 2e-5, 12.0
 """Of processor time, for one piece of work: ten times what real diffs take."""
@@ -86,6 +89,7 @@ class Desk:
     contracts: Mapping[str, Contract]
     aside: Threads
     _idle: list[Worker] = field(default_factory=list)
+    _kept: dict[str, tuple[Worker, asyncio.TimerHandle]] = field(default_factory=dict)
     _busy: set[Worker] = field(default_factory=set)
     _coming: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -185,13 +189,21 @@ class Desk:
     def _makes_room(self, worker: Worker) -> bool:
         """Whether it has to be given up for the memory that all take, as the largest that is at work."""
         grown = {one: one.grown_bytes() for one in self._busy if not one.given_up}
-        idle = {one: one.grown_bytes() for one in self._idle}
-        if sum(grown.values()) + sum(idle.values()) <= MOST_BYTES:
+        if sum(grown.values()) + self._idle_bytes() <= MOST_BYTES:
             return False
-        for one in idle:
-            self._idle.remove(one)
-            one.end()
+        self._end_idle()
         return sum(grown.values()) > MOST_BYTES and grown.get(worker, 0) == max(grown.values())
+
+    def _idle_bytes(self) -> int:
+        """What those that are at no work have grown by."""
+        return sum(one.grown_bytes() for one in (*self._idle, *(kept for kept, _ in self._kept.values())))
+
+    def _end_idle(self) -> None:
+        for worker in self._idle:
+            worker.end()
+        self._idle.clear()
+        for ask in tuple(self._kept):
+            self._end_kept(ask)
 
     def _crowded(self) -> bool:
         """Whether others wait, and no further worker may be made for them."""
@@ -209,6 +221,10 @@ class Desk:
         """One that has read the same text, if it is idle; another if not. None where none can be made."""
         while True:
             self._drop_dead()
+            if ask in self._kept and not self._full(slow=True):
+                worker = self._no_longer_kept(ask)
+                self._busy.add(worker)
+                return worker
             full = self._full(slow=slow)
             if self._idle and not (slow and full):
                 worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
@@ -234,6 +250,8 @@ class Desk:
         for worker in [one for one in self._idle if one.has_ended()]:
             self._idle.remove(worker)
             worker.end()
+        for ask in [ask for ask, (worker, _) in self._kept.items() if worker.has_ended()]:
+            self._end_kept(ask)
 
     async def _hired(self) -> Worker | None:
         """None where none can be made. One that is being made counts as coming, also when who wanted it is gone."""
@@ -268,11 +286,34 @@ class Desk:
 
     def _put_back(self, worker: Worker) -> None:
         self._busy.discard(worker)
-        if worker.slow or worker.leaves or worker.ended or self._closed:
+        if worker.leaves or worker.ended or self._closed:
             worker.end()
+        elif worker.slow:
+            self._keep(worker)
         else:
             self._idle.append(worker)
         self._wake()
+
+    def _keep(self, worker: Worker) -> None:
+        """For the ask that it worked on last, where that has a name and its words are not forgotten."""
+        if not (ask := worker.asks[-1] if worker.asks else ""):
+            worker.end()
+            return
+        if ask in self._kept:
+            self._end_kept(ask)
+        elif len(self._kept) >= KEPT:
+            self._end_kept(next(iter(self._kept)))
+        self._kept[ask] = worker, asyncio.get_running_loop().call_later(KEPT_SECONDS, self._end_kept, ask)
+        if self._idle_bytes() > MOST_BYTES:
+            self._end_idle()
+
+    def _no_longer_kept(self, ask: str) -> Worker:
+        worker, timer = self._kept.pop(ask)
+        timer.cancel()
+        return worker
+
+    def _end_kept(self, ask: str) -> None:
+        self._no_longer_kept(ask).end()
 
     def _wake(self) -> None:
         for waiting in (self._waiting, self._slow_waiting):
@@ -286,11 +327,12 @@ class Desk:
         """Of callers' words nothing is kept: not by what is idle from now on, nor by what is busy once it is done."""
         for worker in (*self._idle, *self._busy):
             worker.forget(at_once=worker not in self._busy)
+        for ask in tuple(self._kept):
+            self._end_kept(ask)
 
     async def close(self) -> None:
         self._closed = True
-        for worker in self._idle:
-            worker.end()
+        self._end_idle()
         for worker in self._busy:
             worker.kill()
         await asyncio.gather(*self._jobs, *self._making, return_exceptions=True)

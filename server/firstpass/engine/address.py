@@ -14,6 +14,8 @@ def local_address(url: str) -> tuple[str, Path | None]:
         return "http://engine/v1", Path(parts.path)
     if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
         raise BadSettings(f"engine.url: {url!r} is neither http(s) on loopback nor unix:/path")
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise BadSettings(f"engine.url: {url!r} has characters that no URL has; percent-encode them")
     base = url.rstrip("/")
     return (base if parts.path.strip("/") else f"{base}/v1"), None
 

@@ -40,7 +40,7 @@ class Server(Section):
         2**27,
         gt=0,
         description="Of all bodies at once, and half of it of one key's; what is over it is answered 503, or 429 where"
-        " it is its own key that has so much, but for bodies up to 64 KiB.",
+        " it is its own key that has so much, but for bodies up to 64 KiB. At least twice body_limit_bytes.",
     )
     body_seconds: float = Field(
         10.0, gt=0, description="A body must have arrived whole in this time, and a second more for each 64 KiB of it."
@@ -147,6 +147,11 @@ class Server(Section):
             raise ValueError("tls_certificate and tls_key belong together")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.bodies_bytes < 2 * self.body_limit_bytes:
+            raise ValueError(
+                f"bodies_bytes ({self.bodies_bytes}) must be twice body_limit_bytes ({self.body_limit_bytes}) or more:"
+                " half of it is all that one key has, whose largest bodies would never be read"
+            )
         return self
 
     @field_validator("allowed_origins")

@@ -105,11 +105,9 @@ class Store(Protocol):
 
     def add_key(self, key: KeyRecord) -> None: ...
 
-    def is_read(self) -> bool:
-        """Whether who reads now would wait for another thread that does."""
+    def find_key(self, key_id: str, *, waits: bool = True) -> KeyRecord | None:
+        """waits: for another thread that reads. Raises: reader.Taken where it does not, and there is one."""
         ...
-
-    def find_key(self, key_id: str) -> KeyRecord | None: ...
 
     def list_keys(self) -> list[KeyRecord | Damaged]:
         """Those that were ever made, in that order."""

@@ -15,6 +15,10 @@ from firstpass.store.reasons import explained
 T = TypeVar("T")
 
 
+class Taken(Exception):
+    """Another thread reads, and who asked would not wait for it."""
+
+
 class Reader:
     """One caller at a time. files: of the store, which is open already. Raises: StoreFailed, StoreUnavailable."""
 
@@ -27,17 +31,18 @@ class Reader:
         self._files = files
         self._lock = threading.Lock()
 
-    def is_taken(self) -> bool:
-        """Whether another thread reads at the moment."""
-        return self._lock.locked()
-
-    def do(self, what: str, work: Callable[[], T]) -> T:
-        """Raises: StoreFailed."""
-        with self._lock, explained(what):
-            self._files.check()
-            done = work()
-            self._files.check()
-            return done
+    def do(self, what: str, work: Callable[[], T], *, waits: bool = True) -> T:
+        """Raises: StoreFailed. Taken only where it does not wait."""
+        if not self._lock.acquire(blocking=waits):
+            raise Taken
+        try:
+            with explained(what):
+                self._files.check()
+                done = work()
+                self._files.check()
+                return done
+        finally:
+            self._lock.release()
 
     def rows(self, what: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.do(what, lambda: list(self.connection.execute(sql, values)))

@@ -37,11 +37,8 @@ class SqliteKeys:
         self._connection.execute(ADD, _row(key))
         self._log.vouch("key_created", "keys", key.id)
 
-    def is_read(self) -> bool:
-        return self._reader.is_taken()
-
-    def find_key(self, key_id: str) -> KeyRecord | None:
-        return self._reader.do("find a key", lambda: _key(self._reader.log.checked("keys", key_id)))
+    def find_key(self, key_id: str, *, waits: bool = True) -> KeyRecord | None:
+        return self._reader.do("find a key", lambda: _key(self._reader.log.checked("keys", key_id)), waits=waits)
 
     def list_keys(self) -> list[KeyRecord | Damaged]:
         ids = self._reader.rows("list keys", "SELECT CAST(id AS BLOB) FROM keys ORDER BY created_unix")

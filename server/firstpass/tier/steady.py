@@ -76,15 +76,9 @@ class SteadyTier:
                 with self._breaker.tried(heard):
                     return await self._tier.reply(ask, heard)
             except TierFailed as error:
-                wait = self._wait_seconds(error, tried)
-                late = self._clock() + (wait or 0) - began > self._patience.seconds
-                if (
-                    wait is None
-                    or late
-                    or heard.begun_at is not None
-                    or self._saved < 1
-                    or tried == self._patience.retries
-                ):
+                may_retry = heard.begun_at is None and self._saved >= 1 and tried < self._patience.retries
+                wait = self._wait_seconds(error, tried) if may_retry else None
+                if wait is None or self._clock() + wait - began > self._patience.seconds:
                     raise
             self._saved -= 1
             await self._sleep(wait)

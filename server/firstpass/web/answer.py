@@ -64,7 +64,7 @@ class AnswerResponse(Response):
         try:
             await (self._streamed(send) if self._ask.stream else self._whole(scope, receive, send))
         except asyncio.CancelledError:
-            if not self._left:
+            if not self._left or task.uncancel():
                 raise
             log.debug("nobody waits for %s any more: its caller left", self._ask.id)
         finally:

@@ -23,9 +23,12 @@ WRAPPING = 2
 """A body may have so many bytes on the wire for each of its own, and HEADERS_BYTES beside: chunks of a byte, their
 extensions and trailers cost more than they bring."""
 
+BODY_PACE = 64 * 2**10
+"""Bytes a second: as slow as this may be who sends a large body."""
+
 LINGERING_SECONDS, LINGERING_BYTES = 3.0, 8 * 2**20
-"""So long and so much of a body is taken that nobody reads any more, so that its sender hears the answer before the
-connection ends. RFC 9112, 9.6."""
+"""So much of a body is taken that nobody reads any more, so that its sender, who may send all of it first, hears the
+answer before the connection ends. RFC 9112, 9.6. It has so long, or as long from its beginning as one that is read."""
 
 PIPELINED = 16
 """Requests that one connection may have waiting behind another; hardly any client sends a second one."""
@@ -46,10 +49,12 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\
 class Patience:
     """header_seconds: in which headers must have arrived whole.
 
+    body_seconds: in which a body that nobody reads must have, and a second more for each BODY_PACE of it.
     send_seconds: in which so much as LEAST_BYTES_A_SECOND asks for must have been taken of what waits to be sent.
     """
 
     header_seconds: float
+    body_seconds: float
     send_seconds: float
 
 
@@ -70,6 +75,7 @@ class PromptProtocol(HttpToolsProtocol):
         self._begun = False
         self._turned = False
         self._bytes = 0
+        self._body_since = 0.0
         self._allowed = HEADERS_BYTES
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -129,6 +135,7 @@ class PromptProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """One that has left is noticed by a read, which uvicorn pauses while a request is waiting behind another."""
         self._begun, self._turned, self._allowed = False, True, HEADERS_BYTES
+        self._body_since = self.loop.time()
         self._forget()
         self._doorkeeper.is_busy(self)
         super().on_headers_complete()
@@ -156,7 +163,15 @@ class PromptProtocol(HttpToolsProtocol):
         elif self._answering is None:
             self._doorkeeper.is_idle(self)
             if self.cycle.more_body:
-                self._late = self.loop.call_later(LINGERING_SECONDS, self._end)
+                self._late = self.loop.call_later(LINGERING_SECONDS, self._linger)
+
+    def _linger(self) -> None:
+        """Ends it, where no more of the body has come than that its time is over."""
+        due = self._body_since + self._patience.body_seconds + self._bytes / BODY_PACE
+        if due > self.loop.time():
+            self._late = self.loop.call_at(due, self._linger)
+        else:
+            self._end()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -169,7 +184,9 @@ class PromptProtocol(HttpToolsProtocol):
         self._end()
 
     def timeout_keep_alive_handler(self) -> None:
-        self._end()
+        """Of a connection that waits for a request; one that has more to come of the last has its own time."""
+        if self._late is None:
+            self._end()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -51,6 +51,7 @@ from firstpass.web import ours
 from firstpass.web.access import Admit, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.audit import add_audit
+from firstpass.web.connection import BODY_PACE
 from firstpass.web.credentials import Credentials
 from firstpass.web.crowded import Crowded
 from firstpass.web.direct import Direct, Handle
@@ -64,9 +65,6 @@ from firstpass.web.reading import Reading
 from firstpass.web.weighing import Weighing
 
 Parser = Callable[[bytes, Caller, House], Ask]
-
-BODY_PACE = 64 * 2**10
-"""Bytes a second: as slow as this may be who sends a large body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ second for a text of this size that was made to be slow."""
 _LARGEST = 14
 
 Reader = Callable[[int, object], bytes | bytearray]
-Stops = Callable[[int, bool], bool]
-"""Is told how far a parser has come and whether it met an error, which matters to none; says whether to stop."""
+Stops = Callable[[], bool]
+"""Says whether to stop."""
 
 
 class _Buffers:
@@ -79,7 +79,7 @@ def _taken() -> _Buffers:
 def _watched(parser: tree_sitter.Parser, text: bytes, stops: Stops) -> tree_sitter.Tree | None:
     buffers = _taken()
     try:
-        return parser.parse(buffers.reader(text), progress_callback=stops)
+        return parser.parse(buffers.reader(text), progress_callback=lambda _at, _has_error: stops())
     except ValueError:  # "Parsing failed": the callback stopped it
         parser.reset()
         return None

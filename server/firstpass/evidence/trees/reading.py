@@ -104,7 +104,7 @@ class Allowance:
             parser = self._parsers[language] = tree_sitter.Parser(grammar(language).language)
         return parsed(parser, text, self._stops)
 
-    def _stops(self, _offset: int, _has_error: bool) -> bool:
+    def _stops(self) -> bool:
         return time.monotonic() >= self._safe_until and self.spent
 
 
