@@ -264,6 +264,44 @@ def test_a_directory_without_a_config_is_a_bad_setting(tmp_path: Path) -> None:
         cache_size(spec_of(tmp_path), LARGE)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"num_attention_heads": 0}, "no usable num_attention_heads"),
+        ({"num_attention_heads": 0, "num_key_value_heads": 0, "head_dim": 64}, "no usable num_attention_heads"),
+        ({"num_attention_heads": None}, "no usable num_attention_heads"),
+        ({"num_key_value_heads": -2}, "no usable num_key_value_heads"),
+        ({"num_key_value_heads": [2, None]}, "no usable num_key_value_heads"),
+        ({"num_key_value_heads": [2, 2], "layer_types": ["full_attention"]}, "no usable num_key_value_heads"),
+        ({"head_dim": [64]}, "no usable head_dim"),
+        ({"hidden_size": 2}, "no usable hidden_size"),
+        ({"num_hidden_layers": "six"}, "no usable num_hidden_layers"),
+        ({"max_position_embeddings": float("inf")}, "set engine.context_tokens, .*no usable max_position_embeddings"),
+        ({"text_config": ["no"]}, "no description of a model"),
+        ([CONFIG], "no description of a model"),
+    ],
+)
+def test_a_config_that_says_nothing_usable_is_a_bad_setting(model_dir: Path, more: object, said: str) -> None:
+    config = CONFIG | {"max_position_embeddings": 4096} | more if isinstance(more, dict) else more
+    (model_dir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadSettings, match=said):
+        cache_size(spec_of(model_dir), LARGE)
+
+
+@pytest.mark.parametrize(
+    ("more", "heads"),
+    [
+        ({"num_key_value_heads": [1, 2, 3, 0, 4, 5]}, 15),
+        ({"num_key_value_heads": [1, 2, 3], "layer_types": ["full_attention", "conv", "sliding_attention"]}, 4),
+        ({"layer_types": "full_attention"}, 12),
+        ({"layer_types": [["full_attention"], "full_attention"]}, 2),
+    ],
+)
+def test_heads_are_those_of_every_layer_that_keeps_some(model_dir: Path, more: dict[str, object], heads: int) -> None:
+    (model_dir / "config.json").write_text(json.dumps(CONFIG | {"max_position_embeddings": 4096} | more))
+    assert cache_size(spec_of(model_dir), LARGE).token_bytes == 2 * 2 * heads * 64
+
+
 def test_an_engine_without_a_model_is_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="model directory"):
         engine.build(EngineSpec(name="m", kind="vllm", data_dir=tmp_path))

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from firstpass.engine.recipe import weight_bytes
@@ -100,21 +101,46 @@ def loaded_bytes(spec: EngineSpec, number_bytes: int) -> int:
     return on_disk * number_bytes // BFLOAT16_BYTES
 
 
-def token_bytes(config: dict[str, Any], number_bytes: int = BFLOAT16_BYTES) -> int:
-    """Keys and values of one token in all layers that keep some. Raises: BadSettings."""
-    try:
-        heads = int(config.get("num_key_value_heads") or config["num_attention_heads"])
-        size = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-        kinds = layer_kinds(config)
-        layers = sum(kind in ATTENTION for kind in kinds) if kinds else int(config["num_hidden_layers"])
-        return 2 * number_bytes * max(1, layers) * heads * size
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadSettings(f"the model's config.json has no {error}") from error
+def token_bytes(config: Mapping[str, Any], number_bytes: int = BFLOAT16_BYTES) -> int:
+    """Keys and values of one token in all layers that keep some. Raises: BadSettings.
+
+    Each is taken to keep all tokens, with all heads: with sliding windows and latent attention (MLA) it is less.
+    """
+    of_its_own = config.get("head_dim")
+    size: object = of_its_own or _number(config, "hidden_size") // _number(config, "num_attention_heads")
+    if not isinstance(size, int) or size <= 0:
+        raise _unusable("head_dim" if of_its_own else "hidden_size")
+    return 2 * number_bytes * _heads(config) * size
+
+
+def _heads(config: Mapping[str, Any]) -> int:
+    """Of keys and values, in all layers together. Raises: BadSettings."""
+    kinds, said = layer_kinds(config), config.get("num_key_value_heads")
+    if not isinstance(said, list):
+        layers = sum(kind in ATTENTION for kind in kinds) if kinds else _number(config, "num_hidden_layers")
+        return max(1, layers) * _number(config, "num_key_value_heads" if said else "num_attention_heads")
+    if any(not isinstance(heads, int) or heads < 0 for heads in said) or len(kinds) not in (0, len(said)):
+        raise _unusable("num_key_value_heads")
+    kept: list[int] = [heads for heads, kind in zip_longest(said, kinds) if not kinds or kind in ATTENTION]
+    return max(1, sum(kept))
+
+
+def _number(config: Mapping[str, Any], name: str) -> int:
+    """Above 0. Raises: BadSettings."""
+    found = config.get(name)
+    if not isinstance(found, int) or found <= 0:
+        raise _unusable(name)
+    return int(found)
+
+
+def _unusable(name: str) -> BadSettings:
+    return BadSettings(f"the model's config.json has no usable {name}")
 
 
 def layer_kinds(config: Mapping[str, Any]) -> Sequence[str]:
     """One for each layer; empty where config.json does not tell them apart, and all are attention."""
-    return config.get("layer_types") or config.get("layers_block_type") or ()
+    kinds = config.get("layer_types") or config.get("layers_block_type")
+    return [str(kind) for kind in kinds] if isinstance(kinds, list) else ()
 
 
 def keeps_states(config: Mapping[str, Any]) -> bool:
@@ -122,11 +148,11 @@ def keeps_states(config: Mapping[str, Any]) -> bool:
     return not (ATTENTION - {"hybrid"}).issuperset(layer_kinds(config))
 
 
-def _longest(spec: EngineSpec, config: dict[str, Any]) -> int:
+def _longest(spec: EngineSpec, config: Mapping[str, Any]) -> int:
     try:
-        return spec.holds_tokens or spec.context_tokens or int(config["max_position_embeddings"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadSettings(f"engine {spec.name}: set engine.context_tokens, its config.json has no {error}") from error
+        return spec.holds_tokens or spec.context_tokens or _number(config, "max_position_embeddings")
+    except BadSettings as error:
+        raise BadSettings(f"engine {spec.name}: set engine.context_tokens, {error}") from error
 
 
 def read_config(spec: EngineSpec) -> dict[str, Any]:
@@ -134,7 +160,10 @@ def read_config(spec: EngineSpec) -> dict[str, Any]:
     if spec.model_dir is None:
         raise BadSettings(f"engine {spec.name}: no model directory")
     try:
-        config: dict[str, Any] = json.loads((spec.model_dir / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        config: object = json.loads((spec.model_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise BadSettings(f"engine {spec.name}: {spec.model_dir} has no readable config.json") from error
-    return config | (config.get("text_config") or {})
+    text = (config.get("text_config") or {}) if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(text, dict):
+        raise BadSettings(f"engine {spec.name}: the config.json of {spec.model_dir} is no description of a model")
+    return config | text
