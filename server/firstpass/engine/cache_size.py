@@ -27,6 +27,8 @@ USUAL_BYTES = 4 * 2**30
 
 BFLOAT16_BYTES = 2
 
+DTYPE_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+
 ON_GPU_BYTES = 2**63
 """What a GPU holds is not looked up: its engine says so."""
 
@@ -52,28 +54,37 @@ class CacheSize:
     token_bytes: int
 
 
-def cache_size(spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_BYTES) -> CacheSize:
+def cache_size(
+    spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_BYTES, *, on_gpu: bool = False
+) -> CacheSize:
     """For SEQUENCES contexts, between 64 MiB and 4 GiB. A model's context is cut to what fits there, unless the
     settings ask for more.
 
-    number_bytes: of one number in the cache and in the weights that are in memory.
+    number_bytes: of one number in the cache and in the weights that are in memory. on_gpu: whether it runs on one.
     Raises: BadSettings where config.json does not say enough, or for what is larger than the machine's memory.
     """
     config = read_config(spec)
     each, longest = token_bytes(config, number_bytes), _longest(spec, config)
     beside = STATES_TOKENS if keeps_states(config) else BLOCK_TOKENS
-    weights = loaded_bytes(spec, number_bytes)
-    room = ON_GPU_BYTES if machine.gpu else machine.usable_bytes - weights
+    weights = loaded_bytes(spec, config, number_bytes)
+    room = ON_GPU_BYTES if on_gpu else machine.usable_bytes - weights
     usual = min(USUAL_BYTES, room)
     context = spec.context_tokens or _fitting(longest, usual, each, beside)
     one_context = each * (context + beside)
     if context <= 0 or one_context > room:
         fits = _fitting(max(context, longest), room, each, beside)
         raise BadSettings(_too_large(spec, machine, weights, one_context if context > 0 else each * beside, fits))
-    if context < longest and not spec.context_tokens:
-        told = "engine %s: its context is %d tokens of the model's %d, so that its cache is %s at most;"
-        log.warning(f"{told} set engine.context_tokens for more", spec.name, context, longest, _gb(usual))
     return CacheSize(context, max(LEAST_BYTES, one_context, min(usual, each * context * SEQUENCES)), each)
+
+
+def tell_cut(spec: EngineSpec, size: CacheSize) -> None:
+    """Log that the context is shorter than the model's own, where nobody asked for that."""
+    longest = _longest(spec, read_config(spec))
+    if size.context_tokens < longest and not spec.context_tokens:
+        told = "engine %s: its context is %d tokens of the model's %d, so that its cache is %s at most;"
+        log.warning(
+            f"{told} set engine.context_tokens for more", spec.name, size.context_tokens, longest, _gb(size.bytes)
+        )
 
 
 def _fitting(longest: int, room: int, each: int, beside: int) -> int:
@@ -95,10 +106,20 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def loaded_bytes(spec: EngineSpec, number_bytes: int) -> int:
-    """Of the weights in memory: as on the disk, where they are of 16 bits, or quantised and stay so."""
+def loaded_bytes(spec: EngineSpec, config: Mapping[str, Any], number_bytes: int) -> int:
+    """Of the weights in memory: as on the disk where they are quantised, which they stay."""
     on_disk = weight_bytes(spec.model_dir) if spec.model_dir else 0
-    return on_disk * number_bytes // BFLOAT16_BYTES
+    return on_disk if is_quantised(config) else on_disk * number_bytes // stored_bytes(config)
+
+
+def stored_bytes(config: Mapping[str, Any]) -> int:
+    """Of one number of the weights on the disk; as of bfloat16 where config.json does not say."""
+    said = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
+    return DTYPE_BYTES.get(said, BFLOAT16_BYTES)
+
+
+def is_quantised(config: Mapping[str, Any]) -> bool:
+    return config.get("quantization_config") is not None
 
 
 def token_bytes(config: Mapping[str, Any], number_bytes: int = BFLOAT16_BYTES) -> int:
