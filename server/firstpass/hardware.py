@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 RESERVE_SHARE, LEAST_RESERVE_BYTES = 0.1, 2**30
@@ -59,23 +61,29 @@ def _physical_bytes(root: Path) -> int:
 def _cgroup_limits(root: Path) -> list[int]:
     """Of this process's group and of all above it: the least of them holds. One without a limit says none."""
     limits = [2**63]
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
+    for line in _text(root / "proc/self/cgroup").split("\n"):  # The only character that no group's name has.
+        if line.count(":") < 2:
             continue
-        top, name = _CGROUP_FILES[controllers]
+        _, controllers, path = line.split(":", 2)
+        tops, names = _cgroup_files(root / "sys/fs/cgroup", controllers.split(","))
         group = Path(path.lstrip("/"))
-        for one in (group, *group.parents):
-            said = _text(root / top / one / name).strip()
-            limits += [int(said)] if said.isdigit() else []
+        for top, one, name in product(tops, (group, *group.parents), names):
+            said = _text(top / one / name).strip()
+            limits += [int(said)] if said.isdecimal() else []
     return limits
 
 
-_CGROUP_FILES = {
-    "": ("sys/fs/cgroup", "memory.max"),
-    "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-}
-"""By the controller that /proc/self/cgroup names: the second version of cgroups has one tree without a name."""
+def _cgroup_files(mounts: Path, controllers: Sequence[str]) -> tuple[list[Path], Sequence[str]]:
+    """(Where the groups of memory are, names of the files of their limits) for a line of /proc/self/cgroup.
+
+    The second version of cgroups has one tree, whose line names no controller; above memory.high it slows a group down
+    till it stands still. The first has a tree for each controller, or for some together: `hugetlb,memory`.
+    """
+    if controllers == [""]:
+        return [mounts], ("memory.max", "memory.high")
+    if "memory" not in controllers:
+        return [], ()
+    return [top for top in mounts.glob("*memory*") if "memory" in top.name.split(",")], ("memory.limit_in_bytes",)
 
 
 def _reckons_in_bfloat16(root: Path) -> bool:
@@ -86,7 +94,8 @@ def _reckons_in_bfloat16(root: Path) -> bool:
 
 
 def _text(path: Path) -> str:
+    """As names of files are read: a group's need not be UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
+        return os.fsdecode(path.read_bytes())
+    except (OSError, ValueError):
         return ""

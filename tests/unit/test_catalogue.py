@@ -217,6 +217,9 @@ def test_what_fits_beside_the_weights_is_at_most_the_card_s_own_context() -> Non
     assert fitting_tokens(card, weights - 1) == 0
     assert fitting_tokens(card, weights + 5 * each) == 5
     assert fitting_tokens(card, 2**45) == card.context_tokens
+    keeps_states_alone = replace(card, kv_layers=0)
+    assert fitting_tokens(keeps_states_alone, weights) == card.context_tokens
+    assert fitting_tokens(keeps_states_alone, weights - 1) == 0
 
 
 def test_a_model_of_the_hub_is_found_once_it_is_pulled(tmp_path: Path, model_dir: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from firstpass import catalogue, engine
 from firstpass.engine import EngineSpec
 from firstpass.engine.arguments import refuse
-from firstpass.engine.cache_size import cache_size
+from firstpass.engine.cache_size import cache_size, tell_cut
 from firstpass.engine.recipe import recipe_for, thread_count
+from firstpass.engine.transformers import TransformersRecipe
 from firstpass.engine.vllm import VllmRecipe
 from firstpass.errors import BadSettings
 from firstpass.hardware import Machine
@@ -192,7 +194,9 @@ def test_a_context_is_cut_to_what_four_gibibytes_hold_unless_more_is_asked_for(
     model_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     longest = 2**21
-    cut = cache_size(spec_of(model_dir, holds_tokens=longest), LARGE)
+    spec = spec_of(model_dir, holds_tokens=longest)
+    cut = cache_size(spec, LARGE)
+    tell_cut(spec, cut)
     assert 0.9 * 2**32 < cut.context_tokens * TOKEN_BYTES < cut.bytes <= 2**32
     assert f"{cut.context_tokens} tokens of the model's {longest}" in caplog.text
     asked = cache_size(spec_of(model_dir, holds_tokens=longest, context_tokens=longest), LARGE)
@@ -252,6 +256,62 @@ def test_a_cpu_without_bfloat16_reckons_in_float32_where_there_is_room(
     assert argv[argv.index("--dtype") + 1] == dtype
 
 
+def test_float32_is_left_where_it_would_shorten_the_context(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A context was half as long as bfloat16 allows, and the log told of the one that was not taken."""
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    longest = 2**20  # 3.2 GB in bfloat16, 6.4 GB in float32.
+    argv = VllmRecipe(spec_of(model_dir, holds_tokens=longest), Machine(2**40, bfloat16=False)).command(model_dir).argv
+    assert argv[argv.index("--dtype") + 1] == "bfloat16"
+    assert argv[argv.index("--max-model-len") + 1] == str(longest) and not caplog.text
+
+
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_a_gpu_that_the_engine_does_not_run_on_holds_no_model(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, kind: engine.Kind, on_cpu: bool
+) -> None:
+    monkeypatch.setattr(f"firstpass.engine.{kind}.runs_on_cpu", lambda: on_cpu)
+    monkeypatch.setattr("firstpass.hardware.this", lambda: Machine(2 * 2**30, bfloat16=True, gpu=True))
+    with (model_dir / "model.safetensors").open("wb") as file:
+        file.truncate(3 * 10**9)
+    with pytest.raises(BadSettings, match="choose a smaller model") if on_cpu else nullcontext():
+        recipe_for(spec_of(model_dir, kind))
+
+
+@pytest.mark.parametrize(
+    ("said", "number_bytes", "gigabytes"),
+    [
+        ({}, 2, "1.6"),
+        ({"dtype": "bfloat16"}, 4, "3.2"),
+        ({"dtype": "float32"}, 4, "1.6"),
+        ({"torch_dtype": "float32"}, 2, "0.8"),
+        ({"torch_dtype": "float32", "quantization_config": {}}, 2, "1.6"),
+        ({"torch_dtype": "float32", "quantization_config": None}, 2, "0.8"),
+    ],
+)
+def test_weights_in_memory_are_of_the_size_that_they_are_loaded_in(
+    model_dir: Path, said: dict[str, object], number_bytes: int, gigabytes: str
+) -> None:
+    (model_dir / "config.json").write_text(json.dumps(CONFIG | {"max_position_embeddings": 4096} | said))
+    with (model_dir / "model.safetensors").open("wb") as file:
+        file.truncate(16 * 10**8)
+    with pytest.raises(BadSettings, match=rf"its weights \({gigabytes} GB\)"):
+        cache_size(spec_of(model_dir), Machine(2**30, bfloat16=True), number_bytes)
+
+
+def test_transformers_loads_in_the_type_that_the_config_says_or_that_it_is_told(model_dir: Path) -> None:
+    config = CONFIG | {"max_position_embeddings": 4096, "dtype": "float32"}
+    (model_dir / "config.json").write_text(json.dumps(config))
+    with (model_dir / "model.safetensors").open("wb") as file:
+        file.truncate(12 * 10**8)
+    small = Machine(2 * 2**30, bfloat16=True)
+    with pytest.raises(BadSettings, match=r"its weights \(1\.2 GB\)"):
+        TransformersRecipe(spec_of(model_dir, "transformers"), small)
+    TransformersRecipe(spec_of(model_dir, "transformers", extra_args=("--dtype=bfloat16",)), small)
+
+
 def test_only_a_model_of_our_contracts_is_kept_from_white_space(model_dir: Path) -> None:
     ours = VllmRecipe(spec_of(model_dir, contracts=("pr-summary@3",)), LARGE).command(model_dir).argv
     other = VllmRecipe(spec_of(model_dir), LARGE).command(model_dir).argv
@@ -262,6 +322,44 @@ def test_only_a_model_of_our_contracts_is_kept_from_white_space(model_dir: Path)
 def test_a_directory_without_a_config_is_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="no readable"):
         cache_size(spec_of(tmp_path), LARGE)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"num_attention_heads": 0}, "no usable num_attention_heads"),
+        ({"num_attention_heads": 0, "num_key_value_heads": 0, "head_dim": 64}, "no usable num_attention_heads"),
+        ({"num_attention_heads": None}, "no usable num_attention_heads"),
+        ({"num_key_value_heads": -2}, "no usable num_key_value_heads"),
+        ({"num_key_value_heads": [2, None]}, "no usable num_key_value_heads"),
+        ({"num_key_value_heads": [2, 2], "layer_types": ["full_attention"]}, "no usable num_key_value_heads"),
+        ({"head_dim": [64]}, "no usable head_dim"),
+        ({"hidden_size": 2}, "no usable hidden_size"),
+        ({"num_hidden_layers": "six"}, "no usable num_hidden_layers"),
+        ({"max_position_embeddings": float("inf")}, "set engine.context_tokens, .*no usable max_position_embeddings"),
+        ({"text_config": ["no"]}, "no description of a model"),
+        ([CONFIG], "no description of a model"),
+    ],
+)
+def test_a_config_that_says_nothing_usable_is_a_bad_setting(model_dir: Path, more: object, said: str) -> None:
+    config = CONFIG | {"max_position_embeddings": 4096} | more if isinstance(more, dict) else more
+    (model_dir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadSettings, match=said):
+        cache_size(spec_of(model_dir), LARGE)
+
+
+@pytest.mark.parametrize(
+    ("more", "heads"),
+    [
+        ({"num_key_value_heads": [1, 2, 3, 0, 4, 5]}, 15),
+        ({"num_key_value_heads": [1, 2, 3], "layer_types": ["full_attention", "conv", "sliding_attention"]}, 4),
+        ({"layer_types": "full_attention"}, 12),
+        ({"layer_types": [["full_attention"], "full_attention"]}, 2),
+    ],
+)
+def test_heads_are_those_of_every_layer_that_keeps_some(model_dir: Path, more: dict[str, object], heads: int) -> None:
+    (model_dir / "config.json").write_text(json.dumps(CONFIG | {"max_position_embeddings": 4096} | more))
+    assert cache_size(spec_of(model_dir), LARGE).token_bytes == 2 * 2 * heads * 64
 
 
 def test_an_engine_without_a_model_is_a_bad_setting(tmp_path: Path) -> None:

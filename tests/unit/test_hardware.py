@@ -1,5 +1,6 @@
 """What a machine has, by files as Linux writes them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,41 @@ def test_the_least_limit_of_all_groups_above_holds(tmp_path: Path) -> None:
     assert hardware.this(root).memory_bytes == 3 * GIB
 
 
-def test_the_first_version_s_groups_are_read_too(tmp_path: Path) -> None:
-    cgroup = "5:cpu,cpuacct:/c\n4:memory:/m\n1:name=systemd:/s\n"
+def test_where_a_group_is_slowed_down_its_memory_ends(tmp_path: Path) -> None:
+    root = machine(tmp_path, proc__meminfo=MEMORY, proc__self__cgroup="0::/a\n")
+    group = root / "sys/fs/cgroup/a"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text(f"{8 * GIB}\n")
+    (group / "memory.high").write_text(f"{5 * GIB}\n")
+    assert hardware.this(root).memory_bytes == 5 * GIB
+
+
+@pytest.mark.parametrize(
+    ("said", "mounted"),
+    [
+        ("memory", "memory"),
+        ("memory,hugetlb", "memory,hugetlb"),
+        ("memory,hugetlb", "hugetlb,memory"),
+        ("hugetlb,memory", "memory"),
+    ],
+)
+def test_the_first_version_s_groups_are_read_too(tmp_path: Path, said: str, mounted: str) -> None:
+    cgroup = f"5:cpu,cpuacct:/c\n4:{said}:/m\n1:name=systemd:/s\n"
     root = machine(tmp_path, proc__meminfo=MEMORY, proc__self__cgroup=cgroup)
-    (root / "sys/fs/cgroup/memory/m").mkdir(parents=True)
-    (root / "sys/fs/cgroup/memory/m/memory.limit_in_bytes").write_text(f"{2 * GIB}\n")
+    (root / f"sys/fs/cgroup/{mounted}/m").mkdir(parents=True)
+    (root / f"sys/fs/cgroup/{mounted}/m/memory.limit_in_bytes").write_text(f"{2 * GIB}\n")
     assert hardware.this(root).memory_bytes == 2 * GIB
+
+
+def test_a_group_whose_name_is_no_text_is_read_and_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    root = machine(tmp_path, proc__meminfo=MEMORY)
+    name = b"caf\xe9:\xc2\x85x"
+    (root / "proc/self").mkdir()
+    (root / "proc/self/cgroup").write_bytes(b"\nodd\n4:memory\n0::/" + name + b"\n")
+    group = root / "sys/fs/cgroup" / os.fsdecode(name)
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text(f"{GIB}\n")
+    assert hardware.this(root).memory_bytes == GIB
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from firstpass import catalogue
 from firstpass.catalogue import Hub
 from firstpass.cli import models as cli_models
+from firstpass.hardware import Machine
 from tests.web.test_cli import firstpass
 
 DRAFT = Path(__file__).parents[2] / "models/catalogue/firstpass-draft-10m"
@@ -32,12 +33,33 @@ def test_the_list_says_what_a_model_needs_and_where_it_is(home: dict[str, str]) 
 
 @pytest.mark.parametrize(("room", "said"), [(2 * 10**9, "no"), (4 * 10**9, r"2\d,\d\d\d tokens"), (10**11, "yes")])
 def test_the_list_says_what_fits_this_machine(monkeypatch: pytest.MonkeyPatch, room: int, said: str) -> None:
-    monkeypatch.setattr(cli_models, "room_bytes", lambda _: room)
+    monkeypatch.setattr(cli_models, "room_here", lambda: (room, "of memory"))
     lines = CliRunner().invoke(cli_models.models, ["list"], terminal_width=200).output.splitlines()
     row = next(line for line in lines if line.lstrip().startswith("granite-3.1-1b"))
     assert re.search(rf" 9\.1 GB +{said} +not pulled", row), row
     shown = CliRunner().invoke(cli_models.models, ["show", "granite-3.1-1b-a400m"]).output
     assert re.search(rf"fits here +{said}\n", shown) and shown.count("with one whole context") == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [("echo 81920", "79.0 GB of its largest GPU"), ("exit 9", "14.4 GB of memory")],
+)
+def test_what_there_is_room_in_is_asked_once_and_called_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, kind: str
+) -> None:
+    """NVIDIA's program was run for each card, and memory was called a GPU's where it told nothing."""
+    program, calls = tmp_path / "nvidia-smi", tmp_path / "calls"
+    program.write_text(f"#!/bin/sh\necho >> {calls}\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("firstpass.hardware.this", lambda: Machine(16 * 10**9, bfloat16=True, gpu=True))
+    listed = CliRunner().invoke(cli_models.models, ["list"], terminal_width=200).output
+    assert f"in the {kind} that this machine can give" in " ".join(listed.split())
+    for arguments in (["list", "--json"], ["show", "granite-3.1-1b-a400m"], ["show", "qwen3-30b-a3b", "--json"]):
+        calls.unlink()
+        assert CliRunner().invoke(cli_models.models, arguments).exit_code == 0
+        assert calls.read_text() == "\n"
 
 
 def test_a_card_is_shown_whole_for_people_and_for_machines(home: dict[str, str]) -> None:

@@ -136,4 +136,7 @@ def memory_bytes(card: Card, context_tokens: int | None = None) -> int:
 
 def fitting_tokens(card: Card, room_bytes: int) -> int:
     """The longest context, at most the card's own, that has room beside the weights; 0 where there is none for them."""
-    return max(0, min(card.context_tokens, (room_bytes - weight_bytes(card)) // cache_token_bytes(card)))
+    left, each = room_bytes - weight_bytes(card), cache_token_bytes(card)
+    if left < 0:
+        return 0
+    return min(card.context_tokens, left // each) if each else card.context_tokens

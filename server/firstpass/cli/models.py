@@ -15,7 +15,6 @@ from firstpass.catalogue import Card, Held, Lock, Recorded
 from firstpass.catalogue.card import cache_token_bytes, fitting_tokens, memory_bytes, weight_bytes
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
 from firstpass.errors import PullFailed
-from firstpass.hardware import Machine
 from firstpass.settings import load
 
 INTERRUPTED = 130
@@ -34,12 +33,11 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
     """Every model with a card: what it is, what it needs, and where its weights are."""
     models_dir = load(config).models_dir
     cards = catalogue.cards()
+    room, kind = room_here()
     if as_json:
-        typer.echo(json.dumps([_public(card, models_dir) for card in cards], indent=1))
+        typer.echo(json.dumps([_public(card, models_dir, room) for card in cards], indent=1))
         return
     rows = table("name", "architecture", "total/active", "experts", "licence", "memory", "fits", "where")
-    machine = hardware.this()
-    room = room_bytes(machine)
     for card in cards:
         rows.add_row(
             card.name,
@@ -52,7 +50,6 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
             _where(card, models_dir),
         )
     print_table(rows)
-    kind = "of its largest GPU" if machine.gpu else "of memory"
     out.print("[dim]memory: weights and one sequence of the whole context[/]")
     out.print(f"[dim]fits: that, or how long a context does, in the {_size(room)} {kind} that this machine can give[/]")
 
@@ -66,9 +63,9 @@ def show_model(
     """One card, whole."""
     card, models_dir = catalogue.named(name), load(config).models_dir
     if as_json:
-        typer.echo(json.dumps(_public(card, models_dir), indent=1))
+        typer.echo(json.dumps(_public(card, models_dir, room_here()[0]), indent=1))
         return
-    for label, text in _lines(card, models_dir):
+    for label, text in _lines(card, models_dir, room_here()[0]):
         _print_field(label, text)
     for title, part in card.further.items():
         if isinstance(part, dict):
@@ -178,8 +175,8 @@ def _require_space(directory: Path, needed_bytes: int) -> None:
         raise PullFailed(f"{_size(needed_bytes)} are to come, and {directory} has {_size(free)} free", part="egress")
 
 
-def _public(card: Card, models_dir: Path) -> dict[str, Any]:
-    """The card as JSON, with what follows from it."""
+def _public(card: Card, models_dir: Path, room: int) -> dict[str, Any]:
+    """The card as JSON, with what follows from it. room: bytes."""
     fields = asdict(card) | {"directory": str(card.directory)}
     if card.hub:
         fields["hub"] |= {"pinned": card.hub.pinned}
@@ -187,12 +184,12 @@ def _public(card: Card, models_dir: Path) -> dict[str, Any]:
         "weight_bytes": weight_bytes(card),
         "cache_token_bytes": cache_token_bytes(card),
         "memory_bytes": memory_bytes(card),
-        "fits_tokens": fitting_tokens(card, room_bytes(hardware.this())),
+        "fits_tokens": fitting_tokens(card, room),
         "where": catalogue.place(card, models_dir),
     }
 
 
-def _lines(card: Card, models_dir: Path) -> list[tuple[str, str]]:
+def _lines(card: Card, models_dir: Path, room: int) -> list[tuple[str, str]]:
     memory = (
         f"{_size(weight_bytes(card))} weights, {cache_token_bytes(card):,} bytes a token of context;"
         f" {_size(memory_bytes(card))} with one whole context (engine.context_tokens lowers it)"
@@ -209,7 +206,7 @@ def _lines(card: Card, models_dir: Path) -> list[tuple[str, str]]:
         ("weights", card.dtype + (f", experts in {card.quantisation}" if card.quantisation else "")),
         ("context", f"{card.context_tokens:,} tokens"),
         ("memory", memory),
-        ("fits here", _fits(card, room_bytes(hardware.this()))),
+        ("fits here", _fits(card, room)),
         ("contracts", ", ".join(card.contracts)),
         ("vLLM flags", " ".join(card.vllm_flags)),
     ]
@@ -229,9 +226,11 @@ def _print_field(label: str, value: Any) -> None:
         out.print(f"[dim]{escape(label):<{LABEL_WIDTH}}[/] {escape(text)}")
 
 
-def room_bytes(machine: Machine) -> int:
-    """For a model and its cache: on its largest GPU, as far as that can be asked, else in the memory."""
-    return (hardware.gpu_bytes() if machine.gpu else 0) or machine.usable_bytes
+def room_here() -> tuple[int, str]:
+    """(Bytes for a model and its cache, of what): of its largest GPU, as far as that can be asked, else of memory."""
+    machine = hardware.this()
+    on_gpu = hardware.gpu_bytes() if machine.gpu else 0
+    return (on_gpu, "of its largest GPU") if on_gpu else (machine.usable_bytes, "of memory")
 
 
 def _fits(card: Card, room: int) -> str:

@@ -1,6 +1,7 @@
-"""Which command-line arguments an engine may not get. Knows the options' names (vLLM 0.32, transformers 5.19)."""
+"""What an engine's further arguments say, and which it may not get. Knows the names of vLLM 0.32, transformers 5.19."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from firstpass.errors import BadSettings
 
@@ -59,6 +60,16 @@ def refuse(extra_args: Iterable[str]) -> None:
             reason = _why(given.replace("_", "-"), value if equals else following)
             if reason:
                 raise BadSettings(f"engine.extra_args: {argument} is refused: {reason}")
+
+
+def value_of(option: str, extra_args: Sequence[str]) -> str | None:
+    """What they give to an option; the last of several wins."""
+    said = None
+    for argument, following in pairwise((*extra_args, "")):
+        name, equals, value = argument.partition("=")
+        if name.replace("_", "-") == option:
+            said = value if equals else following
+    return said
 
 
 def _why(given: str, value: str) -> str | None:

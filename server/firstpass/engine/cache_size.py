@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from firstpass.engine.recipe import weight_bytes
@@ -25,6 +26,8 @@ USUAL_BYTES = 4 * 2**30
 """More than this only a context that the settings ask for gets."""
 
 BFLOAT16_BYTES = 2
+
+DTYPE_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 ON_GPU_BYTES = 2**63
 """What a GPU holds is not looked up: its engine says so."""
@@ -51,28 +54,37 @@ class CacheSize:
     token_bytes: int
 
 
-def cache_size(spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_BYTES) -> CacheSize:
+def cache_size(
+    spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_BYTES, *, on_gpu: bool = False
+) -> CacheSize:
     """For SEQUENCES contexts, between 64 MiB and 4 GiB. A model's context is cut to what fits there, unless the
     settings ask for more.
 
-    number_bytes: of one number in the cache and in the weights that are in memory.
+    number_bytes: of one number in the cache and in the weights that are in memory. on_gpu: whether it runs on one.
     Raises: BadSettings where config.json does not say enough, or for what is larger than the machine's memory.
     """
     config = read_config(spec)
     each, longest = token_bytes(config, number_bytes), _longest(spec, config)
     beside = STATES_TOKENS if keeps_states(config) else BLOCK_TOKENS
-    weights = loaded_bytes(spec, number_bytes)
-    room = ON_GPU_BYTES if machine.gpu else machine.usable_bytes - weights
+    weights = loaded_bytes(spec, config, number_bytes)
+    room = ON_GPU_BYTES if on_gpu else machine.usable_bytes - weights
     usual = min(USUAL_BYTES, room)
     context = spec.context_tokens or _fitting(longest, usual, each, beside)
     one_context = each * (context + beside)
     if context <= 0 or one_context > room:
         fits = _fitting(max(context, longest), room, each, beside)
         raise BadSettings(_too_large(spec, machine, weights, one_context if context > 0 else each * beside, fits))
-    if context < longest and not spec.context_tokens:
-        told = "engine %s: its context is %d tokens of the model's %d, so that its cache is %s at most;"
-        log.warning(f"{told} set engine.context_tokens for more", spec.name, context, longest, _gb(usual))
     return CacheSize(context, max(LEAST_BYTES, one_context, min(usual, each * context * SEQUENCES)), each)
+
+
+def tell_cut(spec: EngineSpec, size: CacheSize) -> None:
+    """Log that the context is shorter than the model's own, where nobody asked for that."""
+    longest = _longest(spec, read_config(spec))
+    if size.context_tokens < longest and not spec.context_tokens:
+        told = "engine %s: its context is %d tokens of the model's %d, so that its cache is %s at most;"
+        log.warning(
+            f"{told} set engine.context_tokens for more", spec.name, size.context_tokens, longest, _gb(size.bytes)
+        )
 
 
 def _fitting(longest: int, room: int, each: int, beside: int) -> int:
@@ -94,27 +106,62 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def loaded_bytes(spec: EngineSpec, number_bytes: int) -> int:
-    """Of the weights in memory: as on the disk, where they are of 16 bits, or quantised and stay so."""
+def loaded_bytes(spec: EngineSpec, config: Mapping[str, Any], number_bytes: int) -> int:
+    """Of the weights in memory: as on the disk where they are quantised, which they stay."""
     on_disk = weight_bytes(spec.model_dir) if spec.model_dir else 0
-    return on_disk * number_bytes // BFLOAT16_BYTES
+    return on_disk if is_quantised(config) else on_disk * number_bytes // stored_bytes(config)
 
 
-def token_bytes(config: dict[str, Any], number_bytes: int = BFLOAT16_BYTES) -> int:
-    """Keys and values of one token in all layers that keep some. Raises: BadSettings."""
-    try:
-        heads = int(config.get("num_key_value_heads") or config["num_attention_heads"])
-        size = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-        kinds = layer_kinds(config)
-        layers = sum(kind in ATTENTION for kind in kinds) if kinds else int(config["num_hidden_layers"])
-        return 2 * number_bytes * max(1, layers) * heads * size
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadSettings(f"the model's config.json has no {error}") from error
+def stored_bytes(config: Mapping[str, Any]) -> int:
+    """Of one number of the weights on the disk; as of bfloat16 where config.json does not say."""
+    said = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
+    return DTYPE_BYTES.get(said, BFLOAT16_BYTES)
+
+
+def is_quantised(config: Mapping[str, Any]) -> bool:
+    return config.get("quantization_config") is not None
+
+
+def token_bytes(config: Mapping[str, Any], number_bytes: int = BFLOAT16_BYTES) -> int:
+    """Keys and values of one token in all layers that keep some. Raises: BadSettings.
+
+    Each is taken to keep all tokens, with all heads: with sliding windows and latent attention (MLA) it is less.
+    """
+    of_its_own = config.get("head_dim")
+    size: object = of_its_own or _number(config, "hidden_size") // _number(config, "num_attention_heads")
+    if not isinstance(size, int) or size <= 0:
+        raise _unusable("head_dim" if of_its_own else "hidden_size")
+    return 2 * number_bytes * _heads(config) * size
+
+
+def _heads(config: Mapping[str, Any]) -> int:
+    """Of keys and values, in all layers together. Raises: BadSettings."""
+    kinds, said = layer_kinds(config), config.get("num_key_value_heads")
+    if not isinstance(said, list):
+        layers = sum(kind in ATTENTION for kind in kinds) if kinds else _number(config, "num_hidden_layers")
+        return max(1, layers) * _number(config, "num_key_value_heads" if said else "num_attention_heads")
+    if any(not isinstance(heads, int) or heads < 0 for heads in said) or len(kinds) not in (0, len(said)):
+        raise _unusable("num_key_value_heads")
+    kept: list[int] = [heads for heads, kind in zip_longest(said, kinds) if not kinds or kind in ATTENTION]
+    return max(1, sum(kept))
+
+
+def _number(config: Mapping[str, Any], name: str) -> int:
+    """Above 0. Raises: BadSettings."""
+    found = config.get(name)
+    if not isinstance(found, int) or found <= 0:
+        raise _unusable(name)
+    return int(found)
+
+
+def _unusable(name: str) -> BadSettings:
+    return BadSettings(f"the model's config.json has no usable {name}")
 
 
 def layer_kinds(config: Mapping[str, Any]) -> Sequence[str]:
     """One for each layer; empty where config.json does not tell them apart, and all are attention."""
-    return config.get("layer_types") or config.get("layers_block_type") or ()
+    kinds = config.get("layer_types") or config.get("layers_block_type")
+    return [str(kind) for kind in kinds] if isinstance(kinds, list) else ()
 
 
 def keeps_states(config: Mapping[str, Any]) -> bool:
@@ -122,11 +169,11 @@ def keeps_states(config: Mapping[str, Any]) -> bool:
     return not (ATTENTION - {"hybrid"}).issuperset(layer_kinds(config))
 
 
-def _longest(spec: EngineSpec, config: dict[str, Any]) -> int:
+def _longest(spec: EngineSpec, config: Mapping[str, Any]) -> int:
     try:
-        return spec.holds_tokens or spec.context_tokens or int(config["max_position_embeddings"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadSettings(f"engine {spec.name}: set engine.context_tokens, its config.json has no {error}") from error
+        return spec.holds_tokens or spec.context_tokens or _number(config, "max_position_embeddings")
+    except BadSettings as error:
+        raise BadSettings(f"engine {spec.name}: set engine.context_tokens, {error}") from error
 
 
 def read_config(spec: EngineSpec) -> dict[str, Any]:
@@ -134,7 +181,10 @@ def read_config(spec: EngineSpec) -> dict[str, Any]:
     if spec.model_dir is None:
         raise BadSettings(f"engine {spec.name}: no model directory")
     try:
-        config: dict[str, Any] = json.loads((spec.model_dir / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        config: object = json.loads((spec.model_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise BadSettings(f"engine {spec.name}: {spec.model_dir} has no readable config.json") from error
-    return config | (config.get("text_config") or {})
+    text = (config.get("text_config") or {}) if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(text, dict):
+        raise BadSettings(f"engine {spec.name}: the config.json of {spec.model_dir} is no description of a model")
+    return config | text

@@ -1,15 +1,17 @@
 """How `transformers serve` is run, where vLLM can't be installed. Imports no transformers.
 
-Read in the source of transformers 5.19; it gives no log-probabilities. It would listen on TCP: on_socket.py gives it a
-Unix socket in place of that.
+Read in the source of transformers 5.19; it gives no log-probabilities, and has no option for the longest context. It
+would listen on TCP: on_socket.py gives it a Unix socket in place of that.
 """
 
 import sys
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from firstpass.engine import on_socket
-from firstpass.engine.cache_size import cache_size
+from firstpass.engine.arguments import value_of
+from firstpass.engine.cache_size import DTYPE_BYTES, cache_size, read_config, stored_bytes, tell_cut
 from firstpass.engine.recipe import Command, clean_environment, thread_count
 from firstpass.engine.spec import Endpoint, EngineSpec
 from firstpass.hardware import Machine
@@ -39,7 +41,8 @@ class TransformersRecipe:
     def __init__(self, spec: EngineSpec, machine: Machine) -> None:
         """Raises: BadSettings for a model without a readable config.json or larger than the memory."""
         self._spec = spec
-        self._cache = cache_size(spec, machine)
+        self._cache = cache_size(spec, machine, number_bytes(spec), on_gpu=machine.gpu and not runs_on_cpu())
+        tell_cut(spec, self._cache)
 
     def command(self, scratch: Path) -> Command:
         spec = self._spec
@@ -54,3 +57,16 @@ class TransformersRecipe:
         )
         environment = clean_environment(OMP_NUM_THREADS=str(thread_count(spec)), TMPDIR=str(scratch))
         return Command((*argv, *listen, *cache, *spec.extra_args), environment, endpoint)
+
+
+def number_bytes(spec: EngineSpec) -> int:
+    """It loads weights in the type that config.json says, unless it is told another."""
+    return DTYPE_BYTES.get(value_of("--dtype", spec.extra_args) or "") or stored_bytes(read_config(spec))
+
+
+def runs_on_cpu() -> bool:
+    """Which PyTorch is installed: its CPU build has a version of its own."""
+    try:
+        return version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        return False

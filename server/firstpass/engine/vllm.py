@@ -4,17 +4,19 @@ import json
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from firstpass.engine.arguments import value_of
 from firstpass.engine.cache_size import (
     BFLOAT16_BYTES,
     SEQUENCES,
     CacheSize,
     cache_size,
+    is_quantised,
     keeps_states,
     read_config,
+    tell_cut,
 )
 from firstpass.engine.recipe import Command, clean_environment, thread_count
 from firstpass.engine.spec import Endpoint, EngineSpec
@@ -63,6 +65,7 @@ class VllmRecipe:
         if self._on_cpu:
             self._dtype, self._cache = sized(spec, machine)
             self._context_tokens = self._cache.context_tokens
+            tell_cut(spec, self._cache)
 
     def command(self, scratch: Path) -> Command:
         endpoint = Endpoint("http://engine/v1", scratch / "api.sock", self._spec.served_name or self._spec.name)
@@ -131,23 +134,25 @@ def sized(spec: EngineSpec, machine: Machine) -> tuple[str, CacheSize]:
     """(The type of its numbers, its cache) on a CPU. Raises: BadSettings.
 
     Where the CPU has no instructions for bfloat16 they are emulated: with float32 prompts are read 2.4 times faster and
-    answers come at 0.87 of the speed. It takes twice the memory; weights that are quantised stay as they are.
+    answers come at 0.87 of the speed. It takes twice the memory, so that it is taken where the context is not shorter
+    for it; weights that are quantised stay as they are.
     """
-    if not machine.bfloat16 and "quantization_config" not in read_config(spec):
-        try:
-            return "float32", cache_size(spec, machine, FLOAT32_BYTES)
-        except BadSettings:
-            pass  # There is no room for it.
-    return "bfloat16", cache_size(spec, machine, BFLOAT16_BYTES)
+    in_bfloat16 = cache_size(spec, machine, BFLOAT16_BYTES)
+    if machine.bfloat16 or is_quantised(read_config(spec)):
+        return "bfloat16", in_bfloat16
+    try:
+        in_float32 = cache_size(spec, machine, FLOAT32_BYTES)
+    except BadSettings:  # There is no room for it.
+        return "bfloat16", in_bfloat16
+    shorter = in_float32.context_tokens < in_bfloat16.context_tokens
+    return ("bfloat16", in_bfloat16) if shorter else ("float32", in_float32)
 
 
 def structured_outputs(spec: EngineSpec) -> dict[str, Any]:
     """How an engine compiles what its replies are held to; the last of its arguments wins."""
-    said = WITHOUT_SPACE if spec.contracts else STRUCTURED_OUTPUTS
-    for argument, following in pairwise((*spec.extra_args, "")):
-        name, equals, value = argument.partition("=")
-        if name.replace("_", "-") == "--structured-outputs-config":
-            said = value if equals else following
+    said = value_of("--structured-outputs-config", spec.extra_args)
+    if said is None:
+        said = WITHOUT_SPACE if spec.contracts else STRUCTURED_OUTPUTS
     try:
         return dict(json.loads(said))
     except (ValueError, TypeError):  # vLLM will say so.
