@@ -8,7 +8,7 @@ import pytest
 
 from tests.suites import loaded
 
-client, picture, upstream = (loaded("front", name) for name in ("client", "picture", "upstream"))
+client, picture, servers, upstream = (loaded("front", name) for name in ("client", "picture", "servers", "upstream"))
 
 
 def results(**figures: dict[str, list[float]]) -> dict[str, object]:
@@ -61,6 +61,19 @@ async def test_a_stream_of_the_scripted_engine_has_all_its_words_and_its_end() -
     assert answer.words[0][1] == 0
     assert 0 < answer.first <= answer.words[-1][0] <= answer.seconds
     assert all(late >= 0 for late in answer.late(0.001))
+
+
+async def test_a_copier_of_bytes_changes_none() -> None:
+    with servers.Started() as started:
+        straight = await asyncio.to_thread(servers.direct, started)
+        between = await asyncio.to_thread(servers.copier, started, straight.url.removesuffix("/chat/completions"))
+        connection = await client.Connection.to(between.url, {})
+        try:
+            answers = [await connection.ask("m", "chunks=20 gap=0", stream=stream) for stream in (True, False, True)]
+        finally:
+            connection.close()
+    assert [bool(answer.words) for answer in answers] == [True, False, True]
+    assert between.url != straight.url
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ import uvloop
 from client import FAILURES, Answer, Connection, NoAnswer
 from hardware import Others, machine
 from picture import draw, publish, table
-from servers import Contender, Started, direct, firstpass, litellm, portkey
+from servers import Contender, Started, copier, direct, firstpass, litellm, portkey
 
 AT_ONCE = 16
 UPSTREAM_SECONDS = 0.02
@@ -185,7 +185,8 @@ def _contenders(options: argparse.Namespace) -> Iterator[tuple[list[Contender], 
     with tempfile.TemporaryDirectory() as scratch, Started() as started:
         folder, straight = Path(scratch), direct(started)
         upstream = straight.url.removesuffix("/chat/completions")
-        found = [straight, firstpass(started, upstream, folder / "data", None, "firstpass")]
+        ours = firstpass(started, upstream, folder / "data", None, "firstpass")
+        found = [straight, copier(started, upstream), ours]
         ways: dict[str, Callable[[Path], Contender]] = {
             "against": lambda source: firstpass(started, upstream, folder / "against", source, "against"),
             "litellm": lambda python: litellm(started, upstream, python, folder),

@@ -13,8 +13,20 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-NAMES = {"firstpass": "Firstpass", "against": "Firstpass before", "litellm": "LiteLLM", "portkey": "Portkey"}
-COLOURS = {"firstpass": "#1f5fa8", "against": "#7f8c8d", "litellm": "#c0392b", "portkey": "#d68910"}
+NAMES = {
+    "firstpass": "Firstpass",
+    "copier": "a copier of bytes",
+    "against": "Firstpass before",
+    "litellm": "LiteLLM",
+    "portkey": "Portkey",
+}
+COLOURS = {
+    "copier": "#27ae60",
+    "firstpass": "#1f5fa8",
+    "against": "#7f8c8d",
+    "litellm": "#c0392b",
+    "portkey": "#d68910",
+}
 WIDTH, LABELS, BARS, ROW, COLUMNS = 470, 112, 280, 22, 2
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "results.json"

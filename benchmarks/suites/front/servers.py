@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -84,6 +86,14 @@ def direct(started: Started) -> Contender:
     base = f"http://127.0.0.1:{port}/v1"
     started.start([sys.executable, str(HERE / "upstream.py"), str(port)], f"{base}/models")
     return Contender("direct", f"{base}/chat/completions")
+
+
+def copier(started: Started, upstream: str) -> Contender:
+    port, base = free_port(), urlsplit(upstream)
+    command = [sys.executable, str(HERE / "copier.py"), str(port), str(base.port)]
+    process = started.start(command, f"http://127.0.0.1:{port}{base.path}/models")
+    url = f"http://127.0.0.1:{port}{base.path}/chat/completions"
+    return Contender("copier", url, version=f"on uvloop {version('uvloop')}", process=process)
 
 
 def firstpass(started: Started, upstream: str, data_dir: Path, source: Path | None, name: str) -> Contender:
