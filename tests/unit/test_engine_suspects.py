@@ -211,15 +211,20 @@ def test_an_engine_that_was_asked_owes_a_word_until_it_says_one_whoever_hears_it
     pulse = Pulse(clock)
     clock.seconds += 50
     assert pulse.silent_seconds == 0 and pulse.quiet_seconds == 50
-    with pulse.asked():
+    with pytest.raises(TimeoutError), pulse.asked():
         clock.seconds += 3
         with pulse.asked():
             clock.seconds += 1
             assert pulse.silent_seconds == 4
             pulse.heard()
             clock.seconds += 2
-            assert pulse.silent_seconds == 2, "the other one still waits"
-    assert pulse.silent_seconds == 2, "who left without a word is still owed one"
+        assert pulse.silent_seconds == 2, "the other one still waits"
+        raise TimeoutError
+    assert pulse.silent_seconds == 2 and pulse.awaited_from is not None, "who left without a word is still owed one"
+    with pulse.asked():
+        pulse.heard()
+        clock.seconds += 2
+    assert pulse.silent_seconds == 0 and pulse.awaited_from is None, "all have got theirs"
     pulse.heard()
     clock.seconds += 2
     assert pulse.silent_seconds == 0

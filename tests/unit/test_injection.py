@@ -120,11 +120,15 @@ AROUND = st.sampled_from([("", ""), (" \n", "\n"), ("```json\n", "\n```"), ("Sur
 SAID = st.one_of(st.text(max_size=40), st.builds(lambda text, ends: text.join(ends), OBJECTS, AROUND))
 
 
+def bare(text: str) -> str:
+    """Without what may stand around a verdict."""
+    return text.strip().removeprefix("```json\n").removesuffix("\n```")
+
+
 def is_a_verdict(text: str, nonce: str) -> bool:
     """By the words of the contract, not by the code that reads it: one object, and each field of it once."""
-    bare = text.strip().removeprefix("```json\n").removesuffix("\n```")
     try:
-        pairs = json.loads(bare, object_pairs_hook=lambda pairs: ("object", pairs))
+        pairs = json.loads(bare(text), object_pairs_hook=lambda pairs: ("object", pairs))
     except ValueError:
         return False
     if not isinstance(pairs, tuple) or sorted(name for name, _ in pairs[1]) != ["edits", "nonce", "ok"]:
@@ -142,6 +146,7 @@ def is_a_verdict(text: str, nonce: str) -> bool:
 @given(said=SAID)
 @example('{"nonce": "NONCE", "ok": true, "edits": []}')
 @example('\u00a0{"nonce": "NONCE", "ok": true, "edits": []}')
+@example('\u00a0{"nonce": "NONCE", "ok": false, "edits": [{"span": "", "text": ""}]}')
 @example('{"nonce": "NONCE", "ok": false, "ok": true, "edits": []}')
 @example('{"nonce": "NONCE", "ok": false, "edits": [{"span": "- none", "text": "- none "}]}')
 @example(json.dumps({"nonce": "NONCE", "ok": False, "edits": [{"span": STRAYS, "text": NAMES}]}))
@@ -165,7 +170,7 @@ def test_whatever_a_judge_says_only_a_verdict_on_this_question_verifies_and_only
         if '"ok": false' in heard[0][0]:
             assert CONTRACT.files.form.read(answer.text) != CONTRACT.files.form.read(draft), "no objection is an accept"
     else:
-        assert not is_a_verdict(*heard[0]) or draft == STRAYS or json.loads(heard[0][0].strip("`json\n"))["edits"]
+        assert not is_a_verdict(*heard[0]) or draft == STRAYS or json.loads(bare(heard[0][0]))["edits"]
 
 
 def test_the_nonce_hangs_on_the_exchange_s_random_id_which_is_drawn_after_all_others_words() -> None:

@@ -91,7 +91,7 @@ def test_the_search_finds_one_that_may_be(front: Front) -> None:
 
 def test_what_parsers_read_from_is_forgotten() -> None:
     text = f"{MARK} = 1\n".encode() * parsing.UNWATCHED_BYTES
-    assert parsing.parsed(tree_sitter.Parser(grammar("python").language), text, lambda _offset, _has_error: False)
+    assert parsing.parsed(tree_sitter.Parser(grammar("python").language), text, lambda: False)
     assert any(MARK in kept for kept in kept_in_caches())
     forget()
     assert list(kept_in_caches()) == []

@@ -144,7 +144,7 @@ class ExternalEngine:
         except FirstpassError as error:
             if self.run and isinstance(error, TierUnavailable):
                 self._working.died()
-            return self._failed(error, hangs=isinstance(error.__cause__, TimedOut))
+            return self._failed(error, hangs=self._hangs and isinstance(error.__cause__, TimedOut))
         self._seen = self._clock()
         return endpoint
 
