@@ -25,9 +25,8 @@ LEAST_BYTES = 64 * 2**20
 USUAL_BYTES = 4 * 2**30
 """More than this only a context that the settings ask for gets."""
 
-BFLOAT16_BYTES = 2
-
 DTYPE_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+BFLOAT16_BYTES = DTYPE_BYTES["bfloat16"]
 
 ON_GPU_BYTES = 2**63
 """What a GPU holds is not looked up: its engine says so."""

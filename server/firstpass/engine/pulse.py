@@ -28,16 +28,11 @@ class Pulse:
         self._callers += caller
         try:
             yield
-        except BaseException:
-            self._left(caller)
-            raise
-        self._left(caller)
+        finally:
+            self._open -= 1
+            self._callers -= caller
         self._owed_from = self._owed_from if self._open else None
         self._awaited_from = self._awaited_from if self._callers else None
-
-    def _left(self, caller: bool) -> None:
-        self._open -= 1
-        self._callers -= caller
 
     def heard(self) -> None:
         self._heard = self._clock()

