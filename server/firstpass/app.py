@@ -3,34 +3,35 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 
-from firstpass import assembly, cascade, engine
+from firstpass import assembly, cascade
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.rates import Rates
 from firstpass.allowance.seats import SeatedTier, Seats
 from firstpass.audit import Audit
 from firstpass.cascade import Parts, T
-from firstpass.contract import Shelf
+from firstpass.contract import Learned, Shelf
 from firstpass.desk import Desk
 from firstpass.desk.recipe import Recipe
 from firstpass.egress import EgressDoor
-from firstpass.engine import Engine, grammars
 from firstpass.engine.keeping import keep_ready
-from firstpass.engine.transformers import LEAVES_OUT
-from firstpass.errors import FirstpassError
+from firstpass.errors import FirstpassError, TierUnavailable
 from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
+from firstpass.fleet.tier import FleetTier
 from firstpass.gate.drift import Monitor
 from firstpass.house import House
 from firstpass.listening import Sink
+from firstpass.local_model import LocalModel
 from firstpass.outline import facts, outline
 from firstpass.policy.escalation import Course, EscalationPolicy
 from firstpass.policy.rules import Rule
@@ -42,18 +43,19 @@ from firstpass.store.keys import load_pepper
 from firstpass.store.notes import Signer
 from firstpass.store.sqlite import SqliteStore
 from firstpass.tier import Tier
-from firstpass.tier.compiled import CompiledTier
-from firstpass.tier.local import LocalDoor
-from firstpass.tier.template import Template
-from firstpass.tier.tokens import Counted, TokenCounter
+from firstpass.tier.tokens import Counted
 from firstpass.web import routes
 from firstpass.web.access import Rules
 from firstpass.web.credentials import Credentials
+from firstpass.web.loading import Engines
 from firstpass.web.metrics import Metrics
 
 log, exchanges = logging.getLogger(__name__), logging.getLogger("firstpass.exchanges")
 
 READERS = ThreadPoolExecutor(2, "reading")
+NOT_LOADED_SECONDS = 30
+"""When to count again with a model that is not loaded."""
+
 _reading: set[Future[Any]] = set()
 
 
@@ -70,24 +72,15 @@ class Server:
         self.keyring = Keyring(self._store, load_pepper(settings.server.pepper_path))
         self.rates = Rates(self._store, self.keyring)
         self._purse = assembly.purse(settings, self._store, self.keyring)
-        spec = assembly.engine_spec(settings)
         self.metrics = Metrics()
-        self._engine: Engine = engine.build(spec, self.metrics.engine_progress)
-        self._grammars = grammars.for_engine(spec)
         self.spans = assembly.spans(settings)
-        self._local = LocalDoor(
-            self._engine,
-            settings.engine.reply_seconds,
-            vllm=assembly.constrains(settings.engine),
-            thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
-            leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
-            onward=self.spans.onward,
-        )
-        rooms = assembly.rooms(settings)
+        self._models = self._local_models()
+        self._first, *further = self._models
+        self.fleet = assembly.fleet(settings, self._models)
+        self.engines = Engines(self.fleet, self._first)
+        rooms = assembly.rooms(settings, further)
         self.metrics.show_waiting(rooms)
         self._seats = Seats(rooms)
-        self._template = Template(self._local)
-        self._counter = TokenCounter(self._local, self._template, settings.server.in_flight_limit)
         wanted = settings.verifier
         self._outside = self._egress_door(wanted) if wanted else None
         self._verifier = assembly.verifier_tier(wanted, self._outside) if wanted and self._outside else None
@@ -99,7 +92,7 @@ class Server:
         self._policy = EscalationPolicy(
             assembly.whereabouts(settings.verifier),
             rules,
-            redrafts=assembly.constrains(settings.engine),
+            redrafts=assembly.constrains(settings.draft_engines[0]),
             gates=gates,
             broken=self.record.broken,
             audit_share=settings.policy.audit_share,
@@ -108,24 +101,28 @@ class Server:
             score_floor=assembly.score_floor(settings.verifier),
         )
         repositories = Repositories(settings.repositories_dir)
-        contracts = self.shelf.contracts(repositories.find, taught=spec.contracts, least_told=spec.least_told)
-        told = tuple(spec.contracts), spec.least_told
-        recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, *told)
+        specs = {name: model.spec for name, model in self._models.items()}
+        learned = {name: Learned(spec.contracts, spec.least_told) for name, spec in specs.items()}
+        learned_by: Mapping[str | None, Learned] = {None: learned.pop(self._first)} | learned
+        contracts = self.shelf.contracts(repositories.find, learned_by)
+        recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, learned_by)
         self._desk = Desk(recipe, contracts, aside)
         self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, self._desk, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
+        self._stood = False
         self._aliases: Mapping[str, Target] = {}
-        self._served, models = self._engine.served, self._models()
-        self._aliases = assembly.read_aliases(settings.aliases, models)
-        seeing = assembly.seeing_targets(spec, settings.verifier)
+        self._served, names = self._serves(), self._names()
+        targets = {name: target for name, (target, _) in names.items()}
+        self._aliases = assembly.read_aliases(settings.aliases, targets)
         self._house = House(
-            models,
+            targets,
             self.shelf.pins,
             settings.policy.egress,
             repositories.names,
             self._aliases,
             assembly.unknown_target(settings),
-            seeing,
+            assembly.seeing(specs, settings.verifier),
+            engines=self._engines(names),
         )
         self.started_unix = time.time()
 
@@ -142,33 +139,64 @@ class Server:
         )
 
     def _tiers(self) -> Mapping[TierName, Tier]:
-        draft: Tier = assembly.draft_tier(self._settings.engine, self._local, self._template)
-        draft = CompiledTier(draft, self._grammars) if self._grammars else draft
+        draft = FleetTier(self.fleet, {name: model.tier for name, model in self._models.items()}, self._first)
         seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self._seats)}
         if self._verifier:
             seated["verifier"] = SeatedTier("verifier", self._verifier, self._seats, self._verifier.check)
         return seated
 
-    def _models(self) -> Mapping[str, Target]:
-        """The names that a caller may give. The engine's own names mean the engine."""
-        names: dict[str, Target] = {"firstpass": "cascade", "local": "local", self._engine.name: "local"}
-        names |= {"strong": "strong"} if self._settings.verifier else {}
-        own = self._engine.served
-        return names if own is None or own in assembly.ROUTES or own in self._aliases else names | {own: "local"}
+    def _local_models(self) -> Mapping[str, LocalModel]:
+        """Raises: BadSettings."""
+        made: dict[str, LocalModel] = {}
+        specs = assembly.engine_specs(self._settings)
+        for (name, spec), wanted in zip(specs.items(), self._settings.draft_engines, strict=True):
+            progress = partial(self.metrics.engine_progress, name)
+            made[name] = LocalModel(spec, assembly.wanted(self._settings, wanted), progress, self.spans.onward)
+        return made
+
+    def _serves(self) -> Sequence[str | None]:
+        return [model.engine.served for model in self._models.values()]
+
+    def _names(self) -> Mapping[str, tuple[Target, str | None]]:
+        """The names that a caller may give, and the engine that each means if it is another than the first.
+
+        An engine's own name and its model's mean the engine; where several serve one model, the first of them.
+        """
+        names: dict[str, tuple[Target, str | None]] = {"firstpass": ("cascade", None), "local": ("local", None)}
+        names |= {"strong": ("strong", None)} if self._settings.verifier else {}
+        meant = {name: None if name == self._first else name for name in self._models}
+        names |= {name: ("local", engine) for name, engine in meant.items()}
+        for name, model in self._models.items():
+            own = model.engine.served
+            if own is not None and own not in names and own not in self._aliases:
+                names[own] = "local", meant[name]
+        return names
+
+    def _engines(self, names: Mapping[str, tuple[Target, str | None]]) -> Mapping[str, str]:
+        """Of names and aliases, those that mean another engine than the first."""
+        further = {name: engine for name, (_, engine) in names.items() if engine is not None}
+        return further | {alias: further[model] for alias, model in self._settings.aliases.items() if model in further}
 
     @property
     def house(self) -> House:
         """As it is now: what an engine that somebody else runs serves is known once it is there."""
-        if self._engine.served != self._served:
-            self._served = self._engine.served
-            self._house = replace(self._house, models=self._models())
+        if (serves := self._serves()) != self._served:
+            self._served, names = serves, self._names()
+            targets = {name: target for name, (target, _) in names.items()}
+            self._house = replace(self._house, models=targets, engines=self._engines(names))
         return self._house
 
     def engine_state(self) -> str:
-        return self._engine.state
+        """Of the first. One that left the memory for another comes back when it is asked."""
+        place = self.fleet.place(self._first)
+        left = self._stood and place in ("available", "unloading")
+        return "ready" if left else self._models[self._first].engine.state
+
+    def engine_states(self) -> Mapping[str, str]:
+        return {name: model.engine.state for name, model in self._models.items()}
 
     def engine_trouble(self) -> str:
-        return self._engine.trouble
+        return self._models[self._first].engine.trouble
 
     def check_room(self, key: str | None, patience_seconds: float | None) -> None:
         self._seats.check(key, patience_seconds)
@@ -245,7 +273,16 @@ class Server:
             exchanges.info("exchange", extra={"fields": fields})
 
     async def count(self, ask: Ask) -> Counted:
-        return await self._counter.count(ask)
+        """A count is no reason to load a model."""
+        name = ask.engine or self._first
+        if self.fleet.place(name) != "loaded":
+            text = f"{name} is not loaded, and a count of tokens does not load it"
+            raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
+        await self.fleet.enter(name, ask.patience_seconds)
+        try:
+            return await self._models[name].counter.count(ask)
+        finally:
+            self.fleet.leave(name)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -268,12 +305,10 @@ class Server:
 
         What still runs at the end is stopped and recorded before the store closes: uvicorn does not wait for it.
         """
-        keeping = [asyncio.create_task(keep_ready(self._engine)), asyncio.create_task(self.audit.keep())]
+        keeping = [asyncio.create_task(work) for work in (self.fleet.keep(), self.audit.keep(), *self._kept_ready())]
         if self._outside and self._outside.hosted:
             keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
         keeping.append(asyncio.create_task(self._desk.warm()))
-        if self._grammars:
-            keeping.append(asyncio.create_task(self._grammars.warm(self._engine)))
         try:
             yield
         finally:
@@ -282,17 +317,32 @@ class Server:
                 task.cancel()
             await asyncio.gather(*stopped, return_exceptions=True)
             await self._desk.close()
-            await self._local.aclose()
             if self._outside:
                 await self._outside.aclose()
-            await self._engine.close()
-            if self._grammars:
-                await self._grammars.close()
+            await self.fleet.close()
             try:
                 self.rates.close()
             except FirstpassError as error:
                 log.error("what is left of rates was not kept at the end: %s", error)
             await asyncio.to_thread(self._end)
+
+    def _kept_ready(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What is pinned stays ready, and the first one is loaded at the beginning, with what compiles for it."""
+        for shown in self.fleet:
+            model = self._models[shown.name]
+            if shown.pinned:
+                yield keep_ready(model.engine)
+            elif shown.name == self._first:
+                yield self._loaded(shown.name)
+            if model.grammars and shown.pinned:
+                yield model.grammars.warm(model.engine)
+
+    async def _loaded(self, name: str) -> None:
+        try:
+            await self.fleet.load(name)
+        except FirstpassError as error:
+            log.error("%s is not loaded: %s", name, error)
+        self._stood = True
 
     def _end(self) -> None:
         try:

@@ -4,12 +4,13 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from firstpass import catalogue
+from firstpass import catalogue, hardware
 from firstpass.allowance import turns
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.purse import Prices, Purse
@@ -20,8 +21,10 @@ from firstpass.egress.known import known_secrets
 from firstpass.engine import EngineSpec, HangAfter
 from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
-from firstpass.exchange import Target, TierName
+from firstpass.exchange import Target
+from firstpass.fleet import Berth, Bounds, Fleet, Memory
 from firstpass.gate import Gate, load_gate
+from firstpass.local_model import LocalModel, Wanted
 from firstpass.policy.escalation import Verifier
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
@@ -33,10 +36,8 @@ from firstpass.store.scopes import Spend
 from firstpass.tier import Tier
 from firstpass.tier.anthropic_http import AnthropicTier
 from firstpass.tier.http import ReplyBounds
-from firstpass.tier.local import LocalDoor
 from firstpass.tier.openai_http import OpenAITier
 from firstpass.tier.steady import Retrying, SteadyTier
-from firstpass.tier.template import Template
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +65,23 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
 
 
-def rooms(settings: Settings) -> Mapping[TierName, turns.Turns]:
-    """Where there are keys, an eighth of the places is kept for those that have none yet."""
+def rooms(settings: Settings, further: Iterable[str] = ()) -> Mapping[str, turns.Turns]:
+    """Where there are keys, an eighth of the places is kept for those that have none yet.
+
+    further: names of engines beside the first, each with as many places of its own.
+    """
     server, verifier = settings.server, settings.verifier
-    places: dict[TierName, int] = {"draft": server.in_flight_limit}
+    places = {"draft": server.in_flight_limit} | dict.fromkeys(further, server.in_flight_limit)
     places |= {"verifier": verifier.in_flight_limit} if verifier else {}
     keyed = keys_required(settings)
 
     def bounds(limit: int) -> turns.Bounds:
         return turns.Bounds(limit, server.waiting_limit, server.waiting_seconds, limit // 8 if keyed else 0)
 
-    return {tier: turns.Turns(tier, bounds(limit)) for tier, limit in places.items()}
+    return {
+        name: turns.Turns("verifier" if name == "verifier" else "draft", bounds(limit))
+        for name, limit in places.items()
+    }
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
@@ -147,12 +154,14 @@ def purse(settings: Settings, store: Store, keyring: Keyring) -> Purse:
     return Purse(store, keyring, known, None if a_day is None else Spend(a_day))
 
 
-def seeing_targets(spec: EngineSpec, verifier: VerifierSettings | None) -> frozenset[Target]:
-    """Where images may go: to the cascade if each of its models takes them."""
+def seeing(specs: Mapping[str, EngineSpec], verifier: VerifierSettings | None) -> frozenset[str]:
+    """Where images may go: to the cascade if each of its models takes them. Engines by their names, too."""
+    spec, *_ = specs.values()
     strong = verifier is not None and (verifier.dialect == "anthropic" if verifier.images is None else verifier.images)
     both = spec.images and (strong or verifier is None)
-    takes: Mapping[Target, bool] = {"local": spec.images, "strong": strong, "cascade": both}
-    return frozenset(target for target, takes_them in takes.items() if takes_them)
+    takes = {name: one.images for name, one in specs.items()}
+    takes |= {"local": spec.images, "strong": strong, "cascade": both}
+    return frozenset(name for name, takes_them in takes.items() if takes_them)
 
 
 def redactor(settings: Settings) -> Redactor:
@@ -204,9 +213,37 @@ def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     return OpenAITier("verifier", door, bounds, name, thinks=thinks)
 
 
-def draft_tier(engine: EngineSettings, door: LocalDoor, template: Template) -> Tier:
+def wanted(settings: Settings, engine: EngineSettings) -> Wanted:
+    """Of one model on this machine."""
     bounds = ReplyBounds(engine.whole_seconds, engine.whole_seconds, engine.reply_limit_bytes)
-    return OpenAITier("draft", door, bounds, template=template)
+    return Wanted(constrains(engine), engine.reply_seconds, bounds, settings.server.in_flight_limit)
+
+
+def fleet(settings: Settings, models: Mapping[str, LocalModel]) -> Fleet:
+    """Raises: BadSettings where what is pinned is more than there is."""
+    engines = dict(zip(models, settings.draft_engines, strict=True))
+    berths = [_berth(name, models[name], engine, only=len(models) == 1) for name, engine in engines.items()]
+    wanted = settings.fleet
+    memories: set[Memory] = {berth.memory for berth in berths}
+    fleet = Fleet(
+        berths,
+        {memory: budget_bytes(settings, gpu=memory == "gpu") for memory in memories},
+        Bounds(wanted.load_seconds, wanted.turn_seconds),
+    )
+    if len(models) > 1:
+        fleet.check_pinned()
+    return fleet
+
+
+def _berth(name: str, model: LocalModel, engine: EngineSettings, *, only: bool) -> Berth:
+    """One that stays, whether there is room for it or not: the only one, and what somebody else runs."""
+    need = model.engine.need
+    if need is None:
+        return Berth(name, model, pinned=True)
+    pinned = engine.pinned if engine.pinned is not None else only and engine.idle_seconds is None
+    seen = engine.memory_bytes or need.bytes
+    memory: Memory = "gpu" if need.on_gpu else "main"
+    return Berth(name, model, seen, need.later_bytes, memory, pinned, engine.priority, engine.idle_seconds)
 
 
 def score_floor(verifier: VerifierSettings | None) -> float | None:
@@ -220,9 +257,32 @@ def constrains(engine: EngineSettings) -> bool:
     return engine.kind == "vllm" or (engine.kind == "auto" and find_spec("vllm") is not None)
 
 
-def engine_spec(settings: Settings) -> EngineSpec:
-    """Of the draft engine. Raises: BadSettings for a model that is not there or not the recorded bytes."""
-    wanted = settings.engine
+def budget_bytes(settings: Settings, *, gpu: bool) -> int:
+    """Of what models on a GPU, or the others, may take together."""
+    if settings.fleet.memory_bytes is not None:
+        return settings.fleet.memory_bytes
+    return hardware.gpu_bytes() if gpu else hardware.this().usable_bytes
+
+
+def engine_specs(settings: Settings) -> Mapping[str, EngineSpec]:
+    """Of each draft engine, by its name; the first is the one that is meant where none is named.
+
+    Raises: BadSettings for a model that is not there or not the recorded bytes.
+    """
+    if not settings.engines:
+        spec = engine_spec(settings, settings.engine)
+        return {spec.name: spec}
+    return {name: _named(name, engine_spec(settings, one)) for name, one in settings.engines.items()}
+
+
+def _named(name: str, spec: EngineSpec) -> EngineSpec:
+    """An engine by the name that the settings give it, which serves its model by the model's own."""
+    served = spec.served_name if spec.kind == "external" else spec.name
+    return replace(spec, name=name, served_name=served, title=f"the engine {name}")
+
+
+def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
+    """Raises: as above."""
     kind = _engine_kind(wanted.kind)
     if kind == "external":
         named = wanted.model if "model" in wanted.model_fields_set else None
@@ -238,7 +298,7 @@ def engine_spec(settings: Settings) -> EngineSpec:
             images=bool(wanted.images),
             patience=_patience(wanted),
         )
-    model = catalogue.find(wanted.model, settings.models_dir)
+    model = catalogue.find(wanted.model, settings.models_dir_of(wanted))
     if model.name in ROUTES:
         raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")
     if wanted.context_tokens and wanted.context_tokens > model.context_tokens:

@@ -9,6 +9,7 @@ FirstpassError
 ├── NotFound 404              no such model, route or exchange
 ├── WrongMethod 405
 │   └── NoWebSockets 426      asked for where there are only requests
+├── InUse 409                 a model that can not be unloaded now
 ├── TooLarge 413              the body is over the limit
 ├── WrongMediaType 415        the body is not JSON
 ├── Busy 429                  more requests at once than this server takes of one caller
@@ -117,6 +118,11 @@ class NoWebSockets(WrongMethod):
 
     status = 426
     code = "no_websockets"
+
+
+class InUse(FirstpassError):
+    status = 409
+    code = "in_use"
 
 
 class TooLarge(FirstpassError):

@@ -18,7 +18,9 @@ class House:
     models: the names a caller may give, and where each leads. contracts: likewise, and the version that each means.
     ceiling: the server's own, which a request can only make stricter. repositories: those that are indexed now.
     aliases: further names of models, some with a * in them. unknown: who answers for a name that is none of these; the
-    house's own names are never unknown ones. seeing: where each model that may answer takes images.
+    house's own names are never unknown ones. seeing: where each model that may answer takes images;
+    further engines by their own names.
+    engines: of those names, and of aliases, that mean another model on this machine than the first, which that is.
     permitted: the names that the caller's key may say, with * for any text; all where there are none.
     """
 
@@ -28,7 +30,8 @@ class House:
     repositories: Callable[[], Sequence[str]] = tuple
     aliases: Mapping[str, Target] = field(default_factory=dict)
     unknown: Literal["cascade", "local"] | None = None
-    seeing: frozenset[Target] = frozenset()
+    seeing: frozenset[str] = frozenset()
+    engines: Mapping[str, str] = field(default_factory=dict)
     permitted: tuple[str, ...] = ()
 
     def narrowed(self, permitted: tuple[str, ...], ceiling: Ceiling) -> "House":
@@ -57,6 +60,12 @@ class House:
             raise self.no_model(model)
         return found
 
+    def engine(self, model: str) -> str | None:
+        """Which model on this machine that is the name of; None: the first, where it is one at all."""
+        named = model in self.models or model in self.aliases
+        meant = model if named else next((name for name in self.aliases if fits(name, model)), None)
+        return None if meant is None else self.engines.get(meant)
+
     def check(self, model: str) -> None:
         """Raises: Forbidden, as the OpenAI API says that a project may not use a model."""
         if not self.permits(model):
@@ -65,7 +74,9 @@ class House:
 
     def sees(self, model: object) -> bool:
         """Whether who answers for that name takes images; no for a name that nothing answers for."""
-        return isinstance(model, str) and (self.known(model) or self.unknown) in self.seeing
+        if not isinstance(model, str):
+            return False
+        return (self.engine(model) or self.known(model) or self.unknown) in self.seeing
 
     def no_model(self, name: str) -> NotFound:
         message = f"unknown model {name[:SHOWN]!r}; this server has {', '.join(self.names)}"

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from firstpass.catalogue.card import (
     read_card,
     weight_bytes,
 )
-from firstpass.engine import HangAfter
+from firstpass.engine import EngineSpec, HangAfter
 from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 
@@ -131,7 +132,7 @@ def test_a_directory_with_a_card_is_held_to_it(tmp_path: Path) -> None:
     assert catalogue.damage(model.directory, model.sha256) == {"model.safetensors": "differs", "train.json": "missing"}
     sections = {"engine": {"model": str(tmp_path / "copy"), "kind": "vllm"}, "server": {"data_dir": tmp_path}}
     with pytest.raises(BadSettings, match=r"damaged: model\.safetensors, train\.json differ from the record"):
-        assembly.engine_spec(Settings.model_validate(sections))
+        spec_of(sections)
 
 
 @pytest.mark.parametrize("flag", ["--otlp-traces-endpoint", "--lora-modules", "-dpa", "--seed"])
@@ -270,7 +271,7 @@ def test_a_card_s_flags_reach_vllm_before_the_user_s_own(
 ) -> None:
     pulled(tmp_path / "models", model_dir, "gpt-oss-20b")
     engine = {"kind": kind, "model": "gpt-oss-20b", "extra_args": ["--seed", "1"]}
-    spec = assembly.engine_spec(Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}}))
+    spec = spec_of({"engine": engine, "server": {"data_dir": tmp_path}})
     card = catalogue.named("gpt-oss-20b").vllm_flags if flags else ()
     assert spec.extra_args == (*card, "--seed", "1") and spec.model_dir == tmp_path / "models/gpt-oss-20b"
 
@@ -310,7 +311,15 @@ def test_the_cards_are_json_for_machines() -> None:
 def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
     engine = {"kind": "vllm", "canary_seconds": 5, "canary_busy_seconds": 50, "canary_idle_seconds": 500}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
-    assert assembly.engine_spec(settings).patience == HangAfter(5, 50, 500)
+    assert assembly.engine_spec(settings, settings.engine).patience == HangAfter(5, 50, 500)
     engine = {"kind": "vllm", "canary_seconds": 5, "reply_seconds": 700}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
-    assert assembly.engine_spec(settings).patience.busy_seconds == 705, "no sooner than a caller gives up"
+    assert assembly.engine_spec(settings, settings.engine).patience.busy_seconds == 705, (
+        "no sooner than a caller gives up"
+    )
+
+
+def spec_of(sections: dict[str, Any]) -> EngineSpec:
+    """Of the only engine of such settings."""
+    settings = Settings.model_validate(sections)
+    return assembly.engine_spec(settings, settings.engine)

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firstpass.chat import Message
-from firstpass.contract import Contract, PromptedContract, Shelf, shipped
+from firstpass.contract import Contract, Learned, PromptedContract, Shelf, shipped
 from firstpass.contract.changelines import MOST_LINES, change_lines
 from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
@@ -235,9 +235,7 @@ def test_an_empty_diff_has_nothing_to_be_told_of() -> None:
 
 
 def test_a_model_that_knows_another_version_is_asked_in_its_words_and_held_to_this_one() -> None:
-    contracts = Shelf.of(None).contracts(
-        lambda name: (_ for _ in ()).throw(AssertionError(name)), taught=["pr-summary@3"]
-    )
+    contracts = taught("pr-summary@3")
     newest, old = contracts["pr-summary@4"], contracts["pr-summary@3"]
     exchange = Exchange(ask(DIFF))
     drafted = newest.prepare(exchange, Consult("draft", "draft")).messages
@@ -249,7 +247,7 @@ def test_a_model_that_knows_another_version_is_asked_in_its_words_and_held_to_th
 
 def taught(*pinned: str) -> dict[str, Contract]:
     """The contracts before a draft model that was trained on these."""
-    return Shelf.of(None).contracts(lambda name: (_ for _ in ()).throw(AssertionError(name)), taught=pinned)
+    return Shelf.of(None).contracts(lambda name: (_ for _ in ()).throw(AssertionError(name)), {None: Learned(pinned)})
 
 
 TAUGHT_ANSWERS = {

@@ -451,7 +451,7 @@ def test_metrics_count_the_routes(front: Front) -> None:
         client.post("/v1/chat/completions", json=SUMMARY)
         text = client.get("/metrics").text
     assert 'firstpass_requests_total{dialect="openai",model="firstpass",route="draft",status="200"} 1.0' in text
-    assert "firstpass_engine_ready 1.0" in text and "firstpass_departed_bytes_total 0.0" in text
+    assert 'firstpass_engine_ready{engine="external"} 1.0' in text and "firstpass_departed_bytes_total 0.0" in text
 
 
 def test_the_official_sdk_raises_its_own_exceptions(front: Front) -> None:

@@ -18,7 +18,7 @@ CHAT = {"model": "local", "messages": [{"role": "user", "content": "hello"}]}
 SUMMARY = {"messages": [{"role": "user", "content": DIFF}], "firstpass": {"contract": "pr-summary@3"}}
 ALLOWED = {
     *("model", "dialect", "route", "status", "code", "part", "group", "tier", "purpose", "outcome", "kind", "check"),
-    *("severity", "state", "version", "gate", "le"),
+    *("severity", "state", "version", "gate", "engine", "le"),
 }
 
 
@@ -141,6 +141,7 @@ def test_only_a_key_that_may_sees_them(front: Front, tmp_path: Path) -> None:
 def test_a_start_of_an_engine_is_counted_by_what_it_says() -> None:
     metrics = Metrics()
     for stage, seconds in (("importing", 0.0), ("loading weights", 2.0), ("importing", 0.0), ("ready", 7.0)):
-        metrics.engine_progress(stage, seconds)
+        metrics.engine_progress("small", stage, seconds)
     text = metrics.text().decode()
-    assert "firstpass_engine_starts_total 2.0" in text and "firstpass_engine_start_seconds_sum 7.0" in text
+    assert 'firstpass_engine_starts_total{engine="small"} 2.0' in text
+    assert 'firstpass_engine_start_seconds_sum{engine="small"} 7.0' in text

@@ -9,7 +9,9 @@ from firstpass.tier import Listener, Tier
 
 
 class Seats:
-    def __init__(self, rooms: Mapping[TierName, Turns]) -> None:
+    """rooms: by tier; of each further model on this machine by its own name, so that none waits for another's."""
+
+    def __init__(self, rooms: Mapping[str, Turns]) -> None:
         self._rooms = rooms
         self._places: dict[str, tuple[Turns, Place]] = {}
 
@@ -28,7 +30,7 @@ class Seats:
 
     async def sit(self, ask: Ask, tier: TierName) -> None:
         """Leaves the place that the ask has elsewhere before it waits for one there. Raises: Busy, Overloaded."""
-        room = self._rooms[tier]
+        room = self._rooms[ask.engine or tier if tier == "draft" else tier]
         if ask.id in self._places and self._places[ask.id][0] is room:
             return
         self.leave(ask)

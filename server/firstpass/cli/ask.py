@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import ssl
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,22 +11,18 @@ import httpx
 import typer
 from rich.markup import escape
 
+from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, Url, error_message, post
 from firstpass.cli.keys import opened
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, plain
 from firstpass.policy.telling import told
 from firstpass.settings import Settings, load
 
-DEFAULT_URL = "http://127.0.0.1:8080"
-ASK_SECONDS = 600.0
 EXCHANGE = re.compile(r"ex_[0-9a-f]{24}")
 
 Prompt = Annotated[str | None, typer.Argument(help="The prompt; read from stdin where it is left out.")]
 Contract = Annotated[str | None, typer.Option(help="Such as pr-summary: then the input is a diff.")]
 Model = Annotated[str, typer.Option(help="firstpass (the cascade), local, strong or a model.")]
 Egress = Annotated[str | None, typer.Option(help="The ceiling of this request: local-only, redacted or any.")]
-Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
-Ca = Annotated[Path | None, typer.Option(envvar="FIRSTPASS_CA", help="For https: a PEM file of the server's CA.")]
-ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
 
 
 def ask(
@@ -47,12 +41,12 @@ def ask(
     """Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary"""
     body = _body(prompt, model, contract=contract, egress=egress, session=session, repository=repository)
     body |= {"max_tokens": max_tokens} if max_tokens else {}
-    response = _post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key, ca)
+    response = post(f"{url.rstrip('/')}/v1/chat/completions", body, api_key, ca)
     if as_json:
         typer.echo(response.text)
         raise typer.Exit(0 if response.is_success else 1)
     if not response.is_success:
-        fail(_error_message(response))
+        fail(error_message(response))
     print_answer(response)
 
 
@@ -74,11 +68,11 @@ def explain(
     if prompt is not None and EXCHANGE.fullmatch(prompt):
         _explain_recorded(prompt, load(config), as_json)
         return
-    response = _post(
+    response = post(
         f"{url.rstrip('/')}/v1/explain", _body(prompt, model, contract=contract, egress=egress), api_key, ca
     )
     if not response.is_success:
-        fail(_error_message(response))
+        fail(error_message(response))
     if as_json:
         typer.echo(response.text)
         return
@@ -99,9 +93,9 @@ def label(
 ) -> None:
     """Tell a running server whether an answer was right: for the record, and for the gate that accepted it."""
     body = {"verdict": verdict} | ({"text": _utf8(_stdin()) if text == "-" else text} if text is not None else {})
-    response = _post(f"{url.rstrip('/')}/v1/exchanges/{quote(exchange, safe='')}/label", body, api_key, ca)
+    response = post(f"{url.rstrip('/')}/v1/exchanges/{quote(exchange, safe='')}/label", body, api_key, ca)
     if not response.is_success:
-        fail(_error_message(response))
+        fail(error_message(response))
     err.print(f"{escape(verdict)}: {escape(exchange)}")
 
 
@@ -136,28 +130,6 @@ def _stdin() -> bytes:
 def _utf8(data: bytes) -> str:
     """Bytes that are no UTF-8 are replaced: a diff of a Latin-1 file is still a diff."""
     return data.decode(errors="replace")
-
-
-def _post(url: str, body: dict[str, Any], api_key: str | None, ca: Path | None) -> httpx.Response:
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    try:
-        verify = ssl.create_default_context(cafile=ca) if ca else True
-    except OSError as error:
-        fail(f"{ca} is no PEM file of certificates ({error})")
-    try:
-        return httpx.post(url, json=body, headers=headers, timeout=ASK_SECONDS, trust_env=False, verify=verify)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        fail(f"bad URL or API key: {error}")
-    except httpx.HTTPError as error:
-        fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
-
-
-def _error_message(response: httpx.Response) -> str:
-    try:
-        error = response.json()["error"]
-        return f"{error['message']} ({response.status_code} {error['code']}, {error.get('part', 'web')})"
-    except (ValueError, KeyError, TypeError):
-        return f"{response.status_code}: {response.text[:300]}"
 
 
 def print_answer(response: httpx.Response) -> None:

@@ -48,6 +48,9 @@ COMMANDS = (
         "firstpass.cli.ask:label",
         "Tell a running server whether an answer was right: for the record, and for the gate that accepted it.",
     ),
+    Later("ps", "firstpass.cli.fleet:ps", "List the models of a running server: which are loaded, and what they take."),
+    Later("load", "firstpass.cli.fleet:load", "Load a model into a running server's memory."),
+    Later("unload", "firstpass.cli.fleet:unload", "Have a model that nobody uses leave a running server's memory."),
     Later(
         "history",
         "firstpass.cli.history:history",

@@ -1,16 +1,30 @@
 """Versioned prompt contracts: what a tier is told, and what its reply is held to. Knows no tier and no network."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from firstpass.contract.base import Contract
 from firstpass.contract.files import SHIPPED, Files, load_folder
-from firstpass.contract.prompted import PromptedContract
+from firstpass.contract.prompted import Drafter, PromptedContract
 from firstpass.contract.written import LEAST_TOLD
 from firstpass.errors import BadSettings, NotFound
 from firstpass.evidence.repository import RepositoryIndex
 
-__all__ = ["Contract", "Files", "PromptedContract", "Shelf", "shipped"]
+__all__ = ["NOTHING_LEARNED", "Contract", "Drafter", "Files", "Learned", "PromptedContract", "Shelf", "shipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a draft model's card says. contracts: those that it was trained on. least_told: the share of what is telling
+    that a sentence of it must say; None for the usual one.
+    """
+
+    contracts: tuple[str, ...] = ()
+    least_told: float | None = None
+
+
+NOTHING_LEARNED: Mapping[str | None, Learned] = {None: Learned()}
 
 
 class Shelf:
@@ -38,24 +52,24 @@ class Shelf:
     def contracts(
         self,
         repository: Callable[[str], RepositoryIndex],
-        taught: Collection[str] = (),
-        least_told: float | None = None,
+        learned: Mapping[str | None, Learned] = NOTHING_LEARNED,
     ) -> dict[str, Contract]:
-        """By pinned name. repository: the index of that name. taught: those that the draft model was trained on.
-        least_told: the share of what is telling that a sentence of the draft model must say; None for the usual one.
+        """By pinned name. repository: the index of that name. learned: by the engine that an ask names.
 
         A model that knows a prompt by heart is asked in its words for the contract's other versions too; what it says
         is held to the version that was wanted.
         """
         return {
-            pinned: PromptedContract(
-                files,
-                repository,
-                drafted=self._taught_words(files, taught),
-                least_told=LEAST_TOLD if least_told is None else least_told,
-            )
+            pinned: PromptedContract(files, repository, self._drafters(files, learned))
             for pinned, files in self.files.items()
         }
+
+    def _drafters(self, files: Files, learned: Mapping[str | None, Learned]) -> Mapping[str | None, Drafter]:
+        return {engine: self._drafter(files, one) for engine, one in learned.items()}
+
+    def _drafter(self, files: Files, learned: Learned) -> Drafter:
+        least_told = LEAST_TOLD if learned.least_told is None else learned.least_told
+        return Drafter(self._taught_words(files, learned.contracts) or files.prompt or "", least_told)
 
     def _taught_words(self, files: Files, taught: Collection[str]) -> str | None:
         """How a model is asked for a contract of which it knows this version, or else another, by heart."""
@@ -77,4 +91,4 @@ class Shelf:
 def shipped(name: str, *, taught: bool = False) -> PromptedContract:
     """A contract of this package. taught: whether the draft tier was trained on it. Raises: NotFound."""
     files = Shelf.of(None).find(name)
-    return PromptedContract(files, drafted=files.draft if taught else None)
+    return PromptedContract(files, drafters={None: Drafter((files.draft if taught else None) or files.prompt or "")})

@@ -51,6 +51,16 @@ def no_repository(name: str) -> RepositoryIndex:
     raise NotFound(f"there is no index of a repository {name!r}", part="contract", param="firstpass.repository")
 
 
+@dataclass(frozen=True, slots=True)
+class Drafter:
+    """How a draft model is asked and held. words: the template, which may be another than `prompt.txt`. least_told: the
+    share of the telling terms that a sentence of it must say, from 0 to 1.
+    """
+
+    words: str
+    least_told: float = LEAST_TOLD
+
+
 class PromptedContract:
     """What `contract/<name>/<version>/` says, carried out.
 
@@ -62,17 +72,14 @@ class PromptedContract:
         self,
         files: Files,
         repository: Callable[[str], RepositoryIndex] = no_repository,
-        drafted: str | None = None,
-        least_told: float = LEAST_TOLD,
+        drafters: Mapping[str | None, Drafter] | None = None,
     ) -> None:
         """repository: the index of that name. Raises: NotFound.
 
-        drafted: the template in whose words the draft tier is asked, if that is another than `prompt.txt`. least_told:
-        the share of the telling terms that a sentence must say, from 0 to 1.
+        drafters: by the engine that an ask names; what it names none of is drafted by that of None.
         """
         self.files = files
-        self._drafted = drafted or files.prompt or ""
-        self._least_told = least_told
+        self._drafters = drafters or {None: Drafter(files.prompt or "")}
         self._repository = repository
 
     @property
@@ -102,8 +109,11 @@ class PromptedContract:
         sampling = self._sampling(ask.sampling)
         if move.measured:
             sampling = replace(sampling, top_logprobs=ALTERNATIVES)
-        asked = self._drafted if move.tier == "draft" else self.files.prompt
+        asked = self._drafter(ask).words if move.tier == "draft" else self.files.prompt
         return replace(ask, messages=(self._prompt(ask, asked),), sampling=sampling, wishes=_wishes(ask.sampling))
+
+    def _drafter(self, ask: Ask) -> Drafter:
+        return self._drafters[ask.engine]
 
     def read(self, exchange: Exchange, move: Consult, reply: Reply) -> str:
         """Raises: BadVerdict."""
@@ -149,7 +159,7 @@ class PromptedContract:
     def signals(self, ask: Ask, reply: Reply) -> dict[str, float]:
         if self.files.prompt is None:
             return {}
-        parsed, asked = read_diff(self._diff(ask)), asked_fields(self._drafted)
+        parsed, asked = read_diff(self._diff(ask)), asked_fields(self._drafter(ask).words)
         shown = frozenset(name for field, names in _CANDIDATES.items() if field in asked for name in names(parsed))
         return signals(draft_of(self.files.form, reply, self._evidence(ask), parsed, shown))
 
@@ -170,9 +180,8 @@ class PromptedContract:
         evidence = self._evidence_for(ask, answer)
         spec = self.files.spec
         account = self._account(ask)
-        case = Case(
-            form, answer, reply, evidence, self.files.schema, spec.logprob_floor, account, spec.code, self._least_told
-        )
+        floor, told = spec.logprob_floor, self._drafter(ask).least_told
+        case = Case(form, answer, reply, evidence, self.files.schema, floor, account, spec.code, told)
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
@@ -188,7 +197,8 @@ class PromptedContract:
     def _account(self, ask: Ask) -> Account:
         """Of nothing where the contract needs none. An index adds how common words are, and where names are used."""
         spec, prompt = self.files.spec, self.files.prompt
-        if prompt is None or not (spec.code or {*_TOLD} & {*asked_fields(prompt), *asked_fields(self._drafted)}):
+        told = {*_TOLD} & {*asked_fields(prompt or ""), *asked_fields(self._drafter(ask).words)}
+        if prompt is None or not (spec.code or told):
             return NO_ACCOUNT
         diff = self._diff(ask)
         if ask.repository is None:
@@ -200,14 +210,14 @@ class PromptedContract:
 
     def _author(self, ask: Ask) -> Author | None:
         spec = self.files.spec
-        return Author(spec.code, self._account(ask), self._least_told) if spec.code else None
+        return Author(spec.code, self._account(ask), self._drafter(ask).least_told) if spec.code else None
 
     def _scoring(self, exchange: Exchange) -> Ask:
         """The question that the draft answers, with the draft as its answer: how likely is it, token by token?"""
         ask, drafted = exchange.ask, _newest(exchange)
         if drafted is None:
             raise BadAsk("there is no draft to score", part="contract")
-        question = ask.messages if self.files.prompt is None else (self._prompt(ask, self._drafted),)
+        question = ask.messages if self.files.prompt is None else (self._prompt(ask, self._drafter(ask).words),)
         messages = (*question, Message("assistant", quoted((drafted.text or "").strip())))
         sampling = Sampling(max_tokens=1, temperature=0.0)
         return replace(ask, messages=messages, sampling=sampling, continues=True, scored=True)
@@ -222,7 +232,7 @@ class PromptedContract:
         sampling = replace(self._sampling(ask.sampling), max_tokens=REDRAFT_TOKENS, stop=None)
         return replace(
             ask,
-            messages=(self._prompt(ask, self._drafted), *begun),
+            messages=(self._prompt(ask, self._drafter(ask).words), *begun),
             sampling=sampling,
             continues=bool(begun),
             pattern=pattern,

@@ -1,9 +1,21 @@
 """Engines: model servers that are children of this process, or run beside it. They know no policy and no request."""
 
-from firstpass.engine.spec import AtWork, Endpoint, Engine, EngineSpec, HangAfter, Kind, Progress, State, Warmed
+from firstpass.engine.spec import AtWork, Endpoint, Engine, EngineSpec, HangAfter, Kind, Need, Progress, State, Warmed
 from firstpass.errors import BadSettings
 
-__all__ = ["AtWork", "Endpoint", "Engine", "EngineSpec", "HangAfter", "Kind", "Progress", "State", "Warmed", "build"]
+__all__ = [
+    "AtWork",
+    "Endpoint",
+    "Engine",
+    "EngineSpec",
+    "HangAfter",
+    "Kind",
+    "Need",
+    "Progress",
+    "State",
+    "Warmed",
+    "build",
+]
 
 
 def build(spec: EngineSpec, progress: Progress | None = None) -> Engine:
@@ -22,4 +34,5 @@ def build(spec: EngineSpec, progress: Progress | None = None) -> Engine:
     from firstpass.engine.recipe import recipe_for
     from firstpass.engine.supervised import SupervisedEngine
 
-    return SupervisedEngine(spec, GuardedLauncher(spec, recipe_for(spec)), progress=progress)
+    recipe = recipe_for(spec)
+    return SupervisedEngine(spec, GuardedLauncher(spec, recipe), progress=progress, need=recipe.need)

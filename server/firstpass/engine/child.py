@@ -165,6 +165,9 @@ class GuardedChild:
     async def worked_seconds(self) -> float | None:
         return await asyncio.to_thread(isolation.worked_seconds, self.pid)
 
+    async def memory_bytes(self) -> int | None:
+        return await asyncio.to_thread(isolation.memory_bytes, self.pid)
+
     async def stop(self) -> None:
         """Returns when no process of it is left."""
         if self.exit_status is None:

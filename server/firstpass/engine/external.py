@@ -86,6 +86,7 @@ class ExternalEngine:
     """Ready when it names its models and has answered one chat; looked at again every few seconds that it is used."""
 
     kind: Kind = "external"
+    need = None
 
     def __init__(
         self,
@@ -209,7 +210,7 @@ class ExternalEngine:
             self._watch = None
 
     def broke_off(self) -> TierUnavailable:
-        return self._unavailable(f"the draft engine ended or hung while it worked on this: {self._trouble}")
+        return self._unavailable(f"{self._spec.title} ended or hung while it worked on this: {self._trouble}")
 
     def _unavailable(self, message: str) -> TierUnavailable:
         return TierUnavailable(message, part="draft", retry_after_seconds=probe.RETRY_SECONDS)
@@ -227,6 +228,13 @@ class ExternalEngine:
                 yield work
             finally:
                 self._ends.discard(end)
+
+    async def memory_bytes(self) -> int | None:
+        """What it takes is no affair of this server's."""
+        return None
+
+    async def unload(self) -> None:
+        """It stays where it is: somebody else runs it."""
 
     async def close(self) -> None:
         if self._looking is not None:

@@ -85,6 +85,29 @@ def worked_seconds(group: int) -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK") if found else None
 
 
+def memory_bytes(group: int) -> int | None:
+    """Of a session's processes: what several of them share counts once (PSS), as far as that may be read, else RSS.
+
+    Linux; None elsewhere, and where there is no process. Source: proc_pid_smaps(5), smaps_rollup.
+    """
+    total, found = 0, False
+    for pid in _session(group):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            total, found = total + _memory_bytes(Path(f"/proc/{pid}")), True
+    return total if found else None
+
+
+def _memory_bytes(process: Path) -> int:
+    """Raises: OSError where it is gone."""
+    try:
+        for line in (process / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except PermissionError:
+        pass
+    return int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def _session(number: int) -> Iterator[int]:
     for directory in Path("/proc").glob("[0-9]*") if guard.ON_LINUX else ():
         with contextlib.suppress(ProcessLookupError):

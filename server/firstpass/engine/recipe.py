@@ -8,7 +8,7 @@ from typing import Protocol
 
 from firstpass import hardware
 from firstpass.engine import arguments
-from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.engine.spec import Endpoint, EngineSpec, Need
 
 PASSED = frozenset(
     (
@@ -45,6 +45,9 @@ class Command:
 
 class Recipe(Protocol):
     """A kind of engine."""
+
+    @property
+    def need(self) -> Need: ...
 
     @property
     def ready_path(self) -> str:

@@ -45,7 +45,8 @@ class Endpoint:
 class EngineSpec:
     """All that an engine is built from.
 
-    name: for logs, and (unless `served_name` says otherwise) the model's name in the engine's own API.
+    name: for logs, and (unless `served_name` says otherwise) the model's name in the engine's own API. title: what
+    errors call it.
     model_dir: a local directory of weights, tokenizer and chat template; None for an external engine.
     context_tokens: longest prompt plus answer, where one is asked for; None: as much of the model's as fits.
     holds_tokens: the longest that the model's makers vouch for; None leaves it to its config.
@@ -72,6 +73,19 @@ class EngineSpec:
     images: bool = False
     isolate: Isolation = "auto"
     patience: HangAfter = HangAfter()
+    title: str = "the draft engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an engine takes of a memory. bytes: in all, as far as that can be reckoned before it was seen.
+
+    later_bytes: those among them that it does not take at its start, but when it is used. on_gpu: whose memory it is.
+    """
+
+    bytes: int
+    later_bytes: int = 0
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def need(self) -> Need | None:
+        """What it takes of the memory; None for one that somebody else runs."""
+        ...
+
+    @property
     def warmed(self) -> Warmed:
         """Known for certain once it has been ready."""
         ...
@@ -144,6 +163,14 @@ class Engine(Protocol):
         Raises: what `ensure_ready` does; TierUnavailable for what broke off inside because the engine died or hung;
         KillsEngine for a request that it died over before.
         """
+        ...
+
+    async def memory_bytes(self) -> int | None:
+        """What its processes take now; None where none runs, and where that is not known."""
+        ...
+
+    async def unload(self) -> None:
+        """Returns when no process of it is left; the next `ensure_ready` starts one again. Nobody may be using it."""
         ...
 
     async def close(self) -> None:

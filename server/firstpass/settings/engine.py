@@ -68,11 +68,29 @@ class EngineSettings(Section):
         " with a warning; on: or the engine does not start. An external engine has the network that it was started in.",
     )
     extra_args: tuple[str, ...] = Field((), description="Further command-line flags for the engine.")
+    pinned: bool | None = Field(
+        None,
+        description="Whether it is loaded from the beginning to the end, and never leaves for another; by default the"
+        " only one is, and an external one, which others run.",
+    )
+    idle_seconds: float | None = Field(
+        None, gt=0, description="It leaves the memory when nobody has used it for so long; by default it stays."
+    )
+    priority: int = Field(
+        0, description="Where another needs the room, the lowest leaves first; of several, the least recently used."
+    )
+    memory_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="What it takes, until that has been seen; by default reckoned from its weights and its context.",
+    )
 
     @model_validator(mode="after")
     def _external_is_local(self) -> Self:
         if (self.kind == "external") != (self.url is not None):
             raise ValueError("engine.url and engine.kind = 'external' belong together")
+        if self.pinned and self.idle_seconds is not None:
+            raise ValueError("idle_seconds: a pinned engine never leaves")
         if self.canary_busy_seconds is not None and self.canary_busy_seconds < self.canary_seconds:
             raise ValueError("canary_busy_seconds must not be less than canary_seconds")
         if self.url is not None:
@@ -81,6 +99,8 @@ class EngineSettings(Section):
                 raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
             if "canary_idle_seconds" in self.model_fields_set:
                 raise ValueError("canary_idle_seconds does not reach an external engine")
+            if self.idle_seconds is not None or self.memory_bytes is not None or self.pinned is False:
+                raise ValueError("pinned, idle_seconds and memory_bytes do not reach an external engine")
             if self.isolate == "on":
                 raise ValueError("isolate = 'on' does not reach an external engine")
         return self

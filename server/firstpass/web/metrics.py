@@ -4,7 +4,7 @@ No label has a caller's words: models are ours by their own names, errors have t
 group. Names follow vLLM's where it has the same thing, so that its dashboards need only another prefix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 
@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 from firstpass.allowance.turns import Turns
-from firstpass.exchange import OWN_NAMES, Answer, Consult, Exchange, Refuse, Step, TierName
+from firstpass.exchange import OWN_NAMES, Answer, Consult, Exchange, Refuse, Step
+from firstpass.fleet import Shown
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 TOKEN_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5)
@@ -64,10 +65,14 @@ class Metrics:
         self._first, self._between, self._tokens = cache(first.labels), cache(between.labels), cache(tokens.labels)
 
     def _add_engine(self) -> None:
-        self._starts = self._counter("firstpass_engine_starts", "Of the draft engine's process.")
-        self._start_seconds = self._histogram("firstpass_engine_start_seconds", "Until it is ready.", START_SECONDS)
-        self._ready = self._gauge("firstpass_engine_ready", "1 while the draft engine is ready.")
-        self._state = self._gauge("firstpass_engine_state", "1 for the state that the engine is in.", "state")
+        self._starts = self._counter("firstpass_engine_starts", "Of an engine's process.", "engine")
+        about = "Until it is ready."
+        self._start_seconds = self._histogram("firstpass_engine_start_seconds", about, START_SECONDS, "engine")
+        self._ready = self._gauge("firstpass_engine_ready", "1 while it is ready.", "engine")
+        self._state = self._gauge("firstpass_engine_state", "1 for the state that it is in.", "engine", "state")
+        self._bytes = self._gauge("firstpass_engine_bytes", "What it takes, or is expected to.", "engine")
+        self._users = self._gauge("firstpass_engine_in_flight", "Requests that it works on.", "engine")
+        self._awaited = self._gauge("firstpass_engine_awaited", "Requests that wait for it to be loaded.", "engine")
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self._registry)
@@ -82,22 +87,28 @@ class Metrics:
         self._evidence.labels(gate).set(evidence)
         self._broken.labels(gate).set(broken)
 
-    def show_waiting(self, rooms: Mapping[TierName, Turns]) -> None:
+    def show_waiting(self, rooms: Mapping[str, Turns]) -> None:
         """As many as there are whenever somebody looks."""
         for tier, room in rooms.items():
             self._waiting.labels(tier).set_function(room.waiting)
 
-    def show_engine(self, state: str) -> None:
-        self._ready.set(state == "ready")
-        for one in STATES:
-            self._state.labels(one).set(one == state)
+    def show_engines(self, fleet: Iterable[Shown], states: Mapping[str, str]) -> None:
+        """states: of each engine, by its name."""
+        for shown in fleet:
+            name, state = shown.name, states[shown.name]
+            self._ready.labels(name).set(state == "ready")
+            for one in STATES:
+                self._state.labels(name, one).set(one == state)
+            self._bytes.labels(name).set(shown.bytes)
+            self._users.labels(name).set(shown.users)
+            self._awaited.labels(name).set(shown.waiting)
 
-    def engine_progress(self, stage: str, seconds: float) -> None:
+    def engine_progress(self, engine: str, stage: str, seconds: float) -> None:
         """Hears an engine's start: the first thing that it does, and that it is done."""
         if stage == "importing":
-            self._starts.inc()
+            self._starts.labels(engine).inc()
         elif stage == "ready":
-            self._start_seconds.observe(seconds)
+            self._start_seconds.labels(engine).observe(seconds)
 
     def refused(self, code: str, part: str) -> None:
         self._refusals(code, part).inc()

@@ -1,4 +1,4 @@
-"""The list of models, as either API shapes it. It knows the house's names and the time of the start."""
+"""The list of models, as either API shapes it. It knows the house's names, how engines are, and when it began."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,9 @@ from starlette.datastructures import QueryParams
 from firstpass.dialect.anthropic.wire import ModelsPage
 from firstpass.dialect.responses.listing import query
 from firstpass.errors import BadAsk
+from firstpass.exchange import Target
 from firstpass.house import House
+from firstpass.web.loading import Engines
 
 PAGE = 20
 
@@ -17,6 +19,7 @@ PAGE = 20
 @dataclass(frozen=True, slots=True)
 class Listing:
     house: House
+    engines: Engines
     started_unix: float
     anthropic: bool
 
@@ -30,14 +33,37 @@ class Listing:
 
     def one(self, name: str) -> dict[str, Any]:
         """Raises: NotFound, Forbidden."""
-        self.house.check(name)
-        if self.house.known(name) is None:
-            raise self.house.no_model(name)
+        self._target(name)
         return self._card(name)
+
+    async def load(self, name: str) -> dict[str, Any]:
+        """Returns when it is loaded. Raises: NotFound, Forbidden, BadAsk, TierUnavailable."""
+        await self.engines.load(self._engine(name))
+        return self._card(name)
+
+    async def unload(self, name: str) -> dict[str, Any]:
+        """Returns when it has left the memory. Raises: NotFound, Forbidden, BadAsk, InUse."""
+        await self.engines.unload(self._engine(name))
+        return self._card(name)
+
+    def _target(self, name: str) -> Target:
+        """Raises: NotFound, Forbidden."""
+        self.house.check(name)
+        if (target := self.house.known(name)) is None:
+            raise self.house.no_model(name)
+        return target
+
+    def _engine(self, name: str) -> str | None:
+        """Raises: NotFound, Forbidden, BadAsk."""
+        if self._target(name) != "local":
+            raise BadAsk(f"{name} is no model on this machine, which alone are loaded and unloaded", param="model")
+        return self.house.engine(name)
 
     def _card(self, name: str) -> dict[str, Any]:
         if not self.anthropic:
-            return {"id": name, "object": "model", "created": int(self.started_unix), "owned_by": "firstpass"}
+            card = {"id": name, "object": "model", "created": int(self.started_unix), "owned_by": "firstpass"}
+            is_here = self.house.known(name) == "local"
+            return card | ({"firstpass": self.engines.standing(self.house.engine(name))} if is_here else {})
         created = datetime.fromtimestamp(int(self.started_unix), UTC).isoformat().replace("+00:00", "Z")
         return {"type": "model", "id": name, "display_name": name, "created_at": created, "lifecycle": "active"}
 

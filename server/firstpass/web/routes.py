@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
@@ -58,11 +59,21 @@ from firstpass.web.direct import Direct, Handle
 from firstpass.web.document.copies import Copies
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
+from firstpass.web.loading import Engines
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
 from firstpass.web.observed import Observed
 from firstpass.web.reading import Reading
 from firstpass.web.weighing import Weighing
+
+
+class ModelName(PathConvertor):
+    """In a path: with slashes in it, as the hub's names have, but for what is done to a model."""
+
+    regex = ".*(?<!/load)(?<!/unload)"
+
+
+register_url_convertor("model", ModelName())
 
 Parser = Callable[[bytes, Caller, House], Ask]
 
@@ -88,12 +99,17 @@ class Backend(Protocol):
     metrics: Metrics
     spans: Spans
     started_unix: float
+    engines: Engines
 
     @property
     def house(self) -> House: ...
 
     def engine_state(self) -> str:
         """One word; `ready` means that an answer needs no wait."""
+        ...
+
+    def engine_states(self) -> Mapping[str, str]:
+        """Of each engine, by its name."""
         ...
 
     def engine_trouble(self) -> str:
@@ -222,15 +238,24 @@ def _add_responses(app: FastAPI, posts: dict[str, Handle], backend: Backend, lim
 
 def _add_models(app: FastAPI, backend: Backend) -> None:
     def listing(request: Request) -> Listing:
-        return Listing(_house(request, backend), backend.started_unix, from_anthropic(request.headers))
+        anthropic = from_anthropic(request.headers)
+        return Listing(_house(request, backend), backend.engines, backend.started_unix, anthropic)
 
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, object]:
         return listing(request).all(request.query_params)
 
-    @app.get("/v1/models/{name:path}")
+    @app.get("/v1/models/{name:model}")
     async def model(name: str, request: Request) -> dict[str, object]:
         return listing(request).one(name)
+
+    @app.post("/v1/models/{name:model}/load")
+    async def load(name: str, request: Request) -> dict[str, object]:
+        return await listing(request).load(name)
+
+    @app.post("/v1/models/{name:model}/unload")
+    async def unload(name: str, request: Request) -> dict[str, object]:
+        return await listing(request).unload(name)
 
 
 def _add_contracts(app: FastAPI, backend: Backend) -> None:
@@ -269,7 +294,7 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        backend.metrics.show_engine(backend.engine_state())
+        backend.metrics.show_engines(backend.engines.fleet, backend.engine_states())
         return Response(backend.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 

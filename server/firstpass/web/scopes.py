@@ -14,6 +14,7 @@ GROUPS: Mapping[str, str] = {
     "infer": "/infer",
     "explain": "/v1/explain",
     "models": "/v1/models",
+    "loading": "/v1/models/*/load",
     "contracts": "/v1/contracts",
     "labels": "/v1/exchanges",
     "audit": "/v1/audit",
@@ -23,6 +24,12 @@ GROUPS: Mapping[str, str] = {
 """By name, the path that each begins with."""
 
 
+LOADS = "loading"
+"""The group of the routes that load and unload a model: to see the models is not yet to move them."""
+
+
 def group_of(path: str) -> str | None:
     """None for a path of no group: no key that is limited to routes may use it."""
+    if path.startswith(f"{GROUPS['models']}/") and path.endswith(("/load", "/unload")):
+        return LOADS
     return next((name for name, first in GROUPS.items() if path == first or path.startswith(f"{first}/")), None)

@@ -113,11 +113,26 @@ class Embeddings(BaseModel):
     usage: OpenAIUsage | None = None
 
 
+class Standing(BaseModel):
+    """A model on this machine. state: `available` is one that is loaded when it is asked. memory_bytes: what it takes,
+    or is expected to. idle_seconds: since it was last used; None where it is in use or not loaded.
+    """
+
+    engine: str
+    state: Literal["available", "loading", "loaded", "unloading"]
+    memory_bytes: int
+    in_flight: int
+    waiting: int
+    pinned: bool
+    idle_seconds: float | None
+
+
 class ModelCard(BaseModel):
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    firstpass: Standing | None = None
 
 
 class ModelList(BaseModel):

@@ -187,6 +187,7 @@ def ask_of(
         kind=kind,
         model=body.model,
         target=house.target(body.model),
+        engine=house.engine(body.model),
         stands_in=house.known(body.model) is None,
         messages=messages,
         sampling=sampling,

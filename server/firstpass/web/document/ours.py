@@ -10,7 +10,7 @@ from firstpass.chat import Usage
 from firstpass.contract.form import Section
 from firstpass.dialect.described import Operation, Where
 from firstpass.dialect.how import How
-from firstpass.dialect.openai.described import CHAT_RULES, OpenAIError
+from firstpass.dialect.openai.described import CHAT_RULES, ModelCard, OpenAIError
 from firstpass.dialect.openai.wire import ChatBody, InferBody, LabelBody
 from firstpass.exchange import Ceiling, Target
 from firstpass.web.audit import NOTE
@@ -123,6 +123,18 @@ OPERATIONS: Mapping[Where, Operation] = {
         body=ChatBody,
         rules=CHAT_RULES,
         fails=(404,),
+    ),
+    ("POST", "/v1/models/{name}/load"): Operation(
+        "Load a model of this machine, and wait until it is there. Others may have to leave the memory for it.",
+        ModelCard,
+        OpenAIError,
+        fails=(400, 404, 503, 504),
+    ),
+    ("POST", "/v1/models/{name}/unload"): Operation(
+        "Have a model that nobody uses leave the memory; the next request loads it again.",
+        ModelCard,
+        OpenAIError,
+        fails=(400, 404, 409),
     ),
     ("GET", "/v1/contracts"): Operation("Every version of every contract.", ContractList, OpenAIError),
     ("GET", "/v1/contracts/{name}"): Operation(

@@ -1,0 +1,388 @@
+"""Several models and one memory: each is loaded when it is asked for, and leaves it when another needs the room.
+
+It knows what can be loaded and unloaded, and no request, HTTP or settings. Two models that do not fit together and are
+asked in turn are served in turns: who waits closes the other's door once that had its time, and is waited for then.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from firstpass.errors import BadAsk, BadSettings, FirstpassError, InUse, TierUnavailable
+from firstpass.fleet.room import Loaded, leaving
+
+__all__ = ["Berth", "Bounds", "Fleet", "Memory", "Shown"]
+
+log = logging.getLogger(__name__)
+
+GLANCE_SECONDS = 5.0
+"""Between two looks at what models take and how long they have been idle."""
+
+RETRY_SECONDS = 5
+
+
+class Loadable(Protocol):
+    """An engine, as far as it matters here."""
+
+    async def ensure_ready(self) -> object:
+        """Raises: FirstpassError."""
+        ...
+
+    async def unload(self) -> None:
+        """Returns when it has left the memory."""
+        ...
+
+    async def memory_bytes(self) -> int | None:
+        """What its processes take now; None where that is not known."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+Memory = Literal["main", "gpu"]
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """A model that may be loaded. bytes: what it is expected to take, until that has been seen. later_bytes: of these,
+    what it takes only when it is used. memory: which one it takes; that of a GPU is not looked at.
+
+    pinned: it is there from the beginning to the end, and never waited for here. priority: the lowest goes first.
+    idle_seconds: it goes when nobody has used it for so long; None: only when another needs the room.
+    """
+
+    name: str
+    engine: Loadable
+    bytes: int = 0
+    later_bytes: int = 0
+    memory: Memory = "main"
+    pinned: bool = False
+    priority: int = 0
+    idle_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """load_seconds: how long a caller waits for a model to be loaded.
+
+    turn_seconds: how long a model that another one waits for still lets callers in, from when it was loaded.
+    rest_seconds: for how long nobody may have asked it within that time for it to go sooner.
+    """
+
+    load_seconds: float = 120.0
+    turn_seconds: float = 30.0
+    rest_seconds: float = 1.0
+
+
+Place = Literal["available", "loading", "loaded", "unloading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A model as it is now. bytes: what it takes, or is expected to. users: requests that it works on."""
+
+    name: str
+    place: Place
+    bytes: int
+    users: int
+    waiting: int
+    pinned: bool
+    idle_seconds: float | None
+
+
+class _Member:
+    """place: what is counted for the memory. closed: nobody more is let in, since another one waits for its room.
+
+    since: when the one that waits longest came. came: when it was loaded. used: when it last had a user.
+    """
+
+    def __init__(self, berth: Berth, now: float) -> None:
+        self.berth = berth
+        self.bytes = berth.bytes
+        self.place: Place = "loaded" if berth.pinned else "available"
+        self.users = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.closed = False
+        self.since = self.came = self.used = now
+        self.load_seconds = 0.0
+
+
+class Fleet:
+    """budgets: bytes that all that is loaded may take together, of each memory."""
+
+    def __init__(
+        self,
+        berths: Iterable[Berth],
+        budgets: Mapping[Memory, int],
+        bounds: Bounds | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budgets = budgets
+        self._bounds = bounds or Bounds()
+        self._clock = clock
+        self._members: Mapping[str, _Member] = {berth.name: _Member(berth, clock()) for berth in berths}
+        self._work: set[asyncio.Task[None]] = set()
+        self._going: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Shown]:
+        for member in self._members.values():
+            berth = member.berth
+            idle = None if member.users or member.place != "loaded" else self._clock() - member.used
+            waiting = len(member.waiting)
+            yield Shown(berth.name, member.place, member.bytes, member.users, waiting, berth.pinned, idle)
+
+    def place(self, name: str) -> Place:
+        return self._members[name].place
+
+    def check_pinned(self) -> None:
+        """Raises: BadSettings where those that stay loaded take more than there is."""
+        for memory, budget in self.budgets.items():
+            pinned = [one for one in self._members.values() if one.berth.pinned and one.berth.memory == memory]
+            need = sum(one.bytes for one in pinned)
+            if need > budget:
+                names = ", ".join(one.berth.name for one in pinned)
+                raise BadSettings(f"engines: {names} are pinned and need {_mb(need)}; there are {_mb(budget)}")
+
+    async def enter(self, name: str, patience_seconds: float | None = None) -> None:
+        """Returns when the model is loaded, which it stays until `leave`.
+
+        patience_seconds: how long the caller itself would wait.
+        Raises: BadAsk for one that can not be loaded at all; TierUnavailable, or what its engine raises.
+        """
+        member = self._members[name]
+        if member.place != "loaded" or member.closed:
+            self._check_fits(member)
+            await self._wait(member, patience_seconds)
+        else:
+            member.users += 1
+
+    def leave(self, name: str) -> None:
+        member = self._members[name]
+        member.users -= 1
+        member.used = self._clock()
+        if not member.users:
+            self._look()
+
+    async def load(self, name: str) -> None:
+        """Raises: as `enter` does."""
+        await self.enter(name)
+        self.leave(name)
+
+    async def unload(self, name: str) -> None:
+        """Returns when it has left the memory. Raises: InUse."""
+        member = self._members[name]
+        if member.berth.pinned:
+            raise InUse(f"{name} is pinned: it stays loaded", param="model")
+        if member.users or member.waiting or member.place == "loading":
+            raise InUse(f"{name} is in use", param="model", retry_after_seconds=RETRY_SECONDS)
+        if member.place == "loaded":
+            self._go(member)
+        await self._gone()
+
+    async def keep(self) -> None:
+        """For ever: sees what each takes, and unloads what has been idle for too long."""
+        while True:
+            await asyncio.sleep(GLANCE_SECONDS)
+            for member in self._members.values():
+                if member.place == "loaded":
+                    await self._measure(member)
+            for member in self._members.values():
+                if self._idle_too_long(member):
+                    self._go(member)
+            self._look()
+
+    async def close(self) -> None:
+        """Every engine ends for good."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        work = tuple(self._work)
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await asyncio.gather(*(member.berth.engine.close() for member in self._members.values()))
+
+    def _check_fits(self, member: _Member) -> None:
+        """Raises: BadAsk."""
+        there = [one for one in self._members.values() if one.berth.memory == member.berth.memory]
+        pinned, budget = sum(one.bytes for one in there if one.berth.pinned), self.budgets[member.berth.memory]
+        missing = member.bytes + pinned - budget
+        if missing <= 0:
+            return
+        fit = [one.berth.name for one in there if one.berth.pinned or one.bytes + pinned <= budget]
+        besides = f" beside those that stay loaded ({_mb(pinned)})" if pinned else ""
+        text = f"{member.berth.name} needs {_mb(member.bytes)}, {_mb(missing)} more than there is of {_mb(budget)}"
+        others = f"; {', '.join(fit)} would fit" if fit else ""
+        raise BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
+
+    async def _wait(self, member: _Member, patience_seconds: float | None) -> None:
+        seconds = min(self._bounds.load_seconds, patience_seconds or math.inf)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not member.waiting:
+            member.since = self._clock()
+        member.waiting.append(turn)
+        self._look()
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException as stop:
+            self._withdraw(member, turn)
+            if isinstance(stop, TimeoutError):
+                raise self._late(member, seconds) from stop
+            raise
+
+    def _withdraw(self, member: _Member, turn: "asyncio.Future[None]") -> None:
+        """It may have been let in in the moment in which it stopped waiting."""
+        if turn in member.waiting:
+            member.waiting.remove(turn)
+        elif not turn.cancelled() and turn.exception() is None:
+            member.users -= 1
+        self._look()
+
+    def _late(self, member: _Member, seconds: float) -> TierUnavailable:
+        text = f"{member.berth.name} was not loaded within {seconds:g} s"
+        after = max(RETRY_SECONDS, math.ceil(member.load_seconds))
+        return TierUnavailable(text, part="draft", retry_after_seconds=after)
+
+    def _look(self) -> None:
+        """What is to be loaded, what goes for it, whose door is closed, who is let in. After every change."""
+        if self._closed:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        closed = self._make_room()
+        for member in self._members.values():
+            member.closed = member in closed
+            if member.place == "loaded" and not member.closed:
+                _let_in(member)
+
+    def _make_room(self) -> frozenset[_Member]:
+        """Who waits longest is loaded first, so that nobody waits for ever. Returns: those that have to end for it."""
+        for memory, budget in self.budgets.items():
+            for name in leaving(0, budget, self._loaded(memory)) or ():
+                self._go(self._members[name])
+        wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
+        for member in sorted(wanted, key=lambda one: one.since):
+            memory = member.berth.memory
+            going = leaving(member.bytes, self.budgets[memory], self._loaded(memory))
+            if going is None:
+                return self._asked_to_end(member)
+            for name in going:
+                self._go(self._members[name])
+            self._come(member)
+        return frozenset()
+
+    def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded]:
+        """busy_too: as if nobody used any."""
+        for one in self._members.values():
+            if one.berth.memory == memory and one.place in ("loaded", "loading"):
+                stays = one.berth.pinned or one.place == "loading" or not (busy_too or self._may_go(one))
+                yield Loaded(one.berth.name, one.bytes, one.berth.priority, one.used, stays)
+
+    def _may_go(self, member: _Member) -> bool:
+        return not member.users and self._clock() >= self._goes_from(member)
+
+    def _goes_from(self, member: _Member) -> float:
+        """When it goes if nobody uses it: at the end of its turn, or sooner where it rests."""
+        turn = member.came + self._bounds.turn_seconds
+        return turn if member.users else min(turn, member.used + self._bounds.rest_seconds)
+
+    def _asked_to_end(self, waiting: _Member) -> frozenset[_Member]:
+        """Whose room it is that one waits for, and whose turn is over; for the others a look is taken at its end."""
+        memory = waiting.berth.memory
+        names = leaving(waiting.bytes, self.budgets[memory], self._loaded(memory, busy_too=True)) or ()
+        holders = [self._members[name] for name in names]
+        now = self._clock()
+        later = [self._goes_from(one) - now for one in holders if self._goes_from(one) > now]
+        if later:
+            self._alarm = asyncio.get_running_loop().call_later(min(later), self._look)
+        return frozenset(one for one in holders if one.came + self._bounds.turn_seconds <= now)
+
+    def _idle_too_long(self, member: _Member) -> bool:
+        idle = member.berth.idle_seconds
+        free = member.place == "loaded" and not (member.berth.pinned or member.users or member.waiting)
+        return free and idle is not None and self._clock() - member.used >= idle
+
+    def _go(self, member: _Member) -> None:
+        member.place = "unloading"
+        task = self._begin(self._unloaded(member))
+        self._going.add(task)
+        task.add_done_callback(self._going.discard)
+
+    async def _unloaded(self, member: _Member) -> None:
+        log.info("engine %s is unloaded", member.berth.name)
+        try:
+            await member.berth.engine.unload()
+        except Exception:
+            log.exception("engine %s: its end broke off", member.berth.name)
+        member.place = "available"
+        self._look()
+
+    def _come(self, member: _Member) -> None:
+        member.place = "loading"
+        self._begin(self._brought(member))
+
+    async def _brought(self, member: _Member) -> None:
+        """Once all that is about to go is gone: no two are there for one room."""
+        await self._gone()
+        began = self._clock()
+        try:
+            await member.berth.engine.ensure_ready()
+        except Exception as error:
+            if not isinstance(error, FirstpassError):
+                log.exception("engine %s: its start broke off", member.berth.name)
+            await member.berth.engine.unload()
+            member.place = "available"
+            self._refuse(member, error)
+        else:
+            member.load_seconds = self._clock() - began
+            await self._measure(member)
+            member.place, member.came = "loaded", self._clock()
+            member.used = member.came
+        self._look()
+
+    async def _gone(self) -> None:
+        if self._going:
+            await asyncio.wait(tuple(self._going))
+
+    async def _measure(self, member: _Member) -> None:
+        """What was seen at its start takes the place of what was expected; the most that was seen since counts."""
+        if member.berth.memory != "main" or (seen := await member.berth.engine.memory_bytes()) is None:
+            return
+        loading = member.place == "loading"
+        member.bytes = seen + member.berth.later_bytes if loading else max(member.bytes, seen)
+
+    def _refuse(self, member: _Member, error: Exception) -> None:
+        """All that wait for it, each with an error of its own."""
+        after = error.failure.retry_after_seconds if isinstance(error, FirstpassError) else RETRY_SECONDS
+        kind = type(error) if isinstance(error, FirstpassError) else TierUnavailable
+        while member.waiting:
+            turn = member.waiting.popleft()
+            if not turn.done():
+                turn.set_exception(kind(str(error), part="draft", retry_after_seconds=after))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.ensure_future(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+
+def _let_in(member: _Member) -> None:
+    while member.waiting:
+        turn = member.waiting.popleft()
+        if not turn.done():
+            turn.set_result(None)
+            member.users += 1
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"

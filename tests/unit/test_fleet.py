@@ -1,0 +1,314 @@
+"""Several models in one memory: who is loaded, who leaves for whom, who waits how long; hours pass in no time."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firstpass.errors import BadAsk, BadSettings, FirstpassError, InUse, TierUnavailable
+from firstpass.fleet import Berth, Bounds, Fleet
+from firstpass.fleet.room import Loaded, leaving
+from tests.jumping import passed
+
+Clock = Callable[[], float]
+BUDGET, START_SECONDS, END_SECONDS = 100, 20.0, 2.0
+
+
+@dataclass
+class Memory:
+    """What is in it now. most: that ever was."""
+
+    held: dict[str, int] = field(default_factory=dict)
+    most: int = 0
+
+    def take(self, name: str, size: int) -> None:
+        self.held[name] = size
+        self.most = max(self.most, sum(self.held.values()))
+
+
+@dataclass
+class Model:
+    """Takes its size of the memory from the beginning of its start to the end of its end.
+
+    fault: what its next starts end with. grown: by how much it is larger than was expected.
+    """
+
+    name: str
+    size: int
+    memory: Memory
+    fault: FirstpassError | None = None
+    grown: int = 0
+    users: int = 0
+    starts: int = 0
+
+    async def ensure_ready(self) -> None:
+        if self.name not in self.memory.held:
+            self.starts += 1
+            self.memory.take(self.name, self.size + self.grown)
+            await asyncio.sleep(START_SECONDS)
+        if self.fault is not None:
+            raise self.fault
+
+    async def unload(self) -> None:
+        assert not self.users, f"{self.name} is in use"
+        await asyncio.sleep(END_SECONDS)
+        self.memory.held.pop(self.name, None)
+
+    async def memory_bytes(self) -> int | None:
+        return self.memory.held.get(self.name)
+
+    async def close(self) -> None:
+        self.memory.held.pop(self.name, None)
+
+
+class Scene:
+    """A fleet of models of these sizes, by the names a, b, c ..."""
+
+    def __init__(self, clock: Clock, *sizes: int, bounds: Bounds | None = None, **berths: dict[str, object]) -> None:
+        self.clock, self.memory = clock, Memory()
+        self.models = {name: Model(name, size, self.memory) for name, size in zip("abcdefgh", sizes, strict=False)}
+        every = [Berth(name, one, one.size, **berths.get(name, {})) for name, one in self.models.items()]  # type: ignore[arg-type]
+        self.fleet = Fleet(every, {"main": BUDGET}, bounds or Bounds(600, 30, 1), clock)
+        self.asked: list[tuple[str, float]] = []
+
+    async def ask(self, name: str, seconds: float = 1.0, patience: float | None = None) -> None:
+        """One request that takes the model so long; it is noted how long it waited."""
+        began, model = self.clock(), self.models[name]
+        await self.fleet.enter(name, patience)
+        assert name in self.memory.held, "it is there"
+        model.users += 1
+        self.asked.append((name, self.clock() - began))
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            model.users -= 1
+            self.fleet.leave(name)
+
+    def places(self) -> str:
+        return "".join(one.name for one in self.fleet if one.place == "loaded")
+
+    @property
+    def starts(self) -> list[int]:
+        return [model.starts for model in self.models.values()]
+
+
+def scene(*sizes: int, **options: object) -> Callable[[Callable[[Scene], Awaitable[None]]], None]:
+    """Runs what is decorated with it."""
+
+    def run(work: Callable[[Scene], Awaitable[None]]) -> None:
+        async def inside(clock: Clock) -> None:
+            there = Scene(clock, *sizes, **options)  # type: ignore[arg-type]
+            await work(there)
+            await there.fleet.close()
+
+        passed(inside)
+
+    return run
+
+
+sized = st.builds(Loaded, st.uuids().map(str), st.integers(0, 50), st.integers(0, 2), st.floats(0, 9), st.booleans())
+
+
+@given(st.integers(0, 120), st.lists(sized, max_size=6, unique_by=lambda one: one.name))
+def test_who_leaves_makes_the_room_and_nobody_leaves_for_nothing(need: int, loaded: Sequence[Loaded]) -> None:
+    names = leaving(need, BUDGET, loaded)
+    left = [one for one in loaded if one.name not in (names or ())]
+    if names is None:
+        assert need + sum(one.bytes for one in loaded if one.stays) > BUDGET
+        return
+    assert need + sum(one.bytes for one in left) <= BUDGET
+    gone = [one for one in loaded if one.name in names]
+    assert not any(one.stays for one in gone)
+    for one in gone:
+        assert need + sum(each.bytes for each in left) + one.bytes > BUDGET, "it had to"
+
+
+def test_the_least_recently_used_of_the_lowest_priority_leaves_first() -> None:
+    loaded = [Loaded("new", 40, 0, 9, False), Loaded("old", 40, 0, 1, False), Loaded("low", 10, -1, 99, False)]
+    assert leaving(20, BUDGET, loaded) == ("low",)
+    assert leaving(30, BUDGET, loaded) == ("old",), "the low one alone would not do, and with the old one need not go"
+    assert set(leaving(60, BUDGET, loaded) or ()) == {"low", "old"}
+
+
+def test_a_model_is_loaded_when_it_is_asked_and_stays_while_there_is_room() -> None:
+    @scene(40, 40, 40)
+    async def _(there: Scene) -> None:
+        for name in "abab":
+            await there.ask(name)
+        assert there.places() == "ab" and there.starts == [1, 1, 0]
+        await asyncio.sleep(40)
+        await there.ask("b")
+        await there.ask("c")
+        assert there.places() == "bc" and there.starts == [1, 1, 1], "the least recently used left"
+
+
+def test_one_in_use_never_leaves_and_others_answer_while_one_is_loaded() -> None:
+    @scene(60, 60, 30)
+    async def _(there: Scene) -> None:
+        await there.ask("c")
+        long = asyncio.create_task(there.ask("a", seconds=200))
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(100)
+        assert not waits.done() and "a" in there.memory.held
+        for _ in range(3):
+            await there.ask("c")
+        assert [waited for name, waited in there.asked if name == "c"][1:] == [0, 0, 0]
+        await asyncio.gather(long, waits)
+        assert there.memory.most <= BUDGET
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_hundreds_of_requests_at_random_are_all_answered_within_the_memory(seed: int) -> None:
+    @scene(50, 40, 30, 60)
+    async def _(there: Scene) -> None:
+        of = random.Random(seed)
+
+        async def caller() -> None:
+            for _ in range(30):
+                await asyncio.sleep(of.expovariate(0.2))
+                await there.ask(of.choice("abcd"), of.expovariate(0.5))
+
+        await asyncio.gather(*(caller() for _ in range(10)))
+        assert len(there.asked) == 300 and there.memory.most <= BUDGET
+        assert max(waited for _, waited in there.asked) < 4 * (30 + START_SECONDS + END_SECONDS + 20)
+
+
+def test_two_that_do_not_fit_together_take_turns_and_neither_waits_for_long() -> None:
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        async def caller(name: str) -> None:
+            for _ in range(200):
+                await there.ask(name)
+
+        await asyncio.gather(*(caller(name) for name in "aabb"))
+        assert len(there.asked) == 800 and max(there.starts) <= 12, "not one start for each request"
+        turn = 30 + 1 + END_SECONDS + START_SECONDS
+        assert max(waited for _, waited in there.asked) <= 2 * turn
+
+
+def test_a_model_that_rests_leaves_before_its_turn_is_over() -> None:
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        await there.ask("a")
+        await there.ask("b")
+        assert there.asked[1][1] <= 1 + END_SECONDS + START_SECONDS
+
+
+def test_one_that_is_not_loaded_in_time_is_a_503_and_comes_all_the_same() -> None:
+    @scene(60)
+    async def _(there: Scene) -> None:
+        with pytest.raises(TierUnavailable, match="not loaded within 5 s") as told:
+            await there.ask("a", patience=5)
+        assert told.value.failure.retry_after_seconds
+        await asyncio.sleep(START_SECONDS)
+        await there.ask("a")
+        assert there.asked == [("a", 0)] and there.starts == [1]
+
+
+def test_one_that_can_not_be_loaded_at_all_is_told_what_is_missing_and_what_would_fit() -> None:
+    @scene(150, 40, 80, b={"pinned": True})
+    async def _(there: Scene) -> None:
+        with pytest.raises(BadAsk, match=r"a needs .* beside those that stay loaded .*; b would fit") as told:
+            await there.ask("a")
+        assert told.value.failure.param == "model"
+        with pytest.raises(BadAsk, match="c needs"):
+            await there.ask("c")
+
+
+def test_a_start_that_fails_is_told_to_all_who_wait_and_the_next_one_tries_again() -> None:
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        there.models["a"].fault = TierUnavailable(
+            "the engine a exited with status 1", part="draft", retry_after_seconds=9
+        )
+        told = await asyncio.gather(*(there.ask("a") for _ in range(3)), return_exceptions=True)
+        assert [str(one) for one in told] == ["the engine a exited with status 1"] * 3
+        assert len({id(one) for one in told}) == 3, "each has an error of its own"
+        assert not there.memory.held
+        there.models["a"].fault = None
+        await there.ask("a")
+
+
+def test_a_caller_that_goes_while_it_waits_leaves_no_trace() -> None:
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        waits = [asyncio.create_task(there.ask("a")) for _ in range(3)]
+        await asyncio.sleep(1)
+        waits[0].cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        await there.ask("b")
+        assert there.places() == "b"
+
+
+def test_what_was_seen_at_its_start_takes_the_place_of_what_was_expected() -> None:
+    @scene(40, 40, 40)
+    async def _(there: Scene) -> None:
+        there.models["a"].grown, there.models["b"].grown = -30, -30
+        for name in "abc":
+            await there.ask(name)
+        assert there.places() == "abc" and [one.bytes for one in there.fleet] == [10, 10, 40]
+
+
+def test_one_that_grows_beyond_the_memory_has_others_leave() -> None:
+    @scene(40, 40)
+    async def _(there: Scene) -> None:
+        await there.ask("a")
+        await there.ask("b")
+        keeping = asyncio.create_task(there.fleet.keep())
+        there.memory.take("b", 70)
+        await asyncio.sleep(60)
+        assert there.places() == "b"
+        keeping.cancel()
+
+
+def test_one_that_nobody_uses_leaves_after_its_idle_time_and_a_pinned_one_never() -> None:
+    @scene(30, 30, a={"idle_seconds": 60.0}, b={"pinned": True})
+    async def _(there: Scene) -> None:
+        keeping = asyncio.create_task(there.fleet.keep())
+        await there.ask("a")
+        await asyncio.sleep(50)
+        assert there.places() == "ab"
+        await asyncio.sleep(20)
+        assert there.places() == "b"
+        keeping.cancel()
+
+
+def test_it_is_loaded_and_unloaded_by_hand_but_not_while_it_is_used() -> None:
+    @scene(30, 30, b={"pinned": True})
+    async def _(there: Scene) -> None:
+        await there.fleet.load("a")
+        asked = asyncio.create_task(there.ask("a", seconds=50))
+        await asyncio.sleep(1)
+        with pytest.raises(InUse, match="in use"):
+            await there.fleet.unload("a")
+        with pytest.raises(InUse, match="pinned"):
+            await there.fleet.unload("b")
+        await asked
+        await there.fleet.unload("a")
+        assert there.places() == "b" and "a" not in there.memory.held
+
+
+def test_pinned_models_that_do_not_fit_are_a_bad_setting() -> None:
+    @scene(60, 60, a={"pinned": True}, b={"pinned": True})
+    async def _(there: Scene) -> None:
+        with pytest.raises(BadSettings, match="a, b are pinned"):
+            there.fleet.check_pinned()
+
+
+def test_a_larger_one_that_waits_is_not_overtaken_for_ever_by_smaller_ones() -> None:
+    @scene(90, 40, 40)
+    async def _(there: Scene) -> None:
+        async def caller(name: str) -> None:
+            for _ in range(100):
+                await there.ask(name, seconds=2)
+
+        small = [asyncio.create_task(caller(name)) for name in "bbcc"]
+        await asyncio.sleep(60)
+        await there.ask("a")
+        assert there.asked[-1][1] < 120
+        await asyncio.gather(*small)

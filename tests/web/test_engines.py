@@ -1,0 +1,143 @@
+"""Several engines behind one front: each is asked by its name, seen in the list of models, and moved by its routes."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from firstpass import app
+from firstpass.settings import Settings
+from tests.conftest import serving, wait_until_ready
+from tests.doubles import openai_app, says
+from tests.keyed import bearer, new_key
+from tests.replayed import Replayed
+from tests.scenes import Scene, Stage
+from tests.web.test_cli import firstpass
+
+TURN = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+@contextmanager
+def fleet(data_dir: Path, **sections: Any) -> Iterator[httpx.Client]:
+    """Two servers that somebody else runs, `small` first and `large`; each says its own name."""
+    with (
+        serving(openai_app(says("I am small."))) as small,
+        serving(openai_app(says("I am large."))) as large,
+        fronted_by({"small": small, "large": large}, data_dir, **sections) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def fronted_by(urls: dict[str, str], data_dir: Path, **sections: Any) -> Iterator[httpx.Client]:
+    engines = {name: {"kind": "external", "url": f"{url}/v1"} for name, url in urls.items()}
+    server = {"data_dir": data_dir} | sections.pop("server", {})
+    settings = Settings.model_validate({"engines": engines, "server": server} | sections)
+    with serving(app.build(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def said(client: httpx.Client, model: str) -> str:
+    answer = client.post("/v1/chat/completions", json=TURN | {"model": model})
+    assert answer.is_success, answer.text
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def test_each_is_asked_by_its_name_and_the_first_where_none_is_named(tmp_path: Path) -> None:
+    with fleet(tmp_path, aliases={"fast": "small", "big-*": "large"}) as client:
+        names = ("small", "large", "firstpass", "local", "fast", "big-one", "x")
+        said_by = {name: said(client, name) for name in names}
+        message = client.post("/v1/messages", json=TURN | {"model": "large", "max_tokens": 9}).json()
+        response = client.post("/v1/responses", json={"input": "hi", "model": "large"}).json()
+        counted = [client.post("/v1/messages/count_tokens", json=TURN | {"model": name}) for name in ("small", "large")]
+    assert {name for name, text in said_by.items() if text == "I am large."} == {"large", "big-one"}
+    assert set(said_by.values()) == {"I am large.", "I am small."}
+    assert message["content"][0]["text"] == response["output"][0]["content"][0]["text"] == "I am large."
+    assert {one.status_code for one in counted} <= {200, 404}, "it was asked, whether or not it can count"
+
+
+def test_a_name_that_no_engine_has_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with fleet(tmp_path, server={"unknown_models": "refuse"}) as client:
+        refused = client.post("/v1/chat/completions", json=TURN | {"model": "medium"})
+    assert refused.status_code == httpx.codes.NOT_FOUND
+    assert all(name in refused.json()["error"]["message"] for name in ("small", "large", "firstpass"))
+
+
+def test_the_list_says_how_each_is_and_metrics_do(tmp_path: Path) -> None:
+    with fleet(tmp_path) as client:
+        said(client, "large")
+        cards = {card["id"]: card.get("firstpass") for card in client.get("/v1/models").json()["data"]}
+        plain = client.get("/v1/models", headers={"anthropic-version": "2023-06-01"}).json()["data"]
+        metrics = client.get("/metrics").text
+    assert cards["firstpass"] is None and cards["local"]["engine"] == "small"
+    assert cards["large"]["state"] == "loaded" and cards["large"]["pinned"] and cards["large"]["in_flight"] == 0
+    assert all("firstpass" not in card for card in plain)
+    assert 'firstpass_engine_ready{engine="large"} 1.0' in metrics
+
+
+def test_what_somebody_else_runs_is_loaded_already_and_never_unloaded(tmp_path: Path) -> None:
+    with fleet(tmp_path) as client:
+        loaded, unloaded = client.post("/v1/models/large/load"), client.post("/v1/models/large/unload")
+        wrong = [client.post(f"/v1/models/{name}/load") for name in ("firstpass", "medium")]
+    assert loaded.json()["firstpass"]["state"] == "loaded"
+    assert unloaded.status_code == httpx.codes.CONFLICT and unloaded.json()["error"]["code"] == "in_use"
+    assert [one.status_code for one in wrong] == [400, 404]
+
+
+def test_a_key_for_the_list_of_models_moves_none(tmp_path: Path) -> None:
+    with fleet(tmp_path, server={"keys": "required"}) as client:
+        scopes = {"sees": {"routes": ("models",)}, "moves": {"routes": ("loading",)}, "one": {"models": ("small",)}}
+        headers = {name: bearer(new_key(tmp_path, **scope)[0]) for name, scope in scopes.items()}
+        listed = client.get("/v1/models", headers=headers["sees"])
+        moved = {name: client.post("/v1/models/large/load", headers=headers[name]).status_code for name in headers}
+    assert listed.is_success and moved == {"sees": 403, "moves": 200, "one": 403}
+
+
+def test_requests_that_wait_for_one_engine_take_no_place_of_another(tmp_path: Path) -> None:
+    stuck = Stage(lambda body: Scene(holds="silent"))
+    with serving(openai_app(says("I am small."))) as small, serving(stuck.app) as large:
+        bounds = {"in_flight_limit": 2, "waiting_limit": 2}
+        with fronted_by({"small": small}, tmp_path / "a") as client:
+            assert said(client, "small") == "I am small."
+        urls = {"small": small, "large": large}
+        with fronted_by(urls, tmp_path / "b", server=bounds) as client:
+
+            def ask() -> None:
+                with httpx.Client(base_url=client.base_url, timeout=2) as other, pytest.raises(httpx.ReadTimeout):
+                    other.post("/v1/chat/completions", json=TURN | {"model": "large"})
+
+            stuck_callers = [threading.Thread(target=ask) for _ in range(2)]
+            for caller in stuck_callers:
+                caller.start()
+            answered = [said(client, "small") for _ in range(5)]
+            for caller in stuck_callers:
+                caller.join()
+    assert answered == ["I am small."] * 5
+
+
+def test_another_model_at_an_address_is_known_by_its_own_name(tmp_path: Path) -> None:
+    with (
+        serving(Replayed().app) as large,
+        serving(openai_app(says("I am small."))) as small,
+        fronted_by({"small": small, "large": large}, tmp_path) as client,
+    ):
+        client.post("/v1/chat/completions", json=TURN | {"model": "large"})
+        cards = {card["id"]: card for card in client.get("/v1/models").json()["data"]}
+    assert cards["replayed"]["firstpass"]["engine"] == "large"
+
+
+def test_the_commands_list_and_move_them(tmp_path: Path) -> None:
+    with fleet(tmp_path) as client:
+        url = ("--url", str(client.base_url))
+        listed, machine = firstpass("ps", *url), firstpass("ps", "--json", *url)
+        loaded, unloaded = firstpass("load", "large", *url), firstpass("unload", "large", *url)
+    assert b"large" in listed.stdout and b"loaded, pinned" in listed.stdout
+    assert [one["engine"] for one in json.loads(machine.stdout)] == ["small", "large"]
+    assert loaded.returncode == 0 and b"large: loaded" in loaded.stderr
+    assert unloaded.returncode == 1 and b"pinned" in unloaded.stderr
