@@ -16,6 +16,7 @@ from firstpass import assembly, cascade
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.rates import Rates
 from firstpass.allowance.seats import SeatedTier, Seats
+from firstpass.assembly import Lead
 from firstpass.audit import Audit
 from firstpass.cascade import Parts, T
 from firstpass.contract import Learned, Shelf
@@ -34,7 +35,6 @@ from firstpass.listening import Sink
 from firstpass.local_model import LocalModel
 from firstpass.outline import facts, outline
 from firstpass.policy.escalation import Course, EscalationPolicy
-from firstpass.policy.rules import Rule
 from firstpass.record import Record
 from firstpass.settings import Settings, VerifierSettings
 from firstpass.spans import UNHEARD
@@ -86,13 +86,13 @@ class Server:
         self._verifier = assembly.verifier_tier(wanted, self._outside) if wanted and self._outside else None
         self.shelf = Shelf.of(settings.server.contracts_dir)
         assembly.hold(self.shelf, self._store)
-        rules = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
         self.record = Record(self._store, Monitor(gates), settings.policy.auditors, self.metrics.show_gate)
         self._policy = EscalationPolicy(
             assembly.whereabouts(settings.verifier),
-            rules,
-            redrafts=assembly.constrains(settings.draft_engines[0]),
+            assembly.rules(settings, tuple(self._models)),
+            redrafts=self._models[self._first].constrains,
+            redrafting=frozenset(name for name in further if self._models[name].constrains),
             gates=gates,
             broken=self.record.broken,
             audit_share=settings.policy.audit_share,
@@ -110,19 +110,18 @@ class Server:
         self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, self._desk, self.spans)
         self._running: set[asyncio.Task[Any]] = set()
         self._stood = False
-        self._aliases: Mapping[str, Target] = {}
+        self._aliases: Mapping[str, Lead] = {}
         self._served, names = self._serves(), self._names()
-        targets = {name: target for name, (target, _) in names.items()}
-        self._aliases = assembly.read_aliases(settings.aliases, targets)
+        self._aliases = assembly.read_aliases(settings, names, tuple(self._models))
         self._house = House(
-            targets,
+            _targets(names),
             self.shelf.pins,
             settings.policy.egress,
             repositories.names,
-            self._aliases,
+            _targets(self._aliases),
             assembly.unknown_target(settings),
             assembly.seeing(specs, settings.verifier),
-            engines=self._engines(names),
+            engines=_engines({**names, **self._aliases}),
         )
         self.started_unix = time.time()
 
@@ -157,12 +156,12 @@ class Server:
     def _serves(self) -> Sequence[str | None]:
         return [model.engine.served for model in self._models.values()]
 
-    def _names(self) -> Mapping[str, tuple[Target, str | None]]:
+    def _names(self) -> Mapping[str, Lead]:
         """The names that a caller may give, and the engine that each means if it is another than the first.
 
         An engine's own name and its model's mean the engine; where several serve one model, the first of them.
         """
-        names: dict[str, tuple[Target, str | None]] = {"firstpass": ("cascade", None), "local": ("local", None)}
+        names: dict[str, Lead] = {"firstpass": ("cascade", None), "local": ("local", None)}
         names |= {"strong": ("strong", None)} if self._settings.verifier else {}
         meant = {name: None if name == self._first else name for name in self._models}
         names |= {name: ("local", engine) for name, engine in meant.items()}
@@ -172,18 +171,13 @@ class Server:
                 names[own] = "local", meant[name]
         return names
 
-    def _engines(self, names: Mapping[str, tuple[Target, str | None]]) -> Mapping[str, str]:
-        """Of names and aliases, those that mean another engine than the first."""
-        further = {name: engine for name, (_, engine) in names.items() if engine is not None}
-        return further | {alias: further[model] for alias, model in self._settings.aliases.items() if model in further}
-
     @property
     def house(self) -> House:
         """As it is now: what an engine that somebody else runs serves is known once it is there."""
         if (serves := self._serves()) != self._served:
             self._served, names = serves, self._names()
-            targets = {name: target for name, (target, _) in names.items()}
-            self._house = replace(self._house, models=targets, engines=self._engines(names))
+            engines = _engines({**names, **self._aliases})
+            self._house = replace(self._house, models=_targets(names), engines=engines)
         return self._house
 
     def engine_state(self) -> str:
@@ -351,6 +345,15 @@ class Server:
             log.error("the log was not signed at the end: %s", error)
         self._store.close()
         self.spans.close()
+
+
+def _targets(names: Mapping[str, Lead]) -> Mapping[str, Target]:
+    return {name: target for name, (target, _) in names.items()}
+
+
+def _engines(names: Mapping[str, Lead]) -> Mapping[str, str]:
+    """Of those that mean another engine than the first."""
+    return {name: engine for name, (_, engine) in names.items() if engine is not None}
 
 
 def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:

@@ -26,9 +26,10 @@ from firstpass.fleet import Berth, Bounds, Fleet, Memory
 from firstpass.gate import Gate, load_gate
 from firstpass.local_model import LocalModel, Wanted
 from firstpass.policy.escalation import Verifier
+from firstpass.policy.rules import Rule
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
-from firstpass.settings import EngineSettings, Settings, VerifierSettings
+from firstpass.settings import AliasSettings, EngineSettings, Settings, VerifierSettings
 from firstpass.spans import UNHEARD, Spans
 from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import PREFIX
@@ -98,14 +99,42 @@ def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
     return gates
 
 
-def read_aliases(aliases: Mapping[str, str], models: Mapping[str, Target]) -> Mapping[str, Target]:
+Lead = tuple[Target, str | None]
+"""Where a name leads, and to which engine if that is another than the first."""
+
+
+def read_aliases(settings: Settings, models: Mapping[str, Lead], engines: Sequence[str]) -> Mapping[str, Lead]:
     """Raises: BadSettings for one that means no model here, or that hides one."""
-    for name, model in aliases.items():
-        if model not in models:
-            raise BadSettings(f"aliases.{name}: there is no model {model!r}; this server has {', '.join(models)}")
-        if name in models:
-            raise BadSettings(f"aliases.{name}: it is the name of a model; give the alias another")
-    return {name: models[model] for name, model in aliases.items()}
+    return {name: _alias(name, meant, models, engines) for name, meant in settings.aliases.items()}
+
+
+def _alias(name: str, meant: str | AliasSettings, models: Mapping[str, Lead], engines: Sequence[str]) -> Lead:
+    model, engine = (meant, None) if isinstance(meant, str) else (meant.model, meant.engine)
+    if model not in models:
+        raise BadSettings(f"aliases.{name}: there is no model {model!r}; this server has {', '.join(models)}")
+    if name in models:
+        raise BadSettings(f"aliases.{name}: it is the name of a model; give the alias another")
+    target, own = models[model]
+    if engine is None:
+        return target, own
+    if target == "strong" or own is not None:
+        raise BadSettings(f"aliases.{name}: {model} is not drafted by another engine; its model is firstpass or local")
+    return target, further(engine, engines, f"aliases.{name}")
+
+
+def further(engine: str | None, engines: Sequence[str], where: str) -> str | None:
+    """The name of an engine as asks have it: none for the first. Raises: BadSettings."""
+    if engine is not None and engine not in engines:
+        raise BadSettings(f"{where}.engine: there is no engine {engine!r}; there are {', '.join(engines)}")
+    return None if engine == engines[0] else engine
+
+
+def rules(settings: Settings, engines: Sequence[str]) -> Sequence[Rule]:
+    """Raises: BadSettings for one with an engine that there is not."""
+    wanted = settings.policy.rules
+    made = [Rule(**rule.model_dump()) for rule in wanted]
+    where = (f"policy.rules.{number}" for number in range(len(made)))
+    return [replace(rule, engine=further(rule.engine, engines, at)) for rule, at in zip(made, where, strict=True)]
 
 
 def hold(shelf: Shelf, store: Store) -> None:

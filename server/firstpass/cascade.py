@@ -74,6 +74,8 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     try:
         while isinstance(move := await _next(exchange, parts), Consult | Mend):
             part = "contract" if isinstance(move, Mend) else move.tier
+            if isinstance(move, Consult) and move.engine is not None:
+                exchange = replace(exchange, ask=replace(exchange.ask, engine=move.engine))
             watched = watcher(ask, move, parts.contracts, parts.aside)
             listener = StepListener(move, sink if move.streams else None, watched)
             exchange = exchange.grown(await _step(exchange, move, parts, listener))

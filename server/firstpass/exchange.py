@@ -249,6 +249,7 @@ class Consult:
     watched: the reply is cut off as soon as it has a fault that nobody but a verifier could put right: none of those
     that this names, and no further text.
     floor: of a score, in nats: names that the verifier finds less likely are doubted.
+    engine: which of the models on this machine drafts from here on, where a rule says so.
     """
 
     tier: TierName
@@ -260,6 +261,7 @@ class Consult:
     judged: Judgement | None = None
     watched: Watch | None = None
     floor: float | None = None
+    engine: str | None = None
 
     @property
     def streams(self) -> bool:

@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from firstpass import app
+from firstpass.errors import BadSettings
 from firstpass.settings import Settings
 from tests.conftest import serving, wait_until_ready
-from tests.doubles import openai_app, says
+from tests.doubles import DIFF, openai_app, says
 from tests.keyed import bearer, new_key
 from tests.replayed import Replayed
 from tests.scenes import Scene, Stage
@@ -43,8 +45,9 @@ def fronted_by(urls: dict[str, str], data_dir: Path, **sections: Any) -> Iterato
         yield client
 
 
-def said(client: httpx.Client, model: str) -> str:
-    answer = client.post("/v1/chat/completions", json=TURN | {"model": model})
+def said(client: httpx.Client, model: str, text: str = "hi") -> str:
+    messages = [{"role": "user", "content": text}]
+    answer = client.post("/v1/chat/completions", json={"model": model, "messages": messages})
     assert answer.is_success, answer.text
     return str(answer.json()["choices"][0]["message"]["content"])
 
@@ -141,3 +144,51 @@ def test_the_commands_list_and_move_them(tmp_path: Path) -> None:
     assert [one["engine"] for one in json.loads(machine.stdout)] == ["small", "large"]
     assert loaded.returncode == 0 and b"large: loaded" in loaded.stderr
     assert unloaded.returncode == 1 and b"pinned" in unloaded.stderr
+
+
+def test_an_alias_or_a_rule_sends_the_cascade_to_another_engine(tmp_path: Path) -> None:
+    rules = [
+        {"name": "long", "then": "cascade", "engine": "large", "over_bytes": 99},
+        {"name": "shouts", "then": "local", "engine": "large", "text": "HEY"},
+        {"name": "usual", "then": "local", "engine": "small", "text": "hey"},
+    ]
+    aliases = {"careful": {"model": "firstpass", "engine": "large"}, "quick": {"model": "local", "engine": "small"}}
+    with fleet(tmp_path, policy={"rules": rules}, aliases=aliases) as client:
+        by_alias = [said(client, name) for name in ("careful", "quick")]
+        asked = [said(client, "firstpass", text) for text in ("hi", "hey", "HEY", "long " * 20)]
+        body = {"model": "firstpass", "messages": [{"role": "user", "content": "HEY"}]}
+        course = client.post("/v1/explain", json=body).json()
+    assert by_alias == ["I am large.", "I am small."]
+    assert asked == ["I am small.", "I am small.", "I am large.", "I am large."]
+    assert course["steps"] == ["the draft model large answers alone"] and course["rule"]["engine"] == "large"
+
+
+def test_a_contract_is_drafted_checked_and_mended_with_another_engine_too(tmp_path: Path) -> None:
+    aliases = {"careful": {"model": "firstpass", "engine": "large"}}
+    with fleet(tmp_path, aliases=aliases) as client:
+        body = {"messages": [{"role": "user", "content": DIFF}], "firstpass": {"contract": "pr-summary"}}
+        answers = [client.post("/v1/chat/completions", json=body | {"model": name}) for name in ("careful", "large")]
+    for answer in answers:
+        assert answer.is_success and answer.json()["firstpass"]["contract"].startswith("pr-summary@")
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        (
+            {"aliases": {"a": {"model": "firstpass", "engine": "huge"}}},
+            "there is no engine 'huge'; there are small, large",
+        ),
+        ({"aliases": {"a": {"model": "large", "engine": "small"}}}, "large is not drafted by another engine"),
+        ({"policy": {"rules": [{"name": "r", "then": "local", "engine": "huge"}]}}, r"policy\.rules\.0\.engine"),
+        ({"policy": {"rules": [{"name": "r", "then": "strong", "engine": "large"}]}}, "nobody drafts"),
+        ({"engine": {"kind": "vllm"}}, "engine and engines exclude each other"),
+        ({"engines": {"local": {"kind": "vllm"}}}, r"engines\.local"),
+        ({"engines": {"a b": {"kind": "vllm"}}}, "should match pattern"),
+        ({"engines": {"a": {"kind": "vllm", "pinned": True, "idle_seconds": 9}}}, "a pinned engine never leaves"),
+    ],
+)
+def test_a_setting_that_names_what_is_not_there_says_so(tmp_path: Path, sections: dict[str, Any], told: str) -> None:
+    engines = {name: {"kind": "external", "url": "http://127.0.0.1:9/v1"} for name in ("small", "large")}
+    with pytest.raises((BadSettings, ValidationError), match=told):
+        app.build(Settings.model_validate({"engines": engines, "server": {"data_dir": tmp_path}} | sections))

@@ -55,6 +55,7 @@ class EscalationPolicy:
     """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
+    redrafting: the further engines that can.
     gates: what the score of the narrowest that fits is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
@@ -70,6 +71,7 @@ class EscalationPolicy:
         rules: Sequence[Rule] = (),
         *,
         redrafts: bool = False,
+        redrafting: frozenset[str] = frozenset(),
         gates: Iterable[Gate] = (),
         broken: Callable[[str], bool] = lambda _: False,
         audit_share: float = 0.0,
@@ -79,6 +81,7 @@ class EscalationPolicy:
     ) -> None:
         self._verifier = verifier
         self._redrafts = redrafts
+        self._redrafting = redrafting
         self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
         self._broken = broken
         self._audit_share = audit_share
@@ -89,6 +92,13 @@ class EscalationPolicy:
 
     def next(self, exchange: Exchange) -> Move:
         target, rule = self._target(exchange)
+        if rule is None or rule.engine is None or exchange.steps:
+            return self._next(exchange, target, rule.name if rule else None)
+        there = replace(exchange, ask=replace(exchange.ask, engine=rule.engine))
+        move = self._next(there, target, rule.name)
+        return replace(move, engine=rule.engine) if isinstance(move, Consult) else move
+
+    def _next(self, exchange: Exchange, target: Target, rule: str | None) -> Move:
         match target:
             case "local":
                 return _alone(exchange, "draft", "draft", rule)
@@ -104,45 +114,48 @@ class EscalationPolicy:
         rule = first_fit(self.rules, ask) if ask.target == "cascade" else None
         target, barrier = rule.then if rule else ask.target, self._barrier(ask)
         held = f"the answer is checked against {ask.contract}, and marked where it fails" if ask.contract else ""
+        engine = (rule.engine if rule else None) or ask.engine
+        drafter = f"the draft model{f' {engine}' if engine else ''}"
         first = self.next(Exchange(ask))
         if isinstance(first, Refuse):
             return Course(target, rule, (f"it is refused: {first.failure.message}",))
         if target != "cascade":
-            who = "the verifier" if target == "strong" else "the draft model"
+            who = "the verifier" if target == "strong" else drafter
             return Course(target, rule, (f"{who} answers alone", *filter(None, [held])))
         if ask.contract is None:
             last = (
                 "nobody else is asked" if barrier else "only if it fails, before its first word, the verifier is asked"
             )
-            return Course(target, rule, ("the draft model answers, streaming if asked to", last))
+            return Course(target, rule, (f"{drafter} answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
         scored = "" if barrier or self._score_floor is None else "scored by it; where it doubts a name, "
         gated = (f"what passes but is not accepted by the gate is {scored}{left}",)
         cut = ("as soon as a line of it has a fault that would end at the verifier, it answers in the draft's place",)
         steps = (
-            f"the draft model drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
-            *(cut if self._watch(barrier) else ()),
+            f"{drafter} drafts{', streaming what nothing has checked yet' if ask.optimistic else ''}",
+            *(cut if self._watch(ask, barrier) else ()),
             f"the draft is checked against {ask.contract}; one that passes is the answer",
             "one that does not is mended by code and checked again",
             *(gated if self._gate(ask) else ()),
-            *(rewritten if self._redrafts else ()),
+            *(rewritten if self._may_redraft(ask) else ()),
             f"what still fails is {left}",
         )
         return Course(target, rule, steps)
 
-    def _target(self, exchange: Exchange) -> tuple[Target, str | None]:
+    def _target(self, exchange: Exchange) -> tuple[Target, Rule | None]:
         """Where the request goes, and the rule that says so. After the first step, that step tells."""
         ask = exchange.ask
         if ask.target != "cascade":
             return ask.target, None
         if not exchange.steps:
             rule = first_fit(self.rules, ask)
-            return (rule.then, rule.name) if rule else ("cascade", None)
+            return (rule.then, rule) if rule else ("cascade", None)
         first = exchange.steps[0].move
         if first.rule is None:
             return "cascade", None
-        return ("strong" if first.tier == "verifier" else "local"), first.rule
+        target: Target = "strong" if first.tier == "verifier" else "local"
+        return target, next((rule for rule in self.rules if rule.name == first.rule), None)
 
     def _barrier(self, ask: Ask) -> Failure | None:
         """Why the verifier may not be asked, if it may not."""
@@ -172,11 +185,14 @@ class EscalationPolicy:
             return Consult("verifier", "answer", binding=True)
         return _alone(exchange, "draft", "draft" if len(steps) < 2 else "strong")
 
-    def _watch(self, barrier: Failure | None) -> Watch | None:
+    def _may_redraft(self, ask: Ask) -> bool:
+        return self._redrafts if ask.engine is None else ask.engine in self._redrafting
+
+    def _watch(self, ask: Ask, barrier: Failure | None) -> Watch | None:
         """A draft is never cut short where nobody could answer in its place."""
         if not self._escalates_early or barrier is not None:
             return None
-        return "rewritten" if self._redrafts else "mended"
+        return "rewritten" if self._may_redraft(ask) else "mended"
 
     def _checked(self, exchange: Exchange, barrier: Failure | None) -> Move:
         """barrier: why the verifier may not be asked, if it may not."""
@@ -184,7 +200,7 @@ class EscalationPolicy:
         match exchange.steps:
             case ():
                 measured = self._measures or self._gate(exchange.ask) is not None
-                watched = self._watch(barrier)
+                watched = self._watch(exchange.ask, barrier)
                 return Consult("draft", "draft", early=exchange.ask.optimistic, measured=measured, watched=watched)
             case (draft, *_) if draft.cut:
                 return self._instead(exchange)
@@ -194,7 +210,7 @@ class EscalationPolicy:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
                 return self._gated(Answer(1, "repaired"), judged, barrier)
-            case (_, Step(move=Mend()) as mended) if self._redrafts and _may_be_rewritten(mended):
+            case (_, Step(move=Mend()) as mended) if self._may_redraft(exchange.ask) and _may_be_rewritten(mended):
                 return Consult("draft", "redraft")
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
                 return self._gated(Answer(2, "repaired"), judged, barrier)

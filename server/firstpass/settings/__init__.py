@@ -37,6 +37,11 @@ OTHER_VARIABLES = {
 """Variables with our prefix that are not settings: they belong to the client commands and to scripts/."""
 
 
+class AliasSettings(Section):
+    model: str = Field(description="firstpass, local or strong.")
+    engine: str = Field(description="Which of several engines drafts for it.")
+
+
 class Settings(Section):
     server: Server = Server()
     engine: EngineSettings = EngineSettings()
@@ -50,10 +55,11 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     redaction: RedactionSettings = RedactionSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    aliases: dict[str, str] = Field(
+    aliases: dict[str, str | AliasSettings] = Field(
         {},
         description="Further model names that callers may give, and what each means: firstpass, local, strong or an"
-        " engine. A name may have * in it; of several that fit, the first counts, after those without.",
+        " engine; or a table of `model` and `engine`, such as the cascade with another engine. A name may have * in it;"
+        " of several that fit, the first counts, after those without.",
     )
 
     @model_validator(mode="after")

@@ -1,10 +1,10 @@
 """The section `policy`: where requests go, and what may leave the machine."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pathspec import GitIgnoreSpec
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from firstpass.evidence import LanguageName
 from firstpass.linear import Expression, NotLinear
@@ -16,6 +16,9 @@ class RuleSettings(Section):
 
     name: str = Field(min_length=1, description="Said in the record, and in errors where the rule can not be met.")
     then: Literal["strong", "local", "cascade"] = Field(description="Where a request that fits goes.")
+    engine: str | None = Field(
+        None, description="Which of several engines drafts it there; by default the one that was asked for."
+    )
     paths: tuple[str, ...] = Field((), description="Patterns as in .gitignore, for a changed file's old or new path.")
     languages: tuple[LanguageName, ...] = Field((), description="Of a changed file.")
     contracts: tuple[str, ...] = Field((), description="Names without versions; `none` for a request without one.")
@@ -35,6 +38,12 @@ class RuleSettings(Section):
         except NotLinear as error:
             raise ValueError(f"the expression {error}") from error
         return text
+
+    @model_validator(mode="after")
+    def _has_an_engine_where_one_drafts(self) -> Self:
+        if self.engine is not None and self.then == "strong":
+            raise ValueError("engine: nobody drafts what goes to the strong model")
+        return self
 
     @field_validator("paths")
     @classmethod
