@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import signal
+import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,40 +16,34 @@ from fastapi import FastAPI
 from firstpass import assembly, cascade
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.rates import Rates
-from firstpass.allowance.seats import SeatedTier, Seats
-from firstpass.assembly import Lead
+from firstpass.arrangement import Arrangement, Premises
 from firstpass.audit import Audit
-from firstpass.cascade import Parts, T
-from firstpass.contract import Learned, Shelf
-from firstpass.desk import Desk
-from firstpass.desk.recipe import Recipe
-from firstpass.egress import EgressDoor
+from firstpass.cascade import T
+from firstpass.contract import Shelf
 from firstpass.engine.keeping import keep_ready
-from firstpass.errors import FirstpassError, TierUnavailable
+from firstpass.errors import BadSettings, FirstpassError, TierUnavailable
 from firstpass.evidence.memory import forget
-from firstpass.evidence.repository import Repositories
-from firstpass.exchange import Ask, Exchange, Receipt, Target, TierName
-from firstpass.fleet.tier import FleetTier
-from firstpass.gate.drift import Monitor
+from firstpass.exchange import Ask, Exchange, Receipt
+from firstpass.fleet import Fleet
 from firstpass.house import House
 from firstpass.listening import Sink
 from firstpass.local_model import LocalModel
 from firstpass.outline import facts, outline
-from firstpass.policy.escalation import Course, EscalationPolicy
+from firstpass.policy.escalation import Course
 from firstpass.record import Record
-from firstpass.settings import Settings, VerifierSettings
+from firstpass.settings import Settings
 from firstpass.spans import UNHEARD
 from firstpass.store import Store
 from firstpass.store.keys import load_pepper
 from firstpass.store.notes import Signer
 from firstpass.store.sqlite import SqliteStore
-from firstpass.tier import Tier
 from firstpass.tier.tokens import Counted
 from firstpass.web import routes
 from firstpass.web.access import Rules
 from firstpass.web.credentials import Credentials
 from firstpass.web.loading import Engines
 from firstpass.web.metrics import Metrics
+from firstpass.web.reloading import Reloaded
 
 log, exchanges = logging.getLogger(__name__), logging.getLogger("firstpass.exchanges")
 
@@ -56,205 +51,137 @@ READERS = ThreadPoolExecutor(2, "reading")
 NOT_LOADED_SECONDS = 30
 """When to count again with a model that is not loaded."""
 
+BEGIN_SECONDS = 30.0
+"""For a request that was read under settings that have just been replaced."""
+
+RELOAD_SECONDS = 5.0
+
 _reading: set[Future[Any]] = set()
 
 
+Again = Callable[[], Settings]
+"""Reads the settings once more. Raises: BadSettings."""
+
+
 class Server:
-    """One front: the draft engine, the tiers, the store, and the web's view of them (its Backend).
+    """One front: what stays while settings change, the arrangement that holds now, and the web's view (its Backend).
 
     Raises: BadSettings, StoreFailed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, again: Again | None = None) -> None:
+        """again: for a reload; None where the settings are from nowhere that could be read once more."""
         self._settings = settings
+        self._again = again
         self._store: Store = SqliteStore(settings.server.store_path)
         self.audit = Audit(self._store, Signer(load_pepper(settings.server.log_key_path)), assembly.keeping(settings))
         self.keyring = Keyring(self._store, load_pepper(settings.server.pepper_path))
         self.rates = Rates(self._store, self.keyring)
-        self._purse = assembly.purse(settings, self._store, self.keyring)
         self.metrics = Metrics()
         self.spans = assembly.spans(settings)
-        self._models = self._local_models()
-        self._first, *further = self._models
-        self.fleet = assembly.fleet(settings, self._models)
-        self.engines = Engines(self.fleet, self._first)
-        rooms = assembly.rooms(settings, further)
-        self.metrics.show_waiting(rooms)
-        self._seats = Seats(rooms)
-        wanted = settings.verifier
-        self._outside = self._egress_door(wanted) if wanted else None
-        self._verifier = assembly.verifier_tier(wanted, self._outside) if wanted and self._outside else None
-        self.shelf = Shelf.of(settings.server.contracts_dir)
-        assembly.hold(self.shelf, self._store)
-        gates = assembly.read_gates(settings.policy.gates, self.shelf)
-        self.record = Record(self._store, Monitor(gates), settings.policy.auditors, self.metrics.show_gate)
-        self._policy = EscalationPolicy(
-            assembly.whereabouts(settings.verifier),
-            assembly.rules(settings, tuple(self._models)),
-            redrafts=self._models[self._first].constrains,
-            redrafting=frozenset(name for name in further if self._models[name].constrains),
-            gates=gates,
-            broken=self.record.broken,
-            audit_share=settings.policy.audit_share,
-            measures=settings.policy.signals,
-            escalates_early=settings.policy.early_escalation,
-            score_floor=assembly.score_floor(settings.verifier),
+        self._fleet = Fleet()
+        self._premises = Premises(
+            self._store, self.keyring, self._fleet, self.metrics, self.spans, aside, self._record_departure
         )
-        repositories = Repositories(settings.repositories_dir)
-        specs = {name: model.spec for name, model in self._models.items()}
-        learned = {name: Learned(spec.contracts, spec.least_told) for name, spec in specs.items()}
-        learned_by: Mapping[str | None, Learned] = {None: learned.pop(self._first)} | learned
-        contracts = self.shelf.contracts(repositories.find, learned_by)
-        recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, learned_by)
-        self._desk = Desk(recipe, contracts, aside)
-        self._parts = Parts(self._policy, self._tiers(), contracts, time.monotonic, self._desk, self.spans)
+        self._now = Arrangement(settings, self._premises)
+        self._now.begin()
+        self._former: list[Arrangement] = []
         self._running: set[asyncio.Task[Any]] = set()
+        self._kept: dict[LocalModel, list[asyncio.Task[None]]] = {}
+        self._ends: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
         self._stood = False
-        self._aliases: Mapping[str, Lead] = {}
-        self._served, names = self._serves(), self._names()
-        self._aliases = assembly.read_aliases(settings, names, tuple(self._models))
-        self._house = House(
-            _targets(names),
-            self.shelf.pins,
-            settings.policy.egress,
-            repositories.names,
-            _targets(self._aliases),
-            assembly.unknown_target(settings),
-            assembly.seeing(specs, settings.verifier),
-            engines=_engines({**names, **self._aliases}),
-        )
         self.started_unix = time.time()
 
-    def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
-        return EgressDoor(
-            verifier.url,
-            verifier.model,
-            assembly.credentials(verifier),
-            hosted=verifier.hosted,
-            reply_seconds=verifier.reply_seconds,
-            record=self._record_departure,
-            purse=self._purse,
-            redactor=assembly.redactor(self._settings),
-        )
+    @property
+    def shelf(self) -> Shelf:
+        return self._now.shelf
 
-    def _tiers(self) -> Mapping[TierName, Tier]:
-        draft = FleetTier(self.fleet, {name: model.tier for name, model in self._models.items()}, self._first)
-        seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self._seats)}
-        if self._verifier:
-            seated["verifier"] = SeatedTier("verifier", self._verifier, self._seats, self._verifier.check)
-        return seated
+    @property
+    def record(self) -> Record:
+        return self._now.record
 
-    def _local_models(self) -> Mapping[str, LocalModel]:
-        """Raises: BadSettings."""
-        made: dict[str, LocalModel] = {}
-        specs = assembly.engine_specs(self._settings)
-        for (name, spec), wanted in zip(specs.items(), self._settings.draft_engines, strict=True):
-            progress = partial(self.metrics.engine_progress, name)
-            made[name] = LocalModel(spec, assembly.wanted(self._settings, wanted), progress, self.spans.onward)
-        return made
-
-    def _serves(self) -> Sequence[str | None]:
-        return [model.engine.served for model in self._models.values()]
-
-    def _names(self) -> Mapping[str, Lead]:
-        """The names that a caller may give, and the engine that each means if it is another than the first.
-
-        An engine's own name and its model's mean the engine; where several serve one model, the first of them.
-        """
-        names: dict[str, Lead] = {"firstpass": ("cascade", None), "local": ("local", None)}
-        names |= {"strong": ("strong", None)} if self._settings.verifier else {}
-        meant = {name: None if name == self._first else name for name in self._models}
-        names |= {name: ("local", engine) for name, engine in meant.items()}
-        for name, model in self._models.items():
-            own = model.engine.served
-            if own is not None and own not in names and own not in self._aliases:
-                names[own] = "local", meant[name]
-        return names
+    @property
+    def engines(self) -> Engines:
+        return self._now.engines
 
     @property
     def house(self) -> House:
-        """As it is now: what an engine that somebody else runs serves is known once it is there."""
-        if (serves := self._serves()) != self._served:
-            self._served, names = serves, self._names()
-            engines = _engines({**names, **self._aliases})
-            self._house = replace(self._house, models=_targets(names), engines=engines)
-        return self._house
+        return self._now.house
 
     def engine_state(self) -> str:
         """Of the first. One that left the memory for another comes back when it is asked."""
-        place = self.fleet.place(self._first)
-        left = self._stood and place in ("available", "unloading")
-        return "ready" if left else self._models[self._first].engine.state
+        left = self._stood and self._now.engines.shown(None).place in ("available", "unloading")
+        return "ready" if left else self._now.model(None).engine.state
 
     def engine_states(self) -> Mapping[str, str]:
-        return {name: model.engine.state for name, model in self._models.items()}
+        return {name: model.engine.state for name, model in self._now.models.items()}
 
     def engine_trouble(self) -> str:
-        return self._models[self._first].engine.trouble
+        return self._now.model(None).engine.trouble
 
     def check_room(self, key: str | None, patience_seconds: float | None) -> None:
-        self._seats.check(key, patience_seconds)
+        self._now.seats.check(key, patience_seconds)
 
     async def explain(self, ask: Ask) -> Course:
-        course = await aside(self._policy.explain, ask)
+        course = await aside(self._of(ask).policy.explain, ask)
         forget_texts()
         return course
 
-    def _forget_texts(self) -> None:
-        forget_texts()
-        self._desk.forget()
+    def _of(self, ask: Ask) -> Arrangement:
+        """The one that the ask was read under. Raises: TierUnavailable where that has ended meanwhile."""
+        if ask.settings in (None, self._now.digest):
+            return self._now
+        found = next((one for one in self._former if one.digest == ask.settings), None)
+        if found is None:
+            raise TierUnavailable("the settings have changed since this was read; send it again", retry_after_seconds=1)
+        return found
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange:
         """Carry an ask to its end and keep the record, whatever the end.
 
         Of what finds no place to begin with nothing is kept. Raises: Busy, Overloaded, RateLimited, StoreFailed.
         """
-        with self._counted():
-            self.record.check()
+        with self._counted(), self._of(ask) as there:
+            there.record.check()
             tokens = self.rates.reserve(ask)
             try:
                 with self.spans("wait"):
-                    await self._sit(ask)
+                    await there.sit(ask)
             except BaseException:
                 self.rates.settle(Exchange(ask), tokens)
                 raise
             try:
-                return await self._run(ask, sink, tokens)
+                return await self._run(ask, sink, tokens, there)
             finally:
-                self._seats.leave(ask)
+                there.seats.leave(ask)
 
-    async def _sit(self, ask: Ask) -> None:
-        """Nobody waits for a place at a verifier that is left alone: it refuses at once."""
-        if ask.target != "strong" or self._verifier is None:
-            await self._seats.sit(ask, "draft")
-        elif not self._verifier.left_alone:
-            await self._seats.sit(ask, "verifier")
-
-    async def _run(self, ask: Ask, sink: Sink | None, tokens: int) -> Exchange:
+    async def _run(self, ask: Ask, sink: Sink | None, tokens: int, there: Arrangement) -> Exchange:
         """tokens: what the rates have reserved."""
         ended: list[Exchange] = []
         try:
-            return await cascade.run(ask, self._parts, ended.append, sink)
+            return await cascade.run(ask, there.parts, ended.append, sink)
         finally:
             try:
                 for exchange in ended:
                     self.rates.settle(exchange, tokens)
-                    await self._recorded(exchange)
+                    await self._recorded(exchange, there)
             finally:
                 if not ask.store:
-                    self._forget_texts()
+                    forget_texts()
+                    there.desk.forget()
 
-    async def _recorded(self, exchange: Exchange) -> None:
+    async def _recorded(self, exchange: Exchange, there: Arrangement) -> None:
         """Raises: StoreFailed. Those who watch are told in any case."""
         try:
             with self.spans("record"), self.metrics.recording.time():
-                await asyncio.shield(self._keep(exchange))
+                await asyncio.shield(self._keep(exchange, there))
         finally:
             self._tell(exchange)
 
-    def _keep(self, exchange: Exchange) -> asyncio.Future[Any]:
+    def _keep(self, exchange: Exchange, there: Arrangement) -> asyncio.Future[Any]:
         """Two writes, where there is anything to settle: mostly in one commit, and each may fail by itself."""
-        appended, settled = self._store.soon(self._store.append, exchange), self._purse.settle(exchange)
+        appended, settled = self._store.soon(self._store.append, exchange), there.purse.settle(exchange)
         return appended if settled is None else asyncio.gather(appended, settled)
 
     def _tell(self, exchange: Exchange) -> None:
@@ -268,15 +195,16 @@ class Server:
 
     async def count(self, ask: Ask) -> Counted:
         """A count is no reason to load a model."""
-        name = ask.engine or self._first
-        if self.fleet.place(name) != "loaded":
-            text = f"{name} is not loaded, and a count of tokens does not load it"
-            raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
-        await self.fleet.enter(name, ask.patience_seconds)
-        try:
-            return await self._models[name].counter.count(ask)
-        finally:
-            self.fleet.leave(name)
+        with self._of(ask) as there:
+            model, shown = there.model(ask.engine), there.engines.shown(ask.engine)
+            if shown.place != "loaded":
+                text = f"{shown.name} is not loaded, and a count of tokens does not load it"
+                raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
+            await self._fleet.enter(model, ask.patience_seconds)
+            try:
+                return await model.counter.count(ask)
+            finally:
+                self._fleet.leave(model)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -299,44 +227,106 @@ class Server:
 
         What still runs at the end is stopped and recorded before the store closes: uvicorn does not wait for it.
         """
-        keeping = [asyncio.create_task(work) for work in (self.fleet.keep(), self.audit.keep(), *self._kept_ready())]
-        if self._outside and self._outside.hosted:
-            keeping.append(asyncio.create_task(asyncio.to_thread(self._outside.redactor.load)))
-        keeping.append(asyncio.create_task(self._desk.warm()))
+        keeping = [asyncio.create_task(work) for work in (self._fleet.keep(), self.audit.keep(), self._first_load())]
+        self._keep_up()
+        self._hear_hangups()
         try:
             yield
         finally:
-            stopped = [*keeping, *self._running]
+            kept = [task for tasks in self._kept.values() for task in tasks]
+            stopped = [*keeping, *kept, *self._running, *self._ends]
             for task in stopped:
                 task.cancel()
             await asyncio.gather(*stopped, return_exceptions=True)
-            await self._desk.close()
-            if self._outside:
-                await self._outside.aclose()
-            await self.fleet.close()
+            for there in (*self._former, self._now):
+                await there.close()
+            await self._fleet.close()
             try:
                 self.rates.close()
             except FirstpassError as error:
                 log.error("what is left of rates was not kept at the end: %s", error)
             await asyncio.to_thread(self._end)
 
-    def _kept_ready(self) -> Iterator[Coroutine[Any, Any, None]]:
-        """What is pinned stays ready, and the first one is loaded at the beginning, with what compiles for it."""
-        for shown in self.fleet:
-            model = self._models[shown.name]
-            if shown.pinned:
-                yield keep_ready(model.engine)
-            elif shown.name == self._first:
-                yield self._loaded(shown.name)
-            if model.grammars and shown.pinned:
-                yield model.grammars.warm(model.engine)
+    def _keep_up(self) -> None:
+        """What is pinned stays ready, with what compiles for it; what is not any more is left to the fleet."""
+        pinned = self._now.pinned
+        for model in [model for model in self._kept if model not in pinned]:
+            for task in self._kept.pop(model):
+                task.cancel()
+        for model in pinned:
+            if model not in self._kept:
+                works = [self._keep_ready(model), *([model.grammars.warm(model.engine)] if model.grammars else [])]
+                self._kept[model] = [asyncio.create_task(work) for work in works]
+        self._aside(self._now.warm())
 
-    async def _loaded(self, name: str) -> None:
+    async def _keep_ready(self, model: LocalModel) -> None:
+        """It may have to wait for the room of another one that was there before."""
+        while True:
+            try:
+                await self._fleet.load(model)
+                break
+            except FirstpassError as error:
+                log.error("%s is not loaded: %s", model.spec.name, error)
+                await asyncio.sleep(RELOAD_SECONDS)
+        await keep_ready(model.engine)
+
+    async def _first_load(self) -> None:
+        """The first model is loaded at the beginning, pinned or not."""
         try:
-            await self.fleet.load(name)
+            await self._now.engines.load(None)
         except FirstpassError as error:
-            log.error("%s is not loaded: %s", name, error)
+            log.error("%s is not loaded: %s", self._now.first, error)
         self._stood = True
+
+    async def reload(self) -> Reloaded:
+        """Reads the settings again, makes all that follows from them, and only then takes them.
+
+        Raises: BadSettings for a fault in them, or a change that needs a restart: then nothing has changed.
+        """
+        async with self._reloading:
+            if self._again is None:
+                raise BadSettings("the settings of this server can not be read again")
+            settings = await asyncio.to_thread(self._again)
+            assembly.check_fixed(self._now.settings, settings)
+            fresh = await asyncio.to_thread(Arrangement, settings, self._premises, self._now)
+            if fresh.digest == self._now.digest:
+                await fresh.close()
+                return Reloaded(fresh.digest, changed=False)
+            former, self._now = self._now, fresh
+            self._former.append(former)
+            fresh.begin()
+            self._keep_up()
+            self._aside(self._end_of(former))
+            log.info("settings %s are in use, in the place of %s", fresh.digest, former.digest)
+            return Reloaded(fresh.digest, changed=True)
+
+    def _hear_hangups(self) -> None:
+        """SIGHUP means a reload, but where a terminal sends it, whose end ends a server too."""
+        terminal = sys.stdin is not None and sys.stdin.isatty()
+        if self._again is None or terminal or threading.current_thread() is not threading.main_thread():
+            return
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._aside(self._reload_told()))
+
+    async def _reload_told(self) -> None:
+        try:
+            await self.reload()
+        except FirstpassError as error:
+            log.error("the settings are as they were: %s", error)
+
+    async def _end_of(self, former: Arrangement) -> None:
+        """Once nothing goes on under it any more, and what has been read by then had the time to begin."""
+        await asyncio.sleep(BEGIN_SECONDS)
+        await former.unused()
+        self._former.remove(former)
+        await former.close()
+        there = {model for one in (*self._former, self._now) for model in one.models.values()}
+        for model in set(former.models.values()) - there:
+            await self._fleet.dismiss(model)
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
 
     def _end(self) -> None:
         try:
@@ -345,15 +335,6 @@ class Server:
             log.error("the log was not signed at the end: %s", error)
         self._store.close()
         self.spans.close()
-
-
-def _targets(names: Mapping[str, Lead]) -> Mapping[str, Target]:
-    return {name: target for name, (target, _) in names.items()}
-
-
-def _engines(names: Mapping[str, Lead]) -> Mapping[str, str]:
-    """Of those that mean another engine than the first."""
-    return {name: engine for name, (_, engine) in names.items() if engine is not None}
 
 
 def aside(work: Callable[..., T], /, *args: object) -> asyncio.Future[T]:
@@ -373,9 +354,9 @@ def forget_texts() -> None:
         begun.add_done_callback(lambda _: forget())
 
 
-def build(settings: Settings) -> FastAPI:
-    """The ASGI application of a whole server. Raises: BadSettings, StoreFailed."""
-    server, wanted = Server(settings), settings.server
+def build(settings: Settings, again: Again | None = None) -> FastAPI:
+    """The ASGI application of a whole server. again: see `Server`. Raises: BadSettings, StoreFailed."""
+    server, wanted = Server(settings, again), settings.server
     rules = Rules(assembly.allowed_hosts(settings), frozenset(wanted.allowed_origins))
     limits = routes.Limits(wanted.body_limit_bytes, wanted.body_seconds, wanted.bodies_bytes)
     required, wrong = assembly.keys_required(settings), wanted.wrong_keys_a_minute

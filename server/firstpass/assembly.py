@@ -1,11 +1,13 @@
 """What the settings mean: each part of a server as they say, before the parts are joined. It starts nothing."""
 
+import json
 import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -22,14 +24,14 @@ from firstpass.engine import EngineSpec, HangAfter
 from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target
-from firstpass.fleet import Berth, Bounds, Fleet, Memory
+from firstpass.fleet import Berth, Bounds, Memory, mb
 from firstpass.gate import Gate, load_gate
 from firstpass.local_model import LocalModel, Wanted
 from firstpass.policy.escalation import Verifier
 from firstpass.policy.rules import Rule
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
-from firstpass.settings import AliasSettings, EngineSettings, Settings, VerifierSettings
+from firstpass.settings import AliasSettings, EngineSettings, Server, Settings, VerifierSettings
 from firstpass.spans import UNHEARD, Spans
 from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import PREFIX
@@ -64,6 +66,28 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry needs OpenTelemetry: pip install 'firstpass[telemetry]' ({error})") from error
     except OSError as error:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
+
+
+FIXED = frozenset(Server.model_fields) - {
+    *("in_flight_limit", "waiting_limit", "waiting_seconds", "contracts_dir", "unknown_models"),
+}
+"""Of the section `server`: what only a restart changes, as is all of `telemetry`."""
+
+
+def check_fixed(now: Settings, wanted: Settings) -> None:
+    """Raises: BadSettings where they differ in what only a restart changes."""
+    changed = [f"server.{name}" for name in sorted(FIXED) if getattr(now.server, name) != getattr(wanted.server, name)]
+    changed += ["telemetry"] if now.telemetry != wanted.telemetry else []
+    if changed:
+        raise BadSettings(f"{', '.join(changed)}: a change of it takes a restart; nothing was changed")
+
+
+def described(settings: Settings, shelf: Shelf) -> str:
+    """Settings as the record keeps them, without secrets, and the digests of the files that they mean."""
+    files = {pinned: files.sha256 for pinned, files in sorted(shelf.files.items())}
+    gates = {str(path): sha256(path.read_bytes()).hexdigest() for path in settings.policy.gates}
+    told = {"settings": settings.model_dump(mode="json"), "contracts": files, "gates": gates}
+    return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
 
 def rooms(settings: Settings, further: Iterable[str] = ()) -> Mapping[str, turns.Turns]:
@@ -248,20 +272,26 @@ def wanted(settings: Settings, engine: EngineSettings) -> Wanted:
     return Wanted(constrains(engine), engine.reply_seconds, bounds, settings.server.in_flight_limit)
 
 
-def fleet(settings: Settings, models: Mapping[str, LocalModel]) -> Fleet:
-    """Raises: BadSettings where what is pinned is more than there is."""
-    engines = dict(zip(models, settings.draft_engines, strict=True))
-    berths = [_berth(name, models[name], engine, only=len(models) == 1) for name, engine in engines.items()]
-    wanted = settings.fleet
+def berths(settings: Settings, models: Mapping[str, LocalModel]) -> Sequence[Berth]:
+    engines = zip(models, settings.draft_engines, strict=True)
+    return [_berth(name, models[name], engine, only=len(models) == 1) for name, engine in engines]
+
+
+def budgets(settings: Settings, berths: Sequence[Berth]) -> Mapping[Memory, int]:
+    """Of each memory that one of them takes. Raises: BadSettings where what is pinned takes more than there is."""
     memories: set[Memory] = {berth.memory for berth in berths}
-    fleet = Fleet(
-        berths,
-        {memory: budget_bytes(settings, gpu=memory == "gpu") for memory in memories},
-        Bounds(wanted.load_seconds, wanted.turn_seconds),
-    )
-    if len(models) > 1:
-        fleet.check_pinned()
-    return fleet
+    found = {memory: budget_bytes(settings, gpu=memory == "gpu") for memory in memories}
+    for memory, budget in found.items():
+        pinned = [berth for berth in berths if berth.pinned and berth.memory == memory]
+        need = sum(berth.bytes for berth in pinned)
+        if need > budget and len(berths) > 1:
+            names = ", ".join(berth.name for berth in pinned)
+            raise BadSettings(f"engines: {names} are pinned and need {mb(need)}; there are {mb(budget)}")
+    return found
+
+
+def fleet_bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.fleet.load_seconds, settings.fleet.turn_seconds)
 
 
 def _berth(name: str, model: LocalModel, engine: EngineSettings, *, only: bool) -> Berth:

@@ -69,6 +69,7 @@ class Ask:
     A chat has `messages`; a completion has one user message, the prompt; embeddings one for each text. `received_unix`
     is in seconds. dialect: what the caller speaks.
     engine: which of the models on this machine drafts; None: the first, or the only one.
+    settings: the digest of those that it was read under.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
@@ -91,6 +92,7 @@ class Ask:
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     engine: str | None = None
+    settings: str | None = None
     contract: str | None = None
     repository: str | None = None
     ceiling: Ceiling = "local-only"

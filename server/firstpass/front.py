@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import uvicorn
 
-from firstpass.app import build
+from firstpass.app import Again, build
 from firstpass.engine.address import is_loopback
 from firstpass.errors import TierUnavailable
 from firstpass.settings import Server, Settings
@@ -46,14 +46,17 @@ class Front(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def front(settings: Settings) -> uvicorn.Server:
-    """The whole server, ready to `run` until a signal or `should_exit` ends it. Raises: BadSettings, StoreFailed."""
+def front(settings: Settings, again: Again | None = None) -> uvicorn.Server:
+    """The whole server, ready to `run` until a signal or `should_exit` ends it.
+
+    again: reads the settings once more, at SIGHUP and where a caller wants it. Raises: BadSettings, StoreFailed.
+    """
     refuse_strangers(settings.server.allowed_startup_files)
     wanted = settings.server
     context = _tls(wanted)
     if context is None and not is_loopback(wanted.host):
         log.warning("plain HTTP on %s: keys and prompts go over the network in the clear", wanted.host)
-    draining = Draining(build(settings))
+    draining = Draining(build(settings, again))
     patience = Patience(wanted.header_seconds, wanted.body_seconds, wanted.send_seconds)
     doorkeeper = Doorkeeper(possible(wanted.connections), wanted.connections_an_address, wanted.trusted_proxies)
     config = uvicorn.Config(

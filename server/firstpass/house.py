@@ -21,6 +21,7 @@ class House:
     house's own names are never unknown ones. seeing: where each model that may answer takes images;
     further engines by their own names.
     engines: of those names, and of aliases, that mean another model on this machine than the first, which that is.
+    settings: the digest of those that this follows from.
     permitted: the names that the caller's key may say, with * for any text; all where there are none.
     """
 
@@ -32,6 +33,7 @@ class House:
     unknown: Literal["cascade", "local"] | None = None
     seeing: frozenset[str] = frozenset()
     engines: Mapping[str, str] = field(default_factory=dict)
+    settings: str | None = None
     permitted: tuple[str, ...] = ()
 
     def narrowed(self, permitted: tuple[str, ...], ceiling: Ceiling) -> "House":

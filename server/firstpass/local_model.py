@@ -35,7 +35,7 @@ class LocalModel:
     ) -> None:
         """progress: hears its starts. onward: further headers of each request. Raises: BadSettings."""
         self.spec = spec
-        self.constrains = wanted.constrains
+        self.wanted = wanted
         self.engine: Engine = engine.build(spec, progress)
         self.grammars: Grammars | None = grammars.for_engine(spec)
         self.door = LocalDoor(

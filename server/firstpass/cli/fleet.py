@@ -1,4 +1,4 @@
-"""`firstpass ps`, `load` and `unload`: the models of a running server, and what they take of the memory."""
+"""`firstpass ps`, `load`, `unload` and `reload`: a running server's models, what they take, and its settings."""
 
 import json
 from typing import Annotated, Any
@@ -38,6 +38,15 @@ def load(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = No
 def unload(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = None) -> None:
     """Have a model that nobody uses leave a running server's memory. The next request loads it again."""
     _move("unload", name, url, api_key, ca)
+
+
+def reload(url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = None) -> None:
+    """Have a running server read its settings again. A fault in them changes nothing."""
+    response = post(f"{url.rstrip('/')}/v1/settings/reload", None, api_key, ca)
+    if not response.is_success:
+        fail(error_message(response))
+    told = response.json()
+    err.print(f"settings {told['digest']} {'are in use' if told['changed'] else 'were in use already'}")
 
 
 def _move(what: str, name: str, url: str, api_key: str | None, ca: Ca) -> None:

@@ -10,7 +10,7 @@ from firstpass.cli.keys import opened
 from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
 from firstpass.exchange import Answer, Exchange, Refuse
 from firstpass.settings import load
-from firstpass.store import Damaged
+from firstpass.store import Damaged, Store
 from firstpass.store.codec import encode
 
 LIST_LIMIT = 100_000
@@ -19,11 +19,20 @@ LIST_LIMIT = 100_000
 def history(
     exchange_id: Annotated[str | None, typer.Argument(help="Show this exchange whole.")] = None,
     limit: Annotated[int, typer.Option(help="How many of the newest to list.", min=1, max=LIST_LIMIT)] = 20,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="The settings that were in use, in their place.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the recorded exchanges, newest first, or show one with its steps and findings."""
+    """List the recorded exchanges, newest first, or show one with its steps and findings.
+
+    With --settings, list the settings that servers of this record had, or show those that one exchange ran under.
+    """
     with opened(load(config)) as store:
+        if settings:
+            _settings(store, exchange_id, as_json)
+            return
         if exchange_id is None:
             _list(store.latest(limit), as_json)
             return
@@ -31,6 +40,26 @@ def history(
     if exchange is None:
         fail(f"no exchange {exchange_id} in the record")
     _show(exchange, as_json)
+
+
+def _settings(store: Store, exchange_id: str | None, as_json: bool) -> None:
+    if exchange_id is None:
+        held = store.settings()
+        if as_json:
+            typer.echo(json.dumps([{"digest": one.digest, "first_unix": one.first_unix} for one in held]))
+            return
+        rows = table("digest", "first in use")
+        for one in held:
+            rows.add_row(one.digest, moment(one.first_unix))
+        print_table(rows)
+        return
+    exchange = store.read(exchange_id)
+    if exchange is None:
+        fail(f"no exchange {exchange_id} in the record")
+    found = store.settings(exchange.ask.settings) if exchange.ask.settings else []
+    if not found:
+        fail(f"the record does not say under which settings {exchange_id} ran")
+    typer.echo(found[0].told if as_json else json.dumps(json.loads(found[0].told), indent=2, ensure_ascii=False))
 
 
 def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
@@ -73,6 +102,8 @@ def _show(exchange: Exchange, as_json: bool) -> None:
     ask_, received = exchange.ask, moment(exchange.ask.received_unix)
     out.print(f"[bold]{ask_.id}[/]  {received}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
     out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
+    if ask_.settings:
+        out.print(f"settings {ask_.settings}{f', engine {ask_.engine}' if ask_.engine else ''}")
     for message in ask_.messages:
         said = message.told(lambda image: f"[{image.media_type}]")
         out.print(f"\n[bold]{message.role}[/]\n{escape(plain(said))}")

@@ -51,6 +51,7 @@ COMMANDS = (
     Later("ps", "firstpass.cli.fleet:ps", "List the models of a running server: which are loaded, and what they take."),
     Later("load", "firstpass.cli.fleet:load", "Load a model into a running server's memory."),
     Later("unload", "firstpass.cli.fleet:unload", "Have a model that nobody uses leave a running server's memory."),
+    Later("reload", "firstpass.cli.fleet:reload", "Have a running server read its settings again."),
     Later(
         "history",
         "firstpass.cli.history:history",

@@ -1,6 +1,7 @@
 """`firstpass serve`: the engine and the front, until Ctrl-C."""
 
 import os
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,11 +21,12 @@ def serve(
     from firstpass.assembly import keys_required
     from firstpass.front import front, run
 
-    settings = load(config, _overridden(host, port))
+    again = partial(load, config, _overridden(host, port))
+    settings = again()
     show_log(settings.server.log_format)
     if keys_required(settings):
         require_a_key(settings)
-    run(front(settings))
+    run(front(settings, again))
 
 
 def _overridden(host: str | None, port: int | None) -> dict[str, str]:

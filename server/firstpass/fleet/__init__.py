@@ -9,14 +9,14 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from firstpass.errors import BadAsk, BadSettings, FirstpassError, InUse, TierUnavailable
+from firstpass.errors import BadAsk, FirstpassError, InUse, TierUnavailable
 from firstpass.fleet.room import Loaded, leaving
 
-__all__ = ["Berth", "Bounds", "Fleet", "Memory", "Shown"]
+__all__ = ["Berth", "Bounds", "Fleet", "Loadable", "Memory", "Shown", "mb"]
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ GLANCE_SECONDS = 5.0
 """Between two looks at what models take and how long they have been idle."""
 
 RETRY_SECONDS = 5
+
+FORMER = -(2**31)
+"""The priority of what is no longer wanted."""
 
 
 class Loadable(Protocol):
@@ -49,11 +52,12 @@ Memory = Literal["main", "gpu"]
 
 @dataclass(frozen=True, slots=True)
 class Berth:
-    """A model that may be loaded. bytes: what it is expected to take, until that has been seen. later_bytes: of these,
-    what it takes only when it is used. memory: which one it takes; that of a GPU is not looked at.
+    """A model that may be loaded, and how it is kept.
 
-    pinned: it is there from the beginning to the end, and never waited for here. priority: the lowest goes first.
-    idle_seconds: it goes when nobody has used it for so long; None: only when another needs the room.
+    bytes: what it is expected to take, until that has been seen. later_bytes: of these, what it takes only when it is
+    used. memory: which one it takes; that of a GPU is not looked at. pinned: it is there from the beginning to the end,
+    and never waited for here. priority: the lowest goes first. idle_seconds: it goes when nobody has used it for so
+    long; None: only when another needs the room.
     """
 
     name: str
@@ -104,7 +108,7 @@ class _Member:
     def __init__(self, berth: Berth, now: float) -> None:
         self.berth = berth
         self.bytes = berth.bytes
-        self.place: Place = "loaded" if berth.pinned else "available"
+        self.place: Place = "available"
         self.users = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.closed = False
@@ -113,71 +117,76 @@ class _Member:
 
 
 class Fleet:
-    """budgets: bytes that all that is loaded may take together, of each memory."""
+    """Empty until it is arranged. `Loadable`s are told apart by what they are, and named for people."""
 
-    def __init__(
-        self,
-        berths: Iterable[Berth],
-        budgets: Mapping[Memory, int],
-        bounds: Bounds | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.budgets = budgets
-        self._bounds = bounds or Bounds()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._members: Mapping[str, _Member] = {berth.name: _Member(berth, clock()) for berth in berths}
+        self._budgets: Mapping[Memory, int] = {}
+        self._bounds = Bounds()
+        self._members: dict[Loadable, _Member] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._going: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def __iter__(self) -> Iterator[Shown]:
-        for member in self._members.values():
-            berth = member.berth
-            idle = None if member.users or member.place != "loaded" else self._clock() - member.used
-            waiting = len(member.waiting)
-            yield Shown(berth.name, member.place, member.bytes, member.users, waiting, berth.pinned, idle)
+    def arrange(self, berths: Sequence[Berth], budgets: Mapping[Memory, int], bounds: Bounds) -> None:
+        """These are there from now on. Others are not any more for those who come, and leave before all else, but stay
+        for whom they are needed until they are dismissed. What is pinned from the first is taken to be loaded.
 
-    def place(self, name: str) -> Place:
-        return self._members[name].place
+        budgets: bytes that all that is loaded may take together, of each memory.
+        """
+        self._budgets, self._bounds = {**self._budgets, **budgets}, bounds
+        kept, begins = {berth.engine for berth in berths}, not self._members
+        for engine, member in self._members.items():
+            if engine not in kept:
+                member.berth = replace(member.berth, pinned=False, priority=FORMER)
+        for berth in berths:
+            member = self._members.setdefault(berth.engine, _Member(berth, self._clock()))
+            member.berth = berth
+            if berth.pinned and (begins or not berth.bytes):
+                member.place = "loaded"
+        if not begins:
+            self._look()
 
-    def check_pinned(self) -> None:
-        """Raises: BadSettings where those that stay loaded take more than there is."""
-        for memory, budget in self.budgets.items():
-            pinned = [one for one in self._members.values() if one.berth.pinned and one.berth.memory == memory]
-            need = sum(one.bytes for one in pinned)
-            if need > budget:
-                names = ", ".join(one.berth.name for one in pinned)
-                raise BadSettings(f"engines: {names} are pinned and need {_mb(need)}; there are {_mb(budget)}")
+    async def dismiss(self, engine: Loadable) -> None:
+        """It ends for good. Nobody may use it, or ask for it any more."""
+        del self._members[engine]
+        await engine.close()
+        self._look()
 
-    async def enter(self, name: str, patience_seconds: float | None = None) -> None:
+    def shown(self, engine: Loadable) -> Shown:
+        member, berth = self._members[engine], self._members[engine].berth
+        idle = None if member.users or member.place != "loaded" else self._clock() - member.used
+        return Shown(berth.name, member.place, member.bytes, member.users, len(member.waiting), berth.pinned, idle)
+
+    async def enter(self, engine: Loadable, patience_seconds: float | None = None) -> None:
         """Returns when the model is loaded, which it stays until `leave`.
 
         patience_seconds: how long the caller itself would wait.
         Raises: BadAsk for one that can not be loaded at all; TierUnavailable, or what its engine raises.
         """
-        member = self._members[name]
+        member = self._members[engine]
         if member.place != "loaded" or member.closed:
             self._check_fits(member)
             await self._wait(member, patience_seconds)
         else:
             member.users += 1
 
-    def leave(self, name: str) -> None:
-        member = self._members[name]
+    def leave(self, engine: Loadable) -> None:
+        member = self._members[engine]
         member.users -= 1
         member.used = self._clock()
         if not member.users:
             self._look()
 
-    async def load(self, name: str) -> None:
+    async def load(self, engine: Loadable) -> None:
         """Raises: as `enter` does."""
-        await self.enter(name)
-        self.leave(name)
+        await self.enter(engine)
+        self.leave(engine)
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, engine: Loadable) -> None:
         """Returns when it has left the memory. Raises: InUse."""
-        member = self._members[name]
+        member, name = self._members[engine], self._members[engine].berth.name
         if member.berth.pinned:
             raise InUse(f"{name} is pinned: it stays loaded", param="model")
         if member.users or member.waiting or member.place == "loading":
@@ -190,10 +199,10 @@ class Fleet:
         """For ever: sees what each takes, and unloads what has been idle for too long."""
         while True:
             await asyncio.sleep(GLANCE_SECONDS)
-            for member in self._members.values():
+            for member in tuple(self._members.values()):
                 if member.place == "loaded":
                     await self._measure(member)
-            for member in self._members.values():
+            for member in tuple(self._members.values()):
                 if self._idle_too_long(member):
                     self._go(member)
             self._look()
@@ -212,13 +221,14 @@ class Fleet:
     def _check_fits(self, member: _Member) -> None:
         """Raises: BadAsk."""
         there = [one for one in self._members.values() if one.berth.memory == member.berth.memory]
-        pinned, budget = sum(one.bytes for one in there if one.berth.pinned), self.budgets[member.berth.memory]
+        pinned = sum(one.bytes for one in there if one.berth.pinned and one is not member)
+        budget = self._budgets[member.berth.memory]
         missing = member.bytes + pinned - budget
         if missing <= 0:
             return
         fit = [one.berth.name for one in there if one.berth.pinned or one.bytes + pinned <= budget]
-        besides = f" beside those that stay loaded ({_mb(pinned)})" if pinned else ""
-        text = f"{member.berth.name} needs {_mb(member.bytes)}, {_mb(missing)} more than there is of {_mb(budget)}"
+        besides = f" beside those that stay loaded ({mb(pinned)})" if pinned else ""
+        text = f"{member.berth.name} needs {mb(member.bytes)}, {mb(missing)} more than there is of {mb(budget)}"
         others = f"; {', '.join(fit)} would fit" if fit else ""
         raise BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
 
@@ -266,26 +276,26 @@ class Fleet:
 
     def _make_room(self) -> frozenset[_Member]:
         """Who waits longest is loaded first, so that nobody waits for ever. Returns: those that have to end for it."""
-        for memory, budget in self.budgets.items():
-            for name in leaving(0, budget, self._loaded(memory)) or ():
-                self._go(self._members[name])
+        for memory, budget in self._budgets.items():
+            for member in leaving(0, budget, self._loaded(memory)) or ():
+                self._go(member)
         wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
         for member in sorted(wanted, key=lambda one: one.since):
             memory = member.berth.memory
-            going = leaving(member.bytes, self.budgets[memory], self._loaded(memory))
+            going = leaving(member.bytes, self._budgets[memory], self._loaded(memory))
             if going is None:
                 return self._asked_to_end(member)
-            for name in going:
-                self._go(self._members[name])
+            for other in going:
+                self._go(other)
             self._come(member)
         return frozenset()
 
-    def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded]:
+    def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded[_Member]]:
         """busy_too: as if nobody used any."""
         for one in self._members.values():
             if one.berth.memory == memory and one.place in ("loaded", "loading"):
                 stays = one.berth.pinned or one.place == "loading" or not (busy_too or self._may_go(one))
-                yield Loaded(one.berth.name, one.bytes, one.berth.priority, one.used, stays)
+                yield Loaded(one, one.bytes, one.berth.priority, one.used, stays)
 
     def _may_go(self, member: _Member) -> bool:
         return not member.users and self._clock() >= self._goes_from(member)
@@ -298,8 +308,7 @@ class Fleet:
     def _asked_to_end(self, waiting: _Member) -> frozenset[_Member]:
         """Whose room it is that one waits for, and whose turn is over; for the others a look is taken at its end."""
         memory = waiting.berth.memory
-        names = leaving(waiting.bytes, self.budgets[memory], self._loaded(memory, busy_too=True)) or ()
-        holders = [self._members[name] for name in names]
+        holders = leaving(waiting.bytes, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
         now = self._clock()
         later = [self._goes_from(one) - now for one in holders if self._goes_from(one) > now]
         if later:
@@ -312,6 +321,7 @@ class Fleet:
         return free and idle is not None and self._clock() - member.used >= idle
 
     def _go(self, member: _Member) -> None:
+        """What is loaded from now on waits for it."""
         member.place = "unloading"
         task = self._begin(self._unloaded(member))
         self._going.add(task)
@@ -384,5 +394,6 @@ def _let_in(member: _Member) -> None:
             member.users += 1
 
 
-def _mb(size: int) -> str:
+def mb(size: int) -> str:
+    """For people."""
     return f"{size / 1e6:,.0f} MB"

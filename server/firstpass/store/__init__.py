@@ -41,6 +41,15 @@ class Proof:
     hashes: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSettings:
+    """What a server was told, as JSON without secrets, and when it first was. digest: of that text."""
+
+    digest: str
+    first_unix: float
+    told: str
+
+
 def whole_keys(listed: Iterable[KeyRecord | Damaged]) -> list[KeyRecord]:
     return [key for key in listed if isinstance(key, KeyRecord)]
 
@@ -135,6 +144,14 @@ class Store(Protocol):
 
     def hold_contract(self, pinned: str, sha256: str) -> str:
         """The digest that this version had when the store first heard of it, which is now at the latest."""
+        ...
+
+    def hold_settings(self, told: str, now_unix: float) -> str:
+        """Keeps what a server was told, once. Returns: its digest, by which exchanges name it."""
+        ...
+
+    def settings(self, digest: str | None = None) -> list[HeldSettings]:
+        """All that were in use, newest first, or those whose digest begins so."""
         ...
 
     def entries(self, exchange_id: str | None, limit: int) -> list[bytes]:

@@ -113,6 +113,16 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ) STRICT;
         """,
     ),
+    (
+        "0007_settings",
+        """
+        CREATE TABLE settings (
+            digest TEXT PRIMARY KEY,
+            first_unix REAL NOT NULL,
+            told TEXT NOT NULL
+        ) STRICT;
+        """,
+    ),
 )
 
 AFTERWARDS = {"0005_audit": "DROP TABLE departures"}

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import finalize
@@ -13,7 +14,7 @@ import apsw
 from firstpass.chat import Usage
 from firstpass.errors import StoreFailed, StoreLost
 from firstpass.exchange import Answer, Exchange, Judgement, Label, Receipt, Refuse
-from firstpass.store import Damaged, Proof
+from firstpass.store import Damaged, HeldSettings, Proof
 from firstpass.store.codec import AUDITED, decode, encode, forgotten, judgement, kept
 from firstpass.store.files import OpenFiles
 from firstpass.store.log import Log
@@ -42,6 +43,9 @@ EXCHANGE = (
 INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
+DIGEST_CHARACTERS = 16
+"""Of settings: 64 bits, enough for those of one server."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -210,6 +214,17 @@ class SqliteStore(SqliteKeys):
         if list(self._connection.execute(sql, (pinned, sha256))):
             self._log.vouch("contract", "contracts", pinned)
         return self._log.checked("contracts", pinned) or {}
+
+    def hold_settings(self, told: str, now_unix: float) -> str:
+        digest = sha256(told.encode()).hexdigest()[:DIGEST_CHARACTERS]
+        if not self.settings(digest):
+            sql = "INSERT OR IGNORE INTO settings (digest, first_unix, told) VALUES (?, ?, ?)"
+            self._write("record settings", lambda: list(self._connection.execute(sql, (digest, now_unix, told))))
+        return digest
+
+    def settings(self, digest: str | None = None) -> list[HeldSettings]:
+        sql = "SELECT digest, first_unix, told FROM settings WHERE instr(digest, ?) = 1 ORDER BY first_unix DESC"
+        return [HeldSettings(*row) for row in self._reader.rows("read settings", sql, digest or "")]
 
     def entries(self, exchange_id: str | None, limit: int) -> list[bytes]:
         return self._reader.do("read the log", lambda: list(self._reader.log.lines(exchange_id, limit)))

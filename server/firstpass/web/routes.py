@@ -64,6 +64,7 @@ from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
 from firstpass.web.observed import Observed
 from firstpass.web.reading import Reading
+from firstpass.web.reloading import Reloaded, add_reload
 from firstpass.web.weighing import Weighing
 
 
@@ -93,13 +94,19 @@ class Limits:
 class Backend(Protocol):
     """What the web needs of the server behind it."""
 
-    shelf: Shelf
-    record: Record
     audit: Audit
     metrics: Metrics
     spans: Spans
     started_unix: float
-    engines: Engines
+
+    @property
+    def shelf(self) -> Shelf: ...
+
+    @property
+    def record(self) -> Record: ...
+
+    @property
+    def engines(self) -> Engines: ...
 
     @property
     def house(self) -> House: ...
@@ -125,6 +132,10 @@ class Backend(Protocol):
         ...
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange: ...
+
+    async def reload(self) -> Reloaded:
+        """The settings, read again. Raises: BadSettings where they have a fault: then nothing has changed."""
+        ...
 
     async def count(self, ask: Ask) -> Counted:
         """The tokens of an ask, by the draft engine's tokenizer; nobody is asked. Raises: FirstpassError."""
@@ -164,6 +175,7 @@ def build(
     _add_contracts(app, backend)
     _add_labels(app, backend, limits, reading)
     add_audit(app, backend.audit)
+    add_reload(app, backend.reload)
     _add_status(app, backend)
     _add_document(app, backend)
     return app
@@ -294,7 +306,7 @@ def _add_status(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        backend.metrics.show_engines(backend.engines.fleet, backend.engine_states())
+        backend.metrics.show_engines(backend.engines, backend.engine_states())
         return Response(backend.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 

@@ -18,6 +18,7 @@ GROUPS: Mapping[str, str] = {
     "contracts": "/v1/contracts",
     "labels": "/v1/exchanges",
     "audit": "/v1/audit",
+    "settings": "/v1/settings",
     "metrics": "/metrics",
     "openapi": "/openapi.json",
 }

@@ -102,6 +102,14 @@ class AuditConsistency(BaseModel):
     checkpoint: str
 
 
+class ReloadedSettings(BaseModel):
+    """digest: of the settings that hold now. changed: whether others held before."""
+
+    object: Literal["settings"]
+    digest: str
+    changed: bool
+
+
 class Health(BaseModel):
     status: Literal["ok", "ready"]
 
@@ -135,6 +143,12 @@ OPERATIONS: Mapping[Where, Operation] = {
         ModelCard,
         OpenAIError,
         fails=(400, 404, 409),
+    ),
+    ("POST", "/v1/settings/reload"): Operation(
+        "Read the settings again. A fault in them changes nothing; what has begun ends under those that it began with.",
+        ReloadedSettings,
+        OpenAIError,
+        fails=(400,),
     ),
     ("GET", "/v1/contracts"): Operation("Every version of every contract.", ContractList, OpenAIError),
     ("GET", "/v1/contracts/{name}"): Operation(

@@ -1,0 +1,239 @@
+"""All that follows from the settings, made whole before any of it is used: who answers, by which rules and contracts.
+
+A server has one at a time. Another one takes its place while requests go on, which end under the one they began with.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from firstpass import assembly
+from firstpass.allowance.keyring import Keyring
+from firstpass.allowance.seats import SeatedTier, Seats
+from firstpass.assembly import Lead
+from firstpass.cascade import Parts
+from firstpass.contract import Learned, Shelf
+from firstpass.desk import Desk, Threads
+from firstpass.desk.recipe import Recipe
+from firstpass.egress import EgressDoor
+from firstpass.evidence.repository import Repositories
+from firstpass.exchange import Ask, Receipt, Target, TierName
+from firstpass.fleet import Fleet
+from firstpass.fleet.tier import FleetTier
+from firstpass.gate import Gate
+from firstpass.gate.drift import Monitor
+from firstpass.house import House
+from firstpass.local_model import LocalModel
+from firstpass.policy.escalation import EscalationPolicy
+from firstpass.record import Record
+from firstpass.settings import Settings, VerifierSettings
+from firstpass.spans import Spans
+from firstpass.store import Store
+from firstpass.tier import Tier
+from firstpass.tier.steady import SteadyTier
+from firstpass.web.loading import Engines
+from firstpass.web.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What stays while arrangements change. aside: begins work on a thread. departed: records what leaves."""
+
+    store: Store
+    keyring: Keyring
+    fleet: Fleet
+    metrics: Metrics
+    spans: Spans
+    aside: Threads
+    departed: Callable[[str, Receipt], Awaitable[Receipt]]
+
+
+class Arrangement:
+    """A context that a request is in for as long as it goes on. digest: of the settings, contracts and gates."""
+
+    def __init__(self, settings: Settings, premises: Premises, before: "Arrangement | None" = None) -> None:
+        """before: the one whose place it will take; it keeps those models that are as they were.
+
+        Changes nothing that is in use, and may be made on any thread. Raises: BadSettings, StoreFailed.
+        """
+        self.settings = settings
+        self._users, self._idle = 0, asyncio.Event()
+        self._premises = premises
+        self.models: Mapping[str, LocalModel] = self._local_models(before.models if before else {})
+        self.first, *self._further = self.models
+        self._berths = assembly.berths(settings, self.models)
+        self._budgets = assembly.budgets(settings, self._berths)
+        self.engines = Engines(premises.fleet, self.models, self.first)
+        self._rooms = assembly.rooms(settings, self._further)
+        self.seats = Seats(self._rooms)
+        self.purse = assembly.purse(settings, premises.store, premises.keyring)
+        wanted = settings.verifier
+        self.outside = self._egress_door(wanted) if wanted else None
+        self.verifier: SteadyTier | None = (
+            assembly.verifier_tier(wanted, self.outside) if wanted and self.outside else None
+        )
+        self.shelf = Shelf.of(settings.server.contracts_dir)
+        assembly.hold(self.shelf, premises.store)
+        gates = assembly.read_gates(settings.policy.gates, self.shelf)
+        told = assembly.described(settings, self.shelf)
+        self.digest = premises.store.hold_settings(told, time.time())
+        self.record = Record(premises.store, Monitor(gates), settings.policy.auditors, premises.metrics.show_gate)
+        self.policy = self._escalation(gates)
+        repositories, learned = Repositories(settings.repositories_dir), self._learned()
+        contracts = self.shelf.contracts(repositories.find, learned)
+        recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, learned)
+        self.desk = Desk(recipe, contracts, premises.aside)
+        self.parts = Parts(self.policy, self._tiers(), contracts, time.monotonic, self.desk, premises.spans)
+        self._aliases: Mapping[str, Lead] = {}
+        self._served, names = self._serves(), self._names()
+        self._aliases = assembly.read_aliases(settings, names, tuple(self.models))
+        self._house = House(
+            _targets(names),
+            self.shelf.pins,
+            settings.policy.egress,
+            repositories.names,
+            _targets(self._aliases),
+            assembly.unknown_target(settings),
+            assembly.seeing({name: model.spec for name, model in self.models.items()}, settings.verifier),
+            engines=_engines({**names, **self._aliases}),
+            settings=self.digest,
+        )
+
+    def __enter__(self) -> "Arrangement":
+        self._users += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._idle.set()
+
+    async def unused(self) -> None:
+        """Returns when no request goes on under it."""
+        while self._users:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def sit(self, ask: Ask) -> None:
+        """Nobody waits for a place at a verifier that is left alone: it refuses at once. Raises: Busy, Overloaded."""
+        if ask.target != "strong" or self.verifier is None:
+            await self.seats.sit(ask, "draft")
+        elif not self.verifier.left_alone:
+            await self.seats.sit(ask, "verifier")
+
+    async def warm(self) -> None:
+        """What takes time before its first use."""
+        await self.desk.warm()
+        if self.outside and self.outside.hosted:
+            await asyncio.to_thread(self.outside.redactor.load)
+
+    def begin(self) -> None:
+        """It is the server's from now on."""
+        self._premises.fleet.arrange(self._berths, self._budgets, assembly.fleet_bounds(self.settings))
+        self._premises.metrics.show_waiting(self._rooms)
+
+    async def close(self) -> None:
+        """Its models are the fleet's to end."""
+        await self.desk.close()
+        if self.outside:
+            await self.outside.aclose()
+
+    @property
+    def pinned(self) -> Sequence[LocalModel]:
+        names = {berth.name for berth in self._berths if berth.pinned}
+        return [model for name, model in self.models.items() if name in names]
+
+    @property
+    def house(self) -> House:
+        """As it is now: what an engine that somebody else runs serves is known once it is there."""
+        if (serves := self._serves()) != self._served:
+            self._served, names = serves, self._names()
+            engines = _engines({**names, **self._aliases})
+            self._house = replace(self._house, models=_targets(names), engines=engines)
+        return self._house
+
+    def model(self, engine: str | None) -> LocalModel:
+        return self.models[engine or self.first]
+
+    def _local_models(self, before: Mapping[str, LocalModel]) -> Mapping[str, LocalModel]:
+        """Raises: BadSettings."""
+        made: dict[str, LocalModel] = {}
+        specs, premises = assembly.engine_specs(self.settings), self._premises
+        for (name, spec), engine in zip(specs.items(), self.settings.draft_engines, strict=True):
+            wanted, same = assembly.wanted(self.settings, engine), before.get(name)
+            progress = partial(premises.metrics.engine_progress, name)
+            if same is not None and (same.spec, same.wanted) == (spec, wanted):
+                made[name] = same
+            else:
+                made[name] = LocalModel(spec, wanted, progress, premises.spans.onward)
+        return made
+
+    def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
+        return EgressDoor(
+            verifier.url,
+            verifier.model,
+            assembly.credentials(verifier),
+            hosted=verifier.hosted,
+            reply_seconds=verifier.reply_seconds,
+            record=self._premises.departed,
+            purse=self.purse,
+            redactor=assembly.redactor(self.settings),
+        )
+
+    def _escalation(self, gates: Sequence[Gate]) -> EscalationPolicy:
+        settings = self.settings
+        return EscalationPolicy(
+            assembly.whereabouts(settings.verifier),
+            assembly.rules(settings, tuple(self.models)),
+            redrafts=self.models[self.first].wanted.constrains,
+            redrafting=frozenset(name for name in self._further if self.models[name].wanted.constrains),
+            gates=gates,
+            broken=self.record.broken,
+            audit_share=settings.policy.audit_share,
+            measures=settings.policy.signals,
+            escalates_early=settings.policy.early_escalation,
+            score_floor=assembly.score_floor(settings.verifier),
+        )
+
+    def _learned(self) -> Mapping[str | None, Learned]:
+        return {
+            None if name == self.first else name: Learned(model.spec.contracts, model.spec.least_told)
+            for name, model in self.models.items()
+        }
+
+    def _tiers(self) -> Mapping[TierName, Tier]:
+        models = {None if name == self.first else name: model for name, model in self.models.items()}
+        draft = FleetTier(self._premises.fleet, models)
+        seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self.seats)}
+        if self.verifier:
+            seated["verifier"] = SeatedTier("verifier", self.verifier, self.seats, self.verifier.check)
+        return seated
+
+    def _serves(self) -> Sequence[str | None]:
+        return [model.engine.served for model in self.models.values()]
+
+    def _names(self) -> Mapping[str, Lead]:
+        """The names that a caller may give, and the engine that each means if it is another than the first.
+
+        An engine's own name and its model's mean the engine; where several serve one model, the first of them.
+        """
+        names: dict[str, Lead] = {"firstpass": ("cascade", None), "local": ("local", None)}
+        names |= {"strong": ("strong", None)} if self.settings.verifier else {}
+        meant = {name: None if name == self.first else name for name in self.models}
+        names |= {name: ("local", engine) for name, engine in meant.items()}
+        for name, model in self.models.items():
+            own = model.engine.served
+            if own is not None and own not in names and own not in self._aliases:
+                names[own] = "local", meant[name]
+        return names
+
+
+def _targets(names: Mapping[str, Lead]) -> Mapping[str, Target]:
+    return {name: target for name, (target, _) in names.items()}
+
+
+def _engines(names: Mapping[str, Lead]) -> Mapping[str, str]:
+    """Of those that mean another engine than the first."""
+    return {name: engine for name, (_, engine) in names.items() if engine is not None}

@@ -1,0 +1,196 @@
+"""Settings that are read again while a server runs: all of them or none, and nothing that has begun is disturbed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from firstpass import app
+from firstpass.settings import load
+from firstpass.store.sqlite import SqliteStore
+from tests.conftest import serving, wait_until_ready
+from tests.doubles import openai_app, says
+from tests.keyed import bearer, new_key
+from tests.vllm.conftest import free_port
+from tests.web.test_cli import firstpass
+from tests.web.test_engines import said
+
+CHAT = {"model": "firstpass", "messages": [{"role": "user", "content": "hi"}]}
+PATIENCE_SECONDS = 30.0
+
+
+class Written:
+    """A settings file that is changed while it is in use. engines: URLs by name."""
+
+    def __init__(self, folder: Path, engines: dict[str, str]) -> None:
+        self.path, self._data_dir, self._engines = folder / "settings.toml", folder / "data", engines
+
+    def says(self, *names: str, server: str = "", further: str = "") -> None:
+        tables = [f'[engines.{name}]\nkind = "external"\nurl = "{self._engines[name]}/v1"\n' for name in names]
+        server = f'[server]\ndata_dir = "{self._data_dir}"\n{server}\n'
+        self.path.write_text("\n".join([further, server, *tables]))
+
+
+@contextmanager
+def written(folder: Path, answers: dict[str, Any]) -> Iterator[Written]:
+    """answers: the engines' applications, by name."""
+    with ExitStack() as stack:
+        yield Written(folder, {name: stack.enter_context(serving(one)) for name, one in answers.items()})
+
+
+@contextmanager
+def reloading(file: Written) -> Iterator[httpx.Client]:
+    def again() -> Any:
+        return load(file.path, {})
+
+    with serving(app.build(again(), again)) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def two() -> dict[str, Any]:
+    return {name: openai_app(says(f"I am {name}.")) for name in ("small", "large")}
+
+
+def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_there_were(tmp_path: Path) -> None:
+    with written(tmp_path, two()) as file:
+        file.says("small")
+        with reloading(file) as client:
+            before = said(client, "firstpass")
+            same = client.post("/v1/settings/reload").json()
+            file.says("large", "small")
+            changed = client.post("/v1/settings/reload").json()
+            after, names = said(client, "firstpass"), [card["id"] for card in client.get("/v1/models").json()["data"]]
+    assert (before, after) == ("I am small.", "I am large.") and "large" in names
+    assert not same["changed"] and changed["changed"] and same["digest"] != changed["digest"]
+    store = SqliteStore(tmp_path / "data/firstpass.sqlite")
+    asked = [exchange.ask.settings for exchange in reversed(store.latest(9))]  # type: ignore[union-attr]
+    store.close()
+    assert asked == [same["digest"], changed["digest"]]
+    home = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
+    listed = json.loads(firstpass("history", "--settings", "--json", **home).stdout)
+    assert [one["digest"] for one in listed] == [changed["digest"], same["digest"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"further": "nonsense = 1"}, "nonsense"),
+        ({"server": "port = 9999"}, "server.port: a change of it takes a restart"),
+        ({"further": '[[policy.rules]]\nname = "r"\nthen = "local"\nengine = "huge"\n'}, "no engine 'huge'"),
+        ({"further": '[policy]\ngates = ["nowhere.json"]\n'}, "nowhere.json"),
+    ],
+)
+def test_a_fault_changes_nothing_and_says_what_it_is(tmp_path: Path, change: dict[str, str], told: str) -> None:
+    with written(tmp_path, two()) as file:
+        file.says("small")
+        with reloading(file) as client:
+            file.says("large", **change)
+            refused = client.post("/v1/settings/reload")
+            still = said(client, "firstpass")
+    assert refused.status_code == httpx.codes.BAD_REQUEST and told in refused.json()["error"]["message"]
+    assert still == "I am small."
+
+
+def test_what_has_begun_ends_under_the_settings_that_it_began_with(tmp_path: Path) -> None:
+    goes_on = threading.Event()
+
+    def slow(body: dict[str, Any]) -> str:
+        if body["messages"][0]["content"] == "wait":
+            goes_on.wait(PATIENCE_SECONDS)
+        return "I am small."
+
+    answers = {"small": openai_app(slow), "large": openai_app(says("I am large."))}
+    with written(tmp_path, answers) as file:
+        file.says("small")
+        with reloading(file) as client:
+            heard: list[str] = []
+            with httpx.Client(base_url=client.base_url, timeout=PATIENCE_SECONDS) as other:
+                begun = threading.Thread(target=lambda: heard.append(said(other, "firstpass", "wait")))
+                begun.start()
+                while not client.get("/v1/models").json()["data"][1]["firstpass"]["in_flight"]:
+                    time.sleep(0.02)
+                file.says("large")
+                client.post("/v1/settings/reload").raise_for_status()
+                assert said(client, "firstpass") == "I am large."
+                goes_on.set()
+                begun.join()
+    assert heard == ["I am small."]
+
+
+def test_no_request_is_lost_while_settings_change_again_and_again(tmp_path: Path) -> None:
+    with written(tmp_path, two()) as file:
+        file.says("small")
+        with reloading(file) as client:
+            failed: list[str] = []
+            ends = threading.Event()
+
+            def ask() -> None:
+                with httpx.Client(base_url=client.base_url, timeout=PATIENCE_SECONDS) as other:
+                    while not ends.is_set():
+                        answer = other.post("/v1/chat/completions", json=CHAT)
+                        failed.extend([answer.text] if not answer.is_success else [])
+
+            callers = [threading.Thread(target=ask) for _ in range(4)]
+            for caller in callers:
+                caller.start()
+            for number in range(6):
+                file.says(*(("small", "large") if number % 2 else ("large",)))
+                assert client.post("/v1/settings/reload").json()["changed"]
+            ends.set()
+            for caller in callers:
+                caller.join()
+    assert failed == []
+
+
+def test_a_key_needs_the_route_for_it(tmp_path: Path) -> None:
+    with written(tmp_path, two()) as file:
+        file.says("small", server='keys = "required"')
+        with reloading(file) as client:
+            keys = {route: new_key(tmp_path / "data", routes=(route,))[0] for route in ("settings", "models")}
+            headers = {route: bearer(key) for route, key in keys.items()}
+            asked = {route: client.post("/v1/settings/reload", headers=one) for route, one in headers.items()}
+    assert {route: answer.status_code for route, answer in asked.items()} == {"settings": 200, "models": 403}
+
+
+def test_a_hangup_means_the_same_and_the_command_does(tmp_path: Path) -> None:
+    with written(tmp_path, two()) as file:
+        port = free_port()
+        file.says("small", server=f"port = {port}")
+        command = [sys.executable, "-m", "firstpass", "serve", "--config", str(file.path)]
+        started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+                until(client, lambda: client.get("/readyz").is_success)
+                file.says("large", server=f"port = {port}")
+                started.send_signal(signal.SIGHUP)
+                until(client, lambda: said(client, "firstpass") == "I am large.")
+                file.says("small", server=f"port = {port}")
+                told = firstpass("reload", "--url", str(client.base_url))
+                assert told.returncode == 0 and b"are in use" in told.stderr
+                assert said(client, "firstpass") == "I am small."
+        finally:
+            started.terminate()
+            started.wait(PATIENCE_SECONDS)
+
+
+def until(client: httpx.Client, holds: Any) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        try:
+            if holds():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it does not become true")
