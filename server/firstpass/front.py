@@ -105,7 +105,7 @@ def beside(settings: Settings) -> Iterator[str]:
     thread.start()
     try:
         url = address(server)
-        wait_until_ready(url, settings.engine.start_deadline_seconds)
+        wait_until_ready(url, settings.first_engine.start_deadline_seconds)
         yield url
     finally:
         server.should_exit = True

@@ -28,7 +28,7 @@ def prove(config: Config = None, plant: Plant = False, as_json: AsJson = False) 
     own. It needs root, or user namespaces. Exit status: 0 nothing tried to leave; 1 something did, or the work failed;
     3 it can't be proved here.
     """
-    if load(config).engine.kind == "external":
+    if load(config).first_engine.kind == "external":
         fail("an external engine runs elsewhere: where it is, nothing can be counted", IMPOSSIBLE)
     seen = []
     for phase in _inside(config, plant):

@@ -34,7 +34,7 @@ def phases(settings: Settings, data_dir: Path, planted: bool) -> Iterator[Phase]
             yield settled(sent(client, name, calls))
         yield settled(kept_response(client))
         yield settled(gone_away(client))
-        yield settled(killed_engine(client, settings.engine.start_deadline_seconds))
+        yield settled(killed_engine(client, settings.first_engine.start_deadline_seconds))
     yield settled(Phase("stop"))
     with serving(enclosed(settings, data_dir, {"verifier": VERIFIER}), planted) as client:
         yield settled(sent(client, "restart, with a hosted verifier and local-only", WITH_A_VERIFIER))
@@ -50,8 +50,10 @@ WITH_A_VERIFIER = (
 
 
 def enclosed(settings: Settings, data_dir: Path, further: Mapping[str, object]) -> Settings:
-    """The engine and the model are the user's; the engine shares the proof's network, so that it is counted too."""
-    engine = settings.engine.model_dump(exclude_unset=True) | {"models_dir": settings.models_dir, "isolate": "off"}
+    """The engine and the model are the user's first; it shares the proof's network, so that it is counted too."""
+    first = settings.first_engine
+    own = first.model_dump(exclude_unset=True, exclude={"pinned", "idle_seconds"})
+    engine = own | {"models_dir": settings.models_dir_of(first), "isolate": "off"}
     server = {"data_dir": data_dir, "port": 0, "allowed_startup_files": settings.server.allowed_startup_files}
     return Settings.model_validate({"engine": engine, "server": server, **further})
 
@@ -65,7 +67,7 @@ def serving(settings: Settings, planted: bool) -> Iterator[httpx.Client]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        url, seconds = address(server), settings.engine.start_deadline_seconds
+        url, seconds = address(server), settings.first_engine.start_deadline_seconds
         wait_until_ready(url, seconds)
         with httpx.Client(base_url=url, timeout=seconds, trust_env=False) as client:
             yield client

@@ -82,6 +82,11 @@ class Settings(Section):
         return tuple(self.engines.values()) or (self.engine,)
 
     @property
+    def first_engine(self) -> EngineSettings:
+        """The one that is meant where none is named."""
+        return self.draft_engines[0]
+
+    @property
     def models_dir(self) -> Path:
         return self.models_dir_of(self.engine)
 
