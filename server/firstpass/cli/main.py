@@ -48,10 +48,26 @@ COMMANDS = (
         "firstpass.cli.ask:label",
         "Tell a running server whether an answer was right: for the record, and for the gate that accepted it.",
     ),
-    Later("ps", "firstpass.cli.fleet:ps", "List the models of a running server: which are loaded, and what they take."),
-    Later("load", "firstpass.cli.fleet:load", "Load a model into a running server's memory."),
-    Later("unload", "firstpass.cli.fleet:unload", "Have a model that nobody uses leave a running server's memory."),
-    Later("reload", "firstpass.cli.fleet:reload", "Have a running server read its settings again."),
+    Later(
+        "ps",
+        "firstpass.cli.fleet:ps",
+        "List the models of a running server: which are loaded, what they take, who uses them.",
+    ),
+    Later(
+        "load",
+        "firstpass.cli.fleet:load",
+        "Load a model into a running server's memory, and wait until it is there. Others may have to leave for it.",
+    ),
+    Later(
+        "unload",
+        "firstpass.cli.fleet:unload",
+        "Have a model that nobody uses leave a running server's memory. The next request loads it again.",
+    ),
+    Later(
+        "reload",
+        "firstpass.cli.fleet:reload",
+        "Have a running server read its settings again. A fault in them changes nothing.",
+    ),
     Later(
         "history",
         "firstpass.cli.history:history",
