@@ -130,3 +130,17 @@ def test_an_external_engine_can_not_be_isolated() -> None:
     variables = {"KIND": "external", "URL": "http://127.0.0.1:1/v1", "ISOLATE": "on"}
     with pytest.raises(BadSettings, match="isolate = 'on' does not reach an external engine"):
         load(environment={f"FIRSTPASS_ENGINE__{name}": value for name, value in variables.items()})
+
+
+def test_the_memory_of_an_engine_s_processes_counts_what_they_share_once() -> None:
+    size = 64 << 20
+    script = f"import os, time; held = b'x' * {size}; os.fork(); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        for _ in range(2):
+            process.stdout.readline()
+        taken = isolation.memory_bytes(process.pid)
+        os.killpg(process.pid, 9)
+    assert taken is not None and size < taken < 2 * size
+    assert isolation.memory_bytes(process.pid) is None

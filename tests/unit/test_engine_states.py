@@ -58,6 +58,9 @@ class FakeChild:
     async def worked_seconds(self) -> float | None:
         return None
 
+    async def memory_bytes(self) -> int | None:
+        return 7
+
     async def listens(self) -> bool:
         return self.listening and self.exit_status is None
 
@@ -308,4 +311,43 @@ async def test_progress_names_every_stage() -> None:
     launcher.children[0].up = True
     await waiting
     assert heard[0] == "importing" and "loading weights" in heard and heard[-2:] == ["warming up", "ready"]
+    await engine.close()
+
+
+async def test_one_that_was_unloaded_starts_again_when_it_is_asked_however_often() -> None:
+    launcher = FakeLauncher()
+    engine = engine_of(launcher)
+    for _ in range(3 * STARTS):
+        await engine.ensure_ready()
+        assert await engine.memory_bytes() == 7
+        await engine.unload()
+        assert engine.state == "stopped" and await engine.memory_bytes() is None
+    assert len(launcher.children) == 3 * STARTS and all(child.exit_status == 137 for child in launcher.children)
+    await engine.close()
+
+
+async def test_starts_that_fail_are_counted_although_it_is_unloaded_in_between() -> None:
+    launcher = FakeLauncher(sick="no weights")
+    engine = engine_of(launcher)
+    for _ in range(STARTS):
+        with pytest.raises(TierUnavailable, match="no weights"):
+            await engine.ensure_ready()
+        await engine.unload()
+    with pytest.raises(TierUnavailable, match="left alone"):
+        await engine.ensure_ready()
+    assert len(launcher.children) == STARTS
+    await engine.close()
+
+
+async def test_a_start_ends_where_it_is_unloaded_meanwhile() -> None:
+    launcher = FakeLauncher(up=False)
+    engine = engine_of(launcher)
+    waits = asyncio.create_task(engine.ensure_ready())
+    await asyncio.sleep(0.01)
+    await engine.unload()
+    with pytest.raises(TierUnavailable, match="is stopping"):
+        await waits
+    launcher.up = True
+    await engine.ensure_ready()
+    assert engine.state == "ready" and len(launcher.children) == 2
     await engine.close()

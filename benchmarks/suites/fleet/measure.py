@@ -162,8 +162,9 @@ async def asked(client: httpx.AsyncClient, name: str, seen: Seen) -> None:
         seen.ends[f"{answer.status_code} {answer.json()['error']['code']}"] += 1
         return
     seen.ends["answered"] += 1
-    model = answer.json()["model"]
-    if not str(model).endswith(MODELS[name][0]):
+    model, (wanted, kind) = str(answer.json()["model"]), MODELS[name]
+    right = model == wanted if kind == "vllm" else f"/{wanted}@" in model  # transformers says where it was loaded from
+    if not right:
         seen.wrong.append(f"{name}: {model}")
 
 

@@ -95,6 +95,7 @@ class SupervisedEngine:
         need: Need | None = None,
     ) -> None:
         self.need = need
+        self._on_gpu = need is not None and need.on_gpu
         self._spec = spec
         self._launcher = launcher
         self._progress = progress
@@ -164,7 +165,10 @@ class SupervisedEngine:
         return None if self.run is None else await self.run.memory_bytes()
 
     async def unload(self) -> None:
-        """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit."""
+        """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit.
+
+        Nobody uses it, so it is killed: it has nothing to put away, but for what drivers of GPUs share.
+        """
         if self._state in ("stopped", "stopping"):
             return
         if self._state == "ready":
@@ -173,7 +177,7 @@ class SupervisedEngine:
         if self._watch:
             self._watch.cancel()
         if self._child:
-            await self._child.stop()
+            await (self._child.stop() if self._closed or self._on_gpu else self._child.kill())
         await asyncio.wait([task for task in (self._start, self._watch) if task])
         self._state, self._last_failure = "stopped", ""
 
