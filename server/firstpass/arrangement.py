@@ -11,6 +11,7 @@ from functools import partial
 
 from firstpass import assembly
 from firstpass.allowance.keyring import Keyring
+from firstpass.allowance.purse import PurseFor
 from firstpass.allowance.seats import SeatedTier, Seats
 from firstpass.assembly import Lead
 from firstpass.cascade import Parts
@@ -28,10 +29,12 @@ from firstpass.house import House
 from firstpass.local_model import LocalModel
 from firstpass.policy.escalation import EscalationPolicy
 from firstpass.record import Record
+from firstpass.redaction import Redactor
 from firstpass.settings import Settings, VerifierSettings
 from firstpass.spans import Spans
 from firstpass.store import Store
 from firstpass.tier import Tier
+from firstpass.tier.ordered import OrderedTier, Verifier
 from firstpass.tier.steady import SteadyTier
 from firstpass.web.loading import Engines
 from firstpass.web.metrics import Metrics
@@ -48,6 +51,14 @@ class Premises:
     spans: Spans
     aside: Threads
     departed: Callable[[str, Receipt], Awaitable[Receipt]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A verifier: the door to it, and what asks it."""
+
+    door: EgressDoor
+    tier: SteadyTier
 
 
 class Arrangement:
@@ -69,11 +80,7 @@ class Arrangement:
         self._rooms = assembly.rooms(settings, self._further)
         self.seats = Seats(self._rooms)
         self.purse = assembly.purse(settings, premises.store, premises.keyring)
-        wanted = settings.verifier
-        self.outside = self._egress_door(wanted) if wanted else None
-        self.verifier: SteadyTier | None = (
-            assembly.verifier_tier(wanted, self.outside) if wanted and self.outside else None
-        )
+        self._verifiers = self._asked()
         self.shelf = Shelf.of(settings.server.contracts_dir)
         assembly.hold(self.shelf, premises.store)
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
@@ -96,8 +103,9 @@ class Arrangement:
             repositories.names,
             _targets(self._aliases),
             assembly.unknown_target(settings),
-            assembly.seeing({name: model.spec for name, model in self.models.items()}, settings.verifier),
+            assembly.seeing({name: model.spec for name, model in self.models.items()}, settings.ordered_verifiers),
             engines=_engines({**names, **self._aliases}),
+            verifiers=_verifiers({**names, **self._aliases}),
             settings=self.digest,
         )
 
@@ -117,17 +125,23 @@ class Arrangement:
             await self._idle.wait()
 
     async def sit(self, ask: Ask) -> None:
-        """Nobody waits for a place at a verifier that is left alone: it refuses at once. Raises: Busy, Overloaded."""
-        if ask.target != "strong" or self.verifier is None:
+        """Who goes to one verifier alone waits there, but not for one that is left alone, which refuses at once.
+
+        Raises: Busy, Overloaded.
+        """
+        if ask.target != "strong" or not self._verifiers:
             await self.seats.sit(ask, "draft")
-        elif not self.verifier.left_alone:
-            await self.seats.sit(ask, "verifier")
+            return
+        name, *others = [ask.verifier] if ask.verifier else self._verifiers
+        if not others and not self._verifiers[name].tier.left_alone:
+            await self.seats.sit(ask, "verifier", assembly.room(self.settings, name))
 
     async def warm(self) -> None:
         """What takes time before its first use."""
         await self.desk.warm()
-        if self.outside and self.outside.hosted:
-            await asyncio.to_thread(self.outside.redactor.load)
+        for asked in self._verifiers.values():
+            if asked.door.hosted:
+                await asyncio.to_thread(asked.door.redactor.load)
 
     def begin(self) -> None:
         """It is the server's from now on."""
@@ -137,8 +151,8 @@ class Arrangement:
     async def close(self) -> None:
         """Its models are the fleet's to end."""
         await self.desk.close()
-        if self.outside:
-            await self.outside.aclose()
+        for asked in self._verifiers.values():
+            await asked.door.aclose()
 
     @property
     def pinned(self) -> Sequence[LocalModel]:
@@ -170,7 +184,16 @@ class Arrangement:
                 made[name] = LocalModel(spec, wanted, progress, premises.spans.onward)
         return made
 
-    def _egress_door(self, verifier: VerifierSettings) -> EgressDoor:
+    def _asked(self) -> Mapping[str, Asked]:
+        """Raises: BadSettings."""
+        verifiers = self.settings.ordered_verifiers
+        if not verifiers:
+            return {}
+        redactor = assembly.redactor(self.settings)
+        doors = {name: self._door(name, verifier, redactor) for name, verifier in verifiers.items()}
+        return {name: Asked(doors[name], assembly.verifier_tier(one, doors[name])) for name, one in verifiers.items()}
+
+    def _door(self, name: str, verifier: VerifierSettings, redactor: Redactor) -> EgressDoor:
         return EgressDoor(
             verifier.url,
             verifier.model,
@@ -178,14 +201,14 @@ class Arrangement:
             hosted=verifier.hosted,
             reply_seconds=verifier.reply_seconds,
             record=self._premises.departed,
-            purse=self.purse,
-            redactor=assembly.redactor(self.settings),
+            purse=PurseFor(self.purse, name),
+            redactor=redactor,
         )
 
     def _escalation(self, gates: Sequence[Gate]) -> EscalationPolicy:
         settings = self.settings
         return EscalationPolicy(
-            assembly.whereabouts(settings.verifier),
+            assembly.whereabouts(settings.ordered_verifiers),
             assembly.rules(settings, tuple(self.models)),
             redrafts=self.models[self.first].wanted.constrains,
             redrafting=frozenset(name for name in self._further if self.models[name].wanted.constrains),
@@ -194,7 +217,8 @@ class Arrangement:
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
             escalates_early=settings.policy.early_escalation,
-            score_floor=assembly.score_floor(settings.verifier),
+            score_floor=assembly.score_floor(settings),
+            verifiers={name: assembly.whereabouts({name: one}) for name, one in settings.verifiers.items()},
         )
 
     def _learned(self) -> Mapping[str | None, Learned]:
@@ -207,9 +231,15 @@ class Arrangement:
         models = {None if name == self.first else name: model for name, model in self.models.items()}
         draft = FleetTier(self._premises.fleet, models)
         seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self.seats)}
-        if self.verifier:
-            seated["verifier"] = SeatedTier("verifier", self.verifier, self.seats, self.verifier.check)
+        if self._verifiers:
+            seated["verifier"] = OrderedTier([self._verifier(name) for name in self._verifiers])
         return seated
+
+    def _verifier(self, name: str) -> Verifier:
+        asked, wanted = self._verifiers[name], self.settings.ordered_verifiers[name]
+        room = assembly.room(self.settings, name)
+        tier = SeatedTier("verifier", asked.tier, self.seats, asked.tier.check, room)
+        return Verifier(name, tier, wanted.hosted, wanted.ceiling, assembly.sees(wanted))
 
     def _serves(self) -> Sequence[str | None]:
         return [model.engine.served for model in self.models.values()]
@@ -219,21 +249,27 @@ class Arrangement:
 
         An engine's own name and its model's mean the engine; where several serve one model, the first of them.
         """
-        names: dict[str, Lead] = {"firstpass": ("cascade", None), "local": ("local", None)}
-        names |= {"strong": ("strong", None)} if self.settings.verifier else {}
+        names = {"firstpass": Lead("cascade"), "local": Lead("local")}
+        names |= {"strong": Lead("strong")} if self._verifiers else {}
         meant = {name: None if name == self.first else name for name in self.models}
-        names |= {name: ("local", engine) for name, engine in meant.items()}
+        names |= {name: Lead("local", engine) for name, engine in meant.items()}
+        names |= {name: Lead("strong", None, name) for name in self.settings.verifiers}
         for name, model in self.models.items():
             own = model.engine.served
             if own is not None and own not in names and own not in self._aliases:
-                names[own] = "local", meant[name]
+                names[own] = Lead("local", meant[name])
         return names
 
 
 def _targets(names: Mapping[str, Lead]) -> Mapping[str, Target]:
-    return {name: target for name, (target, _) in names.items()}
+    return {name: lead.target for name, lead in names.items()}
 
 
 def _engines(names: Mapping[str, Lead]) -> Mapping[str, str]:
     """Of those that mean another engine than the first."""
-    return {name: engine for name, (_, engine) in names.items() if engine is not None}
+    return {name: lead.engine for name, lead in names.items() if lead.engine is not None}
+
+
+def _verifiers(names: Mapping[str, Lead]) -> Mapping[str, str]:
+    """Of those that mean one verifier alone."""
+    return {name: lead.verifier for name, lead in names.items() if lead.verifier is not None}

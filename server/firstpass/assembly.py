@@ -10,7 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from firstpass import catalogue, hardware
 from firstpass.allowance import turns
@@ -27,7 +27,7 @@ from firstpass.exchange import Target
 from firstpass.fleet import Berth, Bounds, Memory, mb
 from firstpass.gate import Gate, load_gate
 from firstpass.local_model import LocalModel, Wanted
-from firstpass.policy.escalation import Verifier
+from firstpass.policy.escalation import Verifier as Whereabouts
 from firstpass.policy.rules import Rule
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
@@ -95,18 +95,25 @@ def rooms(settings: Settings, further: Iterable[str] = ()) -> Mapping[str, turns
 
     further: names of engines beside the first, each with as many places of its own.
     """
-    server, verifier = settings.server, settings.verifier
+    server = settings.server
     places = {"draft": server.in_flight_limit} | dict.fromkeys(further, server.in_flight_limit)
-    places |= {"verifier": verifier.in_flight_limit} if verifier else {}
+    verifiers = settings.ordered_verifiers
+    places |= {room(settings, name): verifier.in_flight_limit for name, verifier in verifiers.items()}
     keyed = keys_required(settings)
 
     def bounds(limit: int) -> turns.Bounds:
         return turns.Bounds(limit, server.waiting_limit, server.waiting_seconds, limit // 8 if keyed else 0)
 
+    of_verifiers = {room(settings, name) for name in verifiers}
     return {
-        name: turns.Turns("verifier" if name == "verifier" else "draft", bounds(limit))
+        name: turns.Turns("verifier" if name in of_verifiers else "draft", bounds(limit))
         for name, limit in places.items()
     }
+
+
+def room(settings: Settings, verifier: str) -> str:
+    """Of a verifier's places: the first one's are called as the tier is."""
+    return "verifier" if verifier == next(iter(settings.ordered_verifiers)) else verifier
 
 
 def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
@@ -123,27 +130,44 @@ def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
     return gates
 
 
-Lead = tuple[Target, str | None]
-"""Where a name leads, and to which engine if that is another than the first."""
+class Lead(NamedTuple):
+    """Where a name leads; engine, verifier: to which alone, if that is another than the first, or one of several."""
+
+    target: Target
+    engine: str | None = None
+    verifier: str | None = None
 
 
 def read_aliases(settings: Settings, models: Mapping[str, Lead], engines: Sequence[str]) -> Mapping[str, Lead]:
     """Raises: BadSettings for one that means no model here, or that hides one."""
-    return {name: _alias(name, meant, models, engines) for name, meant in settings.aliases.items()}
+    verifiers = tuple(settings.verifiers)
+    return {name: _alias(name, meant, models, engines, verifiers) for name, meant in settings.aliases.items()}
 
 
-def _alias(name: str, meant: str | AliasSettings, models: Mapping[str, Lead], engines: Sequence[str]) -> Lead:
-    model, engine = (meant, None) if isinstance(meant, str) else (meant.model, meant.engine)
-    if model not in models:
-        raise BadSettings(f"aliases.{name}: there is no model {model!r}; this server has {', '.join(models)}")
+def _alias(
+    name: str, meant: str | AliasSettings, models: Mapping[str, Lead], engines: Sequence[str], verifiers: Sequence[str]
+) -> Lead:
+    where = f"aliases.{name}"
+    wanted = AliasSettings(model=meant) if isinstance(meant, str) else meant
+    if wanted.model not in models:
+        raise BadSettings(f"{where}: there is no model {wanted.model!r}; this server has {', '.join(models)}")
     if name in models:
-        raise BadSettings(f"aliases.{name}: it is the name of a model; give the alias another")
-    target, own = models[model]
-    if engine is None:
-        return target, own
-    if target == "strong" or own is not None:
-        raise BadSettings(f"aliases.{name}: {model} is not drafted by another engine; its model is firstpass or local")
-    return target, further(engine, engines, f"aliases.{name}")
+        raise BadSettings(f"{where}: it is the name of a model; give the alias another")
+    lead = models[wanted.model]
+    if wanted.engine is not None and (lead.target == "strong" or lead.engine is not None):
+        raise BadSettings(f"{where}: {wanted.model} is drafted by no other engine; its model is firstpass or local")
+    if wanted.verifier is not None and (lead.target == "local" or lead.verifier is not None):
+        raise BadSettings(f"{where}: {wanted.model} is verified by no other; its model is firstpass or strong")
+    engine = further(wanted.engine, engines, where) or lead.engine
+    return Lead(lead.target, engine, one_of(wanted.verifier, verifiers, where) or lead.verifier)
+
+
+def one_of(verifier: str | None, verifiers: Sequence[str], where: str) -> str | None:
+    """Raises: BadSettings."""
+    if verifier is not None and verifier not in verifiers:
+        there = f"there are {', '.join(verifiers)}" if verifiers else "there are none by a name"
+        raise BadSettings(f"{where}.verifier: there is no verifier {verifier!r}; {there}")
+    return verifier
 
 
 def further(engine: str | None, engines: Sequence[str], where: str) -> str | None:
@@ -154,11 +178,14 @@ def further(engine: str | None, engines: Sequence[str], where: str) -> str | Non
 
 
 def rules(settings: Settings, engines: Sequence[str]) -> Sequence[Rule]:
-    """Raises: BadSettings for one with an engine that there is not."""
-    wanted = settings.policy.rules
-    made = [Rule(**rule.model_dump()) for rule in wanted]
-    where = (f"policy.rules.{number}" for number in range(len(made)))
-    return [replace(rule, engine=further(rule.engine, engines, at)) for rule, at in zip(made, where, strict=True)]
+    """Raises: BadSettings for one with an engine or a verifier that there is not."""
+    made = [Rule(**rule.model_dump()) for rule in settings.policy.rules]
+    verifiers = tuple(settings.verifiers)
+    for number, rule in enumerate(made):
+        where = f"policy.rules.{number}"
+        one_of(rule.verifier, verifiers, where)
+        made[number] = replace(rule, engine=further(rule.engine, engines, where))
+    return made
 
 
 def hold(shelf: Shelf, store: Store) -> None:
@@ -188,8 +215,8 @@ def allowed_hosts(settings: Settings) -> frozenset[str] | None:
     return LOOPBACK_NAMES | {server.host} | {host.lower() for host in server.allowed_hosts}
 
 
-def prices(verifier: VerifierSettings | None) -> Prices | None:
-    if verifier is None or verifier.usd_per_million_input_tokens is None:
+def prices(verifier: VerifierSettings) -> Prices | None:
+    if verifier.usd_per_million_input_tokens is None:
         return None
     assert verifier.usd_per_million_output_tokens is not None, "the settings have both prices or none"
     return Prices(verifier.usd_per_million_input_tokens, verifier.usd_per_million_output_tokens)
@@ -197,30 +224,36 @@ def prices(verifier: VerifierSettings | None) -> Prices | None:
 
 def purse(settings: Settings, store: Store, keyring: Keyring) -> Purse:
     """Raises: BadSettings where a key has a cap that nothing can be counted for."""
-    a_day, known = settings.policy.keyless_usd_a_day, prices(settings.verifier)
+    a_day, verifiers = settings.policy.keyless_usd_a_day, settings.ordered_verifiers
+    known = {name: found for name, verifier in verifiers.items() if (found := prices(verifier))}
     keys = store.list_keys()
     for damaged in (key for key in keys if isinstance(key, Damaged)):
         log.warning("nobody gets in with it: %s", damaged.why)
     capped = [key.id for key in whole_keys(keys) if key.scopes.spend and key.live(time.time())]
-    if settings.verifier is not None and known is None and capped:
-        raise BadSettings(f"verifier.usd_per_million_...: the key {capped[0]} has a spend cap, which needs the prices")
+    for name in verifiers.keys() - known.keys() if capped else ():
+        section = f"verifiers.{name}" if settings.verifiers else "verifier"
+        raise BadSettings(f"{section}.usd_per_million_...: the key {capped[0]} has a spend cap, which needs the prices")
     return Purse(store, keyring, known, None if a_day is None else Spend(a_day))
 
 
-def seeing(specs: Mapping[str, EngineSpec], verifier: VerifierSettings | None) -> frozenset[str]:
-    """Where images may go: to the cascade if each of its models takes them. Engines by their names, too."""
+def seeing(specs: Mapping[str, EngineSpec], verifiers: Mapping[str, VerifierSettings]) -> frozenset[str]:
+    """Where images may go: to the cascade if its models take them. Engines and verifiers by their names, too."""
     spec, *_ = specs.values()
-    strong = verifier is not None and (verifier.dialect == "anthropic" if verifier.images is None else verifier.images)
-    both = spec.images and (strong or verifier is None)
-    takes = {name: one.images for name, one in specs.items()}
-    takes |= {"local": spec.images, "strong": strong, "cascade": both}
+    strong = any(map(sees, verifiers.values()))
+    takes = {name: one.images for name, one in specs.items()} | {name: sees(one) for name, one in verifiers.items()}
+    takes |= {"local": spec.images, "strong": strong, "cascade": spec.images and (strong or not verifiers)}
     return frozenset(name for name, takes_them in takes.items() if takes_them)
+
+
+def sees(verifier: VerifierSettings) -> bool:
+    """Whether it takes images."""
+    return verifier.dialect == "anthropic" if verifier.images is None else verifier.images
 
 
 def redactor(settings: Settings) -> Redactor:
     """What is held back under the ceiling `redacted`. Raises: BadSettings for a file that can't be read."""
-    wanted, verifier = settings.redaction, settings.verifier
-    own = {verifier.api_key.get_secret_value()} if verifier and verifier.api_key else set[str]()
+    wanted, verifiers = settings.redaction, settings.ordered_verifiers.values()
+    own = {verifier.api_key.get_secret_value() for verifier in verifiers if verifier.api_key}
     try:
         environment, home = (os.environ, Path.home()) if wanted.credentials else ({}, Path(os.devnull))
         known = known_secrets(environment, home, wanted.files)
@@ -232,10 +265,11 @@ def redactor(settings: Settings) -> Redactor:
     return Redactor(sure, tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
 
 
-def whereabouts(verifier: VerifierSettings | None) -> Verifier:
-    if verifier is None:
+def whereabouts(verifiers: Mapping[str, VerifierSettings]) -> Whereabouts:
+    """Of the nearest."""
+    if not verifiers:
         return "none"
-    return "hosted" if verifier.hosted else "local"
+    return "hosted" if all(verifier.hosted for verifier in verifiers.values()) else "local"
 
 
 def credentials(verifier: VerifierSettings) -> Mapping[str, str]:
@@ -305,8 +339,10 @@ def _berth(name: str, model: LocalModel, engine: EngineSettings, *, only: bool) 
     return Berth(name, model, seen, need.later_bytes, memory, pinned, engine.priority, engine.idle_seconds)
 
 
-def score_floor(verifier: VerifierSettings | None) -> float | None:
-    return verifier.score_floor if verifier is not None and verifier.mode == "score" else None
+def score_floor(settings: Settings) -> float | None:
+    """As the first verifier has it."""
+    first = next(iter(settings.ordered_verifiers.values()), None)
+    return first.score_floor if first is not None and first.mode == "score" else None
 
 
 def constrains(engine: EngineSettings) -> bool:

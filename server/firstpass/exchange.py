@@ -69,6 +69,7 @@ class Ask:
     A chat has `messages`; a completion has one user message, the prompt; embeddings one for each text. `received_unix`
     is in seconds. dialect: what the caller speaks.
     engine: which of the models on this machine drafts; None: the first, or the only one.
+    verifier: which of several is asked, and no other; None: the first that may be asked, and the next where it fails.
     settings: the digest of those that it was read under.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
@@ -92,6 +93,7 @@ class Ask:
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     engine: str | None = None
+    verifier: str | None = None
     settings: str | None = None
     contract: str | None = None
     repository: str | None = None
@@ -157,6 +159,7 @@ class Reply:
 
     raw: its wire body in its dialect, None for a reply that came in pieces; kept only until the answer is rendered.
     others: the texts of the choices past the first. stop_sequence: the one of the asked ones that ended it.
+    verifier: the name of the one that wrote it, of several.
     refusal: words in which the model refused, where its dialect keeps them apart from its text.
     """
 
@@ -174,6 +177,7 @@ class Reply:
     reasoning: Reasoning | None = None
     stop_sequence: str | None = None
     refusal: str | None = None
+    verifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +255,7 @@ class Consult:
     watched: the reply is cut off as soon as it has a fault that nobody but a verifier could put right: none of those
     that this names, and no further text.
     floor: of a score, in nats: names that the verifier finds less likely are doubted.
-    engine: which of the models on this machine drafts from here on, where a rule says so.
+    engine, verifier: which of the models on this machine drafts from here on, and who verifies, where a rule says so.
     """
 
     tier: TierName
@@ -264,6 +268,7 @@ class Consult:
     watched: Watch | None = None
     floor: float | None = None
     engine: str | None = None
+    verifier: str | None = None
 
     @property
     def streams(self) -> bool:

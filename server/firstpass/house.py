@@ -21,6 +21,7 @@ class House:
     house's own names are never unknown ones. seeing: where each model that may answer takes images;
     further engines by their own names.
     engines: of those names, and of aliases, that mean another model on this machine than the first, which that is.
+    verifiers: of names and aliases, those that mean one of several verifiers alone.
     settings: the digest of those that this follows from.
     permitted: the names that the caller's key may say, with * for any text; all where there are none.
     """
@@ -33,6 +34,7 @@ class House:
     unknown: Literal["cascade", "local"] | None = None
     seeing: frozenset[str] = frozenset()
     engines: Mapping[str, str] = field(default_factory=dict)
+    verifiers: Mapping[str, str] = field(default_factory=dict)
     settings: str | None = None
     permitted: tuple[str, ...] = ()
 
@@ -64,9 +66,18 @@ class House:
 
     def engine(self, model: str) -> str | None:
         """Which model on this machine that is the name of; None: the first, where it is one at all."""
-        named = model in self.models or model in self.aliases
-        meant = model if named else next((name for name in self.aliases if fits(name, model)), None)
+        meant = self._meant(model)
         return None if meant is None else self.engines.get(meant)
+
+    def verifier(self, model: str) -> str | None:
+        """Which verifier alone that is the name of; None: none alone, where it is one at all."""
+        meant = self._meant(model)
+        return None if meant is None else self.verifiers.get(meant)
+
+    def _meant(self, model: str) -> str | None:
+        """The name or the alias that it is, of those that there are."""
+        named = model in self.models or model in self.aliases
+        return model if named else next((name for name in self.aliases if fits(name, model)), None)
 
     def check(self, model: str) -> None:
         """Raises: Forbidden, as the OpenAI API says that a project may not use a model."""
@@ -78,7 +89,8 @@ class House:
         """Whether who answers for that name takes images; no for a name that nothing answers for."""
         if not isinstance(model, str):
             return False
-        return (self.engine(model) or self.known(model) or self.unknown) in self.seeing
+        own = self.engine(model) or self.verifier(model)
+        return (own or self.known(model) or self.unknown) in self.seeing
 
     def no_model(self, name: str) -> NotFound:
         message = f"unknown model {name[:SHOWN]!r}; this server has {', '.join(self.names)}"

@@ -42,7 +42,7 @@ class Desk:
         self.store.add_key(self.holder)
         self.keyring = Keyring(self.store, PEPPER)
         self.rates = Rates(self.store, self.keyring, self.clock)
-        self.purse = Purse(self.store, self.keyring, PRICES, Spend(1.0), self.clock)
+        self.purse = Purse(self.store, self.keyring, {"strong": PRICES}, Spend(1.0), self.clock)
 
     async def known(self) -> "Desk":
         assert await self.keyring.holder(self.key) is not None
@@ -64,7 +64,7 @@ class Desk:
 
 def answered(ask: Ask, *usages: Usage | None) -> Exchange:
     move = Consult("verifier", "answer")
-    steps = tuple(Step(move, Reply("", "m", "stop", usage, 0.0)) for usage in usages)
+    steps = tuple(Step(move, Reply("", "m", "stop", usage, 0.0, verifier="strong")) for usage in usages)
     return Exchange(ask, steps, Answer(0, "strong"), 1.0)
 
 
@@ -151,7 +151,7 @@ async def test_without_a_limit_nothing_is_counted(tmp_path: Path) -> None:
 async def test_requests_at_once_do_not_overshoot_a_cap(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes(spend=Spend(0.01))).known()
     asks = [desk.ask(number, max_tokens=100) for number in range(40)]
-    said = await asyncio.gather(*(desk.purse.reserve(ask, 1000) for ask in asks), return_exceptions=True)
+    said = await asyncio.gather(*(desk.purse.reserve(ask, 1000, "strong") for ask in asks), return_exceptions=True)
     assert said.count(None) == 5 and all(isinstance(error, QuotaSpent) for error in said if error)
     assert desk.spent == pytest.approx(0.01)
 
@@ -160,7 +160,7 @@ async def test_what_was_reserved_makes_room_for_what_it_cost(tmp_path: Path) -> 
     desk = await Desk(tmp_path / "s", Scopes(spend=Spend(0.01))).known()
     for number in range(20):
         ask = desk.ask(number, max_tokens=100)
-        await desk.purse.reserve(ask, 1000)
+        await desk.purse.reserve(ask, 1000, "strong")
         await desk.settled(answered(ask, Usage(100, 10)))
     assert desk.spent == pytest.approx(20 * 0.0002)
 
@@ -168,10 +168,10 @@ async def test_what_was_reserved_makes_room_for_what_it_cost(tmp_path: Path) -> 
 async def test_what_was_refused_or_never_sent_costs_nothing(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes()).known()
     ask = desk.ask(max_tokens=100)
-    await desk.purse.reserve(ask, 1000)
+    await desk.purse.reserve(ask, 1000, "strong")
     await desk.purse.release(ask)
     assert desk.spent == 0.0
-    await desk.purse.reserve(ask, 1000)
+    await desk.purse.reserve(ask, 1000, "strong")
     await desk.settled(answered(ask, Usage(100, 10)))
     assert desk.spent == pytest.approx(0.0002)
 
@@ -179,7 +179,7 @@ async def test_what_was_refused_or_never_sent_costs_nothing(tmp_path: Path) -> N
 async def test_a_caller_who_leaves_while_it_is_reserved_pays_nothing(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s.sqlite", Scopes(spend=Spend(1.0))).known()
     for _ in range(20):
-        asking = asyncio.ensure_future(desk.purse.reserve(desk.ask(), 1000))
+        asking = asyncio.ensure_future(desk.purse.reserve(desk.ask(), 1000, "strong"))
         await asyncio.sleep(0)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -190,36 +190,36 @@ async def test_a_caller_who_leaves_while_it_is_reserved_pays_nothing(tmp_path: P
 async def test_an_answer_that_nobody_counted_costs_all_that_was_reserved(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes()).known()
     ask = desk.ask()
-    await desk.purse.reserve(ask, 0)
+    await desk.purse.reserve(ask, 0, "strong")
     await desk.settled(answered(ask, None))
     assert desk.spent == pytest.approx(UNLIMITED_ANSWER_TOKENS * 10 / 1e6)
 
 
 async def test_a_crash_before_the_answer_leaves_what_was_reserved_spent(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes(spend=Spend(0.002))).known()
-    await desk.purse.reserve(desk.ask(max_tokens=100), 1000)
-    again = Purse(desk.store, desk.keyring, PRICES, clock=desk.clock)
+    await desk.purse.reserve(desk.ask(max_tokens=100), 1000, "strong")
+    again = Purse(desk.store, desk.keyring, {"strong": PRICES}, clock=desk.clock)
     with pytest.raises(QuotaSpent) as refused:
-        await again.reserve(desk.ask(1, max_tokens=100), 1000)
+        await again.reserve(desk.ask(1, max_tokens=100), 1000, "strong")
     assert refused.value.failure.code == "insufficient_quota"
     assert refused.value.failure.retry_after_seconds == Spend(1).seconds_left(NOW)
     desk.clock.unix += 86_400
-    await again.reserve(desk.ask(1, max_tokens=100), 1000)
+    await again.reserve(desk.ask(1, max_tokens=100), 1000, "strong")
 
 
 async def test_callers_without_a_key_share_a_cap(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "s", Scopes())
     ask = replace(desk.ask(max_tokens=90_000), key=None)
-    await desk.purse.reserve(ask, 0)
+    await desk.purse.reserve(ask, 0, "strong")
     with pytest.raises(QuotaSpent, match="callers without an API key"):
-        await desk.purse.reserve(replace(ask, id="ex_1"), 0)
+        await desk.purse.reserve(replace(ask, id="ex_1"), 0, "strong")
     assert desk.store.spent(KEYLESS, "") == pytest.approx(0.9)
 
 
 async def test_a_cap_that_nobody_can_count_for_refuses(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes(spend=Spend(1.0))).known()
     with pytest.raises(QuotaSpent, match="no prices"):
-        await Purse(desk.store, desk.keyring, None).reserve(desk.ask(), 10)
+        await Purse(desk.store, desk.keyring, {}).reserve(desk.ask(), 10, "strong")
 
 
 async def test_a_price_counts_thoughts_and_every_choice() -> None:

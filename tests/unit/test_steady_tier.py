@@ -12,7 +12,8 @@ from firstpass.allowance.turns import Bounds, Turns
 from firstpass.chat import Message
 from firstpass.errors import BadAsk, TierFailed, TierTimedOut, TierUnavailable
 from firstpass.exchange import Ask
-from firstpass.tier.steady import SAVED_RETRIES, Retrying, SteadyTier, _Heard
+from firstpass.tier import steady
+from firstpass.tier.steady import SAVED_RETRIES, Retrying, SteadyTier
 from tests.doubles import ScriptedTier
 from tests.web.test_tiers import Heard
 
@@ -197,12 +198,12 @@ async def test_an_endpoint_that_fails_and_fails_is_left_alone_and_then_tried_by_
 async def test_a_call_from_before_the_rest_lets_no_second_one_try() -> None:
     timed = Timed(*(failed() for _ in range(4)), retries=0)
     breaker = timed.tier._breaker
-    with pytest.raises(BadAsk), breaker.tried(_Heard(Heard(), lambda: 0.0)):
+    with pytest.raises(BadAsk), breaker.tried(steady.Heard(Heard(), lambda: 0.0)):
         for _ in range(4):
             with pytest.raises(TierFailed, match="reset"):
                 await timed.ask()
         timed.now += 10
-        trial = breaker.tried(_Heard(Heard(), lambda: 0.0))
+        trial = breaker.tried(steady.Heard(Heard(), lambda: 0.0))
         trial.__enter__()
         raise BadAsk("its own fault")
     with pytest.raises(TierUnavailable, match="left alone"):

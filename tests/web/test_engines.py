@@ -179,7 +179,7 @@ def test_a_contract_is_drafted_checked_and_mended_with_another_engine_too(tmp_pa
             {"aliases": {"a": {"model": "firstpass", "engine": "huge"}}},
             "there is no engine 'huge'; there are small, large",
         ),
-        ({"aliases": {"a": {"model": "large", "engine": "small"}}}, "large is not drafted by another engine"),
+        ({"aliases": {"a": {"model": "large", "engine": "small"}}}, "large is drafted by no other engine"),
         ({"policy": {"rules": [{"name": "r", "then": "local", "engine": "huge"}]}}, r"policy\.rules\.0\.engine"),
         ({"policy": {"rules": [{"name": "r", "then": "strong", "engine": "large"}]}}, "nobody drafts"),
         ({"engine": {"kind": "vllm"}}, "engine and engines exclude each other"),

@@ -5,14 +5,14 @@ It knows no HTTP. A crash in between leaves what was reserved spent.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from firstpass.allowance.keyring import Keyring
 from firstpass.chat import Usage
 from firstpass.errors import QuotaSpent, StoreFailed
-from firstpass.exchange import Ask, Exchange
+from firstpass.exchange import Ask, Exchange, Reply
 from firstpass.store import Store
 from firstpass.store.scopes import Spend, day_of
 
@@ -48,13 +48,13 @@ class Held:
 
 
 class Purse:
-    """prices: of the verifier, None where nobody said. keyless: the cap of all callers without a key together."""
+    """prices: of each verifier by its name, where somebody said. keyless: the cap of all callers without a key."""
 
     def __init__(
         self,
         store: Store,
         keyring: Keyring,
-        prices: Prices | None,
+        prices: Mapping[str, Prices],
         keyless: Spend | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -65,15 +65,15 @@ class Purse:
         self._clock = clock
         self._held: dict[str, list[Held]] = {}
 
-    async def reserve(self, ask: Ask, size_bytes: int) -> None:
+    async def reserve(self, ask: Ask, size_bytes: int, verifier: str) -> None:
         """Durable when it returns. Raises: QuotaSpent where the cap has no room for the most that it may cost."""
         cap = self._keyless if ask.key is None else self._keyring.scopes(ask.key).spend
-        if self._prices is None:
+        if (prices := self._prices.get(verifier)) is None:
             if cap is not None:
                 raise QuotaSpent("this API key has a spend cap, and the verifier has no prices here", part="egress")
             return
         now = self._clock()
-        held = Held(day_of(now), self._prices.at_most(ask, size_bytes))
+        held = Held(day_of(now), prices.at_most(ask, size_bytes))
         since, cap_usd = (cap.since(held.day), cap.usd) if cap else (held.day, None)
         owner = ask.key or KEYLESS
         adding = self._store.soon(self._store.add_spend, owner, held.day, held.usd, since, cap_usd)
@@ -100,17 +100,36 @@ class Purse:
         Done when it is durable. Raises: StoreFailed.
         """
         held = self._held.pop(exchange.ask.id, None)
-        if not held or self._prices is None:
+        if not held:
             return None
         replies = [step.reply for step in exchange.steps if step.move.tier == "verifier" and step.reply]
-        costs = [self._prices.of(reply.usage) for reply in replies if reply.usage]
+        costs = [prices.of(reply.usage) for reply in replies if reply.usage and (prices := self._of(reply))]
         uncounted = max(0, len(held) - len(costs)) * max(one.usd for one in held)
         total = Held(held[0].day, sum(one.usd for one in held))
         return self._add(exchange.ask.key, total, sum(costs) + uncounted)
 
+    def _of(self, reply: Reply) -> Prices | None:
+        return self._prices.get(reply.verifier or "")
+
     def _add(self, owner: str | None, held: Held, usd: float) -> "asyncio.Future[bool]":
         add = self._store.add_spend
         return self._store.soon(add, owner or KEYLESS, held.day, usd - held.usd, held.day, None)
+
+
+@dataclass(frozen=True, slots=True)
+class PurseFor:
+    """What callers may spend at one verifier, from a purse for all."""
+
+    purse: Purse
+    verifier: str
+
+    async def reserve(self, ask: Ask, size_bytes: int) -> None:
+        """See `Purse.reserve`."""
+        await self.purse.reserve(ask, size_bytes, self.verifier)
+
+    async def release(self, ask: Ask) -> None:
+        """See `Purse.release`."""
+        await self.purse.release(ask)
 
 
 def _refusal(ask: Ask, cap: Spend) -> str:

@@ -28,9 +28,9 @@ class Seats:
         if first is not None:
             raise first
 
-    async def sit(self, ask: Ask, tier: TierName) -> None:
+    async def sit(self, ask: Ask, tier: TierName, room_name: str | None = None) -> None:
         """Leaves the place that the ask has elsewhere before it waits for one there. Raises: Busy, Overloaded."""
-        room = self._rooms[ask.engine or tier if tier == "draft" else tier]
+        room = self._rooms[room_name or (ask.engine or tier if tier == "draft" else tier)]
         if ask.id in self._places and self._places[ask.id][0] is room:
             return
         self.leave(ask)
@@ -46,15 +46,17 @@ class Seats:
 class SeatedTier:
     """A tier that is asked by nobody who has no place at it. What finds none is a step that failed.
 
-    check: raises what the tier would raise at once, so that nobody waits for that.
+    check: raises what the tier would raise at once, so that nobody waits for that. room: of its places, where that has
+    another name than the tier.
     """
 
     name: TierName
     tier: Tier
     seats: Seats
     check: Callable[[], None] = lambda: None
+    room: str | None = None
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         self.check()
-        await self.seats.sit(ask, self.name)
+        await self.seats.sit(ask, self.name, self.room)
         return await self.tier.reply(ask, listener)

@@ -3,7 +3,7 @@
 It knows whether a verifier exists and whether it is off this machine; it does not know how to reach it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,7 +55,7 @@ class EscalationPolicy:
     """rules: which requests go to one model alone, where the caller leaves the choice to the cascade.
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
-    redrafting: the further engines that can.
+    redrafting: the further engines that can. verifiers: where each is, of several that have names.
     gates: what the score of the narrowest that fits is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
@@ -72,6 +72,7 @@ class EscalationPolicy:
         *,
         redrafts: bool = False,
         redrafting: frozenset[str] = frozenset(),
+        verifiers: Mapping[str, Verifier] | None = None,
         gates: Iterable[Gate] = (),
         broken: Callable[[str], bool] = lambda _: False,
         audit_share: float = 0.0,
@@ -80,6 +81,7 @@ class EscalationPolicy:
         score_floor: float | None = None,
     ) -> None:
         self._verifier = verifier
+        self._verifiers = verifiers or {}
         self._redrafts = redrafts
         self._redrafting = redrafting
         self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
@@ -92,11 +94,10 @@ class EscalationPolicy:
 
     def next(self, exchange: Exchange) -> Move:
         target, rule = self._target(exchange)
-        if rule is None or rule.engine is None or exchange.steps:
+        if rule is None or exchange.steps:
             return self._next(exchange, target, rule.name if rule else None)
-        there = replace(exchange, ask=replace(exchange.ask, engine=rule.engine))
-        move = self._next(there, target, rule.name)
-        return replace(move, engine=rule.engine) if isinstance(move, Consult) else move
+        move = self._next(replace(exchange, ask=_as_ruled(exchange.ask, rule)), target, rule.name)
+        return replace(move, engine=rule.engine, verifier=rule.verifier) if isinstance(move, Consult) else move
 
     def _next(self, exchange: Exchange, target: Target, rule: str | None) -> Move:
         match target:
@@ -112,15 +113,16 @@ class EscalationPolicy:
     def explain(self, ask: Ask) -> Course:
         """What would become of a request, without asking anyone."""
         rule = first_fit(self.rules, ask) if ask.target == "cascade" else None
+        ask = _as_ruled(ask, rule) if rule else ask
         target, barrier = rule.then if rule else ask.target, self._barrier(ask)
         held = f"the answer is checked against {ask.contract}, and marked where it fails" if ask.contract else ""
-        engine = (rule.engine if rule else None) or ask.engine
-        drafter = f"the draft model{f' {engine}' if engine else ''}"
+        drafter = f"the draft model{f' {ask.engine}' if ask.engine else ''}"
         first = self.next(Exchange(ask))
         if isinstance(first, Refuse):
             return Course(target, rule, (f"it is refused: {first.failure.message}",))
         if target != "cascade":
-            who = "the verifier" if target == "strong" else drafter
+            verifier = f"the verifier{f' {ask.verifier}' if ask.verifier else ''}"
+            who = verifier if target == "strong" else drafter
             return Course(target, rule, (f"{who} answers alone", *filter(None, [held])))
         if ask.contract is None:
             last = (
@@ -159,9 +161,10 @@ class EscalationPolicy:
 
     def _barrier(self, ask: Ask) -> Failure | None:
         """Why the verifier may not be asked, if it may not."""
-        if self._verifier == "none":
+        where = self._verifier if ask.verifier is None else self._verifiers[ask.verifier]
+        if where == "none":
             return NotFound("no verifier is configured on this server", part="policy", param="model").failure
-        if self._verifier == "hosted" and (why := _withheld(ask)):
+        if where == "hosted" and (why := _withheld(ask)):
             message = f"the verifier is off this machine and {why}"
             return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
         return None
@@ -312,6 +315,10 @@ def _may_be_rewritten(step: Step) -> bool:
     return step.text is not None and all(
         finding.check == "hallucinated" and finding.section is not None for finding in step.failed
     )
+
+
+def _as_ruled(ask: Ask, rule: Rule) -> Ask:
+    return replace(ask, engine=rule.engine or ask.engine, verifier=rule.verifier or ask.verifier)
 
 
 def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = None) -> Move:

@@ -19,7 +19,7 @@ from firstpass.linear import Expression
 @dataclass(frozen=True)
 class Rule:
     """then: where a request that fits goes. engine: which of the models on this machine drafts it; None: as it was
-    asked for.
+    asked for. verifier: which verifier is asked about it, and no other.
 
     paths: patterns as in .gitignore, for a changed file's old or new path. languages: of a changed file. contracts: by
     name, whatever the version; `none` for a request without one. keys: ids of API keys. over_bytes: of all messages.
@@ -38,6 +38,7 @@ class Rule:
     over_openings: int | None = None
     text: str | None = None
     engine: str | None = None
+    verifier: str | None = None
 
     @cached_property
     def _spec(self) -> GitIgnoreSpec:

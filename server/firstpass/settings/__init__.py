@@ -39,7 +39,8 @@ OTHER_VARIABLES = {
 
 class AliasSettings(Section):
     model: str = Field(description="firstpass, local or strong.")
-    engine: str = Field(description="Which of several engines drafts for it.")
+    engine: str | None = Field(None, description="Which of several engines drafts for it.")
+    verifier: str | None = Field(None, description="Which of several verifiers is asked for it, and no other.")
 
 
 class Settings(Section):
@@ -52,6 +53,11 @@ class Settings(Section):
     )
     fleet: FleetSettings = FleetSettings()
     verifier: VerifierSettings | None = None
+    verifiers: dict[Annotated[str, Field(pattern=ENGINE_NAME)], VerifierSettings] = Field(
+        {},
+        description="Several verifiers, each in a table `verifiers.NAME`, in the place of `verifier`. `strong` and the"
+        " cascade ask the first that may be asked, and the next where it fails; by its NAME a caller asks one alone.",
+    )
     policy: PolicySettings = PolicySettings()
     redaction: RedactionSettings = RedactionSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
@@ -71,11 +77,25 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_one_kind_of_verifiers(self) -> Self:
+        if self.verifiers and self.verifier is not None:
+            raise ValueError("verifier and verifiers exclude each other: put it among them, in its place of the order")
+        if twice := (RESERVED | self.engines.keys()) & self.verifiers.keys():
+            raise ValueError(f"verifiers.{min(twice)}: the name has a meaning already; give the verifier another")
+        return self
+
+    @model_validator(mode="after")
     def _has_prices(self) -> Self:
-        priced = self.verifier is not None and self.verifier.usd_per_million_input_tokens is not None
+        every = self.ordered_verifiers.values()
+        priced = bool(every) and all(one.usd_per_million_input_tokens is not None for one in every)
         if self.policy.keyless_usd_a_day is not None and not priced:
             raise ValueError("policy.keyless_usd_a_day needs the prices of a verifier: verifier.usd_per_million_...")
         return self
+
+    @property
+    def ordered_verifiers(self) -> Mapping[str, VerifierSettings]:
+        """By name, in the order in which they are asked; the only one is called as its route is."""
+        return self.verifiers or ({} if self.verifier is None else {"strong": self.verifier})
 
     @property
     def draft_engines(self) -> tuple[EngineSettings, ...]:

@@ -19,6 +19,7 @@ class RuleSettings(Section):
     engine: str | None = Field(
         None, description="Which of several engines drafts it there; by default the one that was asked for."
     )
+    verifier: str | None = Field(None, description="Which of several verifiers is asked, and no other.")
     paths: tuple[str, ...] = Field((), description="Patterns as in .gitignore, for a changed file's old or new path.")
     languages: tuple[LanguageName, ...] = Field((), description="Of a changed file.")
     contracts: tuple[str, ...] = Field((), description="Names without versions; `none` for a request without one.")
@@ -40,9 +41,11 @@ class RuleSettings(Section):
         return text
 
     @model_validator(mode="after")
-    def _has_an_engine_where_one_drafts(self) -> Self:
+    def _names_whom_it_asks(self) -> Self:
         if self.engine is not None and self.then == "strong":
             raise ValueError("engine: nobody drafts what goes to the strong model")
+        if self.verifier is not None and self.then == "local":
+            raise ValueError("verifier: nobody verifies what goes to the local model")
         return self
 
     @field_validator("paths")

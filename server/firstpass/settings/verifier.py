@@ -34,6 +34,9 @@ class VerifierSettings(Section):
     images: bool | None = Field(
         None, description="Whether the model takes images; by default so with the dialect anthropic, as Claude does."
     )
+    ceiling: Literal["redacted", "any"] = Field(
+        "any", description="The most that may go there: redacted, or all that a request's own ceiling allows."
+    )
     hosted: bool = Field(True, description="false: a second engine on this machine's loopback, free of the ceiling.")
     reply_seconds: float = Field(120.0, gt=0, description="How long a reply may stay silent.")
     whole_seconds: float = Field(

@@ -69,7 +69,7 @@ class SteadyTier:
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         """See `Tier.reply`. Raises: TierUnavailable at once where the endpoint is left alone."""
-        began, heard = self._clock(), _Heard(listener, self._clock)
+        began, heard = self._clock(), Heard(listener, self._clock)
         self._saved = min(SAVED_RETRIES, self._saved + self._patience.share)
         for tried in range(self._patience.retries + 1):
             try:
@@ -104,7 +104,7 @@ class Breaker:
         self._part, self._patience, self._clock = part, patience, clock
         self._failures = 0
         self._rests_until = 0.0
-        self._trying: _Heard | None = None
+        self._trying: Heard | None = None
         self._was_long = False
 
     @property
@@ -129,7 +129,7 @@ class Breaker:
             raise TierUnavailable(text, part=self._part, retry_after_seconds=left)
 
     @contextmanager
-    def tried(self, heard: "_Heard") -> Iterator[None]:
+    def tried(self, heard: "Heard") -> Iterator[None]:
         """Raises: TierUnavailable where it refuses. A try that began before others failed is not the one after them."""
         self.check()
         if self.open:
@@ -154,7 +154,7 @@ def _passes(error: TierFailed) -> bool:
     return error.failure.retry_after_seconds is not None
 
 
-class _Heard:
+class Heard:
     """Another's listener, and when a reply has begun."""
 
     def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:

@@ -188,6 +188,7 @@ def ask_of(
         model=body.model,
         target=house.target(body.model),
         engine=house.engine(body.model),
+        verifier=house.verifier(body.model),
         settings=house.settings,
         stands_in=house.known(body.model) is None,
         messages=messages,

@@ -1,0 +1,52 @@
+"""Several verifiers in an order: the first that may be asked is, and the next where it fails before a word was heard.
+
+What may leave is a question of each: a ceiling that keeps a request from one may let it go to another. It knows no wire
+format and no connection.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from firstpass.errors import Busy, Forbidden, Overloaded, TierFailed
+from firstpass.exchange import Ask, Ceiling, Reply, strictest
+from firstpass.tier import Listener, Tier
+from firstpass.tier.steady import Heard
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """hosted: it is off this machine. ceiling: the most that may go there. sees: it takes images."""
+
+    name: str
+    tier: Tier
+    hosted: bool = True
+    ceiling: Ceiling = "any"
+    sees: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedTier:
+    verifiers: Sequence[Verifier]
+    clock: Callable[[], float] = time.monotonic
+
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        """See `Tier.reply`. Raises: what the last one raised that was asked; Forbidden where none may be."""
+        heard, those = Heard(listener, self.clock), [one for one in self.verifiers if _may_be_asked(one, ask)]
+        for number, one in enumerate(those, 1):
+            limited = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling))
+            try:
+                return replace(await one.tier.reply(limited, heard), verifier=one.name)
+            except (TierFailed, Busy, Overloaded):
+                if number == len(those) or heard.begun_at is not None:
+                    raise
+        raise Forbidden(
+            "no verifier may be asked this", part="policy", param="firstpass.egress", code="egress_forbidden"
+        )
+
+
+def _may_be_asked(one: Verifier, ask: Ask) -> bool:
+    if ask.verifier is not None:
+        return one.name == ask.verifier
+    images = any(message.images for message in ask.messages)
+    return (one.sees or not images) and not (one.hosted and ask.ceiling == "local-only")

@@ -1,0 +1,219 @@
+"""Several verifiers: each asked by its name, the next where one fails, with a ceiling and a price of its own."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from firstpass import app
+from firstpass.errors import BadSettings
+from firstpass.exchange import Exchange
+from firstpass.settings import Settings
+from firstpass.store.scopes import Spend, day_of
+from firstpass.store.sqlite import SqliteStore
+from tests.conftest import serving, wait_until_ready
+from tests.doubles import DIFF, STRAYS, anthropic_app, claude_says, judges, openai_app, says
+from tests.keyed import bearer, new_key
+from tests.replayed import Replayed
+from tests.web.test_anthropic_tier import KEY
+from tests.web.test_engines import said
+
+SECRET = "AKIAIOSFODNN7EXAMPLE"
+PRICED = {"usd_per_million_input_tokens": 0.0, "usd_per_million_output_tokens": 100.0}
+
+
+def broken(status: int = 500) -> Any:
+    return Replayed(error=lambda body: (status, {"error": {"message": "no", "type": "server_error"}})).app
+
+
+@contextmanager
+def judged_by(
+    folder: Path, verifiers: dict[str, tuple[Any, dict[str, Any]]], draft: str = "I am the draft.", **sections: Any
+) -> Iterator[httpx.Client]:
+    """verifiers: by name, the application and its further settings."""
+    with ExitStack() as stack:
+        engine = stack.enter_context(serving(openai_app(says(draft))))
+        tables = {
+            name: {"url": f"{stack.enter_context(serving(one))}/v1", "model": f"model-{name}"} | further
+            for name, (one, further) in verifiers.items()
+        }
+        server = {"data_dir": folder} | sections.pop("server", {})
+        engines = {"kind": "external", "url": f"{engine}/v1"}
+        wanted = {"engine": engines, "verifiers": tables, "server": server, "policy": {"egress": "any"}} | sections
+        url = stack.enter_context(serving(app.build(Settings.model_validate(wanted))))
+        client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
+        wait_until_ready(client)
+        yield client
+
+
+def recorded(folder: Path) -> list[Exchange]:
+    store = SqliteStore(folder / "firstpass.sqlite")
+    found = [one for one in reversed(store.latest(20)) if isinstance(one, Exchange)]
+    store.close()
+    return found
+
+
+def two(**further: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
+    return {name: (openai_app(says(f"I am {name}.")), dict(further)) for name in ("near", "far")}
+
+
+def test_the_first_is_strong_and_each_is_asked_by_its_name(tmp_path: Path) -> None:
+    aliases = {"careful": "far", "hard": {"model": "strong", "verifier": "far"}}
+    with judged_by(tmp_path, two(), aliases=aliases) as client:
+        by_name = {name: said(client, name) for name in ("strong", "near", "far", "careful", "hard")}
+        listed = [card["id"] for card in client.get("/v1/models").json()["data"]]
+    assert by_name.pop("strong") == by_name.pop("near") == "I am near."
+    assert set(by_name.values()) == {"I am far."} and {"near", "far"} <= set(listed)
+    assert [one.steps[0].reply.verifier for one in recorded(tmp_path) if one.steps[0].reply] == [
+        *("near", "near", "far", "far", "far")
+    ]
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_the_next_is_asked_where_one_fails_and_both_leave_a_receipt(tmp_path: Path, status: int) -> None:
+    verifiers = {"near": (broken(status), {"retries": 0}), "far": (openai_app(says("I am far.")), {})}
+    with judged_by(tmp_path, verifiers) as client:
+        assert said(client, "strong") == "I am far."
+        alone = client.post(
+            "/v1/chat/completions", json={"model": "near", "messages": [{"role": "user", "content": "x"}]}
+        )
+    assert alone.status_code >= httpx.codes.BAD_REQUEST, "who is named is asked alone"
+    assert [receipt.model for receipt in recorded(tmp_path)[0].receipts] == ["model-near", "model-far"]
+
+
+def test_a_stream_that_has_begun_is_not_begun_again_by_another(tmp_path: Path) -> None:
+    first = Replayed(
+        stream=b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,'
+        b'"delta":{"content":"I am ne"},"finish_reason":null}]}\n\n',
+        breaks=True,
+    )
+    verifiers = {"near": (first.app, {"retries": 0}), "far": (openai_app(says("I am far.")), {})}
+    with judged_by(tmp_path, verifiers) as client:
+        body = {"model": "strong", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+        text = client.post("/v1/chat/completions", json=body).text
+    assert "I am ne" in text and "I am far" not in text and "error" in text
+
+
+def test_what_may_not_go_to_one_goes_to_the_next_that_it_may_go_to(tmp_path: Path) -> None:
+    here = {"hosted": False}
+    verifiers = {"far": (openai_app(says("I am far.")), {}), "near": (openai_app(says("I am near.")), here)}
+    with judged_by(tmp_path, verifiers) as client:
+        kept = [said_under(client, "strong", ceiling) for ceiling in ("any", "local-only")]
+        refused = client.post(
+            "/v1/chat/completions",
+            json={
+                "model": "far",
+                "messages": [{"role": "user", "content": "hi"}],
+                "firstpass": {"egress": "local-only"},
+            },
+        )
+    assert kept == ["I am far.", "I am near."]
+    assert refused.status_code == httpx.codes.FORBIDDEN and refused.json()["error"]["code"] == "egress_forbidden"
+
+
+def said_under(client: httpx.Client, model: str, ceiling: str) -> str:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "firstpass": {"egress": ceiling}}
+    answer = client.post("/v1/chat/completions", json=body)
+    assert answer.is_success, answer.text
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def test_a_verifier_s_own_ceiling_holds_for_it_alone(tmp_path: Path) -> None:
+    heard: dict[str, list[str]] = {"near": [], "far": []}
+
+    def hears(name: str) -> Any:
+        def answer(body: dict[str, Any]) -> str:
+            heard[name].append(json.dumps(body))
+            return f"I am {name}."
+
+        return openai_app(answer)
+
+    verifiers = {"near": (hears("near"), {"ceiling": "redacted"}), "far": (hears("far"), {})}
+    with judged_by(tmp_path, verifiers) as client:
+        for name in ("near", "far"):
+            assert said(client, name, f"the key is {SECRET}") == f"I am {name}."
+    assert SECRET not in "".join(heard["near"]) and SECRET in "".join(heard["far"])
+
+
+def test_each_costs_by_its_own_price(tmp_path: Path) -> None:
+    verifiers = two(**PRICED)
+    verifiers["near"][1]["usd_per_million_output_tokens"] = 1.0
+    with judged_by(tmp_path, verifiers, server={"keys": "required"}) as client:
+        keys = {name: new_key(tmp_path, spend=Spend(5.0)) for name in ("near", "far")}
+        for name, (key, _) in keys.items():
+            client.post(
+                "/v1/chat/completions",
+                headers=bearer(key),
+                json={"model": name, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
+            ).raise_for_status()
+    store = SqliteStore(tmp_path / "firstpass.sqlite")
+    exchanges = recorded(tmp_path)
+    spent = {
+        name: store.spent(record.owner, day_of(exchanges[0].ask.received_unix)) for name, (_, record) in keys.items()
+    }
+    store.close()
+    assert spent["near"] > 0 and spent["far"] == pytest.approx(100 * spent["near"])
+
+
+def test_a_failed_one_that_was_never_counted_stays_spent_at_the_most(tmp_path: Path) -> None:
+    """It broke off midway: it may have its price."""
+    cut = Replayed(whole={"nonsense": True}).app
+    verifiers = {"near": (cut, {"retries": 0} | PRICED), "far": (openai_app(says("I am far.")), dict(PRICED))}
+    with judged_by(tmp_path, verifiers, server={"keys": "required"}) as client:
+        key, record = new_key(tmp_path, spend=Spend(5.0))
+        body = {"model": "strong", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1000}
+        client.post("/v1/chat/completions", headers=bearer(key), json=body).raise_for_status()
+    store = SqliteStore(tmp_path / "firstpass.sqlite")
+    spent = store.spent(record.owner, day_of(recorded(tmp_path)[0].ask.received_unix))
+    store.close()
+    assert spent >= 1000 * 100 / 1e6
+
+
+def test_a_verdict_comes_from_the_next_where_the_first_fails(tmp_path: Path) -> None:
+    right = openai_app(
+        judges("Summary: Calls createSession.\nCalls:\n- createSession()\nTODOs:\n- none\nActions:\n- none")
+    )
+    verifiers = {"near": (broken(), {"retries": 0}), "far": (right, {})}
+    with judged_by(tmp_path, verifiers, draft=STRAYS) as client:
+        body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
+        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "pr-summary@3"}})
+    how = answer.json()["firstpass"]
+    assert how["route"] == "verified" and [step["model"] for step in how["steps"]][-1]
+
+
+def test_an_anthropic_one_may_be_behind_an_openai_one(tmp_path: Path) -> None:
+    claude = anthropic_app(claude_says("I am far."))
+    verifiers = {"near": (broken(), {"retries": 0}), "far": (claude, {"dialect": "anthropic", "api_key": KEY})}
+    with judged_by(tmp_path, verifiers) as client:
+        assert said(client, "strong") == "I am far."
+
+
+def test_a_rule_names_a_verifier(tmp_path: Path) -> None:
+    rules = [{"name": "hard", "then": "strong", "verifier": "far", "text": "hard"}]
+    with judged_by(tmp_path, two(), policy={"egress": "any", "rules": rules}) as client:
+        assert [said(client, "firstpass", text) for text in ("easy", "hard")] == ["I am the draft.", "I am far."]
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"verifier": {"url": "http://127.0.0.1:9/v1", "model": "m"}}, "verifier and verifiers exclude each other"),
+        ({"verifiers": {"local": {"url": "http://127.0.0.1:9/v1", "model": "m"}}}, r"verifiers\.local"),
+        ({"aliases": {"a": {"model": "strong", "verifier": "no"}}}, "there is no verifier 'no'; there are near, far"),
+        ({"aliases": {"a": {"model": "near", "verifier": "far"}}}, "near is verified by no other"),
+        ({"policy": {"rules": [{"name": "r", "then": "strong", "verifier": "no"}]}}, r"policy\.rules\.0\.verifier"),
+        ({"policy": {"rules": [{"name": "r", "then": "local", "verifier": "far"}]}}, "nobody verifies"),
+        ({"policy": {"keyless_usd_a_day": 1.0}}, "needs the prices"),
+    ],
+)
+def test_a_setting_that_names_what_is_not_there_says_so(tmp_path: Path, sections: dict[str, Any], told: str) -> None:
+    verifiers = {name: {"url": "http://127.0.0.1:9/v1", "model": "m"} for name in ("near", "far")}
+    engine = {"kind": "external", "url": "http://127.0.0.1:9/v1"}
+    base: dict[str, Any] = {"engine": engine, "verifiers": verifiers, "server": {"data_dir": tmp_path}}
+    with pytest.raises((BadSettings, ValidationError), match=told):
+        app.build(Settings.model_validate(base | sections))
