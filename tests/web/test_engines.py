@@ -86,8 +86,11 @@ def test_the_list_says_how_each_is_and_metrics_do(tmp_path: Path) -> None:
 
 def test_what_somebody_else_runs_is_loaded_already_and_never_unloaded(tmp_path: Path) -> None:
     with fleet(tmp_path) as client:
-        loaded, unloaded = client.post("/v1/models/large/load"), client.post("/v1/models/large/unload")
-        wrong = [client.post(f"/v1/models/{name}/load") for name in ("firstpass", "medium")]
+        loaded, unloaded = (
+            client.post("/v1/models/large/load", json={}),
+            client.post("/v1/models/large/unload", json={}),
+        )
+        wrong = [client.post(f"/v1/models/{name}/load", json={}) for name in ("firstpass", "medium")]
     assert loaded.json()["firstpass"]["state"] == "loaded"
     assert unloaded.status_code == httpx.codes.CONFLICT and unloaded.json()["error"]["code"] == "in_use"
     assert [one.status_code for one in wrong] == [400, 404]
@@ -98,7 +101,9 @@ def test_a_key_for_the_list_of_models_moves_none(tmp_path: Path) -> None:
         scopes = {"sees": {"routes": ("models",)}, "moves": {"routes": ("loading",)}, "one": {"models": ("small",)}}
         headers = {name: bearer(new_key(tmp_path, **scope)[0]) for name, scope in scopes.items()}
         listed = client.get("/v1/models", headers=headers["sees"])
-        moved = {name: client.post("/v1/models/large/load", headers=headers[name]).status_code for name in headers}
+        moved = {
+            name: client.post("/v1/models/large/load", json={}, headers=headers[name]).status_code for name in headers
+        }
     assert listed.is_success and moved == {"sees": 403, "moves": 200, "one": 403}
 
 

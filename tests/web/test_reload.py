@@ -67,9 +67,9 @@ def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_
         file.says("small")
         with reloading(file) as client:
             before = said(client, "firstpass")
-            same = client.post("/v1/settings/reload").json()
+            same = client.post("/v1/settings/reload", json={}).json()
             file.says("large", "small")
-            changed = client.post("/v1/settings/reload").json()
+            changed = client.post("/v1/settings/reload", json={}).json()
             after, names = said(client, "firstpass"), [card["id"] for card in client.get("/v1/models").json()["data"]]
     assert (before, after) == ("I am small.", "I am large.") and "large" in names
     assert not same["changed"] and changed["changed"] and same["digest"] != changed["digest"]
@@ -96,7 +96,7 @@ def test_a_fault_changes_nothing_and_says_what_it_is(tmp_path: Path, change: dic
         file.says("small")
         with reloading(file) as client:
             file.says("large", **change)
-            refused = client.post("/v1/settings/reload")
+            refused = client.post("/v1/settings/reload", json={})
             still = said(client, "firstpass")
     assert refused.status_code == httpx.codes.BAD_REQUEST and told in refused.json()["error"]["message"]
     assert still == "I am small."
@@ -121,7 +121,7 @@ def test_what_has_begun_ends_under_the_settings_that_it_began_with(tmp_path: Pat
                 while not client.get("/v1/models").json()["data"][1]["firstpass"]["in_flight"]:
                     time.sleep(0.02)
                 file.says("large")
-                client.post("/v1/settings/reload").raise_for_status()
+                client.post("/v1/settings/reload", json={}).raise_for_status()
                 assert said(client, "firstpass") == "I am large."
                 goes_on.set()
                 begun.join()
@@ -146,7 +146,7 @@ def test_no_request_is_lost_while_settings_change_again_and_again(tmp_path: Path
                 caller.start()
             for number in range(6):
                 file.says(*(("small", "large") if number % 2 else ("large",)))
-                assert client.post("/v1/settings/reload").json()["changed"]
+                assert client.post("/v1/settings/reload", json={}).json()["changed"]
             ends.set()
             for caller in callers:
                 caller.join()
@@ -159,7 +159,7 @@ def test_a_key_needs_the_route_for_it(tmp_path: Path) -> None:
         with reloading(file) as client:
             keys = {route: new_key(tmp_path / "data", routes=(route,))[0] for route in ("settings", "models")}
             headers = {route: bearer(key) for route, key in keys.items()}
-            asked = {route: client.post("/v1/settings/reload", headers=one) for route, one in headers.items()}
+            asked = {route: client.post("/v1/settings/reload", json={}, headers=one) for route, one in headers.items()}
     assert {route: answer.status_code for route, answer in asked.items()} == {"settings": 200, "models": 403}
 
 

@@ -72,7 +72,7 @@ class Live:
     def move(self, name: str, what: str) -> float:
         """Seconds until it is loaded, or unloaded."""
         began = time.monotonic()
-        answer = httpx.post(f"{self.url}/v1/models/{name}/{what}", timeout=PATIENCE_SECONDS, trust_env=False)
+        answer = httpx.post(f"{self.url}/v1/models/{name}/{what}", json={}, timeout=PATIENCE_SECONDS, trust_env=False)
         answer.raise_for_status()
         return time.monotonic() - began
 

@@ -42,7 +42,7 @@ def unload(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = 
 
 def reload(url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = None) -> None:
     """Have a running server read its settings again. A fault in them changes nothing."""
-    response = post(f"{url.rstrip('/')}/v1/settings/reload", None, api_key, ca)
+    response = post(f"{url.rstrip('/')}/v1/settings/reload", {}, api_key, ca)
     if not response.is_success:
         fail(error_message(response))
     told = response.json()
@@ -50,7 +50,7 @@ def reload(url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = None) -> Non
 
 
 def _move(what: str, name: str, url: str, api_key: str | None, ca: Ca) -> None:
-    response = post(f"{url.rstrip('/')}/v1/models/{quote(name, safe='')}/{what}", None, api_key, ca)
+    response = post(f"{url.rstrip('/')}/v1/models/{quote(name, safe='')}/{what}", {}, api_key, ca)
     if not response.is_success:
         fail(error_message(response))
     standing = response.json()["firstpass"]

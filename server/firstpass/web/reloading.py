@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from firstpass.errors import BadAsk, BadSettings
 
@@ -16,11 +16,14 @@ class Reloaded:
     changed: bool
 
 
-def add_reload(app: FastAPI, reload: Callable[[], Awaitable[Reloaded]]) -> None:
-    """reload: raises BadSettings, and then nothing has changed."""
+def add_reload(
+    app: FastAPI, reload: Callable[[], Awaitable[Reloaded]], check: Callable[[Request], Awaitable[None]]
+) -> None:
+    """reload: raises BadSettings, and then nothing has changed. check: raises BadAsk for what says more than that."""
 
     @app.post("/v1/settings/reload")
-    async def again() -> dict[str, object]:
+    async def again(request: Request) -> dict[str, object]:
+        await check(request)
         try:
             made = await reload()
         except BadSettings as error:

@@ -171,11 +171,11 @@ def build(
     reading = Reading()
     _add_asks(app, posts, backend, limits, reading)
     _add_responses(app, posts, backend, limits, reading)
-    _add_models(app, backend)
+    _add_models(app, backend, limits)
     _add_contracts(app, backend)
     _add_labels(app, backend, limits, reading)
     add_audit(app, backend.audit)
-    add_reload(app, backend.reload)
+    add_reload(app, backend.reload, partial(_without_fields, limits=limits))
     _add_status(app, backend)
     _add_document(app, backend)
     return app
@@ -248,7 +248,7 @@ def _add_responses(app: FastAPI, posts: dict[str, Handle], backend: Backend, lim
         return page.of(items.input_items((await recalled(response_id, request)).ask))
 
 
-def _add_models(app: FastAPI, backend: Backend) -> None:
+def _add_models(app: FastAPI, backend: Backend, limits: Limits) -> None:
     def listing(request: Request) -> Listing:
         anthropic = from_anthropic(request.headers)
         return Listing(_house(request, backend), backend.engines, backend.started_unix, anthropic)
@@ -263,10 +263,12 @@ def _add_models(app: FastAPI, backend: Backend) -> None:
 
     @app.post("/v1/models/{name:model}/load")
     async def load(name: str, request: Request) -> dict[str, object]:
+        await _without_fields(request, limits)
         return await listing(request).load(name)
 
     @app.post("/v1/models/{name:model}/unload")
     async def unload(name: str, request: Request) -> dict[str, object]:
+        await _without_fields(request, limits)
         return await listing(request).unload(name)
 
 
@@ -363,6 +365,16 @@ async def _received(request: Request, limits: Limits) -> tuple[bytes, Caller]:
     except TimeoutError as error:
         raise BadAsk("the body did not arrive in time", code="body_timeout") from error
     return body, Caller(request.headers, request.scope["state"]["key"])
+
+
+async def _without_fields(request: Request, limits: Limits) -> None:
+    """A request that says all by its path. It is JSON all the same, which no form of a web page can send.
+
+    Raises: as `_received`; BadAsk for a body that says something.
+    """
+    body, _ = await _received(request, limits)
+    if body.strip() not in (b"", b"{}"):
+        raise BadAsk("the body has to be empty, or {}: this request has no fields")
 
 
 async def _read(request: Request, limit_bytes: int, deadline: asyncio.Timeout) -> bytes:

@@ -136,19 +136,19 @@ OPERATIONS: Mapping[Where, Operation] = {
         "Load a model of this machine, and wait until it is there. Others may have to leave the memory for it.",
         ModelCard,
         OpenAIError,
-        fails=(400, 404, 503, 504),
+        fails=(400, 404, 413, 415, 503, 504),
     ),
     ("POST", "/v1/models/{name}/unload"): Operation(
         "Have a model that nobody uses leave the memory; the next request loads it again.",
         ModelCard,
         OpenAIError,
-        fails=(400, 404, 409),
+        fails=(400, 404, 409, 413, 415),
     ),
     ("POST", "/v1/settings/reload"): Operation(
         "Read the settings again. A fault in them changes nothing; what has begun ends under those that it began with.",
         ReloadedSettings,
         OpenAIError,
-        fails=(400,),
+        fails=(400, 413, 415),
     ),
     ("GET", "/v1/contracts"): Operation("Every version of every contract.", ContractList, OpenAIError),
     ("GET", "/v1/contracts/{name}"): Operation(
