@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
+from jsonschema import Draft202012Validator
+
 from firstpass.chat import Message, Sampling
 from firstpass.contract.checks import CHECKS, NO_ACCOUNT, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
@@ -74,6 +76,7 @@ class PromptedContract:
         self._drafted = drafted or files.prompt or ""
         self._least_told = least_told
         self._repository = repository
+        self._schema = None if files.schema is None else Draft202012Validator(files.schema)
 
     @property
     def pinned(self) -> str:
@@ -171,7 +174,7 @@ class PromptedContract:
         spec = self.files.spec
         account = self._account(ask)
         case = Case(
-            form, answer, reply, evidence, self.files.schema, spec.logprob_floor, account, spec.code, self._least_told
+            form, answer, reply, evidence, self._schema, spec.logprob_floor, account, spec.code, self._least_told
         )
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
