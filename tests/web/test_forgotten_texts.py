@@ -41,7 +41,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 def kept_in_caches() -> Iterator[str]:
     """Texts with the mark below any of our caches, and in what parsers read from."""
     for buffers in tuple(parsing._idle):
-        yield from (buffer.decode("utf-8", "replace") for buffer in buffers._by_power if MARK.encode() in buffer)
+        given = buffers._by_size.values()
+        yield from (buffer.decode("utf-8", "replace") for buffer in given if MARK.encode() in buffer)
     caches = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
     left: list[object] = [one for one in caches if (one.__module__ or "").startswith("firstpass.")]
     seen = set[int]()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from jsonschema import Draft202012Validator
 
@@ -47,7 +46,7 @@ class Case:
     answer: Answer
     reply: Reply
     evidence: Evidence
-    schema: Mapping[str, Any] | None
+    schema: Draft202012Validator | None
     logprob_floor: float | None = None
     account: Account = NO_ACCOUNT
     code: Mapping[str, Writer] = field(default_factory=dict)
@@ -81,7 +80,7 @@ def schema(case: Case) -> Iterator[Finding]:
         else list(case.answer[section.name])
         for section in case.form.sections
     }
-    for error in sorted(Draft202012Validator(case.schema).iter_errors(fields), key=lambda error: error.json_path):
+    for error in sorted(case.schema.iter_errors(fields), key=lambda error: error.json_path):
         section = str(error.path[0]) if error.path else None
         yield Finding("schema", "fail", f"{error.json_path}: {_short(error.message)}", section, error.json_path)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
+from jsonschema import Draft202012Validator
+
 from firstpass.chat import Message, Sampling
 from firstpass.contract.checks import CHECKS, NO_ACCOUNT, Case, scored_name, stands
 from firstpass.contract.compact import compact, numbered
@@ -81,6 +83,7 @@ class PromptedContract:
         self.files = files
         self._drafters = drafters or {None: Drafter(files.prompt or "")}
         self._repository = repository
+        self._schema = None if files.schema is None else Draft202012Validator(files.schema)
 
     @property
     def pinned(self) -> str:
@@ -181,7 +184,7 @@ class PromptedContract:
         spec = self.files.spec
         account = self._account(ask)
         floor, told = spec.logprob_floor, self._drafter(ask).least_told
-        case = Case(form, answer, reply, evidence, self.files.schema, floor, account, spec.code, told)
+        case = Case(form, answer, reply, evidence, self._schema, floor, account, spec.code, told)
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 

@@ -21,8 +21,17 @@ _BORDER = re.compile(r"<(?=/?(?:evidence|draft|faults) [0-9A-Fa-f]{12}>)")
 """Of a block in a question for a verdict. The right nonce nobody can know; a model may not look at it closely."""
 
 
+_TURN_SIGNS = (
+    "<|", "<\uff5c", "|>", "\uff5c>", "_of_turn>", "</s>", "SYS>>", "INST]", "_PROMPT]", "_TOOLS]", "_CALLS]",
+    "_RESULTS]", "_CONTENT]",
+)  # fmt: skip
+"""One of them stands in each border of a turn: nearly no text has any, and that is told far sooner."""
+
+
 def quoted(text: str) -> str:
-    return _BORDER.sub("< ", _TURN.sub(lambda border: f"{border[0]} ", text))
+    if any(sign in text for sign in _TURN_SIGNS):
+        text = _TURN.sub(lambda border: f"{border[0]} ", text)
+    return _BORDER.sub("< ", text)
 
 
 def unbroken(name: str) -> str:

@@ -28,18 +28,18 @@ _PLAIN = (
     (("://",), re.compile(r"(?<![\w+.-])[A-Za-z][A-Za-z+]{1,9}://[^\s<>`\"')\]]+")),
     (("@",), re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")),
     (
-        ("(",),
+        ("(s)", "(es)", "(ies)", "(ed)", "(d)", "(ing)", "(ly)", "(al)", "(n)", "(S)", "(ES)"),
         re.compile(r"(?<![\w$.])(?:[A-Z]?[a-z]{2,40}|[A-Z]{2,40})\((?:s|es|ies|ed|d|ing|ly|al|n|S|ES)\)(?![\w(]|\.\w)"),
     ),
     (("(#", "(GH-"), re.compile(r"(?<![\w$.])[^\W\d_]{1,40}\((?:#|GH-)\d{1,9}\)")),
-    (("(",), re.compile(r"(?<![\w$.])[O\u0398\u03a9]\([^()\n]{1,40}\)")),
-    (("v", "V"), re.compile(r"(?<![\w$.])[vV]\d[\w.+-]*")),
+    (("O(", "\u0398(", "\u03a9("), re.compile(r"(?<![\w$.])[O\u0398\u03a9]\([^()\n]{1,40}\)")),
+    (("v", "V"), re.compile(r"[vV](?<![\w$.][vV])\d[\w.+-]*")),
     ((".x", ".X"), re.compile(r"(?<![\w$.])[A-Za-z]{1,40}\d{0,3}\.[xX](?![\w(])")),
     (("$",), re.compile(r"(?<![\w$.])(?:US)?\$\d[\d.,]*[kKmM]?(?![\w$])|(?<![\w$])\$(?![\w$])")),
     (("",), re.compile(r"(?<![\w$])(?:[a-z]{2}_[A-Z]{2}|[A-Z][A-Z\d]*\d[A-Z\d]*)(?![\w$(]|\.\w)")),
     ((".js", ".JS", ".NET"), re.compile(r"(?<![\w$.@:])[A-Z][a-z\d]*\.(?:js|JS|NET)(?![\w(]|\.\w)")),
     (
-        (".",),
+        (".com", ".org", ".edu", ".gov", ".net", ".io", ".dev"),
         re.compile(
             r"(?<![\w$.@:/-])[a-z\d][a-z\d-]{0,62}(?:\.[a-z\d-]{1,63}){0,3}\.(?:com|org|edu|gov|net|io|dev)"
             r"(?![\w(]|\.\w)"
@@ -112,15 +112,29 @@ def _spans(text: str) -> Iterator[str]:
 
 
 def _outside(text: str) -> Iterator[str]:
-    text = _without_plain(text)
-    for match in _CALL.finditer(text):
-        yield match[1]
-    for dotted in _DOTTED.findall(text):
+    chunks = _without_plain(text).split()
+    for chunk in filter(_may_call, chunks):
+        yield from _CALL.findall(chunk)
+    for dotted in (name for chunk in filter(_may_be_dotted, chunks) for name in _DOTTED.findall(chunk)):
         if not is_proper(dotted) and not is_proper(dotted.lower()):
             yield dotted
-    for word in _WORD.findall(_DOTTED.sub(" ", _CALL.sub(" (", text))):
+    for word in dict.fromkeys(_WORD.findall(" ".join(map(_of_words, chunks)))):
         if _SHAPED.search(word) and not is_proper(word):
             yield word
+
+
+def _may_call(chunk: str) -> bool:
+    return "(" in chunk
+
+
+def _may_be_dotted(chunk: str) -> bool:
+    return "." in chunk or "::" in chunk
+
+
+def _of_words(chunk: str) -> str:
+    """A text without white space, without its calls and dotted names."""
+    chunk = _CALL.sub(" (", chunk) if _may_call(chunk) else chunk
+    return _DOTTED.sub(" ", chunk) if _may_be_dotted(chunk) else chunk
 
 
 def _without_plain(text: str) -> str:

@@ -11,7 +11,7 @@ from firstpass.evidence.comments.todos import added_todos, normalised
 from firstpass.evidence.diffs.diff import Diff, DiffLine, FileDiff, Hunk, LineKind, parse_diff
 from firstpass.evidence.diffs.identifiers import heading_names, identifiers
 from firstpass.evidence.diffs.telltales import listed
-from firstpass.evidence.facts.files import Facts, read_facts
+from firstpass.evidence.facts.files import Facts, SortedFile, read_facts
 from firstpass.evidence.facts.kinds import kind_of, why_unread
 from firstpass.evidence.memory import remembered
 from firstpass.evidence.trees.languages import LanguageName, language_of
@@ -106,8 +106,8 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
     kept = _kept(diff)
     allowance = Allowance(kept.seconds, kept)
     texts = dict(files)
-    left_out = {id(file): note for file in parsed.files if (note := why_unread(file, kind_of(file)))}
-    read = [readable(file) for file in parsed.files if id(file) not in left_out]
+    left_out = {id(one.file): note for one, kind in _sorted_files(diff) if (note := why_unread(one.file, kind))}
+    read = [one for one, _ in _sorted_files(diff) if id(one.file) not in left_out]
     whole = [sides(one.file, texts[one.file.path]) if one.file.path in texts else None for one in read]
     pairs = list(zip(read, whole, strict=True))
     added = [tuple(_calls(file, both, "added", allowance)) for file, both in pairs]
@@ -140,7 +140,12 @@ def gather(diff: str, files: tuple[tuple[str, str], ...] = ()) -> Evidence:
 @remembered(_MOST_TEXTS)
 def facts_of(diff: str) -> Facts:
     """What the diff did, file by file; never raises. A text that was just read is not read again."""
-    return read_facts(read_diff(diff), _kept(diff))
+    return read_facts(read_diff(diff), _sorted_files(diff), _kept(diff))
+
+
+@remembered(_MOST_TEXTS)
+def _sorted_files(diff: str) -> tuple[SortedFile, ...]:
+    return tuple([SortedFile(readable(file), kind_of(file)) for file in read_diff(diff).files])
 
 
 @remembered(_MOST_TEXTS_WITH_TREES)

@@ -62,7 +62,7 @@ def _shown_file(file: FileFacts, names: frozenset[str]) -> FileFacts:
 
 def _shown_symbol(symbol: SymbolChange, names: frozenset[str]) -> SymbolChange:
     """Without signatures that the lines do not show whole."""
-    both = (symbol.old_signature or "", symbol.new_signature or "")
-    if all(names.issuperset(names_in_text(signature)) for signature in both):
+    both = {symbol.old_signature, symbol.new_signature}
+    if all(names.issuperset(names_in_text(signature)) for signature in both if signature):
         return symbol
     return replace(symbol, old_signature=None, new_signature=None)

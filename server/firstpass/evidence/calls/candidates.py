@@ -23,7 +23,7 @@ MOST_LINE_CHARACTERS = 200
 
 _SIGNS: dict[LineKind, str] = {"added": "+", "removed": "-", "context": "="}
 
-_OPENING = re.compile(r"(?<![\w$])([^\W\d][\w$]*|\$[\w$]*)(?:(?:\?\.|!)?[ \t]{0,4}(?:<[^()]{0,80}>)?\(|![ \t]?[\[{])")
+_OPENING = re.compile(r"(?<![\w$])([^\W\d][\w$]*+|\$[\w$]*+)(?:(?:\?\.|!)?[ \t]{0,4}(?:<[^()]{0,80}>)?\(|![ \t]?[\[{])")
 """A name and its bracket: also `open?.(`, `open<T>(`, and Rust's `open!(`, `open![`, `open! {`."""
 
 _MARKER = re.compile(rf"\b(?:{MARKERS})\b")
@@ -54,12 +54,15 @@ def openings(parsed: Diff) -> dict[str, str]:
     so an answer in the diff's order can follow the list from its end. Only files in a language that the bundled model
     learned, and diffs that name no file.
     """
-    gone = {name for name, _ in _found(parsed, "removed")}
-    shown: dict[str, list[str]] = {}
-    for name, text in _found(parsed, "added"):
-        if name not in gone:
-            shown.setdefault(name, []).append(text)
-    return {name: BETWEEN.join(dict.fromkeys((texts[0], texts[-1]))) for name, texts in reversed(shown.items())}
+    gone = {name for text in _texts(parsed, "removed") for name in _OPENING.findall(text)}
+    shown: dict[str, list[re.Match[str]]] = {}
+    for found in (found for text in _texts(parsed, "added") for found in _OPENING.finditer(text)):
+        if found[1] not in gone:
+            shown.setdefault(found[1], []).append(found)
+    return {
+        name: BETWEEN.join(dict.fromkeys((_before(all_found[0]), _before(all_found[-1]))))
+        for name, all_found in reversed(shown.items())
+    }
 
 
 def definitions(parsed: Diff) -> dict[str, str]:
@@ -111,6 +114,7 @@ def todo_lines(parsed: Diff) -> tuple[str, ...]:
         line
         for file in parsed.files
         for hunk in file.hunks
+        if may_have_marker(hunk.text)
         for line in hunk.lines
         if may_have_marker(line.text) and _MARKER.search(line.text)
     ]
@@ -119,19 +123,20 @@ def todo_lines(parsed: Diff) -> tuple[str, ...]:
     return tuple(text[:MOST_LINE_CHARACTERS] for text in added if text not in moved)
 
 
-def _found(parsed: Diff, kind: LineKind) -> Iterator[tuple[str, str]]:
-    """(name, text up to the bracket)"""
+def _texts(parsed: Diff, kind: LineKind) -> Iterator[str]:
+    """The lines that may hold an opening."""
     for file in parsed.files:
         if file.path is not None and language_of(file.path) not in FIRST:
             continue
         for hunk in file.hunks:
             for line in hunk.lines:
                 if line.kind == kind and ("(" in line.text or "!" in line.text):
-                    yield from ((found[1], _before(line.text, found)) for found in _OPENING.finditer(line.text))
+                    yield line.text
 
 
-def _before(text: str, found: re.Match[str]) -> str:
-    """Cut on the left, between runs of letters and digits and never within the name."""
+def _before(found: re.Match[str]) -> str:
+    """The text up to the bracket, cut on the left, between runs of letters and digits and never within the name."""
+    text = found.string
     begin = max(0, min(found.end() - MOST_CHARACTERS, found.start()))
     while 0 < begin < found.start() and text[begin - 1].isalnum() and text[begin].isalnum():
         begin += 1

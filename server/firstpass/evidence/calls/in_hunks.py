@@ -7,7 +7,7 @@ is called by name. Left out, by name and whatever it is called on: what the lang
 
 import builtins
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import tree_sitter
@@ -17,7 +17,7 @@ from firstpass.evidence.trees.captures import captures
 from firstpass.evidence.trees.doubts import doubtful
 from firstpass.evidence.trees.grammars import ADDED
 from firstpass.evidence.trees.languages import FIRST, Grammar, LanguageName, grammar
-from firstpass.evidence.trees.reading import PIECE_CHARACTERS, Allowance, read
+from firstpass.evidence.trees.reading import PIECE_CHARACTERS, Allowance, Reading, read
 
 LONGEST_LINE = 2_000
 """Characters; a longer line is generated or minified, and is left out."""
@@ -100,13 +100,17 @@ def calls_in(
     lines: one side of a hunk, so context and `kind`. heading: the hunk's. A call counts where its name stands.
     """
     for at, piece in enumerate(pieces(lines)):
-        wanted = frozenset(row for row, line in enumerate(piece) if line.kind == kind)
+        wanted = frozenset([row for row, line in enumerate(piece) if line.kind == kind])
         if wanted and (language in ADDED or any(_MAY_CALL.search(piece[row].text) for row in wanted)):
             yield from _calls_in_piece(language, piece, wanted, allowance, "" if at else heading)
 
 
-def pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
+def pieces(lines: tuple[DiffLine, ...]) -> Iterator[Sequence[DiffLine]]:
     """The lines in order, as many at once as may be parsed at once; a generated line is emptied."""
+    lengths = [len(line.text) for line in lines]
+    if sum(lengths) + len(lengths) <= PIECE_CHARACTERS and max(lengths, default=0) <= LONGEST_LINE:
+        yield lines
+        return
     piece: list[DiffLine] = []
     characters = 0
     for line in lines:
@@ -120,19 +124,18 @@ def pieces(lines: tuple[DiffLine, ...]) -> Iterator[list[DiffLine]]:
 
 
 def _calls_in_piece(
-    language: LanguageName, lines: list[DiffLine], wanted: frozenset[int], allowance: Allowance, heading: str
+    language: LanguageName, lines: Sequence[DiffLine], wanted: frozenset[int], allowance: Allowance, heading: str
 ) -> Iterator[Call]:
-    reading = read(language, "\n".join(line.text for line in lines), wanted, allowance, heading)
+    shown = [line.text for line in lines]
+    reading = read(language, "\n".join(shown), wanted, allowance, heading)
     if reading is None:
         return
-    shown = [line.text for line in lines]
     perhaps = doubtful(language, grammar(language), reading.tree, reading.offset, shown)
-    for node in _call_names(grammar(language), reading.tree):
-        name = called(node)
+    for node in _call_names(grammar(language), reading, wanted):
+        name, (row, column) = called(node), node.start_point
         reserved = node.type not in _MEMBERS and (_text(node) in _RESERVED[language] or _is_initializer(language, node))
-        if node.start_point[0] - reading.offset in wanted and name not in PROVIDED[language] and not reserved:
-            at = (node.start_point[0], node.start_point[1])
-            yield Call(name, sure=at not in perhaps and not (language in FIRST and reading.breaks(at[0])))
+        if name not in PROVIDED[language] and not reserved:
+            yield Call(name, sure=(row, column) not in perhaps and not (language in FIRST and reading.breaks(row)))
     if not reading.clean:
         names = (name for at in sorted(wanted) for name in _BEFORE_BRACKET.findall(lines[at].text))
         yield from (Call(name, sure=False) for name in names if name not in PROVIDED[language])
@@ -155,5 +158,9 @@ def _text(node: tree_sitter.Node) -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
-def _call_names(grammar: Grammar, tree: tree_sitter.Tree) -> list[tree_sitter.Node]:
-    return sorted(captures(grammar.calls, tree).get("call", []), key=lambda node: node.start_byte)
+def _call_names(grammar: Grammar, reading: Reading, wanted: frozenset[int]) -> list[tree_sitter.Node]:
+    """Those on the wanted rows, in order."""
+    rows = range(reading.offset + min(wanted), reading.offset + max(wanted) + 1)
+    found = captures(grammar.calls, reading.tree, rows).get("call", [])
+    shown = [node for node in found if node.start_point[0] - reading.offset in wanted]
+    return sorted(shown, key=lambda node: node.start_byte)

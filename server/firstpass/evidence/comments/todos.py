@@ -54,7 +54,7 @@ def may_have_marker(text: str) -> bool:
 
 def added_todos(files: Iterable[FileDiff]) -> tuple[str, ...]:
     """The text after each marker, in order, without repeats; a TODO that also stands on a removed line only moved."""
-    files = tuple(files)
+    files = tuple(file for file in files if any(may_have_marker(hunk.text) for hunk in file.hunks))
     moved = {normalised(text) for file in files for text in _todos(file, "removed")}
     found = {normalised(text): text for file in reversed(files) for text in reversed([*_todos(file, "added")])}
     return tuple(text for key, text in reversed(found.items()) if key not in moved)
@@ -108,10 +108,13 @@ def _asked(text: str) -> str | None:
 
 
 def _todos(file: FileDiff, kind: LineKind) -> Iterator[str]:
-    syntax = syntax_of(file.path)
     for hunk in file.hunks:
-        if any(line.kind == kind and may_have_marker(line.text) and _MARKER.search(line.text) for line in hunk.lines):
-            yield from _in_hunk(hunk, kind, syntax)
+        if any(line.kind == kind and _is_marked(line.text) for line in hunk.lines):
+            yield from _in_hunk(hunk, kind, syntax_of(file.path))
+
+
+def _is_marked(text: str) -> bool:
+    return may_have_marker(text) and _MARKER.search(text) is not None
 
 
 def _in_hunk(hunk: Hunk, kind: LineKind, syntax: Syntax) -> Iterator[str]:
@@ -121,7 +124,7 @@ def _in_hunk(hunk: Hunk, kind: LineKind, syntax: Syntax) -> Iterator[str]:
     begins = (0, *accumulate(len(line.text) + 1 for line in lines))
     read = marked(text, syntax, whole=(hunk.new_start if kind == "added" else hunk.old_start) <= 1)
     for line, begin in zip(lines, begins, strict=False):
-        if line.kind == kind and may_have_marker(line.text) and _MARKER.search(line.text):
+        if line.kind == kind and _is_marked(line.text):
             found = (todo_of(part) for part in _comments(read, text, begin, begin + len(line.text)))
             yield from filter(None, found)
             if _may_be_one(read, syntax, begin) and (item := _ITEM.match(line.text)):

@@ -38,7 +38,7 @@ def _names(text: str) -> list[str]:
 def _texts(file: FileDiff) -> Iterator[str]:
     yield from _paths(file)
     for hunk in file.hunks:
-        yield "\n".join(line.text for line in hunk.lines)
+        yield hunk.text
 
 
 def _paths(file: FileDiff) -> Iterator[str]:

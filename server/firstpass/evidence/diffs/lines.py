@@ -1,6 +1,7 @@
 """A diff, once read: its files, their hunks and lines. Knows no way of writing one down, and no language."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 LineKind = Literal["added", "removed", "context"]
@@ -18,7 +19,7 @@ class DiffLine(NamedTuple):
     new: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hunk:
     """The starts are 0 where the hunk does not say where it stands.
 
@@ -31,13 +32,22 @@ class Hunk:
     heading: str
     lines: tuple[DiffLine, ...]
 
-    @property
+    @cached_property
     def before(self) -> tuple[DiffLine, ...]:
-        return tuple(line for line in self.lines if line.kind != "added")
+        return tuple([line for line in self.lines if line.kind != "added"])
 
-    @property
+    @cached_property
     def after(self) -> tuple[DiffLine, ...]:
-        return tuple(line for line in self.lines if line.kind != "removed")
+        return tuple([line for line in self.lines if line.kind != "removed"])
+
+    @cached_property
+    def text(self) -> str:
+        """All lines of both sides: what is not in it is on no line."""
+        return "\n".join([line.text for line in self.lines])
+
+    @cached_property
+    def kinds(self) -> frozenset[LineKind]:
+        return frozenset([line.kind for line in self.lines])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """What a diff did, file by file. Knows the diff alone: no prompt, no repository, and not what matters most."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
-from firstpass.evidence.calls.readable import Readable, readable
-from firstpass.evidence.diffs.diff import Diff, DiffLine, FileDiff, LineKind
+from firstpass.evidence.calls.readable import Readable
+from firstpass.evidence.diffs.diff import Diff, FileDiff
 from firstpass.evidence.facts.changes import (
     DependencyChange,
     FileVerb,
@@ -16,7 +18,7 @@ from firstpass.evidence.facts.changes import (
 from firstpass.evidence.facts.configuration import settings_changes
 from firstpass.evidence.facts.documents import headings, texts
 from firstpass.evidence.facts.imports import imports
-from firstpass.evidence.facts.kinds import UNREAD_KINDS, FileKind, kind_of, why_unread
+from firstpass.evidence.facts.kinds import UNREAD_KINDS, FileKind, why_unread
 from firstpass.evidence.facts.manifests import dependencies
 from firstpass.evidence.facts.messages import messages
 from firstpass.evidence.facts.migrations import operations
@@ -35,7 +37,8 @@ __all__ = [
     "read_facts",
 ]
 
-_MOST_SECONDS = 1.0
+_SCRIPTS = ("javascript", "typescript", "tsx")
+_EXPORTS = re.compile(r"^(?:export|import) ", re.M)
 _PROSE: frozenset[FileKind] = frozenset(("documentation", "changelog"))
 _SETTINGS: frozenset[FileKind] = frozenset(("configuration", "ci", "manifest"))
 _WITH_SYMBOLS: frozenset[FileKind] = frozenset(("code", "test", "migration", "manifest", "configuration"))
@@ -80,14 +83,20 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-def read_facts(parsed: Diff, kept: Kept | None = None) -> Facts:
-    """Never raises; bounded in time and size. kept: what others who read the same text left."""
-    kept = kept or Kept(_MOST_SECONDS)
+class SortedFile(NamedTuple):
+    """A changed file as it is read, and what kind of file it is."""
+
+    readable: Readable
+    kind: FileKind
+
+
+def read_facts(parsed: Diff, shown: Sequence[SortedFile], kept: Kept) -> Facts:
+    """Never raises; bounded in time and size. shown: the diff's files. kept: what others who read it left."""
     allowance = Allowance(kept.seconds, kept)
-    shown = [readable(file) for file in parsed.files]
-    files = [one.opened for one in shown]
-    kinds = [kind_of(file) for file in parsed.files]
-    symbols = placed(_symbols(*each, allowance) for each in zip(files, kinds, map(_language, shown), strict=True))
+    files = [one.readable.opened for one in shown]
+    kinds = [one.kind for one in shown]
+    languages = [_language(one.readable) for one in shown]
+    symbols = placed(_symbols(*each, allowance) for each in zip(files, kinds, languages, strict=True))
     read = [_file(*each, allowance) for each in zip(files, kinds, symbols, strict=True)]
     asked = [change for file, kind in zip(files, kinds, strict=True) for change in _asked(file, kind, allowance)]
     slow = ("Some hunks took too long to read; what they changed is not told.",) if allowance.spent else ()
@@ -115,23 +124,24 @@ def _symbols(
 ) -> tuple[Changed, ...]:
     if kind not in _WITH_SYMBOLS:
         return ()
-    return changed_symbols(language, file, _exports(file), allowance)
+    return changed_symbols(language, file, language in _SCRIPTS and _exports(file), allowance)
 
 
 def _exports(file: FileDiff) -> bool:
     """Whether it says by a word what others may use: TypeScript does, and a script that has modules."""
     typed = language_of(file.path) in ("typescript", "tsx")
-    return typed or any(line.text.startswith(("export ", "import ")) for line in _lines(file))
+    return typed or any(_EXPORTS.search(hunk.text) for hunk in file.hunks)
 
 
 def _file(file: FileDiff, kind: FileKind, symbols: tuple[SymbolChange, ...], allowance: Allowance) -> FileFacts:
+    kinds = [line.kind for hunk in file.hunks for line in hunk.lines]
     facts = FileFacts(
         path=file.path or "",
         kind=kind,
         verb=_verb(file),
         old_path=file.old_path,
-        added_lines=_count(file, "added"),
-        removed_lines=_count(file, "removed"),
+        added_lines=kinds.count("added"),
+        removed_lines=kinds.count("removed"),
         symbols=symbols,
     )
     return facts if kind in UNREAD_KINDS or allowance.spent else _with_words(file, facts)
@@ -157,14 +167,6 @@ def _with_words(file: FileDiff, facts: FileFacts) -> FileFacts:
         tests_removed=tests.first(tests.removed),
         tests_changed=tests.first(tests.changed),
     )
-
-
-def _count(file: FileDiff, kind: LineKind) -> int:
-    return sum(line.kind == kind for line in _lines(file))
-
-
-def _lines(file: FileDiff) -> Iterator[DiffLine]:
-    return (line for hunk in file.hunks for line in hunk.lines)
 
 
 def _verb(file: FileDiff) -> FileVerb:

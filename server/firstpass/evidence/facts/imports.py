@@ -27,9 +27,19 @@ _PLAIN_WORD = re.compile(
 )
 _INCLUDE = re.compile(r"\s*#\s*(?:include|import)\s*[<\"](?P<module>[^>\"]+)[>\"]")
 _MAY_IMPORT = re.compile(r"import|from|require|use|using|include|load|source|open")
+_SCRIPTS = ("javascript", "typescript", "tsx", "vue", "svelte")
 _NAME = re.compile(r"[\w.*$]+")
 _AS = re.compile(r"\s+as\s+\w+")
 _INDEPENDENT = frozenset(("java", "kotlin", "scala", "swift", "csharp", "php", "ruby", "dart"))
+_WORDS: dict[str | None, tuple[str, ...]] = {
+    "python": ("import",),
+    "go": ('"',),
+    "rust": ("use",),
+    **dict.fromkeys(_SCRIPTS, ("import", "from", "require")),
+    **dict.fromkeys(_INDEPENDENT, ("import", "from", "require", "use", "using", "include", "load", "source", "open")),
+}
+_OTHER_WORDS = ("include", "import")
+"""One of them stands in each hunk that imports something."""
 
 
 def imports(language: LanguageName | str | None, file: FileDiff) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -42,8 +52,9 @@ def imports(language: LanguageName | str | None, file: FileDiff) -> tuple[tuple[
 
 
 def _of_side(language: str | None, file: FileDiff, side: LineKind) -> Iterator[str]:
+    words = _WORDS.get(language, _OTHER_WORDS)
     for hunk in file.hunks:
-        if any(line.kind == side for line in hunk.lines):
+        if side in hunk.kinds and any(word in hunk.text for word in words):
             for name in _in_lines(language, hunk.after if side == "added" else hunk.before, side):
                 yield name[:MOST_CHARACTERS]
 
@@ -84,14 +95,14 @@ def _joined(module: str, name: str) -> str:
 
 def _go(lines: Sequence[DiffLine], side: LineKind) -> Iterator[str]:
     for line in lines:
-        if line.kind == side and (
+        if (line.kind == side and '"' in line.text) and (
             match := _GO_ONE.match(line.text) or _GO_MANY.match(line.text[:_MOST_LINE_CHARACTERS])
         ):
             yield match["module"]
 
 
 def _one(language: str | None, text: str) -> Iterator[str]:
-    if language in ("javascript", "typescript", "tsx", "vue", "svelte"):
+    if language in _SCRIPTS:
         match = _SCRIPT.match(text)
         if match and (module := next(filter(None, match.groups()), None)):
             names = _SCRIPT_NAMES.search(text[: text.find(module)])

@@ -155,11 +155,11 @@ and generated: github-linguist's vendor.yml and generated.rb, the commonest, in 
 def _combined(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """One expression for all: a file's patterns are many, and gitignore's are matched one by one.
 
-    Where a name begins is looked for once, not once for each pattern.
+    Where a name begins is looked for once, not once for each pattern: behind a slash, which the path has to begin with.
     """
     at_root = [_expression(pattern) for pattern in patterns if pattern.startswith("/")]
     anywhere = [_expression(pattern) for pattern in patterns if not pattern.startswith("/")]
-    found = [f"{begin}(?:{'|'.join(some)})" for begin, some in (("^", at_root), ("(?:^|/)", anywhere)) if some]
+    found = [f"{begin}(?:{'|'.join(some)})" for begin, some in (("^/", at_root), ("/", anywhere)) if some]
     return re.compile("|".join(found))
 
 
@@ -191,7 +191,8 @@ def kind_of(file: FileDiff) -> FileKind:
     kind = _by_path(file.path[-_MOST_PATH_CHARACTERS:]) if file.path else "code"
     if kind in UNREAD_KINDS or kind in _MARKUP_KINDS:
         return kind
-    if any(GENERATED_MARK.search(line.text[:_MINIFIED_LINE]) for line in _head(file)):
+    head = [line.text[:_MINIFIED_LINE] for line in _head(file)]
+    if "generated" in "\n".join(head).lower() and any(map(GENERATED_MARK.search, head)):
         return "generated"
     return "minified" if _is_minified(file) else kind
 
@@ -201,7 +202,7 @@ def _by_path(path: str) -> FileKind:
     suffix = PurePosixPath(path).suffix.lower()
     readable = language_of(path) is not None or f"*{suffix}" in _CODE
     for kind, spec in _RULES:
-        if spec.search(path) and not (readable and kind in ("changelog", "documentation", "data")):
+        if spec.search(f"/{path}") and not (readable and kind in ("changelog", "documentation", "data")):
             return kind
     return "code" if readable else "other"
 

@@ -170,7 +170,7 @@ def _reader(path: str) -> tuple[_Read | None, bool]:
     ):
         return _requirement_line, False
     for pattern, read, tables in _READERS:
-        if re.search(pattern, path):
+        if pattern.search(path):
             return read, tables
     return None, False
 
@@ -332,26 +332,28 @@ def _action(line: Placed, _path: str) -> Iterator[Dependency]:
         yield Dependency(match["name"], match["version"] or "", True)
 
 
-_READERS: tuple[tuple[str, _Read, bool], ...] = (
-    (r"(?:^|/)pyproject\.toml$|(?:^|/)Pipfile$", _python_project, True),
-    (r"(?:^|/)setup\.(?:py|cfg)$", _setup, False),
-    (r"(?:^|/)(?:package|composer)\.json$|pnpm-workspace\.yaml$", _node, False),
-    (r"(?:^|/)go\.(?:mod|work)$", _go, False),
-    (r"(?:^|/)Cargo\.toml$", _cargo, True),
-    (r"\.versions\.toml$", _catalogue, True),
-    (r"\.gradle(?:\.kts)?$", _gradle, False),
-    (r"(?:^|/)pom\.xml$", _maven, False),
-    (r"(?:^|/)Gemfile$|\.gemspec$|(?:^|/)Podfile$", _gem, False),
-    (r"\.(?:cs|fs|vb)proj$|packages\.config$|Directory\.Packages\.props$", _named(_NUGET), False),
-    (r"\.pre-commit-config\.yaml$", _hook, False),
-    (r"(?:^|/)environment\.ya?ml$", _named(_CONDA), False),
-    (r"(?:^|/)mix\.exs$", _named(_MIX), False),
-    (r"(?:^|/)build\.sbt$", _named(_SBT), False),
-    (r"(?:^|/)Package\.swift$", _named(_SWIFT), False),
-    (r"(?:^|/)(?:[\w.-]*Dockerfile[\w.-]*|Containerfile)$|\.dockerfile$", _named(_FROM), False),
+_READERS: tuple[tuple[re.Pattern[str], _Read, bool], ...] = (
+    (re.compile(r"(?:^|/)pyproject\.toml$|(?:^|/)Pipfile$"), _python_project, True),
+    (re.compile(r"(?:^|/)setup\.(?:py|cfg)$"), _setup, False),
+    (re.compile(r"(?:^|/)(?:package|composer)\.json$|pnpm-workspace\.yaml$"), _node, False),
+    (re.compile(r"(?:^|/)go\.(?:mod|work)$"), _go, False),
+    (re.compile(r"(?:^|/)Cargo\.toml$"), _cargo, True),
+    (re.compile(r"\.versions\.toml$"), _catalogue, True),
+    (re.compile(r"\.gradle(?:\.kts)?$"), _gradle, False),
+    (re.compile(r"(?:^|/)pom\.xml$"), _maven, False),
+    (re.compile(r"(?:^|/)Gemfile$|\.gemspec$|(?:^|/)Podfile$"), _gem, False),
+    (re.compile(r"\.(?:cs|fs|vb)proj$|packages\.config$|Directory\.Packages\.props$"), _named(_NUGET), False),
+    (re.compile(r"\.pre-commit-config\.yaml$"), _hook, False),
+    (re.compile(r"(?:^|/)environment\.ya?ml$"), _named(_CONDA), False),
+    (re.compile(r"(?:^|/)mix\.exs$"), _named(_MIX), False),
+    (re.compile(r"(?:^|/)build\.sbt$"), _named(_SBT), False),
+    (re.compile(r"(?:^|/)Package\.swift$"), _named(_SWIFT), False),
+    (re.compile(r"(?:^|/)(?:[\w.-]*Dockerfile[\w.-]*|Containerfile)$|\.dockerfile$"), _named(_FROM), False),
     (
-        r"(?:^|/)\.github/.*\.ya?ml$|(?:^|/)action\.ya?ml$|(?:docker-)?compose[\w.-]*\.ya?ml$"
-        r"|\.gitlab-ci\.yml$|\.circleci/",
+        re.compile(
+            r"(?:^|/)\.github/.*\.ya?ml$|(?:^|/)action\.ya?ml$|(?:docker-)?compose[\w.-]*\.ya?ml$"
+            r"|\.gitlab-ci\.yml$|\.circleci/"
+        ),
         _action,
         False,
     ),

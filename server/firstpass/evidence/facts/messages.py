@@ -17,12 +17,12 @@ _MOST_LINE_CHARACTERS = 1_000
 _MOST_ROWS_BELOW = 6
 _LIKE = 0.5
 
-_ERROR = re.compile(
+_ERROR = (
     r"\b(?:raise|throw|throws|panic!?|bail!|anyhow!|ensure!|unreachable!|unimplemented!|todo!|abort|die|fatal)\b"
     r"|\b(?:errors\.(?:New|Wrapf?|Errorf)|fmt\.Errorf|status\.Errorf?|Error::\w+|expect|reject|require|check|error"
     r"|IllegalArgumentException|IllegalStateException|\w{0,40}(?:Error|Exception|Err|Fatal))\s*\(|\bassert\b"
 )
-_LOG = re.compile(
+_LOG = (
     r"\b(?:log|logger|logging|LOG|LOGGER|Log|slog|zap|tracing|console|klog|glog|syslog|l|lgr"
     r"|Rails\.logger|timber|Timber)"
     r"(?:\.\w{1,30}(?:\(\))?){0,2}\.?\s*\(|\b(?:log|warn|info|debug|trace|error|warning)!?\s*\(|\b"
@@ -30,12 +30,15 @@ _LOG = re.compile(
     r"|\.(?:Warnf?|Infof?|Debugf?|Errorf?|Tracef?|Fatalf?|Warning|Info|Debug|info|warn|warning|debug"
     r"|error|critical)\s*\("
 )
-_TEXT = re.compile(
+_TEXT = (
     r"\b(?:print|println!?|printf|puts|echo|eprintln!?|eprint!?|print!|write!|writeln!|fmt\.(?:Print|Fprint|Sprint)\w*"
     r"|System\.(?:out|err)\.print\w*|sys\.std(?:out|err)\.write|process\.std(?:out|err)\.write|click\.echo|cout|cerr"
     r"|Console\.Write\w*|fprintf|perror|alert|NSLog)\b"
 )
-_KINDS: tuple[tuple[MessageKind, re.Pattern[str]], ...] = (("log", _LOG), ("error", _ERROR), ("text", _TEXT))
+_KINDS: tuple[MessageKind, ...] = ("error", "log", "text")
+"""Of calls that begin at one place, the first of these counts."""
+
+_CALL = re.compile(f"(?P<error>{_ERROR})|(?P<log>{_LOG})|(?P<text>{_TEXT})")
 _LITERAL = re.compile(
     r"[fFbBrRuU]{0,2}\"\"\"(?P<triple>(?:[^\"\\]|\\.|\"(?!\"\"))*)(?:\"\"\")?"
     r"|[fFbBrRuU]{0,2}\"(?P<double>(?:[^\"\\]|\\.)*)\"|[fFbBrRuU]{0,2}'(?P<single>(?:[^'\\]|\\.)*)'|`(?P<back>[^`]*)`"
@@ -86,7 +89,7 @@ def _close(old: str, new: str) -> bool:
 
 
 def _found(hunk: Hunk, side: LineKind) -> list[_Message]:
-    if not any(line.kind == side and _has_quote(line.text) for line in hunk.lines):
+    if side not in hunk.kinds or not _has_quote(hunk.text):
         return []
     return list(_of_lines(hunk.after if side == "added" else hunk.before, side))
 
@@ -124,11 +127,8 @@ def _kind_above(lines: Sequence[DiffLine], row: int) -> MessageKind | None:
 
 def _kind(text: str) -> tuple[MessageKind, int] | None:
     """What the first call of a message on a line is for, and where it ends."""
-    found = [(match.start(), kind, match.end()) for kind, pattern in _KINDS if (match := pattern.search(text))]
-    if not found:
-        return None
-    _, kind, end = min(found)
-    return kind, end
+    found = _CALL.search(text)
+    return (next(kind for kind in _KINDS if found[kind] is not None), found.end()) if found else None
 
 
 def _literals(text: str) -> Iterator[tuple[int, str]]:
@@ -136,5 +136,5 @@ def _literals(text: str) -> Iterator[tuple[int, str]]:
     for match in _LITERAL.finditer(text):
         said = next((group for group in match.groups() if group is not None), "")
         said = " ".join(said.split())
-        if _SAYS.search(said) and (" " in said or len(said) > 12):
+        if (" " in said or len(said) > 12) and _SAYS.search(said):
             yield match.start(), said[:MOST_CHARACTERS]

@@ -6,7 +6,7 @@ where none reads the language or a line did not parse, words do, and the indenta
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import tree_sitter
 
@@ -63,15 +63,13 @@ _CALLABLE = re.compile(r"function|method|constructor|_elem$|arrow|signature|proc
 _BODY = re.compile(r"(?:^|_)(?:body|block|declaration_list|variant_list|members)$")
 _RECEIVER = re.compile(r"([^\W\d]\w*)\s*(?:\[[^\]]*\])?\s*\)?$")
 _BEFORE_NAME = re.compile(r"([^\W\d]\w*)(?:<[^<>]*>)?(?:::|\.)[*&~]?$")
-_SPACE = re.compile(r"\s+")
-_SIGNATURE_END = re.compile(r"\s*(?:=>|[{:=;,(]|->)?\s*$")
+_SIGNATURE_ENDS = ("=>", "->", "{", ":", "=", ";", ",", "(")
 _DECORATOR = re.compile(r"\s*(?:@\w|#!?\[|\[\w[^=]*\]\s*$)")
 _CLOSES = re.compile(r"[)\]}]+[;,]?\s*$")
 _ATTRIBUTE_ONLY = re.compile(r"\s*(?:@[\w.]+(?:\([^()]*\)|(?![\w.(]))|#!?\[[^\]]*\])\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """A definition. Rows are 0-based, of the lines it was read from.
 
     first: its first decorator's row, else `row`, where its signature begins. body: the row where that ends.
@@ -98,12 +96,14 @@ class Scope:
         return self.kind in ("class", "type")
 
 
-def scopes_in(language: LanguageName | None, lines: Sequence[str], reading: Reading | None) -> list[Scope]:
-    """In the order of their rows, outer ones first."""
-    found = list(_in_tree(language, lines, reading)) if language and reading else []
+def scopes_in(
+    language: LanguageName | None, lines: Sequence[str], reading: Reading | None, wanted: frozenset[int]
+) -> list[Scope]:
+    """In the order of their rows, outer ones first. wanted: rows; what has none of them is left without a signature."""
+    found = list(_in_tree(language, lines, reading, wanted)) if language and reading else []
     if reading is None or not reading.clean:
         rows = {scope.row for scope in found}
-        found += [scope for scope in _by_words(lines) if scope.row not in rows]
+        found += [scope for scope in _by_words(lines, wanted) if scope.row not in rows]
     return list(_nested(sorted(found, key=lambda scope: (scope.row, -scope.last))))
 
 
@@ -116,11 +116,13 @@ def signature_of(lines: Iterable[str], end_column: int | None = None) -> str:
     texts = list(lines)
     if texts and end_column is not None:
         texts[-1] = texts[-1][:end_column]
-    joined = _SPACE.sub(" ", " ".join(text[: 2 * MOST_CHARACTERS] for text in texts[:_MOST_SIGNATURE_LINES])).strip()
+    joined = " ".join(" ".join([text[: 2 * MOST_CHARACTERS] for text in texts[:_MOST_SIGNATURE_LINES]]).split())
     while (match := _ATTRIBUTE_ONLY.match(joined)) and match.end() < len(joined):
         joined = joined[match.end() :]
     joined = joined.replace("( ", "(").replace(" )", ")").replace(",)", ")")
-    return _SIGNATURE_END.sub("", joined[: 4 * MOST_CHARACTERS])[:MOST_CHARACTERS]
+    joined = joined[: 4 * MOST_CHARACTERS].rstrip()
+    ended = next((end for end in _SIGNATURE_ENDS if joined.endswith(end)), "")
+    return joined.removesuffix(ended).rstrip()[:MOST_CHARACTERS]
 
 
 def _nested(scopes: Iterable[Scope]) -> Iterator[Scope]:
@@ -140,21 +142,21 @@ def _nested(scopes: Iterable[Scope]) -> Iterator[Scope]:
 def _inside(scope: Scope, outer: Scope) -> Scope:
     if outer.is_holder and not outer.local:
         kind: SymbolKind = "method" if scope.kind == "function" else scope.kind
-        return replace(scope, kind=kind, holder=scope.holder or outer.name, enclosed=True)
-    return replace(scope, local=True, enclosed=True)
+        return scope._replace(kind=kind, holder=scope.holder or outer.name, enclosed=True)
+    return scope._replace(local=True, enclosed=True)
 
 
 # --- by a tree
 
 
-def _in_tree(language: LanguageName, lines: Sequence[str], reading: Reading) -> Iterator[Scope]:
+def _in_tree(language: LanguageName, lines: Sequence[str], reading: Reading, wanted: frozenset[int]) -> Iterator[Scope]:
     for name in definition_names(language, reading.tree, _MORE.get(language, "")):
         row = name.start_point[0] - reading.offset
-        if 0 <= row < len(lines) and (scope := _scope(name, lines, reading.offset)):
+        if 0 <= row < len(lines) and (scope := _scope(name, lines, reading.offset, wanted)):
             yield scope
 
 
-def _scope(name: tree_sitter.Node, lines: Sequence[str], offset: int) -> Scope | None:
+def _scope(name: tree_sitter.Node, lines: Sequence[str], offset: int, wanted: frozenset[int]) -> Scope | None:
     node = _definition(name)
     if node is None:
         return None
@@ -166,16 +168,17 @@ def _scope(name: tree_sitter.Node, lines: Sequence[str], offset: int) -> Scope |
     body = min(body, last)
     text = (name.text or b"").decode("utf-8", "replace").strip("#'\"`")
     kind, holder = _kind(node), _holder(node, name, lines[name_row], offset)
+    first = decorators[0][0] if decorators else row
     return Scope(
         kind="method" if holder and kind == "function" else kind,
         name=text,
         holder=holder,
-        first=decorators[0][0] if decorators else row,
+        first=first,
         row=row,
         body=max(body, row),
         last=last,
         indent=indentation(lines[row]),
-        signature=signature_of(lines[row : body + 1], column),
+        signature="" if wanted.isdisjoint(range(first, last + 1)) else signature_of(lines[row : body + 1], column),
         end_column=column,
         decorators=decorators,
     )
@@ -267,10 +270,10 @@ def _values(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
 # --- by words
 
 
-def _by_words(lines: Sequence[str]) -> Iterator[Scope]:
+def _by_words(lines: Sequence[str], wanted: frozenset[int]) -> Iterator[Scope]:
     found = [(row, defined) for row, line in enumerate(lines) if (defined := defined_in(line))]
     ends = dict(_ends(lines, [row for row, _ in found]))
-    return (_worded(lines, row, defined, ends[row]) for row, defined in found)
+    return (_worded(lines, row, defined, ends[row], wanted) for row, defined in found)
 
 
 def _ends(lines: Sequence[str], rows: list[int]) -> Iterator[tuple[int, int]]:
@@ -293,19 +296,20 @@ def _ends(lines: Sequence[str], rows: list[int]) -> Iterator[tuple[int, int]]:
     yield from ((begin, max(last, begin)) for begin, _ in waiting)
 
 
-def _worded(lines: Sequence[str], row: int, defined: Defined, last: int) -> Scope:
+def _worded(lines: Sequence[str], row: int, defined: Defined, last: int, wanted: frozenset[int]) -> Scope:
     _, decorators = _decorated(lines, row, row)
-    body = _worded_body(lines, row, max(last, row))
+    first, body = decorators[0][0] if decorators else row, _worded_body(lines, row, max(last, row))
+    shown = [] if wanted.isdisjoint(range(first, max(last, body) + 1)) else lines[row : body + 1]
     return Scope(
         kind=defined.kind,
         name=defined.name,
         holder=defined.holder,
-        first=decorators[0][0] if decorators else row,
+        first=first,
         row=row,
         body=body,
         last=max(last, body),
         indent=indentation(lines[row]),
-        signature=signature_of(lines[row : body + 1]).partition("{")[0].rstrip(" ="),
+        signature=signature_of(shown).partition("{")[0].rstrip(" ="),
         end_column=10**6,
         decorators=decorators,
     )

@@ -26,9 +26,9 @@ class Placed(NamedTuple):
 
 def placed_lines(hunk: Hunk, side: LineKind, tables: bool) -> Iterator[Placed]:
     """tables: whether `[name]` on a line of its own opens a section (TOML, INI); else the indentation nests."""
-    lines = hunk.after if side == "added" else hunk.before
-    if not any(line.kind == side for line in lines):
+    if side not in hunk.kinds:
         return
+    lines = hunk.after if side == "added" else hunk.before
     opened: list[tuple[int, str]] = []
     table = _table(hunk.heading) if tables else None
     if not table and (key := _OPENED.match(hunk.heading)):

@@ -6,7 +6,7 @@ heading says, as long as no line before it has ended that: git prints there what
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from firstpass.evidence.calls.in_hunks import pieces
 from firstpass.evidence.diffs.diff import DiffLine, Hunk, LineKind
@@ -27,8 +27,7 @@ _INSIDE = re.compile(r"#(?!\[)|//|/\*|\*|\{|\w+:\s*$|<")
 _SIGNATURE_ENDS = re.compile(r"\)\s*(?:->.*|:\s*\S.*)?\s*[:{]\s*$|\)\s*(?:[\w*<>\[\]., ()]*|throws\b.*)\{\s*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(NamedTuple):
     """A definition with changed lines, on one side of a hunk.
 
     numbers: (old, new) of its line, 1-based; None where it is absent, and on both sides where only a heading shows it.
@@ -57,19 +56,22 @@ def touches(language: LanguageName | None, hunk: Hunk, allowance: Allowance) -> 
     """Of the removed lines, then of the added ones, each in order."""
     scope = _heading_scope(language, hunk.heading)
     for side in _SIDES:
-        if any(line.kind == side and line.text.strip() for line in hunk.lines):
+        if side in hunk.kinds:
             yield from _on_side(language, hunk, scope, side, allowance)
 
 
 def _on_side(
     language: LanguageName | None, hunk: Hunk, scope: Scope | None, side: LineKind, allowance: Allowance
 ) -> Iterator[Touch]:
-    heading = _Heading(language, hunk, scope)
+    heading, above = _Heading(language, hunk, scope), hunk.heading
+    last: Sequence[DiffLine] = ()
     for at, piece in enumerate(pieces(hunk.after if side == "added" else hunk.before)):
-        wanted = frozenset(row for row, line in enumerate(piece) if line.kind == side)
+        if at:
+            heading, above = heading.after(last), ""
+        last = piece
+        wanted = frozenset([row for row, line in enumerate(piece) if line.kind == side])
         if any(piece[row].text.strip() for row in wanted):
-            yield from _in_piece(language, piece, wanted, heading, side, allowance, "" if at else hunk.heading)
-        heading = heading.after(piece)
+            yield from _in_piece(language, piece, wanted, heading, side, allowance, above)
 
 
 class _Heading:
@@ -117,6 +119,8 @@ def _least_indentation(hunk: Hunk) -> int:
 
 
 def _heading_scope(language: LanguageName | None, text: str) -> Scope | None:
+    if not text:
+        return None
     defined = defined_in(text)
     value = None if defined else value_in(language, text, "top")
     if defined:
@@ -130,7 +134,7 @@ def _heading_scope(language: LanguageName | None, text: str) -> Scope | None:
 
 def _in_piece(
     language: LanguageName | None,
-    piece: list[DiffLine],
+    piece: Sequence[DiffLine],
     wanted: frozenset[int],
     heading: _Heading,
     side: LineKind,
@@ -145,7 +149,7 @@ def _in_piece(
         reading = read(language, text, wanted, allowance, above) if language else None
         if language and reading is None:
             return
-        scopes = scopes_in(language, texts, reading)
+        scopes = scopes_in(language, texts, reading, wanted)
     telling = frozenset(row for row in wanted if _SAYS.search(texts[row]))
     inside = heading.rows(piece)
     scopes = [under for scope in scopes if not (under := _under(scope, heading, inside)).local]
@@ -168,9 +172,9 @@ def _under(scope: Scope, heading: _Heading, inside: int) -> Scope:
     if outer is None or scope.enclosed or scope.row >= inside or scope.indent <= heading.level:
         return scope
     if not outer.is_holder:
-        return replace(scope, local=outer.kind in ("function", "method"))
+        return scope._replace(local=outer.kind in ("function", "method"))
     kind = "method" if scope.kind == "function" else scope.kind
-    return replace(scope, kind=kind, holder=scope.holder or outer.name)
+    return scope._replace(kind=kind, holder=scope.holder or outer.name)
 
 
 def _owners(scopes: Sequence[Scope], count: int) -> list[int | None]:

@@ -45,11 +45,16 @@ def tokens_in(text: str) -> list[str]:
 @noted(32_768)
 def words_of(token: str) -> tuple[str, ...]:
     """A token's words in lower case and the singular, without function words and single letters."""
-    if len(token) >= _FEWEST_HEX and _HEX.match(token):
+    if token.isalpha() and token[1:].islower() and token.isascii():
+        found = [token]
+    elif len(token) >= _FEWEST_HEX and _HEX.match(token):
         return ()
-    found = _PART.findall(token) if token.isascii() else _WIDE_PART.findall(token)
-    singular = [
-        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-        for word in map(str.lower, found)
-    ]
-    return tuple([word for word in singular if len(word) > 1 and word not in FUNCTION_WORDS])
+    else:
+        found = _PART.findall(token) if token.isascii() else _WIDE_PART.findall(token)
+    words = []
+    for word in map(str.lower, found):
+        if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+            word = word[:-1]
+        if len(word) > 1 and word not in FUNCTION_WORDS:
+            words.append(word)
+    return tuple(words)

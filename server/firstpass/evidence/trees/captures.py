@@ -12,11 +12,19 @@ MANY = 1_000
 """Bytes, and so at most children, of a node that is asked at once: a millisecond."""
 
 
-def captures(query: tree_sitter.Query, tree: tree_sitter.Tree) -> dict[str, list[tree_sitter.Node]]:
-    """By capture. Where a node has too many children, without what it is itself."""
+def captures(
+    query: tree_sitter.Query, tree: tree_sitter.Tree, rows: range | None = None
+) -> dict[str, list[tree_sitter.Node]]:
+    """By capture. Where a node has too many children, without what it is itself.
+
+    rows: those that the caller looks at; of others there may be captures too.
+    """
     root = tree.root_node
     if not _has_many(root):
-        return tree_sitter.QueryCursor(query).captures(root)
+        cursor = tree_sitter.QueryCursor(query)
+        if rows:
+            cursor.set_point_range((rows.start, 0), (rows.stop, 0))
+        return cursor.captures(root)
     found: dict[str, list[tree_sitter.Node]] = {}
     for part, alone in _parts(root):
         cursor = tree_sitter.QueryCursor(query)

@@ -65,12 +65,13 @@ def stands_alone(language: LanguageName, text: str, heading: str) -> bool:
 
     A list in angles that goes on below reads well as a comparison.
     """
-    balanced = all(text.count(opener) == text.count(closer) for opener, closer in CLOSERS.items())
+    if any(text.count(opener) != text.count(closer) for opener, closer in CLOSERS.items()):
+        return False
     if language == "python":
-        return balanced and not is_apart(text)
+        return not is_apart(text)
     if language in _WITH_ANGLES and _ANGLE.search(text):
         return False
-    return balanced and not _AROUND.search(heading) and not _APART.search(text)
+    return not _AROUND.search(heading) and not _APART.search(text)
 
 
 def frames(language: LanguageName, text: str, heading: str = "") -> Iterator[Frame]:

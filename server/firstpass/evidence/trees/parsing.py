@@ -16,7 +16,8 @@ UNWATCHED_BYTES = 512
 """A text as short as this is parsed without being asked: mending what does not parse takes quadratic time, a tenth of a
 second for a text of this size that was made to be slow."""
 
-_LARGEST = 14
+_LARGEST = 1 << 14
+_BITS = 3
 
 Reader = Callable[[int, object], bytes | bytearray]
 Stops = Callable[[], bool]
@@ -24,10 +25,11 @@ Stops = Callable[[], bool]
 
 
 class _Buffers:
-    """One for each power of two: pieces of these sizes make any text up."""
+    """One for each size of few significant bits: a few pieces of these sizes make any text up."""
 
     def __init__(self) -> None:
-        self._by_power = tuple(bytearray(1 << power) for power in range(_LARGEST + 1))
+        sizes = {size << more for size in range(1, 1 << _BITS) for more in range(_LARGEST.bit_length())}
+        self._by_size = {size: bytearray(size) for size in sizes if size <= _LARGEST}
 
     def reader(self, text: bytes) -> Reader:
         """Gives what stands at an offset. What it gave before holds something else from then on."""
@@ -36,7 +38,7 @@ class _Buffers:
             left = len(text) - at
             if left <= 0:
                 return b""
-            buffer = self._by_power[min(_LARGEST, left.bit_length() - 1)]
+            buffer = self._by_size[_floor(min(left, _LARGEST))]
             buffer[:] = text[at : at + len(buffer)]
             return buffer
 
@@ -44,8 +46,14 @@ class _Buffers:
 
     def wipe(self) -> None:
         """To let go of them would not do: tree-sitter keeps them."""
-        for buffer in self._by_power:
+        for buffer in self._by_size.values():
             buffer[:] = bytes(len(buffer))
+
+
+def _floor(size: int) -> int:
+    """With all but the first significant bits 0."""
+    rest = max(size.bit_length() - _BITS, 0)
+    return size >> rest << rest
 
 
 _idle: deque[_Buffers] = deque()

@@ -27,28 +27,30 @@ _COMMENT = r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)"
 _STRING = r"\"(?:[^\"\\\n]|\\.)*+\"?"
 _TRIPLE = r"\"\"\"(?:[^\"]|\"(?!\"\"))*+(?:\"\"\"|\Z)"
 _CHUNK = r"(?:[^`\\$]|\\.|\$(?!\{))*+(?:`|\$\{|\\?\Z)"
-_TEMPLATE = rf"(?<!\\)`{_CHUNK}"
-_REGEX = r"(?<=[=(,:!&|?])[ ]?/(?![*/ ])(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,60}+\]){1,100}+/"
-_BRACKET = r"\*/|[()\[\]{}]"
-_TAG = r"(?<![\w$)\].])<(?=[A-Za-z_>])|</|/>|(?<![=-])>"
+_TEMPLATE = rf"`(?<!\\`){_CHUNK}"
+_SLASHED = r"(?![*/ ])(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.){0,60}+\]){1,100}+/"
+_REGEX = rf"/(?<=[=(,:!&|?]/){_SLASHED}|[ ]/(?<=[=(,:!&|?][ ]/){_SLASHED}"
+_PLAIN = r"[^()\[\]{}\"'`/#<>]*+"
+_PAIR = rf"\({_PLAIN}\)|\[{_PLAIN}\]|\{{{_PLAIN}\}}"
+"""A bracket with its closer and nothing between that is a token itself: most are such pairs."""
+
+_BRACKET = r"\(|\)|\[|\]|\{|\}"
+_TAG = r"<(?<![\w$)\].]<)(?=[A-Za-z_>])|</|/>|>(?<![=-]>)"
 _HAS_TAGS = re.compile(r"</|/>|^[ \t]*+>[ \t]*+$", re.MULTILINE)
+
+
+def _tokens(*parts: str) -> re.Pattern[str]:
+    """Each alternative begins with one certain character, so that `re` skips at once what begins none of them."""
+    return re.compile("|".join((*parts, _PAIR, _BRACKET)), re.S)
+
+
 _TOKENS: dict[str, re.Pattern[str]] = {
-    "ecmascript": re.compile(
-        "|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _REGEX, _BRACKET)), re.S
-    ),
-    "jsx": re.compile(
-        "|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _TAG, _REGEX, _BRACKET)), re.S
-    ),
-    "go": re.compile("|".join((_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){1,10}'", r"`[^`]*+(?:`|\Z)", _BRACKET)), re.S),
-    "rust": re.compile(
-        "|".join((_COMMENT, r"r#\"(?:[^\"]|\"(?!#))*+(?:\"#|\Z)", _STRING, r"'(?:[^'\\\n]|\\[^\n']{1,9})'", _BRACKET)),
-        re.S,
-    ),
-    "python": re.compile(
-        "|".join((r"#[^\n]*", _TRIPLE, _TRIPLE.replace('\\"', "'"), _STRING, r"'(?:[^'\\\n]|\\.)*+'?", _BRACKET[4:])),
-        re.S,
-    ),
-    "others": re.compile("|".join((_COMMENT, _TRIPLE, _STRING, r"'(?:[^'\\\n]|\\.){1,80}'", _BRACKET)), re.S),
+    "ecmascript": _tokens(_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _REGEX, r"\*/"),
+    "jsx": _tokens(_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){0,400}'", _TEMPLATE, _TAG, _REGEX, r"\*/"),
+    "go": _tokens(_COMMENT, _STRING, r"'(?:[^'\\\n]|\\.){1,10}'", r"`[^`]*+(?:`|\Z)", r"\*/"),
+    "rust": _tokens(_COMMENT, r"r#\"(?:[^\"]|\"(?!#))*+(?:\"#|\Z)", _STRING, r"'(?:[^'\\\n]|\\[^\n']{1,9})'", r"\*/"),
+    "python": _tokens(r"#[^\n]*", _TRIPLE, _TRIPLE.replace('\\"', "'"), _STRING, r"'(?:[^'\\\n]|\\.)*+'?"),
+    "others": _tokens(_COMMENT, _TRIPLE, _STRING, r"'(?:[^'\\\n]|\\.){1,80}'", r"\*/"),
 }
 _ENDS_TEMPLATE = re.compile(r"[),;.\]}\s]|\Z")
 _MORE_TEMPLATE = re.compile(_CHUNK, re.S)
@@ -133,7 +135,9 @@ class _Bones:
         if not self._openers:
             self._parts.append(self._text[self._end : begin])
         self._end = end
-        if token in CLOSERS or token == "<":
+        if token[0] in CLOSERS and len(token) > 1:
+            self._show(token[0] + token[-1])
+        elif token in CLOSERS or token == "<":
             self._show(token)
             tries = (
                 self._with_finally and token == "{" and self._text[max(0, begin - 5) : begin].rstrip().endswith("try")
