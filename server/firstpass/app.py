@@ -23,7 +23,6 @@ from firstpass.desk.recipe import Recipe
 from firstpass.egress import EgressDoor
 from firstpass.engine import Engine, grammars
 from firstpass.engine.keeping import keep_ready
-from firstpass.engine.transformers import LEAVES_OUT
 from firstpass.errors import FirstpassError
 from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
@@ -78,9 +77,10 @@ class Server:
         self._local = LocalDoor(
             self._engine,
             settings.engine.reply_seconds,
-            vllm=assembly.constrains(settings.engine),
+            vllm=assembly.constrains(settings.engine) and spec.kind != "llama.cpp",
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
-            leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
+            leaves_out=assembly.left_out(spec.kind),
+            llama=spec.kind == "llama.cpp",
             onward=self.spans.onward,
         )
         rooms = assembly.rooms(settings)

@@ -21,8 +21,8 @@ ASIDE_BYTES = 16 * 2**20
 class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
-    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out: see
-    Abilities. onward: further headers of each request, which no other door sends.
+    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out,
+    llama: see Abilities. onward: further headers of each request, which no other door sends.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class LocalDoor:
         vllm: bool = False,
         thinks: bool = False,
         leaves_out: frozenset[str] = frozenset(),
+        llama: bool = False,
         onward: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._engine = engine
         self._vllm = vllm
         self._thinks = thinks
         self._leaves_out = leaves_out
+        self._llama = llama
         self._onward = onward
         self._reply_seconds = reply_seconds
         self._endpoint: Endpoint | None = None
@@ -50,7 +52,7 @@ class LocalDoor:
     @property
     def able(self) -> Abilities:
         warmed = self._engine.warmed
-        return Abilities(warmed.logprobs, self._vllm, self._thinks, self._leaves_out, warmed.chats)
+        return Abilities(warmed.logprobs, self._vllm, self._thinks, self._leaves_out, warmed.chats, self._llama)
 
     @asynccontextmanager
     async def post(

@@ -70,7 +70,7 @@ class OpenAITier:
             raise BadAsk(text, part=self.part, param="messages", code="no_chat_template")
         if ask.logprobs_required and not able.logprobs:
             raise BadAsk(f"the {self.part} model gives no logprobs", part=self.part, param="logprobs")
-        if ask.continues and not (able.vllm or ask.scored):
+        if ask.continues and not (able.vllm or able.llama or ask.scored):
             text = f"the {self.part} model can not go on with an assistant's begun message"
             raise BadAsk(text, part=self.part, param="messages")
         for name in able.leaves_out:
