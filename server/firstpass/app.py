@@ -79,7 +79,7 @@ class Server:
             settings.engine.reply_seconds,
             vllm=assembly.constrains(settings.engine) and spec.kind != "llama.cpp",
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
-            leaves_out=assembly.left_out(spec.kind),
+            leaves_out=assembly.left_out(spec),
             llama=spec.kind == "llama.cpp",
             onward=self.spans.onward,
         )

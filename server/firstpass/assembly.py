@@ -220,10 +220,11 @@ def constrains(engine: EngineSettings) -> bool:
     return _kind_of(engine) in ("vllm", "llama.cpp")
 
 
-def left_out(kind: Kind) -> frozenset[str]:
-    """Fields of `Sampling` that an engine of this kind takes and does nothing with."""
-    known = {"transformers": transformers.LEAVES_OUT, "llama.cpp": llama_cpp.LEAVES_OUT}
-    return known.get(kind, frozenset())
+def left_out(spec: EngineSpec) -> frozenset[str]:
+    """Fields of `Sampling` that the engine takes and does nothing with."""
+    if spec.kind == "llama.cpp":
+        return llama_cpp.leaves_out(spec)
+    return transformers.LEAVES_OUT if spec.kind == "transformers" else frozenset()
 
 
 def engine_spec(settings: Settings) -> EngineSpec:

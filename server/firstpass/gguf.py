@@ -37,6 +37,8 @@ BLOCKS = {
 }  # fmt: skip
 """By a tensor's type: how many of its numbers make a block, and the block's bytes. Source: ggml.c, type_traits."""
 
+TEMPLATES = ("tokenizer.chat_template", "tokenizer.chat_template.tool_use")
+
 CACHED_BYTES = 2
 """Of one number of keys and values, which llama.cpp keeps in float16 unless told otherwise."""
 
@@ -47,7 +49,8 @@ Value = int | float | bool | str | list[int | float | bool | str]
 class Gguf:
     """kv_heads: of each layer, 0 for one that keeps no keys and values. key_size, value_size: of each of its heads.
 
-    chats: it has a chat template. bytes: of the file. embeds: it is made for embeddings, and writes nothing.
+    template: of its chats, and the one for tools where that is another; empty where it has none. bytes: of the file.
+    embeds: it is made for embeddings, and writes nothing.
     """
 
     name: str
@@ -56,7 +59,7 @@ class Gguf:
     kv_heads: tuple[int, ...]
     key_size: int
     value_size: int
-    chats: bool
+    template: str
     embeds: bool
     bytes: int
 
@@ -216,7 +219,7 @@ def _model(reader: _Reader, said: Mapping[str, Value]) -> Gguf:
         kv_heads=kept,
         key_size=number("attention.key_length", usual),
         value_size=number("attention.value_length", usual),
-        chats="tokenizer.chat_template" in said,
+        template="\n".join(str(said[name]) for name in TEMPLATES if name in said),
         embeds=bool(said.get(f"{architecture}.pooling_type")),
         bytes=reader.size,
     )

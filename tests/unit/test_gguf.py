@@ -37,15 +37,15 @@ def written(path: Path, architecture: str = "llama", weights: int = 64, **more: 
 def test_a_model_s_size_and_name_are_read_past_its_vocabulary(tmp_path: Path) -> None:
     path = written(tmp_path / "m.gguf", name="Tiny", chat_template="{{ x }}")
     found = gguf.read(path)
-    assert (found.name, found.architecture, found.context_tokens, found.chats) == ("Tiny", "llama", 2048, True)
-    assert (found.layers, found.kv_heads, found.key_size) == (3, (2, 2, 2), 16)
+    assert (found.name, found.architecture, found.context_tokens) == ("Tiny", "llama", 2048)
+    assert (found.layers, found.kv_heads, found.key_size, found.template) == (3, (2, 2, 2), 16, "{{ x }}")
     assert found.token_bytes == 2 * 3 * 2 * (16 + 16) and found.bytes == path.stat().st_size
 
 
 def test_heads_of_each_layer_and_sizes_of_their_own_are_read(tmp_path: Path) -> None:
     path = written(tmp_path / "m.gguf", head_count_kv=[2, 0, 4], key_length=24, value_length=8)
     found = gguf.read(path)
-    assert found.kv_heads == (2, 0, 4) and found.token_bytes == 2 * 6 * (24 + 8) and not found.chats
+    assert found.kv_heads == (2, 0, 4) and found.token_bytes == 2 * 6 * (24 + 8) and not found.template
 
 
 def test_a_model_without_heads_of_its_own_for_keys_has_as_many_as_for_queries(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What llama.cpp's server is started with, and what is said otherwise to it and by it. Starts none."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from firstpass import assembly, catalogue, engine
 from firstpass.chat import Abilities, Message, Reasoning, Sampling, TokenLogprob, Tool, ToolChoice
 from firstpass.contract.redraft import sentence_pattern
 from firstpass.dialect.openai.gbnf import gbnf
-from firstpass.dialect.openai.read_reply import OpenAIStream, whole_reply
+from firstpass.dialect.openai.read_reply import OpenAIStream, whole_from_llama, whole_reply
 from firstpass.dialect.openai.write_request import body_of, prompt_of
 from firstpass.engine import EngineSpec
-from firstpass.engine.llama_cpp import SLOTS, LlamaCppRecipe
+from firstpass.engine.llama_cpp import SLOTS, LlamaCppRecipe, leaves_out
 from firstpass.engine.recipe import recipe_for
 from firstpass.errors import BadAsk, BadSettings
 from firstpass.exchange import Ask
@@ -94,10 +95,25 @@ def test_a_model_without_a_chat_template_is_told_to_have_chatml_s(
     tmp_path: Path, binary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = written(tmp_path / "m.gguf")
-    LlamaCppRecipe(spec_of(file, extra_args=("--chat-template-file", "x.jinja")), LARGE)
+    other = tmp_path / "x.jinja"
+    other.write_text("{{ messages }}")
+    LlamaCppRecipe(spec_of(file, extra_args=("--chat-template-file", str(other))), LARGE)
     assert not caplog.text
     LlamaCppRecipe(spec_of(file), LARGE)
     assert "has no chat template, so llama.cpp takes ChatML's" in caplog.text
+
+
+def test_tools_are_left_out_where_the_template_knows_none(tmp_path: Path) -> None:
+    """Bug of llama.cpp's: a required tool was not called, and nothing said so."""
+    without = written(tmp_path / "m.gguf", chat_template="{{ messages }}")
+    knowing = written(tmp_path / "t.gguf", chat_template="{{ tools }}{{ messages }}")
+    assert "tools" in leaves_out(spec_of(without)) and "tools" not in leaves_out(spec_of(knowing))
+    template = tmp_path / "x.jinja"
+    template.write_text("{{ tools }}")
+    for named in (("--chat-template-file", str(template)), ("--chat-template={{ tools }}",)):
+        assert "tools" not in leaves_out(spec_of(without, extra_args=named))
+    with pytest.raises(BadSettings, match=r"--chat-template-file .*none\.jinja: .*No such file"):
+        leaves_out(spec_of(without, extra_args=("--chat-template-file", str(tmp_path / "none.jinja"))))
 
 
 def test_without_the_program_the_error_says_where_it_was_looked_for_and_how_to_get_it(
@@ -299,6 +315,32 @@ def test_what_has_no_grammar_is_an_error(pattern: str) -> None:
         gbnf(pattern)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "hangs"),
+    [
+        ("^(([a-z]{0,300}){0,300})$", True),
+        ("^((a?){0,300})b$", True),
+        ("(?:a+)*", True),
+        ("(a|aa|aaa|a*|(a*)*)*b", True),
+        ("((a{0,9}b){5})", True),
+        (r"^(\d{1,3}\.){3}\d{1,3}$", False),
+        (r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", False),
+        (r"^#?([a-fA-F0-9]{6}|[a-fA-F0-9]{3})$", False),
+        (r"^[(+*]{2,}\(+$", False),
+        ("^(ab)+c?$", False),
+    ],
+)
+def test_a_pattern_that_repeats_what_repeats_is_refused_by_name(pattern: str, hangs: bool) -> None:
+    """Bug of llama.cpp's: its server answered nobody for minutes."""
+    for schema in ({"anyOf": [{"pattern": pattern}]}, {"properties": {"x": {"patternProperties": {pattern: {}}}}}):
+        form = {"type": "json_schema", "json_schema": {"schema": schema}}
+        tools = (Tool("a", parameters=schema),)
+        for name, sampling in {"response_format": {"response_format": form}, "tools": {"tools": tools}}.items():
+            with pytest.raises(BadAsk, match="repeats what repeats") if hangs else nullcontext() as caught:
+                sampled(**sampling)
+            assert caught is None or caught.value.failure.param == name
+
+
 def entry(token: str, nats: float) -> dict[str, Any]:
     likeliest = {"id": 1, "token": token, "bytes": list(token.encode()), "logprob": nats}
     return likeliest | {"top_logprobs": [likeliest, {"id": 2, "token": "x", "bytes": [120], "logprob": -9.0}]}
@@ -330,6 +372,20 @@ def test_the_same_of_a_stream_counts_on_from_piece_to_piece() -> None:
         assert chunk.deltas[0].logprobs[0].token == one["token"]
         lists.append(json.loads(chunk.raw.removeprefix(b"data: "))["choices"][0]["logprobs"])
     assert [one["text_offset"] for one in lists] == [[0], [2]] and lists[1]["tokens"] == ["llo"]
+
+
+def test_a_whole_reply_does_not_say_its_beginning_again() -> None:
+    def reply(begun: str, said: str, *, continues: bool = True) -> str:
+        turns = (*ASK.messages, Message("assistant", begun))
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        raw = json.dumps({"model": "m", "choices": [choice]}).encode()
+        return whole_from_llama(replace(ASK, messages=turns, continues=continues), raw, 0.1).text
+
+    assert reply("1, 2,", "1, 2, 3") == " 3"
+    assert reply("1, 2, ", "1, 2,3") == "3"
+    assert reply("1, 2,", "1, 2, 3", continues=False) == "1, 2, 3"
+    with pytest.raises(ValueError, match="does not begin"):
+        reply("1, 2,", "3")
 
 
 def test_the_card_of_a_catalogue_name_is_not_looked_for_in_other_weights(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 Read in the source of llama.cpp as llama-cpp-python 0.3.36 has it (tools/server, common/arg.cpp).
 
-llama-cpp-python's server (`python -m llama_cpp.server`) does not stand in for it: it answers one request at a time and
-by its defaults breaks off a stream for the next, listens on TCP alone, has no path that says it is ready, and its
-log-probabilities are those of text completions.
+llama-cpp-python's server (`python -m llama_cpp.server`) does not stand in for it: it answers one request at a time, by
+its defaults breaks off a stream for the next one, listens on TCP alone, and has no path that says it is ready.
 """
 
 import logging
@@ -40,9 +39,9 @@ NO_TEMPLATE = (
 )
 
 LEAVES_OUT = frozenset({"echo", "suffix", "dimensions"})
-"""Fields of a request that its server takes and does nothing with, or has no more than one value for."""
+"""Fields of a request that its server does nothing with, or has no more than one value for."""
 
-TEMPLATES = ("--chat-template", "--chat-template-file")
+TEMPLATE, TEMPLATE_FILE = "--chat-template", "--chat-template-file"
 PROJECTORS = ("--mmproj", "-mm")
 
 
@@ -53,8 +52,8 @@ class LlamaCppRecipe:
     expects_logprobs = True
     stages: Mapping[str, str] = {
         "loading model": "loading weights",
-        "warming up the model": "warming up",
-        "model loaded": "opening the socket",
+        "threadpool init": "allocating the key-value cache",
+        "model loaded": "loaded",
     }
 
     def __init__(self, spec: EngineSpec, machine: Machine) -> None:
@@ -72,22 +71,41 @@ class LlamaCppRecipe:
         tell_cut(spec, size, needs.longest_tokens)
         self._context_tokens = size.context_tokens
         self._slots = max(1, min(SLOTS, size.bytes // (size.token_bytes * size.context_tokens)))
-        if not model.chats and not any(value_of(option, spec.extra_args) for option in TEMPLATES):
+        if not template_of(spec, model):
             log.warning(NO_TEMPLATE, spec.name)
 
     def command(self, scratch: Path) -> Command:
         """The suffix .sock is what makes a socket of it. Prompts of the past are kept in their contexts alone.
 
-        By default 8 GiB more hold what others have had there.
+        By default 8 GiB more hold what others have had there, and to find out what fits it loads the model twice.
         """
         spec = self._spec
         endpoint = Endpoint("http://engine/v1", scratch / "api.sock", spec.served_name or spec.name)
         argv = [str(self._program), "--host", str(endpoint.uds), "--model", str(self._file), "--alias", endpoint.model]
         argv += ["--ctx-size", str(self._context_tokens * self._slots), "--parallel", str(self._slots)]
         argv += ["--threads", str(thread_count(spec)), "--jinja", "--no-prefill-assistant"]
-        argv += ["--offline", "--no-webui", "--no-slots", "--cache-ram", "0"]
+        argv += ["--offline", "--no-webui", "--no-slots", "--cache-ram", "0", "--fit", "off"]
         environment = clean_environment(TMPDIR=str(scratch), LLAMA_CACHE=str(scratch))
         return Command((*argv, *spec.extra_args), environment, endpoint)
+
+
+def leaves_out(spec: EngineSpec) -> frozenset[str]:
+    """Fields of a request that its server would take and do nothing with. Raises: BadSettings.
+
+    A template that knows no tools shows the model none, and then also a required one is not called.
+    """
+    takes_tools = spec.gguf is None or "tools" in template_of(spec, gguf.read(spec.gguf))
+    return LEAVES_OUT if takes_tools else LEAVES_OUT | {"tools"}
+
+
+def template_of(spec: EngineSpec, model: gguf.Gguf) -> str:
+    """The arguments' before the model's own. Raises: BadSettings for a file that can't be read."""
+    file = value_of(TEMPLATE_FILE, spec.extra_args)
+    try:
+        said = Path(file).read_text(encoding="utf-8") if file else value_of(TEMPLATE, spec.extra_args)
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"engine.extra_args: {TEMPLATE_FILE} {file}: {error}") from error
+    return said or model.template
 
 
 def program(named: Path | None) -> Path:

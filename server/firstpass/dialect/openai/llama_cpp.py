@@ -6,8 +6,10 @@ Read in tools/server of llama.cpp as llama-cpp-python 0.3.36 has it.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from firstpass.dialect import render
 from firstpass.dialect.openai.gbnf import gbnf
-from firstpass.dialect.values import logprob, text
+from firstpass.dialect.openai.repeats import repeats_twice
+from firstpass.dialect.values import logprob, parsed, text
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask
 
@@ -17,7 +19,11 @@ PENALISED_TOKENS = 2**17
 
 
 def as_llama_takes(fields: dict[str, Any], ask: Ask) -> dict[str, Any]:
-    """The body of a request as vLLM takes it, in llama.cpp's own words."""
+    """The body of a request as vLLM takes it, in llama.cpp's own words. Raises: BadAsk."""
+    for name in ("response_format", "tools"):
+        if pattern := repeats_twice(fields.get(name)):
+            why = f"the pattern {pattern[:60]!r} repeats what repeats, which llama.cpp can hang over"
+            raise BadAsk(f"{name}: {why}", part="draft", param=name)
     said = fields | _logprobs(fields, ask) | _tools(fields)
     if ask.kind == "completion" and "response_format" in said:
         said |= _schema(said.pop("response_format"))
@@ -73,6 +79,21 @@ def _schema(wanted: Mapping[str, Any]) -> dict[str, Any]:
     raise BadAsk(
         f"the draft model's server takes no response_format of type {kind}", part="draft", param="response_format"
     )
+
+
+def without_beginning(raw: bytes, begun: str) -> bytes:
+    """A whole reply without what it was to go on from; a template may have left out white space around that.
+
+    Raises: one of NONSENSE where it begins otherwise.
+    """
+    answer = parsed(raw)
+    for choice in answer["choices"]:
+        said = text(choice["message"].get("content"))
+        beginning = begun if said.startswith(begun) else begun.strip()
+        if not said.startswith(beginning):
+            raise ValueError("the reply does not begin as it was to")
+        choice["message"]["content"] = said[len(beginning) :]
+    return render.dump(answer)
 
 
 def in_lists(block: Mapping[str, Any], begin: int) -> tuple[dict[str, Any], int]:

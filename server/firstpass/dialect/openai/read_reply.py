@@ -13,7 +13,7 @@ from firstpass.dialect import render
 from firstpass.dialect.gathered import Gathered
 from firstpass.dialect.openai.calls import CallReader, as_sent, says, unlike
 from firstpass.dialect.openai.embeddings import in_form
-from firstpass.dialect.openai.llama_cpp import in_lists
+from firstpass.dialect.openai.llama_cpp import in_lists, without_beginning
 from firstpass.dialect.values import ErrorEvent, arguments, count, logprob, octets, parsed, text, wire_error
 from firstpass.exchange import Ask, Reply
 
@@ -54,6 +54,11 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
         stop_sequence=_stop_sequence(first),
         refusal=text(message.get("refusal")) or None,
     )
+
+
+def whole_from_llama(ask: Ask, raw: bytes, seconds: float) -> Reply:
+    """llama.cpp says the beginning again that a reply goes on from, in whole replies alone."""
+    return whole_reply(ask, without_beginning(raw, ask.messages[-1].content) if ask.continues else raw, seconds)
 
 
 def call_prefix(ask: Ask) -> str:
