@@ -20,7 +20,7 @@ from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
-from firstpass.engine import EngineSpec, HangAfter
+from firstpass.engine import EngineSpec, HangAfter, Kind
 from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target
@@ -349,7 +349,7 @@ def constrains(engine: EngineSettings) -> bool:
     """Whether the draft engine can be held to a pattern."""
     if engine.structured_outputs is not None:
         return engine.structured_outputs
-    return engine.kind == "vllm" or (engine.kind == "auto" and find_spec("vllm") is not None)
+    return _kind_of(engine) in ("vllm", "llama.cpp")
 
 
 def budget_bytes(settings: Settings, *, gpu: bool) -> int:
@@ -378,7 +378,7 @@ def _named(name: str, spec: EngineSpec) -> EngineSpec:
 
 def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
     """Raises: as above."""
-    kind = _engine_kind(wanted.kind)
+    kind = _kind_of(wanted)
     if kind == "external":
         named = wanted.model if "model" in wanted.model_fields_set else None
         data_dir = settings.server.data_dir
@@ -393,7 +393,10 @@ def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
             images=bool(wanted.images),
             patience=_patience(wanted),
         )
-    model = catalogue.find(wanted.model, settings.models_dir_of(wanted))
+    if kind == "transformers" and wanted.kind == "auto":
+        log.warning("vLLM is not installed: the transformers engine takes its place (no logprobs)")
+    finds = catalogue.find_gguf if kind == "llama.cpp" else catalogue.find
+    model = finds(wanted.model, settings.models_dir_of(wanted))
     if model.name in ROUTES:
         raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")
     if wanted.context_tokens and wanted.context_tokens > model.context_tokens:
@@ -415,6 +418,8 @@ def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
         images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
         isolate=wanted.isolate,
         patience=_patience(wanted),
+        gguf=model.gguf,
+        binary=wanted.binary,
     )
 
 
@@ -423,13 +428,10 @@ def _patience(wanted: EngineSettings) -> HangAfter:
     return HangAfter(wanted.canary_seconds, busy_seconds, wanted.canary_idle_seconds)
 
 
-def _engine_kind(
-    wanted: Literal["auto", "vllm", "transformers", "external"],
-) -> Literal["vllm", "transformers", "external"]:
+def _kind_of(wanted: EngineSettings) -> Kind:
     """vLLM where it is installed; it is asked for without importing it, which takes seconds."""
-    if wanted != "auto":
-        return wanted
-    if find_spec("vllm") is not None:
-        return "vllm"
-    log.warning("vLLM is not installed: the transformers engine takes its place (no logprobs)")
-    return "transformers"
+    if wanted.kind != "auto":
+        return wanted.kind
+    if catalogue.is_gguf(wanted.model):
+        return "llama.cpp"
+    return "vllm" if find_spec("vllm") is not None else "transformers"

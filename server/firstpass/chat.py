@@ -289,7 +289,7 @@ class Abilities:
 
     logprobs: it returns them. vllm: it takes vLLM's own fields. thinks: its model reasons before it answers, and it
     takes a limit for that. leaves_out: fields of `Sampling` that it takes and does nothing with. chats: its model has a
-    chat template.
+    chat template. llama: it takes llama.cpp's own fields.
     """
 
     logprobs: bool = True
@@ -297,3 +297,4 @@ class Abilities:
     thinks: bool = False
     leaves_out: frozenset[str] = frozenset()
     chats: bool = True
+    llama: bool = False

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from firstpass import engine
-from firstpass.engine import Endpoint, Engine, EngineSpec, Progress, grammars
+from firstpass.engine import Endpoint, Engine, EngineSpec, Progress, grammars, llama_cpp, transformers
 from firstpass.engine.grammars import Grammars
-from firstpass.engine.transformers import LEAVES_OUT
 from firstpass.tier import Tier
 from firstpass.tier.compiled import CompiledTier
 from firstpass.tier.http import ReplyBounds
@@ -41,9 +40,10 @@ class LocalModel:
         self.door = LocalDoor(
             self.engine,
             wanted.silent_seconds,
-            vllm=wanted.constrains,
+            vllm=wanted.constrains and spec.kind != "llama.cpp",
             thinks=any(argument.startswith("--reasoning-parser") for argument in spec.extra_args),
-            leaves_out=LEAVES_OUT if spec.kind == "transformers" else frozenset(),
+            leaves_out=left_out(spec),
+            llama=spec.kind == "llama.cpp",
             onward=onward,
         )
         template = Template(self.door)
@@ -71,3 +71,10 @@ class LocalModel:
         await self.engine.close()
         if self.grammars:
             await self.grammars.close()
+
+
+def left_out(spec: EngineSpec) -> frozenset[str]:
+    """Fields of `Sampling` that the engine takes and does nothing with. Raises: BadSettings."""
+    if spec.kind == "llama.cpp":
+        return llama_cpp.leaves_out(spec)
+    return transformers.LEAVES_OUT if spec.kind == "transformers" else frozenset()

@@ -197,7 +197,7 @@ def test_what_was_meant_by_a_name_that_leads_nowhere_is_said_with_what_to_do(tmp
     for name, said in (
         ("openai/gpt-oss-20b", r"is gpt-oss-20b here: .* `firstpass models pull gpt-oss-20b`"),
         ("someone/theirs-7b", r"no directory 'someone/theirs-7b', and no card for it: if it is of the hub"),
-        (f"{tmp_path}/m.gguf", r"m\.gguf is GGUF, which only llama\.cpp reads: serve it by `llama-server"),
+        (f"{tmp_path}/m.gguf", r"m\.gguf is GGUF, which only llama\.cpp reads: set engine\.kind to"),
         (f"{tmp_path}/other.GGUF", r"no file '.*other\.GGUF'"),
         ("~nobody-has-this-name/x", r"can not be looked at"),
         ("n" * 5000, r"can not be looked at: .*name too long"),

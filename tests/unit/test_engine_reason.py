@@ -1,4 +1,4 @@
-"""What is quoted of an engine's log when its start fails. The lines are vLLM 0.32's, shortened."""
+"""What is quoted of an engine's log when its start fails. The lines are vLLM 0.32's and llama.cpp's, shortened."""
 
 import pytest
 
@@ -19,6 +19,15 @@ pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
 """
 
 
+LLAMA = """0.00.024.447 I srv    load_model: loading model '/srv/m.gguf'
+0.00.991.488 E llama_model_load: error loading model: check_tensor_dims: tensor 'output_norm.weight' not found
+0.00.991.608 E llama_model_load_from_file_impl: failed to load model
+0.00.991.628 E cmn  common_init_: failed to load model '/srv/m.gguf'
+0.00.991.645 E srv    load_model: failed to load model, '/srv/m.gguf'
+0.00.992.114 E srv  llama_server: exiting due to model loading error
+"""
+
+
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
@@ -34,6 +43,11 @@ pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
             "OSError: no …/config.json nor a/b nor u://c/d",
         ),
         ("Traceback (most recent call last):\n    bytearray(2**50)\nMemoryError\n", "MemoryError"),
+        (LLAMA, "error loading model: check_tensor_dims: tensor 'output_norm.weight' not found"),
+        ("0.01.2 E srv         start: couldn't bind HTTP server socket\n", "couldn't bind HTTP server socket"),
+        ("error: invalid argument: --xyz\n", "invalid argument: --xyz"),
+        ('error while handling argument "--ctx-size": stoi\n\nusage:\n', '"--ctx-size": stoi'),
+        ("errors were found\n0.01.2 W srv  llama_server: security: no key\n", ""),
         ("", ""),
     ],
 )

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from firstpass import gguf
 from firstpass.catalogue.card import CARD, Card, Hub, read_card
 from firstpass.catalogue.disk import (
-    GGUF,
     LOCK,
     WEIGHTS,
     WITH_LLAMA,
@@ -21,8 +21,10 @@ from firstpass.catalogue.disk import (
     Lock,
     context_of,
     damage,
+    holds_gguf,
     read_lock,
     takes_images,
+    the_gguf,
     write_lock,
 )
 from firstpass.errors import BadSettings
@@ -39,7 +41,9 @@ __all__ = [
     "cards",
     "damage",
     "find",
+    "find_gguf",
     "flipped",
+    "is_gguf",
     "named",
     "on_this_disk",
     "place",
@@ -61,6 +65,7 @@ class Model:
     sha256: hex digests of its files by name; empty for a directory without a card.
     sizes: bytes of its files, known of a pulled model.
     contracts, least_told: as the card says. images: whether it takes some.
+    gguf: the file that all of it is in, where it is for llama.cpp.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Model:
     contracts: tuple[str, ...] = ()
     least_told: float | None = None
     images: bool = False
+    gguf: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +143,52 @@ def find(name_or_path: str, models_dir: Path | None = None) -> Model:
         raise BadSettings(f"engine.model: {name_or_path!r} can not be looked at: {error}") from error
 
 
+def is_gguf(name_or_path: str) -> bool:
+    """Whether it is a GGUF file, or a directory of such alone; a name of the catalogue is none."""
+    path = Path(name_or_path)
+    try:
+        path = path.expanduser()
+        if not path.is_dir():
+            return path.suffix.lower() == gguf.SUFFIX
+        return holds_gguf(path) and _by_name(name_or_path) is None
+    except (OSError, RuntimeError):
+        return False
+
+
+def find_gguf(name_or_path: str, models_dir: Path | None = None) -> Model:
+    """A model for llama.cpp: a GGUF file, or a directory or a catalogue name whose directory has one.
+
+    It is called as its file is. A card has to lie beside it, or be that of the name.
+    Raises: BadSettings where there is none, or more than one, or where it is no whole model.
+    """
+    card = _by_name(name_or_path)
+    try:
+        path = _of_card(card, models_dir) if card else Path(name_or_path).expanduser()
+        if not path.exists():
+            raise BadSettings(f"engine.model: {_not_there(name_or_path, path)}")
+        file = the_gguf(path.resolve())
+        if card is None and (file.parent / CARD).is_file():
+            card = read_card(file.parent / CARD)
+    except (OSError, RuntimeError) as error:
+        raise BadSettings(f"engine.model: {name_or_path!r} can not be looked at: {error}") from error
+    found = gguf.read(file)
+    return Model(
+        name=file.stem,
+        directory=file.parent,
+        context_tokens=found.context_tokens,
+        contracts=card.contracts if card else (),
+        least_told=card.least_told if card else None,
+        gguf=file,
+    )
+
+
+def _of_card(card: Card, models_dir: Path | None) -> Path:
+    return models_dir / card.name if card.hub and models_dir else card.directory
+
+
 def _not_there(name: str, path: Path) -> str:
     """What a name that leads to no directory may have been meant for, and what to do then."""
-    if path.suffix.lower() == GGUF:
+    if path.suffix.lower() == gguf.SUFFIX:
         return f"{name} is GGUF, which only llama.cpp reads: {WITH_LLAMA}" if path.is_file() else f"no file {name!r}"
     if path.is_file():
         return f"{name} is a file; name the directory that it lies in, with its config.json and tokenizer"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from firstpass.errors import BadSettings
+from firstpass.gguf import SUFFIX as GGUF
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "*.safetensors"
-GGUF = ".gguf"
-WITH_LLAMA = "serve it by `llama-server -m FILE`, and set engine.kind to external and engine.url to where that listens"
+WITH_LLAMA = 'set engine.kind to "llama.cpp", or leave it out'
 UNSAFE = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt", GGUF, ".h5", ".msgpack", ".npz"})
 """What other formats of weights end with: pickles, and files that no engine here is known to read safely."""
 
@@ -99,9 +99,31 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _refuse_gguf(directory: Path) -> None:
-    found = next((path.name for path in sorted(directory.glob(f"*{GGUF}"))), None)
-    if found and not any(directory.glob(WEIGHTS)):
+    if holds_gguf(directory):
+        found = gguf_files(directory)[0].name
         raise BadSettings(f"engine.model: {directory} holds {found}, which only llama.cpp reads: {WITH_LLAMA}")
+
+
+def gguf_files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.suffix.lower() == GGUF and path.is_file())
+
+
+def holds_gguf(directory: Path) -> bool:
+    """Whether its weights are for llama.cpp, and for no other engine."""
+    return bool(gguf_files(directory)) and not any(directory.glob(WEIGHTS))
+
+
+def the_gguf(path: Path) -> Path:
+    """The file itself, or the one in a directory. Raises: BadSettings."""
+    if not path.is_dir():
+        return path
+    found = gguf_files(path)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BadSettings(f"engine.model: {path} holds no {GGUF} file, and llama.cpp reads nothing else")
+    names = ", ".join(one.name for one in found)
+    raise BadSettings(f"engine.model: {path} holds {len(found)} {GGUF} files: name one of {names}")
 
 
 def _require_tokenizer(directory: Path) -> None:

@@ -53,6 +53,19 @@ class CacheSize:
     token_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a model needs of the memory: its weights, and a cache for each token of a context.
+
+    longest_tokens: of its own context. beside_tokens: what lies beside one context.
+    """
+
+    weight_bytes: int
+    token_bytes: int
+    longest_tokens: int
+    beside_tokens: int = BLOCK_TOKENS
+
+
 def cache_size(
     spec: EngineSpec, machine: Machine, number_bytes: int = BFLOAT16_BYTES, *, on_gpu: bool = False
 ) -> CacheSize:
@@ -63,22 +76,32 @@ def cache_size(
     Raises: BadSettings where config.json does not say enough, or for what is larger than the machine's memory.
     """
     config = read_config(spec)
-    each, longest = token_bytes(config, number_bytes), _longest(spec, config)
     beside = STATES_TOKENS if keeps_states(config) else BLOCK_TOKENS
     weights = loaded_bytes(spec, config, number_bytes)
-    room = ON_GPU_BYTES if on_gpu else machine.usable_bytes - weights
+    needs = Needs(weights, token_bytes(config, number_bytes), _longest(spec, config), beside)
+    return fitted(spec, machine, needs, SEQUENCES, on_gpu=on_gpu)
+
+
+def fitted(spec: EngineSpec, machine: Machine, needs: Needs, sequences: int, *, on_gpu: bool = False) -> CacheSize:
+    """The cache of a model that needs this, for at most so many contexts. Raises: BadSettings."""
+    each, longest, beside = needs.token_bytes, needs.longest_tokens, needs.beside_tokens
+    room = ON_GPU_BYTES if on_gpu else machine.usable_bytes - needs.weight_bytes
     usual = min(USUAL_BYTES, room)
     context = spec.context_tokens or _fitting(longest, usual, each, beside)
     one_context = each * (context + beside)
     if context <= 0 or one_context > room:
         fits = _fitting(max(context, longest), room, each, beside)
-        raise BadSettings(_too_large(spec, machine, weights, one_context if context > 0 else each * beside, fits))
-    return CacheSize(context, max(LEAST_BYTES, one_context, min(usual, each * context * SEQUENCES)), each)
+        least = one_context if context > 0 else each * beside
+        raise BadSettings(_too_large(spec, machine, needs.weight_bytes, least, fits))
+    return CacheSize(context, max(LEAST_BYTES, one_context, min(usual, each * context * sequences)), each)
 
 
-def tell_cut(spec: EngineSpec, size: CacheSize) -> None:
-    """Log that the context is shorter than the model's own, where nobody asked for that."""
-    longest = _longest(spec, read_config(spec))
+def tell_cut(spec: EngineSpec, size: CacheSize, longest: int | None = None) -> None:
+    """Log that the context is shorter than the model's own, where nobody asked for that.
+
+    longest: in tokens; None for what config.json says.
+    """
+    longest = longest or _longest(spec, read_config(spec))
     if size.context_tokens < longest and not spec.context_tokens:
         told = "engine %s: its context is %d tokens of the model's %d, so that its cache is %s at most;"
         log.warning(

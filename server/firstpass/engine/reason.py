@@ -1,4 +1,4 @@
-"""Why an engine's start failed, in the words of its log. Knows how Python and vLLM print errors; reads no file."""
+"""Why an engine's start failed, in the words of its log. Knows how Python, vLLM and llama.cpp print them."""
 
 import re
 
@@ -12,7 +12,16 @@ ERROR = re.compile(
 )
 """`Value error, ` is pydantic's, on the line below its own name. Python says no more of a MemoryError."""
 
-HOLLOW = ("validation error for", "validation errors for", "Engine core initialization failed")
+OF_LLAMA = re.compile(
+    r"^(?:\d+\.)+\d+ E (?:\S+ +)?\w+: (?P<text>.+)"  # `0.00.623.468 E srv    load_model: `
+    r'|^error(?: while handling argument (?=")|: )(?P<plain>.+)'
+)
+
+HOLLOW = (
+    *("validation error for", "validation errors for", "Engine core initialization failed"),
+    *("failed to load model '", "failed to load model,", "file_impl: failed to load model", "exiting due to"),
+    *("create context with model", "create_context with model"),
+)
 """They only say that something else went wrong."""
 
 DIRECTORIES = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+")
@@ -39,8 +48,9 @@ def quoted(log: str) -> str:
 
 def error_of(line: str) -> str:
     """What a line says after the name of an error, with that name; empty for any other line."""
-    match = ERROR.match(line)
-    if match is None or any(words in line for words in HOLLOW):
+    match, llama = ERROR.match(line), OF_LLAMA.match(line)
+    said = match["text"] if match else llama and (llama["text"] or llama["plain"])
+    if not said or any(words in line for words in HOLLOW):
         return ""
-    text = DIRECTORIES.sub("…/", PYDANTIC_TAIL.sub("", match["text"]).strip())
+    text = DIRECTORIES.sub("…/", PYDANTIC_TAIL.sub("", said).strip())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -70,6 +70,10 @@ class Recipe(Protocol):
 def recipe_for(spec: EngineSpec) -> Recipe:
     """Raises: BadSettings for arguments that no engine may get, and for a model that this machine can't hold."""
     arguments.refuse(spec.extra_args)
+    if spec.kind == "llama.cpp":
+        from firstpass.engine.llama_cpp import LlamaCppRecipe
+
+        return LlamaCppRecipe(spec, hardware.this())
     if spec.kind == "vllm":
         from firstpass.engine.vllm import VllmRecipe
 

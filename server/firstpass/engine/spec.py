@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-Kind = Literal["vllm", "transformers", "external"]
+Kind = Literal["vllm", "transformers", "llama.cpp", "external"]
 Isolation = Literal["auto", "on", "off"]
 State = Literal["stopped", "starting", "ready", "stopping", "failed"]
 
@@ -55,6 +55,7 @@ class EngineSpec:
     contracts, least_told: as the model's card says. images: whether the model takes some.
     isolate: whether it gets a network of its own; auto: where the system has one for it, and it needs no other.
     patience: when it is taken to hang.
+    gguf: llama.cpp's model, a file in model_dir. binary: its llama-server; None for the one on PATH.
     """
 
     name: str
@@ -73,6 +74,8 @@ class EngineSpec:
     images: bool = False
     isolate: Isolation = "auto"
     patience: HangAfter = HangAfter()
+    gguf: Path | None = None
+    binary: Path | None = None
     title: str = "the draft engine"
 
 

@@ -10,12 +10,15 @@ from firstpass.settings.section import Section
 
 
 class EngineSettings(Section):
-    kind: Literal["auto", "vllm", "transformers", "external"] = Field(
-        "auto", description="auto: vLLM where it is installed, else transformers."
+    kind: Literal["auto", "vllm", "transformers", "llama.cpp", "external"] = Field(
+        "auto", description="auto: llama.cpp for a GGUF file; else vLLM where it is installed, else transformers."
     )
     model: str = Field(
         "firstpass-draft-10m",
-        description="A catalogue name or a model directory; the name there for kind external.",
+        description="A catalogue name, a model directory or a GGUF file; the name there for kind external.",
+    )
+    binary: Path | None = Field(
+        None, description="For kind llama.cpp: its server; by default `llama-server` as PATH finds it."
     )
     models_dir: Path | None = Field(
         None, description="Where `firstpass models pull` puts models; by default `models` in server.data_dir."
@@ -93,6 +96,8 @@ class EngineSettings(Section):
             raise ValueError("idle_seconds: a pinned engine never leaves")
         if self.canary_busy_seconds is not None and self.canary_busy_seconds < self.canary_seconds:
             raise ValueError("canary_busy_seconds must not be less than canary_seconds")
+        if self.binary is not None and self.kind not in ("auto", "llama.cpp"):
+            raise ValueError("binary belongs to kind llama.cpp")
         if self.url is not None:
             local_address(self.url)
             if self.context_tokens or self.threads or self.extra_args:

@@ -14,6 +14,9 @@ CONNECT_SECONDS = 5.0
 
 Client = client.Client | plain.Client
 
+ALONE = {"connection": "close"}
+"""llama.cpp's server closes a connection after a stream without a word: none is used twice."""
+
 ASIDE_BYTES = 16 * 2**20
 """Of the answer to a question aside: a tokenizer names every token."""
 
@@ -21,8 +24,8 @@ ASIDE_BYTES = 16 * 2**20
 class LocalDoor:
     """Opens when the engine is ready, and again on the engine's new endpoint after a restart.
 
-    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out: see
-    Abilities. onward: further headers of each request, which no other door sends.
+    reply_seconds: how long a reply may stay silent, the wait for its first byte included. vllm, thinks, leaves_out,
+    llama: see Abilities. onward: further headers of each request, which no other door sends.
     """
 
     def __init__(
@@ -33,12 +36,15 @@ class LocalDoor:
         vllm: bool = False,
         thinks: bool = False,
         leaves_out: frozenset[str] = frozenset(),
+        llama: bool = False,
         onward: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._engine = engine
         self._vllm = vllm
         self._thinks = thinks
         self._leaves_out = leaves_out
+        self._llama = llama
+        self._alone = ALONE if llama else {}
         self._onward = onward
         self._reply_seconds = reply_seconds
         self._endpoint: Endpoint | None = None
@@ -50,7 +56,7 @@ class LocalDoor:
     @property
     def able(self) -> Abilities:
         warmed = self._engine.warmed
-        return Abilities(warmed.logprobs, self._vllm, self._thinks, self._leaves_out, warmed.chats)
+        return Abilities(warmed.logprobs, self._vllm, self._thinks, self._leaves_out, warmed.chats, self._llama)
 
     @asynccontextmanager
     async def post(
@@ -61,7 +67,7 @@ class LocalDoor:
         sent: Callable[[Receipt, Placeholders], None],
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Response]:
-        if further := self._onward():
+        if further := dict(self._onward()) | self._alone:
             headers = {**(headers or {}), **further}
         async with self._engine.at_work(body, ask.key) as work:
             wire = await self._client_for(work.endpoint)
@@ -74,7 +80,7 @@ class LocalDoor:
     async def aside(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and body of what the server offers outside of its API's prefix. Raises: client.Broken."""
         wire = await self._client_for(await self._engine.ensure_ready())
-        async with wire.post(f"{wire.path.removesuffix('/v1')}/{path}", body) as response:
+        async with wire.post(f"{wire.path.removesuffix('/v1')}/{path}", body, self._alone) as response:
             return response.status, await response.read(ASIDE_BYTES)
 
     async def _client_for(self, endpoint: Endpoint) -> Client:

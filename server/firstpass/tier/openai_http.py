@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from firstpass.client import Response
-from firstpass.dialect.openai.read_reply import OpenAIStream, call_prefix, whole_reply
+from firstpass.dialect.openai.read_reply import OpenAIStream, call_prefix, whole_from_llama, whole_reply
 from firstpass.dialect.openai.restore import OpenAIRestoring
 from firstpass.dialect.openai.write_request import MaxTokensName, body_of, refuse_redacted
 from firstpass.dialect.thinking import for_thinking, with_effort
@@ -56,7 +56,8 @@ class OpenAITier:
     def _call(self, ask: Ask, model: str, listener: Listener) -> Call:
         able, streams, watched = self.door.able, listener.streaming, listener.watching
         body = body_of(ask, model, able, stream=streams, watched=watched, max_tokens_name=self.max_tokens_name)
-        form = Format(PATHS[ask.kind], _awaited(ask), whole_reply, _reading, OpenAIRestoring)
+        whole = whole_from_llama if able.llama else whole_reply
+        form = Format(PATHS[ask.kind], _awaited(ask), whole, _reading, OpenAIRestoring)
         return Call(self.part, self.door, self.bounds, ask, form, body, {}, self._refusal)
 
     def _check(self, ask: Ask) -> None:
@@ -70,7 +71,7 @@ class OpenAITier:
             raise BadAsk(text, part=self.part, param="messages", code="no_chat_template")
         if ask.logprobs_required and not able.logprobs:
             raise BadAsk(f"the {self.part} model gives no logprobs", part=self.part, param="logprobs")
-        if ask.continues and not (able.vllm or ask.scored):
+        if ask.continues and not (able.vllm or able.llama or ask.scored):
             text = f"the {self.part} model can not go on with an assistant's begun message"
             raise BadAsk(text, part=self.part, param="messages")
         for name in able.leaves_out:

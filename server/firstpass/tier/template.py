@@ -19,7 +19,8 @@ from firstpass.tier.local import LocalDoor
 from firstpass.tier.one_system import is_strewn, refuses_place, with_one_system
 
 TOKENIZE = "tokenize"
-"""vLLM's path, outside of the API's own prefix."""
+INPUT_TOKENS = "v1/chat/completions/input_tokens"
+"""Where vLLM counts, and where llama.cpp does: below the root, not below the API's prefix."""
 
 PROBE_SECONDS = 5.0
 QUIET_SECONDS = 60.0
@@ -65,16 +66,28 @@ class Template:
         for words in (SHORT, LONG):
             turns = (*_said("system", "user", "assistant"), Message("system", words), *_said("user"))
             ask = Ask("probe", 0.0, "chat", model, "local", turns)
-            status, body = await door.aside(TOKENIZE, prompt_of(ask, model))
+            status, body = await counted(door, ask, model)
             if status != OK and refuses_place(wire_error(body).message):
                 return False
             if status >= 500:
                 raise Broken(f"the engine answered {status}")
             try:
-                lengths.append(count(json.loads(body)["count"]))
+                lengths.append(tokens_in(body))
             except NONSENSE:
                 return True
         return lengths[0] != lengths[1]
+
+
+async def counted(door: LocalDoor, ask: Ask, model: str) -> tuple[int, bytes]:
+    """The status and body of the engine's count of a chat's prompt. Raises: Broken."""
+    llama = door.able.llama
+    return await door.aside(INPUT_TOKENS if llama else TOKENIZE, prompt_of(ask, model, llama=llama))
+
+
+def tokens_in(body: bytes) -> int:
+    """What that says. Raises: one of NONSENSE."""
+    said = json.loads(body)
+    return count(said["input_tokens"] if "input_tokens" in said else said["count"])
 
 
 def _said(*roles: Literal["system", "user", "assistant"]) -> Sequence[Message]:

@@ -1,16 +1,15 @@
 """How many tokens an ask is to the model on this machine, by its own tokenizer. Nobody else is asked."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 
-from firstpass.dialect.openai.write_request import prompt_of, refuse_redacted
-from firstpass.dialect.values import NONSENSE, count, wire_error
+from firstpass.dialect.openai.write_request import refuse_redacted
+from firstpass.dialect.values import NONSENSE, wire_error
 from firstpass.errors import BadAsk, Busy, NotFound, TierFailed, TierUnavailable
 from firstpass.exchange import Ask
 from firstpass.tier.failures import broken_wire
 from firstpass.tier.local import LocalDoor
-from firstpass.tier.template import TOKENIZE, Template
+from firstpass.tier.template import TOKENIZE, Template, counted, tokens_in
 
 NO_SUCH_PATH = (404, 405, 501)
 COUNT_SECONDS = 10.0
@@ -74,7 +73,7 @@ class TokenCounter:
         fitted = await self._template.fitted(ask, model)
         with broken_wire("draft"):
             async with asyncio.timeout(self._seconds):
-                return Counted(_tokens(*await self._door.aside(TOKENIZE, prompt_of(fitted, model))), model)
+                return Counted(_tokens(*await counted(self._door, fitted, model)), model)
 
     async def _model(self) -> str:
         """A count is no reason to wait for an engine that starts. Raises: TierUnavailable, TierTimedOut."""
@@ -93,6 +92,6 @@ def _tokens(status: int, body: bytes) -> int:
     if status in (400, 422):
         raise BadAsk(wire_error(body).message, part="draft", param="messages")
     try:
-        return count(json.loads(body)["count"])
+        return tokens_in(body)
     except NONSENSE as error:
         raise TierFailed(f"the draft engine answered {status} and no count", part="draft") from error

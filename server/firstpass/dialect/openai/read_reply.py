@@ -13,6 +13,7 @@ from firstpass.dialect import render
 from firstpass.dialect.gathered import Gathered
 from firstpass.dialect.openai.calls import CallReader, as_sent, says, unlike
 from firstpass.dialect.openai.embeddings import in_form
+from firstpass.dialect.openai.llama_cpp import in_lists, without_beginning
 from firstpass.dialect.values import ErrorEvent, arguments, count, logprob, octets, parsed, text, wire_error
 from firstpass.exchange import Ask, Reply
 
@@ -55,6 +56,11 @@ def whole_reply(ask: Ask, raw: bytes, seconds: float) -> Reply:
     )
 
 
+def whole_from_llama(ask: Ask, raw: bytes, seconds: float) -> Reply:
+    """llama.cpp says the beginning again that a reply goes on from, in whole replies alone."""
+    return whole_reply(ask, without_beginning(raw, ask.messages[-1].content) if ask.continues else raw, seconds)
+
+
 def call_prefix(ask: Ask) -> str:
     """Of the ids of calls to which a model gave none: results come back by them."""
     return f"call_{ask.id}"
@@ -63,10 +69,13 @@ def call_prefix(ask: Ask) -> str:
 def _mended(answer: dict[str, Any], raw: bytes, prefix: str) -> bytes:
     """The body with arguments and an id of its own for every call, mended in place; as it came where none lacks them.
 
-    Source: openai/openai-agents-js#664.
+    And with a completion's log-probabilities in lists. Source: openai/openai-agents-js#664.
     """
     changed = False
     for choice in answer["choices"]:
+        if _as_a_chat_s(choice):
+            choice["logprobs"], _ = in_lists(choice["logprobs"], 0)
+            changed = True
         taken: set[str] = set()
         for at, call in enumerate((choice.get("message") or {}).get("tool_calls") or ()):
             given, function = text(call.get("id")), call["function"]
@@ -90,6 +99,7 @@ class OpenAIStream(Gathered):
     prefix: str = ""
     readers: dict[int, CallReader] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
+    characters: dict[int, int] = field(default_factory=dict)
 
     def read(self, event: bytes, data: bytes, seconds: float) -> Chunk:
         """One event of the stream, added; its usage alone is for the caller only where that was asked for.
@@ -107,7 +117,7 @@ class OpenAIStream(Gathered):
         deltas, tidied = [], False
         for choice in fields["choices"]:
             delta = self._delta(choice)
-            tidied |= _tidy(choice, delta.calls)
+            tidied |= _tidy(choice, delta.calls) or self._listed(choice, delta.choice)
             deltas.append(self.add(delta, seconds))
         self.base = {name: fields[name] for name in BASE if name in fields}
         raw = render.event(fields) if tidied else event
@@ -142,11 +152,24 @@ class OpenAIStream(Gathered):
             stop_sequence=_stop_sequence(choice),
         )
 
+    def _listed(self, choice: dict[str, Any], number: int) -> bool:
+        """Puts log-probabilities of a completion into lists, in place; whether there were any."""
+        if not _as_a_chat_s(choice):
+            return False
+        choice["logprobs"], end = in_lists(choice["logprobs"], self.characters.get(number, 0))
+        self.characters[number] = end
+        return True
+
     def _pieces(self, number: int, calls: Sequence[dict[str, Any]], *, ended: bool) -> list[CallPiece]:
         if not calls and number not in self.readers:
             return []
         reader = self.readers.setdefault(number, CallReader(self.tools, self.prefix))
         return reader.read(calls) + (reader.end() if ended else [])
+
+
+def _as_a_chat_s(choice: dict[str, Any]) -> bool:
+    """Whether a completion's log-probabilities have the shape of a chat's, as llama.cpp writes them."""
+    return "text" in choice and "content" in (choice.get("logprobs") or {})
 
 
 def _tidy(choice: dict[str, Any], pieces: Sequence[CallPiece]) -> bool:

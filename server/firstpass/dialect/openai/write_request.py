@@ -6,6 +6,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any, Literal
 
 from firstpass.chat import Abilities, Image, Message, Sampling, Tool, ToolCall, ToolChoice
+from firstpass.dialect.openai.llama_cpp import as_llama_reads, as_llama_takes
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, TierName
 
@@ -25,14 +26,15 @@ def body_of(
     """The wire request. A streamed one always asks for usage, since the record needs it.
 
     watched: the stream may be cut off before its end, where the usage comes; vLLM also gives it with each piece.
-    How a reply continues or matches a pattern, and that a prompt is to be scored, only vLLM lets a caller say.
+    How a reply continues or matches a pattern only vLLM and llama.cpp let a caller say, and that a prompt is to be
+    scored only vLLM.
     """
     fields = {"model": model} | _sampling(ask.sampling, max_tokens_name, thinks=able.thinks)
     if not able.logprobs:
         fields.pop("logprobs", None)
         fields.pop("top_logprobs", None)
     if ask.kind == "chat":
-        fields["messages"] = list(_messages(ask.messages, vllm=able.vllm))
+        fields["messages"] = list(_messages(ask.messages, thoughts=able.vllm or able.llama))
     elif ask.kind == "completion":
         fields["prompt"] = ask.messages[0].content
     else:
@@ -50,7 +52,7 @@ def body_of(
         counted = watched or ask.dialect == "anthropic"
         early = {"continuous_usage_stats": True} if able.vllm and counted else {}
         fields |= {"stream": True, "stream_options": {"include_usage": True} | early}
-    return json.dumps(fields).encode()
+    return json.dumps(as_llama_takes(fields, ask) if able.llama else fields).encode()
 
 
 def refuse_redacted(ask: Ask, part: TierName) -> None:
@@ -60,9 +62,10 @@ def refuse_redacted(ask: Ask, part: TierName) -> None:
         raise BadAsk(text, part=part, param="messages")
 
 
-def prompt_of(ask: Ask, model: str) -> bytes:
-    """The part of a chat that vLLM's /tokenize takes, which is all that its prompt is made of."""
-    fields: dict[str, Any] = {"model": model, "messages": list(_messages(ask.messages, vllm=True))}
+def prompt_of(ask: Ask, model: str, *, llama: bool = False) -> bytes:
+    """The part of a chat that is counted, which is all that its prompt is made of. llama: not vLLM counts."""
+    messages = list(_messages(ask.messages, thoughts=True))
+    fields: dict[str, Any] = {"model": model, "messages": as_llama_reads(messages) if llama else messages}
     if ask.sampling.tools is not None:
         fields["tools"] = [_tool(tool) for tool in ask.sampling.tools]
     told = dict(ask.sampling.chat_template_kwargs or {})
@@ -88,7 +91,7 @@ def _sampling(sampling: Sampling, max_tokens_name: MaxTokensName, *, thinks: boo
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _messages(messages: Sequence[Message], *, vllm: bool) -> Iterator[dict[str, Any]]:
+def _messages(messages: Sequence[Message], *, thoughts: bool) -> Iterator[dict[str, Any]]:
     """A tool's result is a text here: its images come behind the results, in the next turn of the user."""
     waiting: list[dict[str, Any]] = []
     for message in messages:
@@ -102,7 +105,7 @@ def _messages(messages: Sequence[Message], *, vllm: bool) -> Iterator[dict[str, 
         if shown and message.role != "user":
             yield {"role": "user", "content": shown}
             shown = []
-        fields = _message(message, vllm=vllm)
+        fields = _message(message, thoughts=thoughts)
         yield fields | {"content": [*shown, *map(_part, message.parts)]} if shown else fields
     if waiting:
         yield {"role": "user", "content": waiting}
@@ -115,7 +118,7 @@ def _part(part: str | Image) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": part.url} | detail}
 
 
-def _message(message: Message, *, vllm: bool) -> dict[str, Any]:
+def _message(message: Message, *, thoughts: bool) -> dict[str, Any]:
     content = list(map(_part, message.parts)) if message.images else message.content
     fields: dict[str, Any] = {"role": message.role, "content": content}
     if message.name is not None:
@@ -126,7 +129,7 @@ def _message(message: Message, *, vllm: bool) -> dict[str, Any]:
         fields["tool_call_id"] = message.tool_call_id
     if message.tool_failed:  # This dialect has no other way to say it.
         fields["content"] = f"error: {message.content}"
-    if message.reasoning is not None and vllm:
+    if message.reasoning is not None and thoughts:
         fields["reasoning"] = message.reasoning.text
     return fields
 
