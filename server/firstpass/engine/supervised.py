@@ -164,8 +164,11 @@ class SupervisedEngine:
         return None if self.run is None else await self.run.memory_bytes()
 
     async def unload(self) -> None:
-        """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit."""
-        if self._state in ("stopped", "stopping"):
+        """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit.
+
+        While another one waits for its end, or was cancelled while it did, this one waits for it too.
+        """
+        if self._state == "stopped":
             return
         if self._state == "ready":
             self._limit.ended(excused=True)
@@ -175,7 +178,8 @@ class SupervisedEngine:
         if self._child:
             await self._child.stop()
         await asyncio.wait([task for task in (self._start, self._watch) if task])
-        self._state, self._last_failure = "stopped", ""
+        if self._state == "stopping":
+            self._state, self._last_failure = "stopped", ""
 
     async def close(self) -> None:
         self._closed = True
