@@ -140,6 +140,17 @@ async def test_an_unloading_that_was_cancelled_is_carried_to_its_end_by_the_clos
     assert child.exit_status is not None and engine.state == "stopped"
 
 
+async def test_why_a_start_failed_is_still_said_after_the_engine_was_unloaded() -> None:
+    clock = Clock()
+    spec = EngineSpec(name="tiny", kind="vllm", data_dir=Path("unused"))
+    launcher = FakeLauncher(error=OSError("no such program"))
+    engine = SupervisedEngine(spec, launcher, clock=clock, poll_seconds=0.001, limit=RestartLimit(clock))
+    for _ in range(2):
+        with pytest.raises(TierUnavailable, match="no such program"):
+            await engine.ensure_ready()
+        await engine.unload()
+
+
 async def settled(engine: SupervisedEngine, state: str) -> None:
     async with asyncio.timeout(2):
         while engine.state != state:  # noqa: ASYNC110

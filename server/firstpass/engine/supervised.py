@@ -179,7 +179,7 @@ class SupervisedEngine:
             await self._child.stop()
         await asyncio.wait([task for task in (self._start, self._watch) if task])
         if self._state == "stopping":
-            self._state, self._last_failure = "stopped", ""
+            self._state = "stopped"
 
     async def close(self) -> None:
         self._closed = True
