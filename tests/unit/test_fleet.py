@@ -324,3 +324,19 @@ def test_a_larger_one_that_waits_is_not_overtaken_for_ever_by_smaller_ones() -> 
         await there.ask("a")
         assert there.asked[-1][1] < 120
         await asyncio.gather(*small)
+
+
+def test_of_two_busy_ones_the_same_is_asked_to_end_until_it_has_made_room() -> None:
+    """Each was left and asked in turn, so that now this one and now that one was the least recently used."""
+
+    @scene(40, 40, 50)
+    async def _(there: Scene) -> None:
+        async def caller(name: str, seconds: float) -> None:
+            while there.clock() < 900:
+                await there.ask(name, seconds)
+
+        busy = [asyncio.create_task(caller(name, seconds)) for name in "ab" for seconds in (7.0, 5.3, 3.1, 9.7)]
+        await asyncio.sleep(60)
+        await there.ask("c")
+        assert there.asked[-1][1] < 30 + 10 + END_SECONDS + START_SECONDS
+        await asyncio.gather(*busy)

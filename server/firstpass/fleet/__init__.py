@@ -291,11 +291,15 @@ class Fleet:
         return frozenset()
 
     def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded[_Member]]:
-        """busy_too: as if nobody used any."""
+        """busy_too: as if nobody used any, and of one priority those first whose doors are closed already.
+
+        Without that, those in use would be closed and opened again in turn as each is left, and none would ever end.
+        """
         for one in self._members.values():
             if one.berth.memory == memory and one.place in ("loaded", "loading"):
                 stays = one.berth.pinned or one.place == "loading" or not (busy_too or self._may_go(one))
-                yield Loaded(one, one.bytes, one.berth.priority, one.used, stays)
+                used = -math.inf if busy_too and one.closed else one.used
+                yield Loaded(one, one.bytes, one.berth.priority, used, stays)
 
     def _may_go(self, member: _Member) -> bool:
         return not member.users and self._clock() >= self._goes_from(member)
