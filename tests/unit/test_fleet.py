@@ -73,7 +73,7 @@ class Scene:
         self.models = {name: Model(name, size, self.memory) for name, size in zip("abcdefgh", sizes, strict=False)}
         every = [Berth(name, one, one.size, **berths.get(name, {})) for name, one in self.models.items()]  # type: ignore[arg-type]
         self.fleet = Fleet(clock)
-        self.fleet.arrange(every, {"main": BUDGET}, bounds or Bounds(600, 30, 1))
+        self.fleet.arrange(every, {"main": BUDGET, "gpu": BUDGET}, bounds or Bounds(600, 30, 1))
         self.asked: list[tuple[str, float]] = []
 
     async def ask(self, name: str, seconds: float = 1.0, patience: float | None = None) -> None:
@@ -340,3 +340,22 @@ def test_of_two_busy_ones_the_same_is_asked_to_end_until_it_has_made_room() -> N
         await there.ask("c")
         assert there.asked[-1][1] < 30 + 10 + END_SECONDS + START_SECONDS
         await asyncio.gather(*busy)
+
+
+def test_who_waits_for_one_memory_holds_up_nobody_who_wants_another() -> None:
+    @scene(60, 60, 40, 90, a={"memory": "gpu"}, b={"memory": "gpu"})
+    async def _(there: Scene) -> None:
+        used = [asyncio.create_task(there.ask(name, seconds=200)) for name in "ac"]
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(5)
+        there.models["e"] = Model("e", 30, there.memory)
+        berths = [
+            Berth(name, one, one.size, memory="gpu" if name in "ab" else "main") for name, one in there.models.items()
+        ]
+        there.fleet.arrange(berths, {}, Bounds(600, 30, 1))
+        await there.ask("e")
+        assert there.asked[-1] == ("e", START_SECONDS)
+        await there.fleet.unload(there.models["e"])
+        large = asyncio.create_task(there.ask("d"))
+        await asyncio.gather(*used, waits, large)

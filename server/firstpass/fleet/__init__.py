@@ -127,6 +127,7 @@ class Fleet:
         self._work: set[asyncio.Task[None]] = set()
         self._going: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarmed = math.inf
         self._closed = False
 
     def arrange(self, berths: Sequence[Berth], budgets: Mapping[Memory, int], bounds: Bounds) -> None:
@@ -268,6 +269,7 @@ class Fleet:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        self._alarmed = math.inf
         closed = self._make_room()
         for member in self._members.values():
             member.closed = member in closed
@@ -275,13 +277,18 @@ class Fleet:
                 _let_in(member)
 
     def _make_room(self) -> frozenset[_Member]:
-        """Who waits longest is loaded first, so that nobody waits for ever. Returns: those that have to end for it."""
+        """Who waits longest for one memory is loaded first, so that nobody waits for ever; no other memory's wait.
+
+        Returns: those that have to end for it.
+        """
         for memory, budget in self._budgets.items():
             for member in leaving(0, budget, self._loaded(memory)) or ():
                 self._go(member)
+        return frozenset().union(*map(self._make_room_in, self._budgets))
+
+    def _make_room_in(self, memory: Memory) -> frozenset[_Member]:
         wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
-        for member in sorted(wanted, key=lambda one: one.since):
-            memory = member.berth.memory
+        for member in sorted((one for one in wanted if one.berth.memory == memory), key=lambda one: one.since):
             going = leaving(member.bytes, self._budgets[memory], self._loaded(memory))
             if going is None:
                 return self._asked_to_end(member)
@@ -314,10 +321,16 @@ class Fleet:
         memory = waiting.berth.memory
         holders = leaving(waiting.bytes, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
         now = self._clock()
-        later = [self._goes_from(one) - now for one in holders if self._goes_from(one) > now]
-        if later:
-            self._alarm = asyncio.get_running_loop().call_later(min(later), self._look)
+        self._look_at(min((one for one in map(self._goes_from, holders) if one > now), default=math.inf))
         return frozenset(one for one in holders if one.came + self._bounds.turn_seconds <= now)
+
+    def _look_at(self, when: float) -> None:
+        """Or sooner, where it is to be done sooner already. when: by the clock."""
+        if when < self._alarmed:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarmed = when
+            self._alarm = asyncio.get_running_loop().call_later(when - self._clock(), self._look)
 
     def _idle_too_long(self, member: _Member) -> bool:
         idle = member.berth.idle_seconds
