@@ -359,3 +359,49 @@ def test_who_waits_for_one_memory_holds_up_nobody_who_wants_another() -> None:
         await there.fleet.unload(there.models["e"])
         large = asyncio.create_task(there.ask("d"))
         await asyncio.gather(*used, waits, large)
+
+
+def arranged(there: Scene, **berths: dict[str, object]) -> None:
+    """Other models than before, of these sizes; those of before that are not among them are former ones."""
+    for name, berth in berths.items():
+        there.models.setdefault(name, Model(name, int(str(berth["bytes"])), there.memory))
+    every = [Berth(name, there.models[name], **berth) for name, berth in berths.items()]  # type: ignore[arg-type]
+    there.fleet.arrange(every, {"main": BUDGET}, Bounds(600, 30, 1))
+
+
+def test_a_pinned_one_that_takes_more_than_there_is_may_be_exchanged_while_it_runs() -> None:
+    """A single model is there whether there is room for it or not. After a reload each request was a 400."""
+
+    @scene(150, a={"pinned": True})
+    async def _(there: Scene) -> None:
+        there.memory.take("a", 150)
+        await there.ask("a")
+        arranged(there, b={"bytes": 160, "pinned": True})
+        await there.ask("b")
+        assert "a" not in there.memory.held
+
+
+def test_what_can_not_be_loaded_any_more_is_told_so_and_holds_up_nobody() -> None:
+    """It waited until its time was over, and everybody else with it."""
+
+    @scene(60, 60, 30)
+    async def _(there: Scene) -> None:
+        long = asyncio.create_task(there.ask("a", seconds=200))
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(1)
+        arranged(there, a={"bytes": 60, "pinned": True}, b={"bytes": 60}, c={"bytes": 30})
+        with pytest.raises(BadAsk, match="b needs") as told:
+            await waits
+        assert (told.value.failure.code, told.value.failure.param) == ("model_too_large", "model")
+        await there.ask("c")
+        assert there.asked[-1] == ("c", START_SECONDS)
+        await long
+
+
+def test_a_former_model_is_none_that_would_fit() -> None:
+    @scene(40, 40)
+    async def _(there: Scene) -> None:
+        arranged(there, a={"bytes": 40}, c={"bytes": 150})
+        with pytest.raises(BadAsk, match=r"MB; a would fit$"):
+            await there.ask("c")

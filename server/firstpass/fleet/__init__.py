@@ -168,7 +168,8 @@ class Fleet:
         """
         member = self._members[engine]
         if member.place != "loaded" or member.closed:
-            self._check_fits(member)
+            if (error := self._too_large(member)) is not None:
+                raise error
             await self._wait(member, patience_seconds)
         else:
             member.users += 1
@@ -219,19 +220,29 @@ class Fleet:
         await asyncio.gather(*work, return_exceptions=True)
         await asyncio.gather(*(member.berth.engine.close() for member in self._members.values()))
 
-    def _check_fits(self, member: _Member) -> None:
-        """Raises: BadAsk."""
-        there = [one for one in self._members.values() if one.berth.memory == member.berth.memory]
-        pinned = sum(one.bytes for one in there if one.berth.pinned and one is not member)
-        budget = self._budgets[member.berth.memory]
-        missing = member.bytes + pinned - budget
-        if missing <= 0:
-            return
-        fit = [one.berth.name for one in there if one.berth.pinned or one.bytes + pinned <= budget]
-        besides = f" beside those that stay loaded ({mb(pinned)})" if pinned else ""
+    def _need(self, member: _Member) -> int:
+        """Bytes. What is pinned is there whether there is room for it or not, and takes what there is."""
+        return min(member.bytes, self._left(member)) if member.berth.pinned else member.bytes
+
+    def _left(self, member: _Member) -> int:
+        """What it may take beside those that stay loaded."""
+        pinned = (one.bytes for one in self._beside(member) if one.berth.pinned)
+        return max(0, self._budgets[member.berth.memory] - sum(pinned))
+
+    def _beside(self, member: _Member) -> Iterator[_Member]:
+        there = (one for one in self._members.values() if one.berth.priority != FORMER)
+        return (one for one in there if one.berth.memory == member.berth.memory and one is not member)
+
+    def _too_large(self, member: _Member) -> BadAsk | None:
+        """For one that can not be loaded at all, as far as is known now."""
+        left, budget = self._left(member), self._budgets[member.berth.memory]
+        if (missing := self._need(member) - left) <= 0:
+            return None
+        fit = [one.berth.name for one in self._beside(member) if one.berth.pinned or one.bytes <= left]
+        besides = f" beside those that stay loaded ({mb(budget - left)})" if left < budget else ""
         text = f"{member.berth.name} needs {mb(member.bytes)}, {mb(missing)} more than there is of {mb(budget)}"
         others = f"; {', '.join(fit)} would fit" if fit else ""
-        raise BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
+        return BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
 
     async def _wait(self, member: _Member, patience_seconds: float | None) -> None:
         seconds = min(self._bounds.load_seconds, patience_seconds or math.inf)
@@ -289,7 +300,10 @@ class Fleet:
     def _make_room_in(self, memory: Memory) -> frozenset[_Member]:
         wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
         for member in sorted((one for one in wanted if one.berth.memory == memory), key=lambda one: one.since):
-            going = leaving(member.bytes, self._budgets[memory], self._loaded(memory))
+            if (error := self._too_large(member)) is not None:
+                self._refuse(member, error)
+                continue
+            going = leaving(self._need(member), self._budgets[memory], self._loaded(memory))
             if going is None:
                 return self._asked_to_end(member)
             for other in going:
@@ -319,7 +333,7 @@ class Fleet:
     def _asked_to_end(self, waiting: _Member) -> frozenset[_Member]:
         """Whose room it is that one waits for, and whose turn is over; for the others a look is taken at its end."""
         memory = waiting.berth.memory
-        holders = leaving(waiting.bytes, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
+        holders = leaving(self._need(waiting), self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
         now = self._clock()
         self._look_at(min((one for one in map(self._goes_from, holders) if one > now), default=math.inf))
         return frozenset(one for one in holders if one.came + self._bounds.turn_seconds <= now)
@@ -389,18 +403,26 @@ class Fleet:
 
     def _refuse(self, member: _Member, error: Exception) -> None:
         """All that wait for it, each with an error of its own."""
-        after = error.failure.retry_after_seconds if isinstance(error, FirstpassError) else RETRY_SECONDS
-        kind = type(error) if isinstance(error, FirstpassError) else TierUnavailable
         while member.waiting:
             turn = member.waiting.popleft()
             if not turn.done():
-                turn.set_exception(kind(str(error), part="draft", retry_after_seconds=after))
+                turn.set_exception(_own(error))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.ensure_future(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
         return task
+
+
+def _own(error: Exception) -> FirstpassError:
+    """The same for one more who waits."""
+    if not isinstance(error, FirstpassError):
+        return TierUnavailable(str(error), part="draft", retry_after_seconds=RETRY_SECONDS)
+    told = error.failure
+    return type(error)(
+        str(error), part="draft", param=told.param, code=told.code, retry_after_seconds=told.retry_after_seconds
+    )
 
 
 def _let_in(member: _Member) -> None:
