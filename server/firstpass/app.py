@@ -289,7 +289,7 @@ class Server:
             settings = await asyncio.to_thread(self._again)
             assembly.check_fixed(self._now.settings, settings)
             fresh = await asyncio.to_thread(Arrangement, settings, self._premises, self._now)
-            if fresh.digest == self._now.digest:
+            if fresh.means(self._now):
                 await fresh.close()
                 return Reloaded(fresh.digest, changed=False)
             former, self._now = self._now, fresh

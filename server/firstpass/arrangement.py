@@ -70,6 +70,7 @@ class Arrangement:
         self.seats = Seats(self._rooms)
         self.purse = assembly.purse(settings, premises.store, premises.keyring)
         wanted = settings.verifier
+        self._secrets = assembly.secrets(settings) if wanted else frozenset[str]()
         self.outside = self._egress_door(wanted) if wanted else None
         self.verifier: SteadyTier | None = (
             assembly.verifier_tier(wanted, self.outside) if wanted and self.outside else None
@@ -109,6 +110,11 @@ class Arrangement:
         self._users -= 1
         if not self._users:
             self._idle.set()
+
+    def means(self, other: "Arrangement") -> bool:
+        """Whether the other one would do the same. Two that differ in secrets alone have one digest."""
+        ours, theirs = ((one.digest, one.settings, one._secrets) for one in (self, other))
+        return ours == theirs
 
     async def unused(self) -> None:
         """Returns when no request goes on under it."""
@@ -179,7 +185,7 @@ class Arrangement:
             reply_seconds=verifier.reply_seconds,
             record=self._premises.departed,
             purse=self.purse,
-            redactor=assembly.redactor(self.settings),
+            redactor=assembly.redactor(self.settings, self._secrets),
         )
 
     def _escalation(self, gates: Sequence[Gate]) -> EscalationPolicy:

@@ -217,8 +217,11 @@ def seeing(specs: Mapping[str, EngineSpec], verifier: VerifierSettings | None) -
     return frozenset(name for name, takes_them in takes.items() if takes_them)
 
 
-def redactor(settings: Settings) -> Redactor:
-    """What is held back under the ceiling `redacted`. Raises: BadSettings for a file that can't be read."""
+def secrets(settings: Settings) -> frozenset[str]:
+    """Those that this machine knows, which are held back whatever they look like.
+
+    Raises: BadSettings for a file that can't be read.
+    """
     wanted, verifier = settings.redaction, settings.verifier
     own = {verifier.api_key.get_secret_value()} if verifier and verifier.api_key else set[str]()
     try:
@@ -228,8 +231,13 @@ def redactor(settings: Settings) -> Redactor:
         raise BadSettings(f"redaction.files: {error}") from error
     except RuntimeError as error:
         raise BadSettings(f"redaction.credentials: {error}; set HOME, or this to false") from error
-    sure = tuple(secret for secret in known | own if len(secret) >= LEAST)
-    return Redactor(sure, tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
+    return frozenset(secret for secret in known | own if len(secret) >= LEAST)
+
+
+def redactor(settings: Settings, known: Iterable[str]) -> Redactor:
+    """What is held back under the ceiling `redacted`. known: secrets."""
+    wanted = settings.redaction
+    return Redactor(tuple(known), tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
 
 
 def whereabouts(verifier: VerifierSettings | None) -> Verifier:

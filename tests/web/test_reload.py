@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from firstpass import app
 from firstpass.settings import load
@@ -100,6 +101,34 @@ def test_a_fault_changes_nothing_and_says_what_it_is(tmp_path: Path, change: dic
             still = said(client, "firstpass")
     assert refused.status_code == httpx.codes.BAD_REQUEST and told in refused.json()["error"]["message"]
     assert still == "I am small."
+
+
+def test_another_key_of_the_verifier_is_taken_although_the_record_says_no_secret(tmp_path: Path) -> None:
+    """Settings that differed in a secret alone had one digest, and were taken to be the same."""
+    sent: list[str] = []
+    strong = openai_app(says("I am strong."))
+
+    async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+        sent.extend(value.decode() for name, value in scope.get("headers", ()) if name == b"authorization")
+        await strong(scope, receive, send)
+
+    with serving(listening) as url, written(tmp_path, two()) as file:
+        known, verifier = tmp_path / "known", f'[verifier]\nurl = "{url}/v1"\nmodel = "m"\nhosted = false\n'
+        verifier = f'[redaction]\nfiles = ["{known}"]\n{verifier}'
+        known.write_text("first-secret\n")
+        file.says("small", further=f'{verifier}api_key = "the-old-one"\n')
+        with reloading(file) as client:
+            said(client, "strong")
+            file.says("small", further=f'{verifier}api_key = "the-new-one"\n')
+            assert client.post("/v1/settings/reload").json()["changed"]
+            said(client, "strong")
+            assert not client.post("/v1/settings/reload").json()["changed"]
+            known.write_text("second-secret\n")
+            assert client.post("/v1/settings/reload").json()["changed"]
+    assert list(dict.fromkeys(sent)) == ["Bearer the-old-one", "Bearer the-new-one"]
+    store = SqliteStore(tmp_path / "data/firstpass.sqlite")
+    assert not any("the-" in one.told or "-secret" in one.told for one in store.settings())
+    store.close()
 
 
 def test_what_has_begun_ends_under_the_settings_that_it_began_with(tmp_path: Path) -> None:
