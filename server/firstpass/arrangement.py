@@ -30,7 +30,7 @@ from firstpass.policy.escalation import EscalationPolicy
 from firstpass.record import Record
 from firstpass.settings import Settings, VerifierSettings
 from firstpass.spans import Spans
-from firstpass.store import Store
+from firstpass.store import Store, settings_digest
 from firstpass.tier import Tier
 from firstpass.tier.steady import SteadyTier
 from firstpass.web.loading import Engines
@@ -56,7 +56,8 @@ class Arrangement:
     def __init__(self, settings: Settings, premises: Premises, before: "Arrangement | None" = None) -> None:
         """before: the one whose place it will take; it keeps those models that are as they were.
 
-        Changes nothing that is in use, and may be made on any thread. Raises: BadSettings, StoreFailed.
+        Changes nothing that is in use, leaves no trace where it fails, and may be made on any thread.
+        Raises: BadSettings, StoreFailed.
         """
         self.settings = settings
         self._users, self._idle = 0, asyncio.Event()
@@ -76,10 +77,9 @@ class Arrangement:
             assembly.verifier_tier(wanted, self.outside) if wanted and self.outside else None
         )
         self.shelf = Shelf.of(settings.server.contracts_dir)
-        assembly.hold(self.shelf, premises.store)
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
         told = assembly.described(settings, self.shelf)
-        self.digest = premises.store.hold_settings(told, time.time())
+        self.digest = settings_digest(told)
         self.record = Record(premises.store, Monitor(gates), settings.policy.auditors, premises.metrics.show_gate)
         self.policy = self._escalation(gates)
         repositories, learned = Repositories(settings.repositories_dir), self._learned()
@@ -101,6 +101,8 @@ class Arrangement:
             engines=_engines({**names, **self._aliases}),
             settings=self.digest,
         )
+        assembly.hold(self.shelf, premises.store)
+        premises.store.hold_settings(told, time.time())
 
     def __enter__(self) -> "Arrangement":
         self._users += 1

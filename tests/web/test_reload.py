@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from firstpass import app
+from firstpass.contract.files import SHIPPED
 from firstpass.settings import load
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import serving, wait_until_ready
@@ -101,6 +103,24 @@ def test_a_fault_changes_nothing_and_says_what_it_is(tmp_path: Path, change: dic
             still = said(client, "firstpass")
     assert refused.status_code == httpx.codes.BAD_REQUEST and told in refused.json()["error"]["message"]
     assert still == "I am small."
+    store = SqliteStore(tmp_path / "data/firstpass.sqlite")
+    assert len(store.settings()) == 1, "those that were refused were never in use"
+    store.close()
+
+
+def test_the_words_of_a_contract_may_be_mended_after_settings_were_refused_that_had_it(tmp_path: Path) -> None:
+    """The record took them for what that version means, although nobody had ever been asked with them."""
+    folder = shutil.copytree(SHIPPED / "commit-message/2", tmp_path / "contracts/own/1")
+    own = f'contracts_dir = "{tmp_path / "contracts"}"'
+    with written(tmp_path, two()) as file:
+        file.says("small")
+        with reloading(file) as client:
+            file.says("small", server=own, further='[[policy.rules]]\nname = "r"\nthen = "local"\nengine = "huge"\n')
+            refused = client.post("/v1/settings/reload")
+            (folder / "prompt.txt").write_text(f"Mended. {(folder / 'prompt.txt').read_text()}")
+            file.says("small", server=own)
+            taken = client.post("/v1/settings/reload")
+    assert (refused.status_code, taken.status_code) == (400, 200), taken.text
 
 
 def test_another_key_of_the_verifier_is_taken_although_the_record_says_no_secret(tmp_path: Path) -> None:
