@@ -90,7 +90,7 @@ class Server:
         self._kept: dict[LocalModel, list[asyncio.Task[None]]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
-        self._stood = False
+        self._stood, self._trouble = False, ""
         self.started_unix = time.time()
 
     @property
@@ -111,14 +111,18 @@ class Server:
 
     def engine_state(self) -> str:
         """Of the first. One that left the memory for another comes back when it is asked."""
-        left = self._stood and self._now.engines.shown(None).place in ("available", "unloading")
-        return "ready" if left else self._now.model(None).engine.state
+        if self._now.engines.shown(None).place in ("available", "unloading"):
+            if self._stood:
+                return "ready"
+            if self._trouble:
+                return "failed"
+        return self._now.model(None).engine.state
 
     def engine_states(self) -> Mapping[str, str]:
         return {name: model.engine.state for name, model in self._now.models.items()}
 
     def engine_trouble(self) -> str:
-        return self._now.model(None).engine.trouble
+        return self._now.model(None).engine.trouble or ("" if self._stood else self._trouble)
 
     def check_room(self, key: str | None, patience_seconds: float | None) -> None:
         self._now.seats.check(key, patience_seconds)
@@ -271,12 +275,16 @@ class Server:
         await keep_ready(model.engine)
 
     async def _first_load(self) -> None:
-        """The first model is loaded at the beginning, pinned or not."""
-        try:
-            await self._now.engines.load(None)
-        except FirstpassError as error:
-            log.error("%s is not loaded: %s", self._now.first, error)
-        self._stood = True
+        """The first model is loaded at the beginning, pinned or not, and tried again until it was there once."""
+        while not self._stood:
+            try:
+                await self._now.engines.load(None)
+                self._stood = True
+            except FirstpassError as error:
+                if str(error) != self._trouble:
+                    log.error("%s is not loaded: %s", self._now.first, error)
+                self._trouble = str(error)
+                await asyncio.sleep(max(RELOAD_SECONDS, error.failure.retry_after_seconds or 0))
 
     async def reload(self) -> Reloaded:
         """Reads the settings again, makes all that follows from them, and only then takes them.
