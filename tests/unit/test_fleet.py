@@ -405,3 +405,40 @@ def test_a_former_model_is_none_that_would_fit() -> None:
         arranged(there, a={"bytes": 40}, c={"bytes": 150})
         with pytest.raises(BadAsk, match=r"MB; a would fit$"):
             await there.ask("c")
+
+
+def test_who_still_waits_for_a_model_that_ends_for_good_is_told_at_once() -> None:
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        long = asyncio.create_task(there.ask("a", seconds=200))
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.fleet.load(there.models["b"]))
+        await asyncio.sleep(1)
+        arranged(there, a={"bytes": 60})
+        await there.fleet.dismiss(there.models["b"])
+        with pytest.raises(TierUnavailable, match="not among this server's models any more"):
+            await waits
+        assert there.clock() < 30
+        await long
+
+
+def test_a_model_whose_dismissal_is_broken_off_ends_with_the_others() -> None:
+    """A server that was told to end meanwhile left the engine's processes behind."""
+
+    @scene(60, 30)
+    async def _(there: Scene) -> None:
+        await there.ask("a")
+        ended, model = asyncio.Event(), there.models["a"]
+
+        async def close() -> None:
+            await asyncio.sleep(END_SECONDS)
+            ended.set()
+
+        model.close = close  # type: ignore[method-assign]
+        arranged(there, b={"bytes": 30})
+        dismissing = asyncio.create_task(there.fleet.dismiss(model))
+        await asyncio.sleep(END_SECONDS / 2)
+        dismissing.cancel()
+        await asyncio.wait([dismissing])
+        await there.fleet.close()
+        assert ended.is_set()

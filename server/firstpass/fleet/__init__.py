@@ -150,9 +150,16 @@ class Fleet:
             self._look()
 
     async def dismiss(self, engine: Loadable) -> None:
-        """It ends for good. Nobody may use it, or ask for it any more."""
-        del self._members[engine]
+        """It ends for good. Nobody may use it, or ask for it any more; who still waits for it is told so.
+
+        Until it has ended it is one that `close` would end.
+        """
+        member = self._members[engine]
+        self._refuse(
+            member, TierUnavailable(f"{member.berth.name} is not among this server's models any more", part="draft")
+        )
         await engine.close()
+        del self._members[engine]
         self._look()
 
     def shown(self, engine: Loadable) -> Shown:
