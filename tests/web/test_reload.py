@@ -74,15 +74,23 @@ def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_
             file.says("large", "small")
             changed = client.post("/v1/settings/reload").json()
             after, names = said(client, "firstpass"), [card["id"] for card in client.get("/v1/models").json()["data"]]
+            file.says("large")
+            metrics = [
+                client.get("/metrics").text,
+                client.post("/v1/settings/reload").text,
+                client.get("/metrics").text,
+            ]
     assert (before, after) == ("I am small.", "I am large.") and "large" in names
     assert not same["changed"] and changed["changed"] and same["digest"] != changed["digest"]
+    gauges = ['firstpass_engine_ready{engine="small"}', 'firstpass_waiting{tier="small"}']
+    assert all(gauge in metrics[0] and gauge not in metrics[2] for gauge in gauges), "it is no engine any more"
     store = SqliteStore(tmp_path / "data/firstpass.sqlite")
     asked = [exchange.ask.settings for exchange in reversed(store.latest(9))]  # type: ignore[union-attr]
     store.close()
     assert asked == [same["digest"], changed["digest"]]
     home = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
     listed = json.loads(firstpass("history", "--settings", "--json", **home).stdout)
-    assert [one["digest"] for one in listed] == [changed["digest"], same["digest"]]
+    assert [one["digest"] for one in listed][1:] == [changed["digest"], same["digest"]]
 
 
 @pytest.mark.parametrize(
