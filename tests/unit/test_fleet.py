@@ -442,3 +442,23 @@ def test_a_model_whose_dismissal_is_broken_off_ends_with_the_others() -> None:
         await asyncio.wait([dismissing])
         await there.fleet.close()
         assert ended.is_set()
+
+
+def test_of_two_that_have_grown_beyond_the_memory_and_are_always_in_use_one_leaves() -> None:
+    """Only what nobody used left, so that both stayed for as long as they were asked."""
+
+    @scene(40, 40)
+    async def _(there: Scene) -> None:
+        async def caller(name: str, seconds: float) -> None:
+            while there.clock() < 400:
+                await there.ask(name, seconds)
+
+        keeping = asyncio.create_task(there.fleet.keep())
+        busy = [asyncio.create_task(caller(name, seconds)) for name in "ab" for seconds in (7.0, 5.3)]
+        await asyncio.sleep(60)
+        there.memory.take("b", 70)
+        await asyncio.sleep(30)
+        assert sum(there.memory.held.values()) <= BUDGET
+        await asyncio.gather(*busy)
+        assert max(waited for _, waited in there.asked) < 120, "they take turns"
+        keeping.cancel()

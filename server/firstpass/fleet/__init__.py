@@ -299,12 +299,15 @@ class Fleet:
 
         Returns: those that have to end for it.
         """
-        for memory, budget in self._budgets.items():
-            for member in leaving(0, budget, self._loaded(memory)) or ():
-                self._go(member)
         return frozenset().union(*map(self._make_room_in, self._budgets))
 
     def _make_room_in(self, memory: Memory) -> frozenset[_Member]:
+        """What has grown beyond the memory waits for room as one of nobody's does."""
+        over = leaving(0, self._budgets[memory], self._loaded(memory))
+        if over is None and (ending := self._asked_to_end(0, memory)):
+            return ending
+        for member in over or ():
+            self._go(member)
         wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
         for member in sorted((one for one in wanted if one.berth.memory == memory), key=lambda one: one.since):
             if (error := self._too_large(member)) is not None:
@@ -312,7 +315,7 @@ class Fleet:
                 continue
             going = leaving(self._need(member), self._budgets[memory], self._loaded(memory))
             if going is None:
-                return self._asked_to_end(member)
+                return self._asked_to_end(self._need(member), memory)
             for other in going:
                 self._go(other)
             self._come(member)
@@ -337,10 +340,9 @@ class Fleet:
         turn = member.came + self._bounds.turn_seconds
         return turn if member.users else min(turn, member.used + self._bounds.rest_seconds)
 
-    def _asked_to_end(self, waiting: _Member) -> frozenset[_Member]:
-        """Whose room it is that one waits for, and whose turn is over; for the others a look is taken at its end."""
-        memory = waiting.berth.memory
-        holders = leaving(self._need(waiting), self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
+    def _asked_to_end(self, need: int, memory: Memory) -> frozenset[_Member]:
+        """Whose room it is that is waited for, and whose turn is over; for the others a look is taken at its end."""
+        holders = leaving(need, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
         now = self._clock()
         self._look_at(min((one for one in map(self._goes_from, holders) if one > now), default=math.inf))
         return frozenset(one for one in holders if one.came + self._bounds.turn_seconds <= now)
