@@ -462,3 +462,19 @@ def test_of_two_that_have_grown_beyond_the_memory_and_are_always_in_use_one_leav
         await asyncio.gather(*busy)
         assert max(waited for _, waited in there.asked) < 120, "they take turns"
         keeping.cancel()
+
+
+def test_one_that_grew_beyond_all_that_there_is_may_be_loaded_again() -> None:
+    """What it had grown to counted for ever: each later request was a 400."""
+
+    @scene(60, 30)
+    async def _(there: Scene) -> None:
+        keeping = asyncio.create_task(there.fleet.keep())
+        await there.ask("a")
+        there.memory.take("a", 120)
+        await asyncio.sleep(30)
+        assert not there.memory.held, "it has left"
+        await there.ask("b")
+        await there.ask("a")
+        assert there.memory.held == {"a": 60}, "nobody is beside it, as it may grow again"
+        keeping.cancel()

@@ -100,14 +100,15 @@ class Shown:
 
 
 class _Member:
-    """place: what is counted for the memory. closed: nobody more is let in, since another one waits for its room.
+    """place: what is counted for the memory. first_bytes: what it took when it had been loaded, or is expected to.
 
-    since: when the one that waits longest came. came: when it was loaded. used: when it last had a user.
+    closed: nobody more is let in, since another one waits for its room. since: when the one that waits longest came.
+    came: when it was loaded. used: when it last had a user.
     """
 
     def __init__(self, berth: Berth, now: float) -> None:
         self.berth = berth
-        self.bytes = berth.bytes
+        self.bytes = self.first_bytes = berth.bytes
         self.place: Place = "available"
         self.users = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
@@ -228,8 +229,12 @@ class Fleet:
         await asyncio.gather(*(member.berth.engine.close() for member in self._members.values()))
 
     def _need(self, member: _Member) -> int:
-        """Bytes. What is pinned is there whether there is room for it or not, and takes what there is."""
-        return min(member.bytes, self._left(member)) if member.berth.pinned else member.bytes
+        """Bytes. What is pinned is there whether there is room for it or not, and takes what there is.
+
+        One that has grown beyond all that there is may be loaded again, as large as it was at first, with no other.
+        """
+        left = self._left(member)
+        return min(member.bytes, left if member.berth.pinned else max(left, member.first_bytes))
 
     def _left(self, member: _Member) -> int:
         """What it may take beside those that stay loaded."""
@@ -247,7 +252,7 @@ class Fleet:
             return None
         fit = [one.berth.name for one in self._beside(member) if one.berth.pinned or one.bytes <= left]
         besides = f" beside those that stay loaded ({mb(budget - left)})" if left < budget else ""
-        text = f"{member.berth.name} needs {mb(member.bytes)}, {mb(missing)} more than there is of {mb(budget)}"
+        text = f"{member.berth.name} needs {mb(left + missing)}, {mb(missing)} more than there is of {mb(budget)}"
         others = f"; {', '.join(fit)} would fit" if fit else ""
         return BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
 
@@ -407,8 +412,10 @@ class Fleet:
         """What was seen at its start takes the place of what was expected; the most that was seen since counts."""
         if member.berth.memory != "main" or (seen := await member.berth.engine.memory_bytes()) is None:
             return
-        loading = member.place == "loading"
-        member.bytes = seen + member.berth.later_bytes if loading else max(member.bytes, seen)
+        if member.place == "loading":
+            member.bytes = member.first_bytes = seen + member.berth.later_bytes
+        else:
+            member.bytes = max(member.bytes, seen)
 
     def _refuse(self, member: _Member, error: Exception) -> None:
         """All that wait for it, each with an error of its own."""
