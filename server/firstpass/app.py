@@ -198,13 +198,12 @@ class Server:
             exchanges.info("exchange", extra={"fields": fields})
 
     async def count(self, ask: Ask) -> Counted:
-        """A count is no reason to load a model."""
+        """A count is no reason to load a model, nor to bring one back whose room another one waits for."""
         with self._of(ask) as there:
-            model, shown = there.model(ask.engine), there.engines.shown(ask.engine)
-            if shown.place != "loaded":
-                text = f"{shown.name} is not loaded, and a count of tokens does not load it"
+            model = there.model(ask.engine)
+            if not self._fleet.enter_loaded(model):
+                text = f"{there.engines.shown(ask.engine).name} is not loaded, and a count of tokens does not load it"
                 raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
-            await self._fleet.enter(model, ask.patience_seconds)
             try:
                 return await model.counter.count(ask)
             finally:

@@ -478,3 +478,21 @@ def test_one_that_grew_beyond_all_that_there_is_may_be_loaded_again() -> None:
         await there.ask("a")
         assert there.memory.held == {"a": 60}, "nobody is beside it, as it may grow again"
         keeping.cancel()
+
+
+def test_who_loads_nothing_waits_at_no_closed_door() -> None:
+    """A count of tokens waited there, and had the model loaded again that had just left for another."""
+
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        model = there.models["a"]
+        assert not there.fleet.enter_loaded(model), "not loaded"
+        busy = asyncio.create_task(there.ask("a", seconds=60))
+        await asyncio.sleep(25)
+        assert there.fleet.enter_loaded(model)
+        there.fleet.leave(model)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(30)
+        assert not there.fleet.enter_loaded(model), "its door is closed"
+        await asyncio.gather(busy, waits)
+        assert there.starts == [1, 1]

@@ -174,13 +174,19 @@ class Fleet:
         patience_seconds: how long the caller itself would wait.
         Raises: BadAsk for one that can not be loaded at all; TierUnavailable, or what its engine raises.
         """
-        member = self._members[engine]
-        if member.place != "loaded" or member.closed:
+        if not self.enter_loaded(engine):
+            member = self._members[engine]
             if (error := self._too_large(member)) is not None:
                 raise error
             await self._wait(member, patience_seconds)
-        else:
-            member.users += 1
+
+    def enter_loaded(self, engine: Loadable) -> bool:
+        """Likewise, where that waits for nothing and loads nothing; else nothing is done."""
+        member = self._members[engine]
+        if member.place != "loaded" or member.closed:
+            return False
+        member.users += 1
+        return True
 
     def leave(self, engine: Loadable) -> None:
         member = self._members[engine]
