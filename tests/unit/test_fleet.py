@@ -496,3 +496,22 @@ def test_who_loads_nothing_waits_at_no_closed_door() -> None:
         assert not there.fleet.enter_loaded(model), "its door is closed"
         await asyncio.gather(busy, waits)
         assert there.starts == [1, 1]
+
+
+def test_a_fault_where_it_is_measured_or_ended_leaves_no_model_loading_for_ever() -> None:
+    @scene(60, a={"idle_seconds": 60.0})
+    async def _(there: Scene) -> None:
+        async def broken() -> None:
+            raise RuntimeError("can't start new thread")
+
+        model = there.models["a"]
+        keeping = asyncio.create_task(there.fleet.keep())
+        model.memory_bytes = broken  # type: ignore[method-assign]
+        await there.ask("a")
+        await asyncio.sleep(80)
+        assert there.places() == "" and not keeping.done(), "it is still seen who has been idle for too long"
+        model.fault, model.unload = TierUnavailable("no"), broken  # type: ignore[method-assign]
+        for _ in range(2):
+            with pytest.raises(TierUnavailable, match="no"):
+                await there.ask("a")
+        keeping.cancel()

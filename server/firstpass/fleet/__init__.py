@@ -380,12 +380,15 @@ class Fleet:
 
     async def _unloaded(self, member: _Member) -> None:
         log.info("engine %s is unloaded", member.berth.name)
+        await self._ended(member)
+        self._look()
+
+    async def _ended(self, member: _Member) -> None:
         try:
             await member.berth.engine.unload()
         except Exception:
             log.exception("engine %s: its end broke off", member.berth.name)
         member.place = "available"
-        self._look()
 
     def _come(self, member: _Member) -> None:
         member.place = "loading"
@@ -400,8 +403,7 @@ class Fleet:
         except Exception as error:
             if not isinstance(error, FirstpassError):
                 log.exception("engine %s: its start broke off", member.berth.name)
-            await member.berth.engine.unload()
-            member.place = "available"
+            await self._ended(member)
             self._refuse(member, error)
         else:
             member.load_seconds = self._clock() - began
@@ -416,7 +418,14 @@ class Fleet:
 
     async def _measure(self, member: _Member) -> None:
         """What was seen at its start takes the place of what was expected; the most that was seen since counts."""
-        if member.berth.memory != "main" or (seen := await member.berth.engine.memory_bytes()) is None:
+        if member.berth.memory != "main":
+            return
+        try:
+            seen = await member.berth.engine.memory_bytes()
+        except Exception:
+            log.exception("engine %s: what it takes could not be seen", member.berth.name)
+            return
+        if seen is None:
             return
         if member.place == "loading":
             member.bytes = member.first_bytes = seen + member.berth.later_bytes
