@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from firstpass import catalogue, hardware
 from firstpass.allowance import turns
@@ -68,6 +69,10 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
 
 
+IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*@")
+KEY_FLAG = re.compile(r"--[a-z-]*(?:key|token|password|secret)")
+KEY_IN_FLAG = re.compile(rf"^({KEY_FLAG.pattern}=).*$", re.DOTALL)
+
 FIXED = frozenset(Server.model_fields) - {
     *("in_flight_limit", "waiting_limit", "waiting_seconds", "contracts_dir", "unknown_models"),
 }
@@ -86,8 +91,21 @@ def described(settings: Settings, shelf: Shelf) -> str:
     """Settings as the record keeps them, without secrets, and the digests of the files that they mean."""
     files = {pinned: files.sha256 for pinned, files in sorted(shelf.files.items())}
     gates = {str(path): sha256(path.read_bytes()).hexdigest() for path in settings.policy.gates}
-    told = {"settings": settings.model_dump(mode="json"), "contracts": files, "gates": gates}
+    told = {"settings": _without_secrets(settings.model_dump(mode="json")), "contracts": files, "gates": gates}
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+
+def _without_secrets(told: Any) -> Any:
+    """Without what is none by its type: the password in an address, and what follows a flag for a key."""
+    match told:
+        case str():
+            return KEY_IN_FLAG.sub(r"\1***", IN_ADDRESS.sub("***@", told))
+        case list():
+            flagged = (isinstance(before, str) and KEY_FLAG.fullmatch(before) for before in ("", *told))
+            return ["***" if after else _without_secrets(one) for after, one in zip(flagged, told, strict=False)]
+        case dict():
+            return {name: _without_secrets(one) for name, one in told.items()}
+    return told
 
 
 def rooms(settings: Settings, further: Iterable[str] = ()) -> Mapping[str, turns.Turns]:

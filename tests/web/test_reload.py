@@ -18,8 +18,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from firstpass import app
+from firstpass.assembly import described
+from firstpass.contract import Shelf
 from firstpass.contract.files import SHIPPED
-from firstpass.settings import load
+from firstpass.settings import Settings, load
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import serving, wait_until_ready
 from tests.doubles import openai_app, says
@@ -157,6 +159,17 @@ def test_another_key_of_the_verifier_is_taken_although_the_record_says_no_secret
     store = SqliteStore(tmp_path / "data/firstpass.sqlite")
     assert not any("the-" in one.told or "-secret" in one.told for one in store.settings())
     store.close()
+
+
+def test_the_record_of_settings_has_no_password_of_an_address_and_no_key_of_an_engine(tmp_path: Path) -> None:
+    said = {"url": "http://me:hunter2@127.0.0.1:9/v1", "kind": "external"}
+    flags = ["--api-key", "hunter2", "--hf-token=hunter2", "--max-num-batched-tokens", "4096"]
+    engines = {"a": said, "b": {"kind": "vllm", "extra_args": flags}}
+    told = described(Settings.model_validate({"engines": engines}), Shelf.of(None))
+    assert "hunter2" not in told
+    kept = json.loads(told)["settings"]["engines"]
+    assert kept["a"]["url"] == "http://***@127.0.0.1:9/v1"
+    assert kept["b"]["extra_args"] == ["--api-key", "***", "--hf-token=***", *flags[3:]]
 
 
 def test_what_has_begun_ends_under_the_settings_that_it_began_with(tmp_path: Path) -> None:
