@@ -515,3 +515,20 @@ def test_a_fault_where_it_is_measured_or_ended_leaves_no_model_loading_for_ever(
             with pytest.raises(TierUnavailable, match="no"):
                 await there.ask("a")
         keeping.cancel()
+
+
+def test_nobody_leaves_again_and_again_for_one_that_does_not_start() -> None:
+    """Each request for it had the other one unloaded, and loaded again afterwards."""
+
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        there.models["b"].fault = TierUnavailable("b is left alone for now", part="draft", retry_after_seconds=300)
+        for _ in range(10):
+            await there.ask("a")
+            await asyncio.sleep(2)
+            with pytest.raises(TierUnavailable, match="left alone"):
+                await there.ask("b")
+        assert there.starts[0] == 2
+        there.models["b"].fault = None
+        await asyncio.sleep(300)
+        await there.ask("b")

@@ -103,7 +103,8 @@ class _Member:
     """place: what is counted for the memory. first_bytes: what it took when it had been loaded, or is expected to.
 
     closed: nobody more is let in, since another one waits for its room. since: when the one that waits longest came.
-    came: when it was loaded. used: when it last had a user.
+    came: when it was loaded. used: when it last had a user. fault: what its last start ended with; until faulty_until
+    nobody leaves for it.
     """
 
     def __init__(self, berth: Berth, now: float) -> None:
@@ -114,7 +115,8 @@ class _Member:
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.closed = False
         self.since = self.came = self.used = now
-        self.load_seconds = 0.0
+        self.load_seconds = self.faulty_until = 0.0
+        self.fault: FirstpassError | None = None
 
 
 class Fleet:
@@ -325,6 +327,9 @@ class Fleet:
                 self._refuse(member, error)
                 continue
             going = leaving(self._need(member), self._budgets[memory], self._loaded(memory))
+            if going != () and member.fault is not None and self._clock() < member.faulty_until:
+                self._refuse(member, member.fault)
+                continue
             if going is None:
                 return self._asked_to_end(self._need(member), memory)
             for other in going:
@@ -404,8 +409,10 @@ class Fleet:
             if not isinstance(error, FirstpassError):
                 log.exception("engine %s: its start broke off", member.berth.name)
             await self._ended(member)
+            member.fault, member.faulty_until = _own(error), self._clock() + _retry_seconds(error)
             self._refuse(member, error)
         else:
+            member.fault = None
             member.load_seconds = self._clock() - began
             await self._measure(member)
             member.place, member.came = "loaded", self._clock()
@@ -454,6 +461,11 @@ def _own(error: Exception) -> FirstpassError:
     return type(error)(
         str(error), part="draft", param=told.param, code=told.code, retry_after_seconds=told.retry_after_seconds
     )
+
+
+def _retry_seconds(error: Exception) -> int:
+    told = error.failure.retry_after_seconds if isinstance(error, FirstpassError) else None
+    return told or RETRY_SECONDS
 
 
 def _let_in(member: _Member) -> None:
