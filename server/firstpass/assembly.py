@@ -33,6 +33,7 @@ from firstpass.policy.rules import Rule
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
 from firstpass.settings import AliasSettings, EngineSettings, Server, Settings, VerifierSettings
+from firstpass.settings.section import IN_ADDRESS
 from firstpass.spans import UNHEARD, Spans
 from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import PREFIX
@@ -69,7 +70,6 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
 
 
-IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*@")
 KEY_FLAG = re.compile(r"--[a-z-]*(?:key|token|password|secret)")
 KEY_IN_FLAG = re.compile(rf"^({KEY_FLAG.pattern}=).*$", re.DOTALL)
 

@@ -101,6 +101,10 @@ def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_
         ({"further": "nonsense = 1"}, "nonsense"),
         ({"server": "port = 9999"}, "server.port: a change of it takes a restart"),
         ({"further": '[[policy.rules]]\nname = "r"\nthen = "local"\nengine = "huge"\n'}, "no engine 'huge'"),
+        (
+            {"further": '[engines.x]\nkind = "external"\nurl = "http://me:pw@10.0.0.9/v1"\n'},
+            "'http://***@10.0.0.9/v1' is",
+        ),
         ({"further": '[policy]\ngates = ["nowhere.json"]\n'}, "nowhere.json"),
     ],
 )
