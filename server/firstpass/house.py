@@ -78,7 +78,11 @@ class House:
         """Whether who answers for that name takes images; no for a name that nothing answers for."""
         if not isinstance(model, str):
             return False
-        return (self.engine(model) or self.known(model) or self.unknown) in self.seeing
+        engine, target = self.engine(model), self.known(model) or self.unknown
+        if engine is None:
+            return target in self.seeing
+        verified = target == "cascade" and "strong" in self.models
+        return engine in self.seeing and (not verified or "strong" in self.seeing)
 
     def no_model(self, name: str) -> NotFound:
         message = f"unknown model {name[:SHOWN]!r}; this server has {', '.join(self.names)}"
