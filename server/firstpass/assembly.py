@@ -357,7 +357,15 @@ def engine_specs(settings: Settings) -> Mapping[str, EngineSpec]:
     if not settings.engines:
         spec = engine_spec(settings, settings.engine)
         return {spec.name: spec}
-    return {name: _named(name, engine_spec(settings, one)) for name, one in settings.engines.items()}
+    return {name: _named(name, _found(name, settings, one)) for name, one in settings.engines.items()}
+
+
+def _found(name: str, settings: Settings, engine: EngineSettings) -> EngineSpec:
+    """Raises: BadSettings that says whose fault it is."""
+    try:
+        return engine_spec(settings, engine)
+    except BadSettings as error:
+        raise BadSettings(f"engines.{name}: {error}") from error
 
 
 def _named(name: str, spec: EngineSpec) -> EngineSpec:

@@ -192,6 +192,7 @@ def test_a_contract_is_drafted_checked_and_mended_with_another_engine_too(tmp_pa
         ({"aliases": {"a": {"model": "large", "engine": "small"}}}, "large is not drafted by another engine"),
         ({"policy": {"rules": [{"name": "r", "then": "local", "engine": "huge"}]}}, r"policy\.rules\.0\.engine"),
         ({"policy": {"rules": [{"name": "r", "then": "strong", "engine": "large"}]}}, "nobody drafts"),
+        ({"engines": {"a": {"kind": "vllm", "model": "zzz"}}}, r"engines\.a: engine\.model: no model 'zzz'"),
         ({"engine": {"kind": "vllm"}}, "engine and engines exclude each other"),
         ({"engines": {"local": {"kind": "vllm"}}}, r"engines\.local"),
         ({"engines": {"a b": {"kind": "vllm"}}}, "should match pattern"),
