@@ -166,13 +166,15 @@ class Arrangement:
         return self.models[engine or self.first]
 
     def _local_models(self, before: Mapping[str, LocalModel]) -> Mapping[str, LocalModel]:
-        """Raises: BadSettings."""
+        """One is as it was where it would be asked in the same way: how many prompts are counted at once is no reason
+        to have it leave the memory and come back. Raises: BadSettings.
+        """
         made: dict[str, LocalModel] = {}
         specs, premises = assembly.engine_specs(self.settings), self._premises
         for (name, spec), engine in zip(specs.items(), self.settings.draft_engines, strict=True):
             wanted, same = assembly.wanted(self.settings, engine), before.get(name)
             progress = partial(premises.metrics.engine_progress, name)
-            if same is not None and (same.spec, same.wanted) == (spec, wanted):
+            if same is not None and (same.spec, replace(same.wanted, counts=wanted.counts)) == (spec, wanted):
                 made[name] = same
             else:
                 made[name] = LocalModel(spec, wanted, progress, premises.spans.onward)

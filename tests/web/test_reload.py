@@ -176,6 +176,22 @@ def test_the_record_of_settings_has_no_password_of_an_address_and_no_key_of_an_e
     assert kept["b"]["extra_args"] == ["--api-key", "***", "--hf-token=***", *flags[3:]]
 
 
+def test_no_engine_is_exchanged_because_more_may_ask_it_at_once(tmp_path: Path) -> None:
+    with written(tmp_path, two()) as file:
+        file.says("small", "large")
+        with reloading(file) as client:
+            until(client, lambda: all(line.endswith(" 1.0") for line in readiness(client)))
+            before = readiness(client)
+            file.says("small", "large", server="in_flight_limit = 7")
+            assert client.post("/v1/settings/reload").json()["changed"]
+            assert readiness(client) == before, "it is the same, and was ready all the time"
+
+
+def readiness(client: httpx.Client) -> list[str]:
+    lines = client.get("/metrics").text.splitlines()
+    return [line for line in lines if line.startswith("firstpass_engine_ready")]
+
+
 def test_what_has_begun_ends_under_the_settings_that_it_began_with(tmp_path: Path) -> None:
     goes_on = threading.Event()
 
