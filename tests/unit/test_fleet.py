@@ -532,3 +532,19 @@ def test_nobody_leaves_again_and_again_for_one_that_does_not_start() -> None:
         there.models["b"].fault = None
         await asyncio.sleep(300)
         await there.ask("b")
+
+
+def test_a_model_of_two_former_arrangements_that_end_together_is_dismissed_by_both() -> None:
+    """The second one broke off, and the other models of its own stayed."""
+
+    @scene(60, 30)
+    async def _(there: Scene) -> None:
+        model = there.models["a"]
+
+        async def close() -> None:
+            await asyncio.sleep(END_SECONDS)
+
+        model.close = close  # type: ignore[method-assign]
+        arranged(there, b={"bytes": 30})
+        await asyncio.gather(there.fleet.dismiss(model), there.fleet.dismiss(model))
+        await there.fleet.dismiss(model)

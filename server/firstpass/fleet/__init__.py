@@ -155,14 +155,15 @@ class Fleet:
     async def dismiss(self, engine: Loadable) -> None:
         """It ends for good. Nobody may use it, or ask for it any more; who still waits for it is told so.
 
-        Until it has ended it is one that `close` would end.
+        Until it has ended it is one that `close` would end. May be called twice.
         """
-        member = self._members[engine]
+        if (member := self._members.get(engine)) is None:
+            return
         self._refuse(
             member, TierUnavailable(f"{member.berth.name} is not among this server's models any more", part="draft")
         )
         await engine.close()
-        del self._members[engine]
+        self._members.pop(engine, None)
         self._look()
 
     def shown(self, engine: Loadable) -> Shown:
