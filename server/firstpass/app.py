@@ -90,7 +90,8 @@ class Server:
         self._kept: dict[LocalModel, list[asyncio.Task[None]]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
-        self._stood = False
+        self._stood, self._trouble = False, ""
+        self._hears_hangups = False
         self.started_unix = time.time()
 
     @property
@@ -111,14 +112,18 @@ class Server:
 
     def engine_state(self) -> str:
         """Of the first. One that left the memory for another comes back when it is asked."""
-        left = self._stood and self._now.engines.shown(None).place in ("available", "unloading")
-        return "ready" if left else self._now.model(None).engine.state
+        if self._now.engines.shown(None).place in ("available", "unloading"):
+            if self._stood:
+                return "ready"
+            if self._trouble:
+                return "failed"
+        return self._now.model(None).engine.state
 
     def engine_states(self) -> Mapping[str, str]:
         return {name: model.engine.state for name, model in self._now.models.items()}
 
     def engine_trouble(self) -> str:
-        return self._now.model(None).engine.trouble
+        return self._now.model(None).engine.trouble or ("" if self._stood else self._trouble)
 
     def check_room(self, key: str | None, patience_seconds: float | None) -> None:
         self._now.seats.check(key, patience_seconds)
@@ -194,13 +199,12 @@ class Server:
             exchanges.info("exchange", extra={"fields": fields})
 
     async def count(self, ask: Ask) -> Counted:
-        """A count is no reason to load a model."""
+        """A count is no reason to load a model, nor to bring one back whose room another one waits for."""
         with self._of(ask) as there:
-            model, shown = there.model(ask.engine), there.engines.shown(ask.engine)
-            if shown.place != "loaded":
-                text = f"{shown.name} is not loaded, and a count of tokens does not load it"
+            model = there.model(ask.engine)
+            if not self._fleet.enter_loaded(model):
+                text = f"{there.engines.shown(ask.engine).name} is not loaded, and a count of tokens does not load it"
                 raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
-            await self._fleet.enter(model, ask.patience_seconds)
             try:
                 return await model.counter.count(ask)
             finally:
@@ -233,6 +237,8 @@ class Server:
         try:
             yield
         finally:
+            if self._hears_hangups:
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
             kept = [task for tasks in self._kept.values() for task in tasks]
             stopped = [*keeping, *kept, *self._running, *self._ends]
             for task in stopped:
@@ -271,12 +277,16 @@ class Server:
         await keep_ready(model.engine)
 
     async def _first_load(self) -> None:
-        """The first model is loaded at the beginning, pinned or not."""
-        try:
-            await self._now.engines.load(None)
-        except FirstpassError as error:
-            log.error("%s is not loaded: %s", self._now.first, error)
-        self._stood = True
+        """The first model is loaded at the beginning, pinned or not, and tried again until it was there once."""
+        while not self._stood:
+            try:
+                await self._now.engines.load(None)
+                self._stood = True
+            except FirstpassError as error:
+                if str(error) != self._trouble:
+                    log.error("%s is not loaded: %s", self._now.first, error)
+                self._trouble = str(error)
+                await asyncio.sleep(max(RELOAD_SECONDS, error.failure.retry_after_seconds or 0))
 
     async def reload(self) -> Reloaded:
         """Reads the settings again, makes all that follows from them, and only then takes them.
@@ -289,7 +299,7 @@ class Server:
             settings = await asyncio.to_thread(self._again)
             assembly.check_fixed(self._now.settings, settings)
             fresh = await asyncio.to_thread(Arrangement, settings, self._premises, self._now)
-            if fresh.digest == self._now.digest:
+            if fresh.means(self._now):
                 await fresh.close()
                 return Reloaded(fresh.digest, changed=False)
             former, self._now = self._now, fresh
@@ -306,12 +316,15 @@ class Server:
         if self._again is None or terminal or threading.current_thread() is not threading.main_thread():
             return
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._aside(self._reload_told()))
+        self._hears_hangups = True
 
     async def _reload_told(self) -> None:
         try:
             await self.reload()
         except FirstpassError as error:
             log.error("the settings are as they were: %s", error)
+        except Exception:
+            log.exception("the settings are as they were")
 
     async def _end_of(self, former: Arrangement) -> None:
         """Once nothing goes on under it any more, and what has been read by then had the time to begin."""

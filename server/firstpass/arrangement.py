@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from firstpass import assembly
+from firstpass import assembly, drafting
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.purse import PurseFor
 from firstpass.allowance.seats import SeatedTier, Seats
@@ -32,7 +32,7 @@ from firstpass.record import Record
 from firstpass.redaction import Redactor
 from firstpass.settings import Settings, VerifierSettings
 from firstpass.spans import Spans
-from firstpass.store import Store
+from firstpass.store import Store, settings_digest
 from firstpass.tier import Tier
 from firstpass.tier.ordered import OrderedTier, Verifier
 from firstpass.tier.steady import SteadyTier
@@ -67,25 +67,26 @@ class Arrangement:
     def __init__(self, settings: Settings, premises: Premises, before: "Arrangement | None" = None) -> None:
         """before: the one whose place it will take; it keeps those models that are as they were.
 
-        Changes nothing that is in use, and may be made on any thread. Raises: BadSettings, StoreFailed.
+        Changes nothing that is in use, leaves no trace where it fails, and may be made on any thread.
+        Raises: BadSettings, StoreFailed.
         """
         self.settings = settings
         self._users, self._idle = 0, asyncio.Event()
         self._premises = premises
         self.models: Mapping[str, LocalModel] = self._local_models(before.models if before else {})
         self.first, *self._further = self.models
-        self._berths = assembly.berths(settings, self.models)
-        self._budgets = assembly.budgets(settings, self._berths)
+        self._berths = drafting.berths(settings, self.models)
+        self._budgets = drafting.budgets(settings, self._berths)
         self.engines = Engines(premises.fleet, self.models, self.first)
         self._rooms = assembly.rooms(settings, self._further)
         self.seats = Seats(self._rooms)
         self.purse = assembly.purse(settings, premises.store, premises.keyring)
+        self._secrets = assembly.secrets(settings) if settings.ordered_verifiers else frozenset[str]()
         self._verifiers = self._asked()
         self.shelf = Shelf.of(settings.server.contracts_dir)
-        assembly.hold(self.shelf, premises.store)
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
         told = assembly.described(settings, self.shelf)
-        self.digest = premises.store.hold_settings(told, time.time())
+        self.digest = settings_digest(told)
         self.record = Record(premises.store, Monitor(gates), settings.policy.auditors, premises.metrics.show_gate)
         self.policy = self._escalation(gates)
         repositories, learned = Repositories(settings.repositories_dir), self._learned()
@@ -108,6 +109,8 @@ class Arrangement:
             verifiers=_verifiers({**names, **self._aliases}),
             settings=self.digest,
         )
+        assembly.hold(self.shelf, premises.store)
+        premises.store.hold_settings(told, time.time())
 
     def __enter__(self) -> "Arrangement":
         self._users += 1
@@ -117,6 +120,11 @@ class Arrangement:
         self._users -= 1
         if not self._users:
             self._idle.set()
+
+    def means(self, other: "Arrangement") -> bool:
+        """Whether the other one would do the same. Two that differ in secrets alone have one digest."""
+        ours, theirs = ((one.digest, one.settings, one._secrets) for one in (self, other))
+        return ours == theirs
 
     async def unused(self) -> None:
         """Returns when no request goes on under it."""
@@ -145,7 +153,7 @@ class Arrangement:
 
     def begin(self) -> None:
         """It is the server's from now on."""
-        self._premises.fleet.arrange(self._berths, self._budgets, assembly.fleet_bounds(self.settings))
+        self._premises.fleet.arrange(self._berths, self._budgets, drafting.fleet_bounds(self.settings))
         self._premises.metrics.show_waiting(self._rooms)
 
     async def close(self) -> None:
@@ -172,13 +180,15 @@ class Arrangement:
         return self.models[engine or self.first]
 
     def _local_models(self, before: Mapping[str, LocalModel]) -> Mapping[str, LocalModel]:
-        """Raises: BadSettings."""
+        """One is as it was where it would be asked in the same way: how many prompts are counted at once is no reason
+        to have it leave the memory and come back. Raises: BadSettings.
+        """
         made: dict[str, LocalModel] = {}
-        specs, premises = assembly.engine_specs(self.settings), self._premises
+        specs, premises = drafting.engine_specs(self.settings), self._premises
         for (name, spec), engine in zip(specs.items(), self.settings.draft_engines, strict=True):
-            wanted, same = assembly.wanted(self.settings, engine), before.get(name)
+            wanted, same = drafting.wanted(self.settings, engine), before.get(name)
             progress = partial(premises.metrics.engine_progress, name)
-            if same is not None and (same.spec, same.wanted) == (spec, wanted):
+            if same is not None and (same.spec, replace(same.wanted, counts=wanted.counts)) == (spec, wanted):
                 made[name] = same
             else:
                 made[name] = LocalModel(spec, wanted, progress, premises.spans.onward)
@@ -189,7 +199,7 @@ class Arrangement:
         verifiers = self.settings.ordered_verifiers
         if not verifiers:
             return {}
-        redactor = assembly.redactor(self.settings)
+        redactor = assembly.redactor(self.settings, self._secrets)
         doors = {name: self._door(name, verifier, redactor) for name, verifier in verifiers.items()}
         return {name: Asked(doors[name], assembly.verifier_tier(one, doors[name])) for name, one in verifiers.items()}
 

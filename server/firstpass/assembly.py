@@ -3,16 +3,15 @@
 import json
 import logging
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from firstpass import catalogue, hardware
 from firstpass.allowance import turns
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.purse import Prices, Purse
@@ -20,18 +19,17 @@ from firstpass.audit import Keeping
 from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
-from firstpass.engine import EngineSpec, HangAfter, Kind
+from firstpass.engine import EngineSpec
 from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target
-from firstpass.fleet import Berth, Bounds, Memory, mb
 from firstpass.gate import Gate, load_gate
-from firstpass.local_model import LocalModel, Wanted
 from firstpass.policy.escalation import Verifier as Whereabouts
 from firstpass.policy.rules import Rule
 from firstpass.redaction import Redactor
 from firstpass.redaction.known import LEAST
-from firstpass.settings import AliasSettings, EngineSettings, Server, Settings, VerifierSettings
+from firstpass.settings import AliasSettings, Server, Settings, VerifierSettings
+from firstpass.settings.section import IN_ADDRESS
 from firstpass.spans import UNHEARD, Spans
 from firstpass.store import Damaged, Store, whole_keys
 from firstpass.store.keys import PREFIX
@@ -68,6 +66,9 @@ def spans(settings: Settings) -> Spans:
         raise BadSettings(f"telemetry.traces_file: {error}") from error
 
 
+KEY_FLAG = re.compile(r"--[a-z-]*(?:key|token|password|secret)")
+KEY_IN_FLAG = re.compile(rf"^({KEY_FLAG.pattern}=).*$", re.DOTALL)
+
 FIXED = frozenset(Server.model_fields) - {
     *("in_flight_limit", "waiting_limit", "waiting_seconds", "contracts_dir", "unknown_models"),
 }
@@ -86,8 +87,21 @@ def described(settings: Settings, shelf: Shelf) -> str:
     """Settings as the record keeps them, without secrets, and the digests of the files that they mean."""
     files = {pinned: files.sha256 for pinned, files in sorted(shelf.files.items())}
     gates = {str(path): sha256(path.read_bytes()).hexdigest() for path in settings.policy.gates}
-    told = {"settings": settings.model_dump(mode="json"), "contracts": files, "gates": gates}
+    told = {"settings": _without_secrets(settings.model_dump(mode="json")), "contracts": files, "gates": gates}
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+
+def _without_secrets(told: Any) -> Any:
+    """Without what is none by its type: the password in an address, and what follows a flag for a key."""
+    match told:
+        case str():
+            return KEY_IN_FLAG.sub(r"\1***", IN_ADDRESS.sub("***@", told))
+        case list():
+            flagged = (isinstance(before, str) and KEY_FLAG.fullmatch(before) for before in ("", *told))
+            return ["***" if after else _without_secrets(one) for after, one in zip(flagged, told, strict=False)]
+        case dict():
+            return {name: _without_secrets(one) for name, one in told.items()}
+    return told
 
 
 def rooms(settings: Settings, further: Iterable[str] = ()) -> Mapping[str, turns.Turns]:
@@ -250,8 +264,11 @@ def sees(verifier: VerifierSettings) -> bool:
     return verifier.dialect == "anthropic" if verifier.images is None else verifier.images
 
 
-def redactor(settings: Settings) -> Redactor:
-    """What is held back under the ceiling `redacted`. Raises: BadSettings for a file that can't be read."""
+def secrets(settings: Settings) -> frozenset[str]:
+    """Those that this machine knows, which are held back whatever they look like.
+
+    Raises: BadSettings for a file that can't be read.
+    """
     wanted, verifiers = settings.redaction, settings.ordered_verifiers.values()
     own = {verifier.api_key.get_secret_value() for verifier in verifiers if verifier.api_key}
     try:
@@ -261,8 +278,13 @@ def redactor(settings: Settings) -> Redactor:
         raise BadSettings(f"redaction.files: {error}") from error
     except RuntimeError as error:
         raise BadSettings(f"redaction.credentials: {error}; set HOME, or this to false") from error
-    sure = tuple(secret for secret in known | own if len(secret) >= LEAST)
-    return Redactor(sure, tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
+    return frozenset(secret for secret in known | own if len(secret) >= LEAST)
+
+
+def redactor(settings: Settings, known: Iterable[str]) -> Redactor:
+    """What is held back under the ceiling `redacted`. known: secrets."""
+    wanted = settings.redaction
+    return Redactor(tuple(known), tuple((OUR_KEYS | wanted.patterns).items()), wanted.words)
 
 
 def whereabouts(verifiers: Mapping[str, VerifierSettings]) -> Whereabouts:
@@ -300,138 +322,7 @@ def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     return OpenAITier("verifier", door, bounds, name, thinks=thinks)
 
 
-def wanted(settings: Settings, engine: EngineSettings) -> Wanted:
-    """Of one model on this machine."""
-    bounds = ReplyBounds(engine.whole_seconds, engine.whole_seconds, engine.reply_limit_bytes)
-    return Wanted(constrains(engine), engine.reply_seconds, bounds, settings.server.in_flight_limit)
-
-
-def berths(settings: Settings, models: Mapping[str, LocalModel]) -> Sequence[Berth]:
-    engines = zip(models, settings.draft_engines, strict=True)
-    return [_berth(name, models[name], engine, only=len(models) == 1) for name, engine in engines]
-
-
-def budgets(settings: Settings, berths: Sequence[Berth]) -> Mapping[Memory, int]:
-    """Of each memory that one of them takes. Raises: BadSettings where what is pinned takes more than there is."""
-    memories: set[Memory] = {berth.memory for berth in berths}
-    found = {memory: budget_bytes(settings, gpu=memory == "gpu") for memory in memories}
-    for memory, budget in found.items():
-        pinned = [berth for berth in berths if berth.pinned and berth.memory == memory]
-        need = sum(berth.bytes for berth in pinned)
-        if need > budget and len(berths) > 1:
-            names = ", ".join(berth.name for berth in pinned)
-            raise BadSettings(f"engines: {names} are pinned and need {mb(need)}; there are {mb(budget)}")
-    return found
-
-
-def fleet_bounds(settings: Settings) -> Bounds:
-    return Bounds(settings.fleet.load_seconds, settings.fleet.turn_seconds)
-
-
-def _berth(name: str, model: LocalModel, engine: EngineSettings, *, only: bool) -> Berth:
-    """One that stays, whether there is room for it or not: the only one, and what somebody else runs."""
-    need = model.engine.need
-    if need is None:
-        return Berth(name, model, pinned=True)
-    pinned = engine.pinned if engine.pinned is not None else only and engine.idle_seconds is None
-    seen = engine.memory_bytes or need.bytes
-    memory: Memory = "gpu" if need.on_gpu else "main"
-    return Berth(name, model, seen, need.later_bytes, memory, pinned, engine.priority, engine.idle_seconds)
-
-
 def score_floor(settings: Settings) -> float | None:
     """As the first verifier has it."""
     first = next(iter(settings.ordered_verifiers.values()), None)
     return first.score_floor if first is not None and first.mode == "score" else None
-
-
-def constrains(engine: EngineSettings) -> bool:
-    """Whether the draft engine can be held to a pattern."""
-    if engine.structured_outputs is not None:
-        return engine.structured_outputs
-    return _kind_of(engine) in ("vllm", "llama.cpp")
-
-
-def budget_bytes(settings: Settings, *, gpu: bool) -> int:
-    """Of what models on a GPU, or the others, may take together."""
-    if settings.fleet.memory_bytes is not None:
-        return settings.fleet.memory_bytes
-    return hardware.gpu_bytes() if gpu else hardware.this().usable_bytes
-
-
-def engine_specs(settings: Settings) -> Mapping[str, EngineSpec]:
-    """Of each draft engine, by its name; the first is the one that is meant where none is named.
-
-    Raises: BadSettings for a model that is not there or not the recorded bytes.
-    """
-    if not settings.engines:
-        spec = engine_spec(settings, settings.engine)
-        return {spec.name: spec}
-    return {name: _named(name, engine_spec(settings, one)) for name, one in settings.engines.items()}
-
-
-def _named(name: str, spec: EngineSpec) -> EngineSpec:
-    """An engine by the name that the settings give it, which serves its model by the model's own."""
-    served = spec.served_name if spec.kind == "external" else spec.name
-    return replace(spec, name=name, served_name=served, title=f"the engine {name}")
-
-
-def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
-    """Raises: as above."""
-    kind = _kind_of(wanted)
-    if kind == "external":
-        named = wanted.model if "model" in wanted.model_fields_set else None
-        data_dir = settings.server.data_dir
-        deadline = wanted.start_deadline_seconds
-        return EngineSpec(
-            "external",
-            kind,
-            data_dir,
-            url=wanted.url,
-            served_name=named,
-            start_deadline_seconds=deadline,
-            images=bool(wanted.images),
-            patience=_patience(wanted),
-        )
-    if kind == "transformers" and wanted.kind == "auto":
-        log.warning("vLLM is not installed: the transformers engine takes its place (no logprobs)")
-    finds = catalogue.find_gguf if kind == "llama.cpp" else catalogue.find
-    model = finds(wanted.model, settings.models_dir_of(wanted))
-    if model.name in ROUTES:
-        raise BadSettings(f"engine.model: {model.name} is the name of a route; give the model another")
-    if wanted.context_tokens and wanted.context_tokens > model.context_tokens:
-        raise BadSettings(f"engine.context_tokens: {model.name} holds {model.context_tokens} at most")
-    if damaged := catalogue.flipped(model):
-        raise BadSettings(f"engine.model: {model.name} is damaged: {', '.join(damaged)} differ from the record")
-    return EngineSpec(
-        name=model.name,
-        kind=kind,
-        model_dir=model.directory,
-        context_tokens=wanted.context_tokens,
-        holds_tokens=model.context_tokens,
-        threads=wanted.threads,
-        data_dir=settings.server.data_dir,
-        extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
-        start_deadline_seconds=wanted.start_deadline_seconds,
-        contracts=model.contracts,
-        least_told=model.least_told,
-        images=(model.images and kind == "vllm") if wanted.images is None else wanted.images,
-        isolate=wanted.isolate,
-        patience=_patience(wanted),
-        gguf=model.gguf,
-        binary=wanted.binary,
-    )
-
-
-def _patience(wanted: EngineSettings) -> HangAfter:
-    busy_seconds = wanted.canary_busy_seconds or wanted.reply_seconds + wanted.canary_seconds
-    return HangAfter(wanted.canary_seconds, busy_seconds, wanted.canary_idle_seconds)
-
-
-def _kind_of(wanted: EngineSettings) -> Kind:
-    """vLLM where it is installed; it is asked for without importing it, which takes seconds."""
-    if wanted.kind != "auto":
-        return wanted.kind
-    if catalogue.is_gguf(wanted.model):
-        return "llama.cpp"
-    return "vllm" if find_spec("vllm") is not None else "transformers"

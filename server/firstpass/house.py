@@ -89,8 +89,13 @@ class House:
         """Whether who answers for that name takes images; no for a name that nothing answers for."""
         if not isinstance(model, str):
             return False
-        own = self.engine(model) or self.verifier(model)
-        return (own or self.known(model) or self.unknown) in self.seeing
+        engine, verifier = self.engine(model), self.verifier(model)
+        target = self.known(model) or self.unknown
+        if target is None or (engine is None and verifier is None):
+            return target in self.seeing
+        drafts = target == "strong" or (engine or "local") in self.seeing
+        verified = target != "local" and "strong" in self.models
+        return drafts and (not verified or (verifier or "strong") in self.seeing)
 
     def no_model(self, name: str) -> NotFound:
         message = f"unknown model {name[:SHOWN]!r}; this server has {', '.join(self.names)}"

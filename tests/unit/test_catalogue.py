@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firstpass import assembly, catalogue
+from firstpass import catalogue, drafting
 from firstpass.catalogue import Card, Held, Lock
 from firstpass.catalogue.card import (
     COMMIT,
@@ -311,10 +311,10 @@ def test_the_cards_are_json_for_machines() -> None:
 def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
     engine = {"kind": "vllm", "canary_seconds": 5, "canary_busy_seconds": 50, "canary_idle_seconds": 500}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
-    assert assembly.engine_spec(settings, settings.engine).patience == HangAfter(5, 50, 500)
+    assert drafting.engine_spec(settings, settings.engine).patience == HangAfter(5, 50, 500)
     engine = {"kind": "vllm", "canary_seconds": 5, "reply_seconds": 700}
     settings = Settings.model_validate({"engine": engine, "server": {"data_dir": tmp_path}})
-    assert assembly.engine_spec(settings, settings.engine).patience.busy_seconds == 705, (
+    assert drafting.engine_spec(settings, settings.engine).patience.busy_seconds == 705, (
         "no sooner than a caller gives up"
     )
 
@@ -322,4 +322,4 @@ def test_an_engine_s_patience_is_what_the_settings_say(tmp_path: Path) -> None:
 def spec_of(sections: dict[str, Any]) -> EngineSpec:
     """Of the only engine of such settings."""
     settings = Settings.model_validate(sections)
-    return assembly.engine_spec(settings, settings.engine)
+    return drafting.engine_spec(settings, settings.engine)

@@ -104,6 +104,56 @@ def engine_of(launcher: FakeLauncher, clock: Clock | None = None, deadline: floa
     return SupervisedEngine(spec, launcher, clock=clock, poll_seconds=0.001, limit=limit)
 
 
+async def ready_and_slow_to_end() -> tuple[SupervisedEngine, FakeChild, asyncio.Event]:
+    """Its process is asked to end, and is there until the event."""
+    launcher, ends = FakeLauncher(), asyncio.Event()
+    engine = engine_of(launcher)
+    await engine.ensure_ready()
+    [child] = launcher.children
+
+    async def stop() -> None:
+        await ends.wait()
+        child.die(143)
+
+    child.stop = stop  # type: ignore[method-assign]
+    return engine, child, ends
+
+
+async def test_who_closes_an_engine_that_is_being_unloaded_waits_for_its_end_too() -> None:
+    """A server that was told to end meanwhile left before the engine's processes had."""
+    engine, child, ends = await ready_and_slow_to_end()
+    unloading = asyncio.create_task(engine.unload())
+    await asyncio.sleep(0.01)
+    closing = asyncio.create_task(engine.close())
+    await asyncio.sleep(0.01)
+    assert not closing.done()
+    ends.set()
+    await asyncio.gather(unloading, closing)
+    assert child.exit_status is not None and engine.state == "stopped"
+
+
+async def test_an_unloading_that_was_cancelled_is_carried_to_its_end_by_the_close() -> None:
+    engine, child, ends = await ready_and_slow_to_end()
+    unloading = asyncio.create_task(engine.unload())
+    await asyncio.sleep(0.01)
+    unloading.cancel()
+    await asyncio.wait([unloading])
+    ends.set()
+    await engine.close()
+    assert child.exit_status is not None and engine.state == "stopped"
+
+
+async def test_why_a_start_failed_is_still_said_after_the_engine_was_unloaded() -> None:
+    clock = Clock()
+    spec = EngineSpec(name="tiny", kind="vllm", data_dir=Path("unused"))
+    launcher = FakeLauncher(error=OSError("no such program"))
+    engine = SupervisedEngine(spec, launcher, clock=clock, poll_seconds=0.001, limit=RestartLimit(clock))
+    for _ in range(2):
+        with pytest.raises(TierUnavailable, match="no such program"):
+            await engine.ensure_ready()
+        await engine.unload()
+
+
 async def settled(engine: SupervisedEngine, state: str) -> None:
     async with asyncio.timeout(2):
         while engine.state != state:  # noqa: ASYNC110

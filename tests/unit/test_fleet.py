@@ -73,7 +73,7 @@ class Scene:
         self.models = {name: Model(name, size, self.memory) for name, size in zip("abcdefgh", sizes, strict=False)}
         every = [Berth(name, one, one.size, **berths.get(name, {})) for name, one in self.models.items()]  # type: ignore[arg-type]
         self.fleet = Fleet(clock)
-        self.fleet.arrange(every, {"main": BUDGET}, bounds or Bounds(600, 30, 1))
+        self.fleet.arrange(every, {"main": BUDGET, "gpu": BUDGET}, bounds or Bounds(600, 30, 1))
         self.asked: list[tuple[str, float]] = []
 
     async def ask(self, name: str, seconds: float = 1.0, patience: float | None = None) -> None:
@@ -324,3 +324,227 @@ def test_a_larger_one_that_waits_is_not_overtaken_for_ever_by_smaller_ones() -> 
         await there.ask("a")
         assert there.asked[-1][1] < 120
         await asyncio.gather(*small)
+
+
+def test_of_two_busy_ones_the_same_is_asked_to_end_until_it_has_made_room() -> None:
+    """Each was left and asked in turn, so that now this one and now that one was the least recently used."""
+
+    @scene(40, 40, 50)
+    async def _(there: Scene) -> None:
+        async def caller(name: str, seconds: float) -> None:
+            while there.clock() < 900:
+                await there.ask(name, seconds)
+
+        busy = [asyncio.create_task(caller(name, seconds)) for name in "ab" for seconds in (7.0, 5.3, 3.1, 9.7)]
+        await asyncio.sleep(60)
+        await there.ask("c")
+        assert there.asked[-1][1] < 30 + 10 + END_SECONDS + START_SECONDS
+        await asyncio.gather(*busy)
+
+
+def test_who_waits_for_one_memory_holds_up_nobody_who_wants_another() -> None:
+    @scene(60, 60, 40, 90, a={"memory": "gpu"}, b={"memory": "gpu"})
+    async def _(there: Scene) -> None:
+        used = [asyncio.create_task(there.ask(name, seconds=200)) for name in "ac"]
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(5)
+        there.models["e"] = Model("e", 30, there.memory)
+        berths = [
+            Berth(name, one, one.size, memory="gpu" if name in "ab" else "main") for name, one in there.models.items()
+        ]
+        there.fleet.arrange(berths, {}, Bounds(600, 30, 1))
+        await there.ask("e")
+        assert there.asked[-1] == ("e", START_SECONDS)
+        await there.fleet.unload(there.models["e"])
+        large = asyncio.create_task(there.ask("d"))
+        await asyncio.gather(*used, waits, large)
+
+
+def arranged(there: Scene, **berths: dict[str, object]) -> None:
+    """Other models than before, of these sizes; those of before that are not among them are former ones."""
+    for name, berth in berths.items():
+        there.models.setdefault(name, Model(name, int(str(berth["bytes"])), there.memory))
+    every = [Berth(name, there.models[name], **berth) for name, berth in berths.items()]  # type: ignore[arg-type]
+    there.fleet.arrange(every, {"main": BUDGET}, Bounds(600, 30, 1))
+
+
+def test_a_pinned_one_that_takes_more_than_there_is_may_be_exchanged_while_it_runs() -> None:
+    """A single model is there whether there is room for it or not. After a reload each request was a 400."""
+
+    @scene(150, a={"pinned": True})
+    async def _(there: Scene) -> None:
+        there.memory.take("a", 150)
+        await there.ask("a")
+        arranged(there, b={"bytes": 160, "pinned": True})
+        await there.ask("b")
+        assert "a" not in there.memory.held
+
+
+def test_what_can_not_be_loaded_any_more_is_told_so_and_holds_up_nobody() -> None:
+    """It waited until its time was over, and everybody else with it."""
+
+    @scene(60, 60, 30)
+    async def _(there: Scene) -> None:
+        long = asyncio.create_task(there.ask("a", seconds=200))
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(1)
+        arranged(there, a={"bytes": 60, "pinned": True}, b={"bytes": 60}, c={"bytes": 30})
+        with pytest.raises(BadAsk, match="b needs") as told:
+            await waits
+        assert (told.value.failure.code, told.value.failure.param) == ("model_too_large", "model")
+        await there.ask("c")
+        assert there.asked[-1] == ("c", START_SECONDS)
+        await long
+
+
+def test_a_former_model_is_none_that_would_fit() -> None:
+    @scene(40, 40)
+    async def _(there: Scene) -> None:
+        arranged(there, a={"bytes": 40}, c={"bytes": 150})
+        with pytest.raises(BadAsk, match=r"MB; a would fit$"):
+            await there.ask("c")
+
+
+def test_who_still_waits_for_a_model_that_ends_for_good_is_told_at_once() -> None:
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        long = asyncio.create_task(there.ask("a", seconds=200))
+        await asyncio.sleep(25)
+        waits = asyncio.create_task(there.fleet.load(there.models["b"]))
+        await asyncio.sleep(1)
+        arranged(there, a={"bytes": 60})
+        await there.fleet.dismiss(there.models["b"])
+        with pytest.raises(TierUnavailable, match="not among this server's models any more"):
+            await waits
+        assert there.clock() < 30
+        await long
+
+
+def test_a_model_whose_dismissal_is_broken_off_ends_with_the_others() -> None:
+    """A server that was told to end meanwhile left the engine's processes behind."""
+
+    @scene(60, 30)
+    async def _(there: Scene) -> None:
+        await there.ask("a")
+        ended, model = asyncio.Event(), there.models["a"]
+
+        async def close() -> None:
+            await asyncio.sleep(END_SECONDS)
+            ended.set()
+
+        model.close = close  # type: ignore[method-assign]
+        arranged(there, b={"bytes": 30})
+        dismissing = asyncio.create_task(there.fleet.dismiss(model))
+        await asyncio.sleep(END_SECONDS / 2)
+        dismissing.cancel()
+        await asyncio.wait([dismissing])
+        await there.fleet.close()
+        assert ended.is_set()
+
+
+def test_of_two_that_have_grown_beyond_the_memory_and_are_always_in_use_one_leaves() -> None:
+    """Only what nobody used left, so that both stayed for as long as they were asked."""
+
+    @scene(40, 40)
+    async def _(there: Scene) -> None:
+        async def caller(name: str, seconds: float) -> None:
+            while there.clock() < 400:
+                await there.ask(name, seconds)
+
+        keeping = asyncio.create_task(there.fleet.keep())
+        busy = [asyncio.create_task(caller(name, seconds)) for name in "ab" for seconds in (7.0, 5.3)]
+        await asyncio.sleep(60)
+        there.memory.take("b", 70)
+        await asyncio.sleep(30)
+        assert sum(there.memory.held.values()) <= BUDGET
+        await asyncio.gather(*busy)
+        assert max(waited for _, waited in there.asked) < 120, "they take turns"
+        keeping.cancel()
+
+
+def test_one_that_grew_beyond_all_that_there_is_may_be_loaded_again() -> None:
+    """What it had grown to counted for ever: each later request was a 400."""
+
+    @scene(60, 30)
+    async def _(there: Scene) -> None:
+        keeping = asyncio.create_task(there.fleet.keep())
+        await there.ask("a")
+        there.memory.take("a", 120)
+        await asyncio.sleep(30)
+        assert not there.memory.held, "it has left"
+        await there.ask("b")
+        await there.ask("a")
+        assert there.memory.held == {"a": 60}, "nobody is beside it, as it may grow again"
+        keeping.cancel()
+
+
+def test_who_loads_nothing_waits_at_no_closed_door() -> None:
+    """A count of tokens waited there, and had the model loaded again that had just left for another."""
+
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        model = there.models["a"]
+        assert not there.fleet.enter_loaded(model), "not loaded"
+        busy = asyncio.create_task(there.ask("a", seconds=60))
+        await asyncio.sleep(25)
+        assert there.fleet.enter_loaded(model)
+        there.fleet.leave(model)
+        waits = asyncio.create_task(there.ask("b"))
+        await asyncio.sleep(30)
+        assert not there.fleet.enter_loaded(model), "its door is closed"
+        await asyncio.gather(busy, waits)
+        assert there.starts == [1, 1]
+
+
+def test_a_fault_where_it_is_measured_or_ended_leaves_no_model_loading_for_ever() -> None:
+    @scene(60, a={"idle_seconds": 60.0})
+    async def _(there: Scene) -> None:
+        async def broken() -> None:
+            raise RuntimeError("can't start new thread")
+
+        model = there.models["a"]
+        keeping = asyncio.create_task(there.fleet.keep())
+        model.memory_bytes = broken  # type: ignore[method-assign]
+        await there.ask("a")
+        await asyncio.sleep(80)
+        assert there.places() == "" and not keeping.done(), "it is still seen who has been idle for too long"
+        model.fault, model.unload = TierUnavailable("no"), broken  # type: ignore[method-assign]
+        for _ in range(2):
+            with pytest.raises(TierUnavailable, match="no"):
+                await there.ask("a")
+        keeping.cancel()
+
+
+def test_nobody_leaves_again_and_again_for_one_that_does_not_start() -> None:
+    """Each request for it had the other one unloaded, and loaded again afterwards."""
+
+    @scene(60, 60)
+    async def _(there: Scene) -> None:
+        there.models["b"].fault = TierUnavailable("b is left alone for now", part="draft", retry_after_seconds=300)
+        for _ in range(10):
+            await there.ask("a")
+            await asyncio.sleep(2)
+            with pytest.raises(TierUnavailable, match="left alone"):
+                await there.ask("b")
+        assert there.starts[0] == 2
+        there.models["b"].fault = None
+        await asyncio.sleep(300)
+        await there.ask("b")
+
+
+def test_a_model_of_two_former_arrangements_that_end_together_is_dismissed_by_both() -> None:
+    """The second one broke off, and the other models of its own stayed."""
+
+    @scene(60, 30)
+    async def _(there: Scene) -> None:
+        model = there.models["a"]
+
+        async def close() -> None:
+            await asyncio.sleep(END_SECONDS)
+
+        model.close = close  # type: ignore[method-assign]
+        arranged(there, b={"bytes": 30})
+        await asyncio.gather(there.fleet.dismiss(model), there.fleet.dismiss(model))
+        await there.fleet.dismiss(model)

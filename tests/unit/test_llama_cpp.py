@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firstpass import assembly, catalogue, engine
+from firstpass import catalogue, drafting, engine
 from firstpass.chat import Abilities, Message, Reasoning, Sampling, TokenLogprob, Tool, ToolChoice
 from firstpass.contract.redraft import sentence_pattern
 from firstpass.dialect.openai.gbnf import gbnf
@@ -190,15 +190,15 @@ def test_a_gguf_file_chooses_llama_cpp_and_another_kind_is_told_so(tmp_path: Pat
     def settings(**said: Any) -> Settings:
         return Settings.model_validate({"engine": {"model": str(file)} | said, "server": {"data_dir": tmp_path}})
 
-    spec = assembly.engine_spec(settings())
+    spec = only_spec(settings())
     assert (spec.kind, spec.name, spec.gguf, spec.holds_tokens) == ("llama.cpp", "Tiny.Q8_0", file, 2048)
-    assert assembly.constrains(settings().engine) and not spec.images
+    assert drafting.constrains(settings().engine) and not spec.images
     with pytest.raises(BadSettings, match=r'which only llama\.cpp reads: set engine\.kind to "llama\.cpp"'):
-        assembly.engine_spec(settings(kind="transformers"))
+        only_spec(settings(kind="transformers"))
     with pytest.raises(BadSettings, match="holds 2048 at most"):
-        assembly.engine_spec(settings(context_tokens=4096))
+        only_spec(settings(context_tokens=4096))
     with pytest.raises(BadSettings, match=r"holds no \.gguf file"):
-        assembly.engine_spec(settings(kind="llama.cpp", model="firstpass-draft-10m"))
+        only_spec(settings(kind="llama.cpp", model="firstpass-draft-10m"))
 
 
 def test_an_engine_without_a_file_is_a_bad_setting(tmp_path: Path) -> None:
@@ -391,3 +391,8 @@ def test_a_whole_reply_does_not_say_its_beginning_again() -> None:
 def test_the_card_of_a_catalogue_name_is_not_looked_for_in_other_weights(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"llama\.cpp reads nothing else"):
         catalogue.find_gguf("firstpass-draft-10m", tmp_path)
+
+
+def only_spec(settings: Settings) -> EngineSpec:
+    """Of the only engine."""
+    return drafting.engine_spec(settings, settings.engine)

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from firstpass import assembly
+from firstpass import drafting
 from firstpass.engine import probe
 from firstpass.engine.recipe import recipe_for
 from firstpass.settings import Settings
@@ -33,7 +33,7 @@ def counting() -> Iterator[Path]:
     with TemporaryDirectory() as name:  # Short, as a socket's path has to be.
         directory = Path(name)
         settings = Settings.model_validate({"engine": {"kind": "vllm"}, "server": {"data_dir": directory}})
-        command = recipe_for(assembly.engine_spec(settings, settings.engine)).command(directory)
+        command = recipe_for(drafting.engine_spec(settings, settings.engine)).command(directory)
         assert command.endpoint.uds is not None
         argv = [word for word in command.argv if word != "--disable-log-stats"]
         with (directory / "vllm.log").open("wb") as log, running(argv, dict(command.environment), log):

@@ -140,6 +140,16 @@ def test_another_model_at_an_address_is_known_by_its_own_name(tmp_path: Path) ->
     assert cards["replayed"]["firstpass"]["engine"] == "large"
 
 
+def test_a_server_whose_first_model_was_never_loaded_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    """It said that it was, as of one that had left for another."""
+    engines = {"small": {"kind": "transformers"}, "large": {"kind": "external", "url": "http://127.0.0.1:9/v1"}}
+    sections = {"engines": engines, "server": {"data_dir": tmp_path}, "fleet": {"memory_bytes": 1_000}}
+    with serving(app.build(Settings.model_validate(sections))) as url, httpx.Client(base_url=url, timeout=30) as client:
+        told = client.get("/readyz")
+    assert told.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert "the draft engine is failed: small needs" in told.json()["error"]["message"]
+
+
 def test_the_commands_list_and_move_them(tmp_path: Path) -> None:
     with fleet(tmp_path) as client:
         url = ("--url", str(client.base_url))
@@ -187,6 +197,7 @@ def test_a_contract_is_drafted_checked_and_mended_with_another_engine_too(tmp_pa
         ({"aliases": {"a": {"model": "large", "engine": "small"}}}, "large is drafted by no other engine"),
         ({"policy": {"rules": [{"name": "r", "then": "local", "engine": "huge"}]}}, r"policy\.rules\.0\.engine"),
         ({"policy": {"rules": [{"name": "r", "then": "strong", "engine": "large"}]}}, "nobody drafts"),
+        ({"engines": {"a": {"kind": "vllm", "model": "zzz"}}}, r"engines\.a: engine\.model: no model 'zzz'"),
         ({"engine": {"kind": "vllm"}}, "engine and engines exclude each other"),
         ({"engines": {"local": {"kind": "vllm"}}}, r"engines\.local"),
         ({"engines": {"a b": {"kind": "vllm"}}}, "should match pattern"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from firstpass import app
-from firstpass.settings import load
+from firstpass.assembly import described
+from firstpass.contract import Shelf
+from firstpass.contract.files import SHIPPED
+from firstpass.settings import Settings, load
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import serving, wait_until_ready
 from tests.doubles import openai_app, says
@@ -71,15 +76,23 @@ def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_
             file.says("large", "small")
             changed = client.post("/v1/settings/reload", json={}).json()
             after, names = said(client, "firstpass"), [card["id"] for card in client.get("/v1/models").json()["data"]]
+            file.says("large")
+            metrics = [
+                client.get("/metrics").text,
+                client.post("/v1/settings/reload").text,
+                client.get("/metrics").text,
+            ]
     assert (before, after) == ("I am small.", "I am large.") and "large" in names
     assert not same["changed"] and changed["changed"] and same["digest"] != changed["digest"]
+    gauges = ['firstpass_engine_ready{engine="small"}', 'firstpass_waiting{tier="small"}']
+    assert all(gauge in metrics[0] and gauge not in metrics[2] for gauge in gauges), "it is no engine any more"
     store = SqliteStore(tmp_path / "data/firstpass.sqlite")
     asked = [exchange.ask.settings for exchange in reversed(store.latest(9))]  # type: ignore[union-attr]
     store.close()
     assert asked == [same["digest"], changed["digest"]]
     home = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
     listed = json.loads(firstpass("history", "--settings", "--json", **home).stdout)
-    assert [one["digest"] for one in listed] == [changed["digest"], same["digest"]]
+    assert [one["digest"] for one in listed][1:] == [changed["digest"], same["digest"]]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +101,10 @@ def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_
         ({"further": "nonsense = 1"}, "nonsense"),
         ({"server": "port = 9999"}, "server.port: a change of it takes a restart"),
         ({"further": '[[policy.rules]]\nname = "r"\nthen = "local"\nengine = "huge"\n'}, "no engine 'huge'"),
+        (
+            {"further": '[engines.x]\nkind = "external"\nurl = "http://me:pw@10.0.0.9/v1"\n'},
+            "'http://***@10.0.0.9/v1' is",
+        ),
         ({"further": '[policy]\ngates = ["nowhere.json"]\n'}, "nowhere.json"),
     ],
 )
@@ -100,6 +117,79 @@ def test_a_fault_changes_nothing_and_says_what_it_is(tmp_path: Path, change: dic
             still = said(client, "firstpass")
     assert refused.status_code == httpx.codes.BAD_REQUEST and told in refused.json()["error"]["message"]
     assert still == "I am small."
+    store = SqliteStore(tmp_path / "data/firstpass.sqlite")
+    assert len(store.settings()) == 1, "those that were refused were never in use"
+    store.close()
+
+
+def test_the_words_of_a_contract_may_be_mended_after_settings_were_refused_that_had_it(tmp_path: Path) -> None:
+    """The record took them for what that version means, although nobody had ever been asked with them."""
+    folder = shutil.copytree(SHIPPED / "commit-message/2", tmp_path / "contracts/own/1")
+    own = f'contracts_dir = "{tmp_path / "contracts"}"'
+    with written(tmp_path, two()) as file:
+        file.says("small")
+        with reloading(file) as client:
+            file.says("small", server=own, further='[[policy.rules]]\nname = "r"\nthen = "local"\nengine = "huge"\n')
+            refused = client.post("/v1/settings/reload")
+            (folder / "prompt.txt").write_text(f"Mended. {(folder / 'prompt.txt').read_text()}")
+            file.says("small", server=own)
+            taken = client.post("/v1/settings/reload")
+    assert (refused.status_code, taken.status_code) == (400, 200), taken.text
+
+
+def test_another_key_of_the_verifier_is_taken_although_the_record_says_no_secret(tmp_path: Path) -> None:
+    """Settings that differed in a secret alone had one digest, and were taken to be the same."""
+    sent: list[str] = []
+    strong = openai_app(says("I am strong."))
+
+    async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+        sent.extend(value.decode() for name, value in scope.get("headers", ()) if name == b"authorization")
+        await strong(scope, receive, send)
+
+    with serving(listening) as url, written(tmp_path, two()) as file:
+        known, verifier = tmp_path / "known", f'[verifier]\nurl = "{url}/v1"\nmodel = "m"\nhosted = false\n'
+        verifier = f'[redaction]\nfiles = ["{known}"]\n{verifier}'
+        known.write_text("first-secret\n")
+        file.says("small", further=f'{verifier}api_key = "the-old-one"\n')
+        with reloading(file) as client:
+            said(client, "strong")
+            file.says("small", further=f'{verifier}api_key = "the-new-one"\n')
+            assert client.post("/v1/settings/reload").json()["changed"]
+            said(client, "strong")
+            assert not client.post("/v1/settings/reload").json()["changed"]
+            known.write_text("second-secret\n")
+            assert client.post("/v1/settings/reload").json()["changed"]
+    assert list(dict.fromkeys(sent)) == ["Bearer the-old-one", "Bearer the-new-one"]
+    store = SqliteStore(tmp_path / "data/firstpass.sqlite")
+    assert not any("the-" in one.told or "-secret" in one.told for one in store.settings())
+    store.close()
+
+
+def test_the_record_of_settings_has_no_password_of_an_address_and_no_key_of_an_engine(tmp_path: Path) -> None:
+    said = {"url": "http://me:hunter2@127.0.0.1:9/v1", "kind": "external"}
+    flags = ["--api-key", "hunter2", "--hf-token=hunter2", "--max-num-batched-tokens", "4096"]
+    engines = {"a": said, "b": {"kind": "vllm", "extra_args": flags}}
+    told = described(Settings.model_validate({"engines": engines}), Shelf.of(None))
+    assert "hunter2" not in told
+    kept = json.loads(told)["settings"]["engines"]
+    assert kept["a"]["url"] == "http://***@127.0.0.1:9/v1"
+    assert kept["b"]["extra_args"] == ["--api-key", "***", "--hf-token=***", *flags[3:]]
+
+
+def test_no_engine_is_exchanged_because_more_may_ask_it_at_once(tmp_path: Path) -> None:
+    with written(tmp_path, two()) as file:
+        file.says("small", "large")
+        with reloading(file) as client:
+            until(client, lambda: all(line.endswith(" 1.0") for line in readiness(client)))
+            before = readiness(client)
+            file.says("small", "large", server="in_flight_limit = 7")
+            assert client.post("/v1/settings/reload").json()["changed"]
+            assert readiness(client) == before, "it is the same, and was ready all the time"
+
+
+def readiness(client: httpx.Client) -> list[str]:
+    lines = client.get("/metrics").text.splitlines()
+    return [line for line in lines if line.startswith("firstpass_engine_ready")]
 
 
 def test_what_has_begun_ends_under_the_settings_that_it_began_with(tmp_path: Path) -> None:

@@ -167,9 +167,10 @@ class SupervisedEngine:
     async def unload(self) -> None:
         """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit.
 
-        Nobody uses it, so it is killed: it has nothing to put away, but for what drivers of GPUs share.
+        Nobody uses it, so it is killed: it has nothing to put away, but for what drivers of GPUs share. While another
+        one waits for its end, or was cancelled while it did, this one waits for it too.
         """
-        if self._state in ("stopped", "stopping"):
+        if self._state == "stopped":
             return
         if self._state == "ready":
             self._limit.ended(excused=True)
@@ -179,7 +180,8 @@ class SupervisedEngine:
         if self._child:
             await (self._child.stop() if self._closed or self._on_gpu else self._child.kill())
         await asyncio.wait([task for task in (self._start, self._watch) if task])
-        self._state, self._last_failure = "stopped", ""
+        if self._state == "stopping":
+            self._state = "stopped"
 
     async def close(self) -> None:
         self._closed = True

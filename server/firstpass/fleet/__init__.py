@@ -8,12 +8,12 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any
 
 from firstpass.errors import BadAsk, FirstpassError, InUse, TierUnavailable
+from firstpass.fleet.member import Berth, Bounds, Loadable, Member, Memory, Shown
 from firstpass.fleet.room import Loaded, leaving
 
 __all__ = ["Berth", "Bounds", "Fleet", "Loadable", "Memory", "Shown", "mb"]
@@ -29,93 +29,6 @@ FORMER = -(2**31)
 """The priority of what is no longer wanted."""
 
 
-class Loadable(Protocol):
-    """An engine, as far as it matters here."""
-
-    async def ensure_ready(self) -> object:
-        """Raises: FirstpassError."""
-        ...
-
-    async def unload(self) -> None:
-        """Returns when it has left the memory."""
-        ...
-
-    async def memory_bytes(self) -> int | None:
-        """What its processes take now; None where that is not known."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-Memory = Literal["main", "gpu"]
-
-
-@dataclass(frozen=True, slots=True)
-class Berth:
-    """A model that may be loaded, and how it is kept.
-
-    bytes: what it is expected to take, until that has been seen. later_bytes: of these, what it takes only when it is
-    used. memory: which one it takes; that of a GPU is not looked at. pinned: it is there from the beginning to the end,
-    and never waited for here. priority: the lowest goes first. idle_seconds: it goes when nobody has used it for so
-    long; None: only when another needs the room.
-    """
-
-    name: str
-    engine: Loadable
-    bytes: int = 0
-    later_bytes: int = 0
-    memory: Memory = "main"
-    pinned: bool = False
-    priority: int = 0
-    idle_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """load_seconds: how long a caller waits for a model to be loaded.
-
-    turn_seconds: how long a model that another one waits for still lets callers in, from when it was loaded.
-    rest_seconds: for how long nobody may have asked it within that time for it to go sooner.
-    """
-
-    load_seconds: float = 120.0
-    turn_seconds: float = 30.0
-    rest_seconds: float = 1.0
-
-
-Place = Literal["available", "loading", "loaded", "unloading"]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A model as it is now. bytes: what it takes, or is expected to. users: requests that it works on."""
-
-    name: str
-    place: Place
-    bytes: int
-    users: int
-    waiting: int
-    pinned: bool
-    idle_seconds: float | None
-
-
-class _Member:
-    """place: what is counted for the memory. closed: nobody more is let in, since another one waits for its room.
-
-    since: when the one that waits longest came. came: when it was loaded. used: when it last had a user.
-    """
-
-    def __init__(self, berth: Berth, now: float) -> None:
-        self.berth = berth
-        self.bytes = berth.bytes
-        self.place: Place = "available"
-        self.users = 0
-        self.waiting: deque[asyncio.Future[None]] = deque()
-        self.closed = False
-        self.since = self.came = self.used = now
-        self.load_seconds = 0.0
-
-
 class Fleet:
     """Empty until it is arranged. `Loadable`s are told apart by what they are, and named for people."""
 
@@ -123,10 +36,11 @@ class Fleet:
         self._clock = clock
         self._budgets: Mapping[Memory, int] = {}
         self._bounds = Bounds()
-        self._members: dict[Loadable, _Member] = {}
+        self._members: dict[Loadable, Member] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._going: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarmed = math.inf
         self._closed = False
 
     def arrange(self, berths: Sequence[Berth], budgets: Mapping[Memory, int], bounds: Bounds) -> None:
@@ -141,7 +55,7 @@ class Fleet:
             if engine not in kept:
                 member.berth = replace(member.berth, pinned=False, priority=FORMER)
         for berth in berths:
-            member = self._members.setdefault(berth.engine, _Member(berth, self._clock()))
+            member = self._members.setdefault(berth.engine, Member(berth, self._clock()))
             member.berth = berth
             if berth.pinned and (begins or not berth.bytes):
                 member.place = "loaded"
@@ -149,9 +63,17 @@ class Fleet:
             self._look()
 
     async def dismiss(self, engine: Loadable) -> None:
-        """It ends for good. Nobody may use it, or ask for it any more."""
-        del self._members[engine]
+        """It ends for good. Nobody may use it, or ask for it any more; who still waits for it is told so.
+
+        Until it has ended it is one that `close` would end. May be called twice.
+        """
+        if (member := self._members.get(engine)) is None:
+            return
+        self._refuse(
+            member, TierUnavailable(f"{member.berth.name} is not among this server's models any more", part="draft")
+        )
         await engine.close()
+        self._members.pop(engine, None)
         self._look()
 
     def shown(self, engine: Loadable) -> Shown:
@@ -165,12 +87,19 @@ class Fleet:
         patience_seconds: how long the caller itself would wait.
         Raises: BadAsk for one that can not be loaded at all; TierUnavailable, or what its engine raises.
         """
+        if not self.enter_loaded(engine):
+            member = self._members[engine]
+            if (error := self._too_large(member)) is not None:
+                raise error
+            await self._wait(member, patience_seconds)
+
+    def enter_loaded(self, engine: Loadable) -> bool:
+        """Likewise, where that waits for nothing and loads nothing; else nothing is done."""
         member = self._members[engine]
         if member.place != "loaded" or member.closed:
-            self._check_fits(member)
-            await self._wait(member, patience_seconds)
-        else:
-            member.users += 1
+            return False
+        member.users += 1
+        return True
 
     def leave(self, engine: Loadable) -> None:
         member = self._members[engine]
@@ -218,21 +147,35 @@ class Fleet:
         await asyncio.gather(*work, return_exceptions=True)
         await asyncio.gather(*(member.berth.engine.close() for member in self._members.values()))
 
-    def _check_fits(self, member: _Member) -> None:
-        """Raises: BadAsk."""
-        there = [one for one in self._members.values() if one.berth.memory == member.berth.memory]
-        pinned = sum(one.bytes for one in there if one.berth.pinned and one is not member)
-        budget = self._budgets[member.berth.memory]
-        missing = member.bytes + pinned - budget
-        if missing <= 0:
-            return
-        fit = [one.berth.name for one in there if one.berth.pinned or one.bytes + pinned <= budget]
-        besides = f" beside those that stay loaded ({mb(pinned)})" if pinned else ""
-        text = f"{member.berth.name} needs {mb(member.bytes)}, {mb(missing)} more than there is of {mb(budget)}"
-        others = f"; {', '.join(fit)} would fit" if fit else ""
-        raise BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
+    def _need(self, member: Member) -> int:
+        """Bytes. What is pinned is there whether there is room for it or not, and takes what there is.
 
-    async def _wait(self, member: _Member, patience_seconds: float | None) -> None:
+        One that has grown beyond all that there is may be loaded again, as large as it was at first, with no other.
+        """
+        left = self._left(member)
+        return min(member.bytes, left if member.berth.pinned else max(left, member.first_bytes))
+
+    def _left(self, member: Member) -> int:
+        """What it may take beside those that stay loaded."""
+        pinned = (one.bytes for one in self._beside(member) if one.berth.pinned)
+        return max(0, self._budgets[member.berth.memory] - sum(pinned))
+
+    def _beside(self, member: Member) -> Iterator[Member]:
+        there = (one for one in self._members.values() if one.berth.priority != FORMER)
+        return (one for one in there if one.berth.memory == member.berth.memory and one is not member)
+
+    def _too_large(self, member: Member) -> BadAsk | None:
+        """For one that can not be loaded at all, as far as is known now."""
+        left, budget = self._left(member), self._budgets[member.berth.memory]
+        if (missing := self._need(member) - left) <= 0:
+            return None
+        fit = [one.berth.name for one in self._beside(member) if one.berth.pinned or one.bytes <= left]
+        besides = f" beside those that stay loaded ({mb(budget - left)})" if left < budget else ""
+        text = f"{member.berth.name} needs {mb(left + missing)}, {mb(missing)} more than there is of {mb(budget)}"
+        others = f"; {', '.join(fit)} would fit" if fit else ""
+        return BadAsk(f"{text}{besides}{others}", part="draft", param="model", code="model_too_large")
+
+    async def _wait(self, member: Member, patience_seconds: float | None) -> None:
         seconds = min(self._bounds.load_seconds, patience_seconds or math.inf)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not member.waiting:
@@ -248,7 +191,7 @@ class Fleet:
                 raise self._late(member, seconds) from stop
             raise
 
-    def _withdraw(self, member: _Member, turn: "asyncio.Future[None]") -> None:
+    def _withdraw(self, member: Member, turn: "asyncio.Future[None]") -> None:
         """It may have been let in in the moment in which it stopped waiting."""
         if turn in member.waiting:
             member.waiting.remove(turn)
@@ -256,7 +199,7 @@ class Fleet:
             member.users -= 1
         self._look()
 
-    def _late(self, member: _Member, seconds: float) -> TierUnavailable:
+    def _late(self, member: Member, seconds: float) -> TierUnavailable:
         text = f"{member.berth.name} was not loaded within {seconds:g} s"
         after = max(RETRY_SECONDS, math.ceil(member.load_seconds))
         return TierUnavailable(text, part="draft", retry_after_seconds=after)
@@ -268,79 +211,106 @@ class Fleet:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        self._alarmed = math.inf
         closed = self._make_room()
         for member in self._members.values():
             member.closed = member in closed
             if member.place == "loaded" and not member.closed:
                 _let_in(member)
 
-    def _make_room(self) -> frozenset[_Member]:
-        """Who waits longest is loaded first, so that nobody waits for ever. Returns: those that have to end for it."""
-        for memory, budget in self._budgets.items():
-            for member in leaving(0, budget, self._loaded(memory)) or ():
-                self._go(member)
+    def _make_room(self) -> frozenset[Member]:
+        """Who waits longest for one memory is loaded first, so that nobody waits for ever; no other memory's wait.
+
+        Returns: those that have to end for it.
+        """
+        return frozenset().union(*map(self._make_room_in, self._budgets))
+
+    def _make_room_in(self, memory: Memory) -> frozenset[Member]:
+        """What has grown beyond the memory waits for room as one of nobody's does."""
+        over = leaving(0, self._budgets[memory], self._loaded(memory))
+        if over is None and (ending := self._asked_to_end(0, memory)):
+            return ending
+        for member in over or ():
+            self._go(member)
         wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
-        for member in sorted(wanted, key=lambda one: one.since):
-            memory = member.berth.memory
-            going = leaving(member.bytes, self._budgets[memory], self._loaded(memory))
+        for member in sorted((one for one in wanted if one.berth.memory == memory), key=lambda one: one.since):
+            if (error := self._too_large(member)) is not None:
+                self._refuse(member, error)
+                continue
+            going = leaving(self._need(member), self._budgets[memory], self._loaded(memory))
+            if going != () and member.fault is not None and self._clock() < member.faulty_until:
+                self._refuse(member, member.fault)
+                continue
             if going is None:
-                return self._asked_to_end(member)
+                return self._asked_to_end(self._need(member), memory)
             for other in going:
                 self._go(other)
             self._come(member)
         return frozenset()
 
-    def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded[_Member]]:
-        """busy_too: as if nobody used any."""
+    def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded[Member]]:
+        """busy_too: as if nobody used any, and of one priority those first whose doors are closed already.
+
+        Without that, those in use would be closed and opened again in turn as each is left, and none would ever end.
+        """
         for one in self._members.values():
             if one.berth.memory == memory and one.place in ("loaded", "loading"):
                 stays = one.berth.pinned or one.place == "loading" or not (busy_too or self._may_go(one))
-                yield Loaded(one, one.bytes, one.berth.priority, one.used, stays)
+                used = -math.inf if busy_too and one.closed else one.used
+                yield Loaded(one, one.bytes, one.berth.priority, used, stays)
 
-    def _may_go(self, member: _Member) -> bool:
+    def _may_go(self, member: Member) -> bool:
         return not member.users and self._clock() >= self._goes_from(member)
 
-    def _goes_from(self, member: _Member) -> float:
+    def _goes_from(self, member: Member) -> float:
         """When it goes if nobody uses it: at the end of its turn, or sooner where it rests."""
         turn = member.came + self._bounds.turn_seconds
         return turn if member.users else min(turn, member.used + self._bounds.rest_seconds)
 
-    def _asked_to_end(self, waiting: _Member) -> frozenset[_Member]:
-        """Whose room it is that one waits for, and whose turn is over; for the others a look is taken at its end."""
-        memory = waiting.berth.memory
-        holders = leaving(waiting.bytes, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
+    def _asked_to_end(self, need: int, memory: Memory) -> frozenset[Member]:
+        """Whose room it is that is waited for, and whose turn is over; for the others a look is taken at its end."""
+        holders = leaving(need, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
         now = self._clock()
-        later = [self._goes_from(one) - now for one in holders if self._goes_from(one) > now]
-        if later:
-            self._alarm = asyncio.get_running_loop().call_later(min(later), self._look)
+        self._look_at(min((one for one in map(self._goes_from, holders) if one > now), default=math.inf))
         return frozenset(one for one in holders if one.came + self._bounds.turn_seconds <= now)
 
-    def _idle_too_long(self, member: _Member) -> bool:
+    def _look_at(self, when: float) -> None:
+        """Or sooner, where it is to be done sooner already. when: by the clock."""
+        if when < self._alarmed:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarmed = when
+            self._alarm = asyncio.get_running_loop().call_later(when - self._clock(), self._look)
+
+    def _idle_too_long(self, member: Member) -> bool:
         idle = member.berth.idle_seconds
         free = member.place == "loaded" and not (member.berth.pinned or member.users or member.waiting)
         return free and idle is not None and self._clock() - member.used >= idle
 
-    def _go(self, member: _Member) -> None:
+    def _go(self, member: Member) -> None:
         """What is loaded from now on waits for it."""
         member.place = "unloading"
         task = self._begin(self._unloaded(member))
         self._going.add(task)
         task.add_done_callback(self._going.discard)
 
-    async def _unloaded(self, member: _Member) -> None:
+    async def _unloaded(self, member: Member) -> None:
         log.info("engine %s is unloaded", member.berth.name)
+        await self._ended(member)
+        self._look()
+
+    async def _ended(self, member: Member) -> None:
         try:
             await member.berth.engine.unload()
         except Exception:
             log.exception("engine %s: its end broke off", member.berth.name)
         member.place = "available"
-        self._look()
 
-    def _come(self, member: _Member) -> None:
+    def _come(self, member: Member) -> None:
         member.place = "loading"
         self._begin(self._brought(member))
 
-    async def _brought(self, member: _Member) -> None:
+    async def _brought(self, member: Member) -> None:
         """Once all that is about to go is gone: no two are there for one room."""
         await self._gone()
         began = self._clock()
@@ -349,10 +319,11 @@ class Fleet:
         except Exception as error:
             if not isinstance(error, FirstpassError):
                 log.exception("engine %s: its start broke off", member.berth.name)
-            await member.berth.engine.unload()
-            member.place = "available"
+            await self._ended(member)
+            member.fault, member.faulty_until = _own(error), self._clock() + _retry_seconds(error)
             self._refuse(member, error)
         else:
+            member.fault = None
             member.load_seconds = self._clock() - began
             await self._measure(member)
             member.place, member.came = "loaded", self._clock()
@@ -363,21 +334,28 @@ class Fleet:
         if self._going:
             await asyncio.wait(tuple(self._going))
 
-    async def _measure(self, member: _Member) -> None:
+    async def _measure(self, member: Member) -> None:
         """What was seen at its start takes the place of what was expected; the most that was seen since counts."""
-        if member.berth.memory != "main" or (seen := await member.berth.engine.memory_bytes()) is None:
+        if member.berth.memory != "main":
             return
-        loading = member.place == "loading"
-        member.bytes = seen + member.berth.later_bytes if loading else max(member.bytes, seen)
+        try:
+            seen = await member.berth.engine.memory_bytes()
+        except Exception:
+            log.exception("engine %s: what it takes could not be seen", member.berth.name)
+            return
+        if seen is None:
+            return
+        if member.place == "loading":
+            member.bytes = member.first_bytes = seen + member.berth.later_bytes
+        else:
+            member.bytes = max(member.bytes, seen)
 
-    def _refuse(self, member: _Member, error: Exception) -> None:
+    def _refuse(self, member: Member, error: Exception) -> None:
         """All that wait for it, each with an error of its own."""
-        after = error.failure.retry_after_seconds if isinstance(error, FirstpassError) else RETRY_SECONDS
-        kind = type(error) if isinstance(error, FirstpassError) else TierUnavailable
         while member.waiting:
             turn = member.waiting.popleft()
             if not turn.done():
-                turn.set_exception(kind(str(error), part="draft", retry_after_seconds=after))
+                turn.set_exception(_own(error))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.ensure_future(work)
@@ -386,7 +364,22 @@ class Fleet:
         return task
 
 
-def _let_in(member: _Member) -> None:
+def _own(error: Exception) -> FirstpassError:
+    """The same for one more who waits."""
+    if not isinstance(error, FirstpassError):
+        return TierUnavailable(str(error), part="draft", retry_after_seconds=RETRY_SECONDS)
+    told = error.failure
+    return type(error)(
+        str(error), part="draft", param=told.param, code=told.code, retry_after_seconds=told.retry_after_seconds
+    )
+
+
+def _retry_seconds(error: Exception) -> int:
+    told = error.failure.retry_after_seconds if isinstance(error, FirstpassError) else None
+    return told or RETRY_SECONDS
+
+
+def _let_in(member: Member) -> None:
     while member.waiting:
         turn = member.waiting.popleft()
         if not turn.done():

@@ -18,7 +18,7 @@ from firstpass.settings.engine import EngineSettings
 from firstpass.settings.fleet import FleetSettings
 from firstpass.settings.policy import PolicySettings
 from firstpass.settings.redaction import RedactionSettings
-from firstpass.settings.section import Section
+from firstpass.settings.section import IN_ADDRESS, Section
 from firstpass.settings.server import Server
 from firstpass.settings.telemetry import TelemetrySettings
 from firstpass.settings.verifier import VerifierSettings
@@ -131,7 +131,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         return Settings.model_validate(values)
     except ValidationError as error:
         lines = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
-        raise BadSettings(f"bad settings: {lines}") from error
+        raise BadSettings(f"bad settings: {IN_ADDRESS.sub('***@', lines)}") from None
+    except BadSettings as error:
+        raise BadSettings(IN_ADDRESS.sub("***@", str(error))) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from firstpass.exchange import Exchange, Judgement, Label, Receipt
@@ -48,6 +49,11 @@ class HeldSettings:
     digest: str
     first_unix: float
     told: str
+
+
+def settings_digest(told: str) -> str:
+    """By which exchanges name the settings that they ran under: 64 bits, enough for those of one server."""
+    return sha256(told.encode()).hexdigest()[:16]
 
 
 def whole_keys(listed: Iterable[KeyRecord | Damaged]) -> list[KeyRecord]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import finalize
@@ -14,7 +13,7 @@ import apsw
 from firstpass.chat import Usage
 from firstpass.errors import StoreFailed, StoreLost
 from firstpass.exchange import Answer, Exchange, Judgement, Label, Receipt, Refuse
-from firstpass.store import Damaged, HeldSettings, Proof
+from firstpass.store import Damaged, HeldSettings, Proof, settings_digest
 from firstpass.store.codec import AUDITED, decode, encode, forgotten, judgement, kept
 from firstpass.store.files import OpenFiles
 from firstpass.store.log import Log
@@ -43,9 +42,6 @@ EXCHANGE = (
 INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
-DIGEST_CHARACTERS = 16
-"""Of settings: 64 bits, enough for those of one server."""
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -216,7 +212,7 @@ class SqliteStore(SqliteKeys):
         return self._log.checked("contracts", pinned) or {}
 
     def hold_settings(self, told: str, now_unix: float) -> str:
-        digest = sha256(told.encode()).hexdigest()[:DIGEST_CHARACTERS]
+        digest = settings_digest(told)
         if not self.settings(digest):
             sql = "INSERT OR IGNORE INTO settings (digest, first_unix, told) VALUES (?, ?, ?)"
             self._write("record settings", lambda: list(self._connection.execute(sql, (digest, now_unix, told))))

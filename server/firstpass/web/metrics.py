@@ -88,12 +88,15 @@ class Metrics:
         self._broken.labels(gate).set(broken)
 
     def show_waiting(self, rooms: Mapping[str, Turns]) -> None:
-        """As many as there are whenever somebody looks."""
+        """As many as there are whenever somebody looks, of these alone."""
+        self._waiting.clear()
         for tier, room in rooms.items():
             self._waiting.labels(tier).set_function(room.waiting)
 
     def show_engines(self, fleet: Iterable[Shown], states: Mapping[str, str]) -> None:
-        """states: of each engine, by its name."""
+        """Of these alone: there may have been others. states: of each engine, by its name."""
+        for gauge in (self._ready, self._state, self._bytes, self._users, self._awaited):
+            gauge.clear()
         for shown in fleet:
             name, state = shown.name, states[shown.name]
             self._ready.labels(name).set(state == "ready")
