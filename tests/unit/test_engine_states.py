@@ -115,7 +115,7 @@ async def ready_and_slow_to_end() -> tuple[SupervisedEngine, FakeChild, asyncio.
         await ends.wait()
         child.die(143)
 
-    child.stop = stop  # type: ignore[method-assign]
+    child.stop = child.kill = stop  # type: ignore[method-assign]
     return engine, child, ends
 
 

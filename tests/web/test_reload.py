@@ -79,7 +79,7 @@ def test_another_engine_answers_from_then_on_and_the_record_says_which_settings_
             file.says("large")
             metrics = [
                 client.get("/metrics").text,
-                client.post("/v1/settings/reload").text,
+                client.post("/v1/settings/reload", json={}).text,
                 client.get("/metrics").text,
             ]
     assert (before, after) == ("I am small.", "I am large.") and "large" in names
@@ -130,10 +130,10 @@ def test_the_words_of_a_contract_may_be_mended_after_settings_were_refused_that_
         file.says("small")
         with reloading(file) as client:
             file.says("small", server=own, further='[[policy.rules]]\nname = "r"\nthen = "local"\nengine = "huge"\n')
-            refused = client.post("/v1/settings/reload")
+            refused = client.post("/v1/settings/reload", json={})
             (folder / "prompt.txt").write_text(f"Mended. {(folder / 'prompt.txt').read_text()}")
             file.says("small", server=own)
-            taken = client.post("/v1/settings/reload")
+            taken = client.post("/v1/settings/reload", json={})
     assert (refused.status_code, taken.status_code) == (400, 200), taken.text
 
 
@@ -154,11 +154,11 @@ def test_another_key_of_the_verifier_is_taken_although_the_record_says_no_secret
         with reloading(file) as client:
             said(client, "strong")
             file.says("small", further=f'{verifier}api_key = "the-new-one"\n')
-            assert client.post("/v1/settings/reload").json()["changed"]
+            assert client.post("/v1/settings/reload", json={}).json()["changed"]
             said(client, "strong")
-            assert not client.post("/v1/settings/reload").json()["changed"]
+            assert not client.post("/v1/settings/reload", json={}).json()["changed"]
             known.write_text("second-secret\n")
-            assert client.post("/v1/settings/reload").json()["changed"]
+            assert client.post("/v1/settings/reload", json={}).json()["changed"]
     assert list(dict.fromkeys(sent)) == ["Bearer the-old-one", "Bearer the-new-one"]
     store = SqliteStore(tmp_path / "data/firstpass.sqlite")
     assert not any("the-" in one.told or "-secret" in one.told for one in store.settings())
@@ -183,7 +183,7 @@ def test_no_engine_is_exchanged_because_more_may_ask_it_at_once(tmp_path: Path) 
             until(client, lambda: all(line.endswith(" 1.0") for line in readiness(client)))
             before = readiness(client)
             file.says("small", "large", server="in_flight_limit = 7")
-            assert client.post("/v1/settings/reload").json()["changed"]
+            assert client.post("/v1/settings/reload", json={}).json()["changed"]
             assert readiness(client) == before, "it is the same, and was ready all the time"
 
 
