@@ -39,7 +39,7 @@ def reply(text: str) -> Reply:
         ("", ["format"]),
         ("Open a session at login.", ["subject"]),
         ("Open a session\nat login", ["subject"]),
-        (f"Open {'a ' * 40}session", ["subject"]),
+        ("Open a session " + " ".join(map(str, range(40))), ["subject"]),
         ("Open a session with openSesame()", ["hallucinated"]),
         ("Open a session\n\nIt calls openSesame().", ["hallucinated"]),
     ],
@@ -111,7 +111,8 @@ def test_free_passes_messages_and_sampling_on_and_finds_little() -> None:
 
 
 def test_a_schema_is_held_to_section_by_section() -> None:
-    text = "Summary: x\nCalls:\n- createSession()\n- audit()\nTODOs:\n- none\nActions:\n- " + "y" * 700
+    long = " ".join(map(str, range(200)))
+    text = f"Summary: x\nCalls:\n- createSession()\n- audit()\nTODOs:\n- none\nActions:\n- {long}"
     (finding,) = (one for one in shipped("pr-summary@3").check(ask(DIFF), reply(text)) if one.severity == "fail")
     assert (finding.check, finding.section, finding.subject) == ("schema", "Actions", "$.Actions[0]")
     assert len(finding.message) < 120

@@ -91,7 +91,7 @@ def test_a_sentence_by_code_is_marked_as_that() -> None:
 
 
 def test_a_sentence_of_more_than_thirty_words_fails_and_one_that_names_what_is_not_there_too() -> None:
-    long = f"{GOOD.rstrip('.')} {' '.join(['again'] * 30)}."
+    long = f"{GOOD.rstrip('.')} {' '.join(map(str, range(30)))}."
     assert [finding.check for finding in failed(DIFF, answer(long))] == ["words"]
     assert [finding.check for finding in failed(DIFF, answer(f"{GOOD[:-1]} by CookieGuard.check_all()."))] == [
         "hallucinated"

@@ -57,7 +57,7 @@ def test_a_right_draft_is_never_doomed() -> None:
 
 
 def test_a_subject_that_is_too_long_ends_at_the_verifier_even_where_sentences_are_written_again() -> None:
-    fault = doomed(MESSAGE, f"{'Create a session ' * 9}\n", "rewritten")
+    fault = doomed(MESSAGE, f"Create a session {' '.join(map(str, range(40)))}\n", "rewritten")
     assert fault is not None and fault.check == "subject"
     assert doomed(MESSAGE, "Create a session\n", "rewritten") is None
 

@@ -77,7 +77,7 @@ def test_a_tier_s_deltas_without_an_index_or_with_an_empty_list_are_mended(front
         {"role": "assistant", "content": "", "tool_calls": []},
         {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": ""}}]},
         {"tool_calls": [{"function": {"arguments": "{}"}}]},
-        {"tool_calls": [{"id": "b", "type": "function", "function": {"name": "weather", "arguments": "[]"}}]},
+        {"tool_calls": [{"id": "b", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]},
     ]
     lines = [json.dumps({"model": "m", "choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
     text = "".join(f"data: {line}\n\n" for line in (*lines, "[DONE]"))

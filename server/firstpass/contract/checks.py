@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jsonschema import Draft202012Validator
 
 from firstpass.contract.draft import named
+from firstpass.contract.echo import UNTOLD, Instructions, blocks, parrots, repeats, words_said
 from firstpass.contract.form import PROSE, Answer, Form, Holds, lines_of, place_of, written_paths
 from firstpass.contract.logprobs import least_sure
 from firstpass.contract.mend import unread_files
@@ -39,7 +40,7 @@ class Case:
     """What a check may look at. evidence: of nothing, where the contract reads no diff. logprob_floor: in nats.
 
     account: of nothing, where code writes no section. code: by section, what code writes there. least_told: the share
-    of the telling terms that a sentence must say.
+    of the telling terms that a sentence must say. instructions: what the model was told.
     """
 
     form: Form
@@ -51,6 +52,7 @@ class Case:
     account: Account = NO_ACCOUNT
     code: Mapping[str, Writer] = field(default_factory=dict)
     least_told: float = LEAST_TOLD
+    instructions: Instructions = UNTOLD
 
     def written(self, *writers: Writer) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:
         """(name, writer, items) of the sections that one of these writes."""
@@ -62,12 +64,28 @@ class Case:
 
 
 def format_(case: Case) -> Iterator[Finding]:
-    """Every section is there, and no sentence is empty."""
+    """Every section is there, no sentence is empty, and what is written freely says something."""
     for name in case.answer.missing:
         yield Finding("format", "fail", f"Answer has no {name} section", name, name)
     for name, items in case.holding("sentence"):
         if not items and name not in case.answer.missing:
             yield Finding("format", "fail", f"{name} is empty", name, name)
+    for section in case.form.sections:
+        if section.holds in PROSE:
+            yield from _echoes(case, section.name, section.holds)
+
+
+def _echoes(case: Case, section: str, holds: Holds) -> Iterator[Finding]:
+    """What code wrote may quote a diff that repeats itself."""
+    writer = case.code.get(section)
+    by_it = frozenset(by_code(writer, case.account)) if writer else frozenset[str]()
+    own = [item for item in case.answer[section] if item not in by_it]
+    if said := repeats("\n".join(own)):
+        yield Finding("format", "fail", f"{section} repeats itself: {_short(said)}", section, said)
+    for item in ("\n".join(block) for block in blocks(own)) if holds == "text" else own:
+        if parrots(item, case.instructions):
+            message = f"{section} only repeats words of the instructions: {_short(item)}"
+            yield Finding("format", "fail", message, section, item)
 
 
 def schema(case: Case) -> Iterator[Finding]:
@@ -290,6 +308,16 @@ def stands(fault: Finding, form: Form, answer: Answer, last: str | None) -> bool
     if holds is None or fault.section != last:
         return holds is not None
     return fault.check in OF_AN_ITEM and holds != "sentence"
+
+
+def endless(form: Form, text: str, evidence: Evidence) -> Finding | None:
+    """The loop that an answer so far ends in, if it does; a TODO may stand in the diff as often."""
+    said, last = repeats(text, at_end=True), form.last(text)
+    holds = next((section.holds for section in form.sections if section.name == last), None)
+    quoted = {word for todo in evidence.todos for word in words_said(todo)} if holds == "todos" else set[str]()
+    if not said or quoted.issuperset(said.split()):
+        return None
+    return Finding("format", "fail", f"{last or 'The answer'} repeats itself: {_short(said)}", last, said)
 
 
 def _hallucinated(evidence: Evidence, section: str, written: str, subject: str) -> Finding:

@@ -11,6 +11,7 @@ from itertools import islice
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from firstpass.contract.echo import UNTOLD, Instructions, sound_items
 from firstpass.contract.form import Answer, Form, Section, one_line, place_of, written_paths
 from firstpass.contract.references import names_in, unknown
 from firstpass.contract.written import LEAST_TOLD, Writer, by_code, fitting
@@ -50,13 +51,20 @@ class Author:
 
 
 def mended(
-    form: Form, answer: Answer, evidence: Evidence, *, cut: bool = False, code: Author | None = None
+    form: Form,
+    answer: Answer,
+    evidence: Evidence,
+    *,
+    cut: bool = False,
+    code: Author | None = None,
+    instructions: Instructions = UNTOLD,
 ) -> dict[str, tuple[str, ...]]:
     """The answer's parts, with calls and TODOs as the evidence has them and its prose with the names that it meant.
 
     A call that the evidence does not require stays only where the evidence may have missed it. An item that names what
-    does not exist goes: a reader can do nothing with it. cut: the answer ended at the token limit, so what it ended in
-    goes too. code: what it writes where the model's own is not good enough.
+    does not exist or says nothing goes: a reader can do nothing with it. cut: the answer ended at the token limit, so
+    what it ended in goes too. code: what it writes where the model's own is not good enough. instructions: what the
+    model was told.
     """
     written = [section.name for section in form.sections if section.name not in answer.missing]
     parts = {}
@@ -64,8 +72,10 @@ def mended(
         items = answer[section.name]
         if cut and section.name in written[-1:]:
             items = items[:-1]
+        if section.holds in ("items", "places"):
+            items = tuple(sound_items(items, instructions))
         parts[section.name] = tuple(_mended_items(section, items, evidence))
-    return parts if code is None else _with_code(parts, code, evidence.names)
+    return parts if code is None else _with_code(parts, code, evidence.names, instructions)
 
 
 def lacking(form: Form, answer: Answer, code: Mapping[str, Writer]) -> bool:
@@ -83,11 +93,13 @@ def lacking(form: Form, answer: Answer, code: Mapping[str, Writer]) -> bool:
     )
 
 
-def _with_code(parts: dict[str, tuple[str, ...]], code: Author, names: frozenset[str]) -> dict[str, tuple[str, ...]]:
+def _with_code(
+    parts: dict[str, tuple[str, ...]], code: Author, names: frozenset[str], instructions: Instructions
+) -> dict[str, tuple[str, ...]]:
     """A body that code writes goes with a subject that code writes: a model's own stays as it is."""
     written = dict(parts)
     for section, writer in code.sections.items():
-        written[section] = fitting(writer, parts[section], code.account, names, code.least_told)
+        written[section] = fitting(writer, parts[section], code.account, names, code.least_told, instructions)
     replaced = any(written[name] != parts[name] for name, writer in code.sections.items() if writer == "subject")
     for section, writer in code.sections.items():
         if writer == "body" and replaced:

@@ -9,9 +9,10 @@ from hashlib import sha256
 from jsonschema import Draft202012Validator
 
 from firstpass.chat import Message, Sampling
-from firstpass.contract.checks import CHECKS, NO_ACCOUNT, Case, scored_name, stands
+from firstpass.contract.checks import CHECKS, NO_ACCOUNT, Case, endless, scored_name, stands
 from firstpass.contract.compact import compact, numbered
 from firstpass.contract.draft import draft_of, named
+from firstpass.contract.echo import UNTOLD, Instructions
 from firstpass.contract.files import Files, asked_fields, filled
 from firstpass.contract.form import Answer, Slot, prose_of
 from firstpass.contract.logprobs import sureness
@@ -82,6 +83,9 @@ class PromptedContract:
         """
         self.files = files
         self._drafters = drafters or {None: Drafter(files.prompt or "")}
+        templates = (files.prompt, files.draft, *(drafter.words for drafter in self._drafters.values()))
+        # Where code writes nothing in its place, a text of the instructions may be the answer that they wish for.
+        self._instructions = Instructions.of(filter(None, templates)) if files.spec.code else UNTOLD
         self._repository = repository
         self._schema = None if files.schema is None else Draft202012Validator(files.schema)
 
@@ -131,7 +135,7 @@ class PromptedContract:
         form, cut = self.files.form, reply.finish_reason == "length"
         answer = form.read(reply.text)
         evidence = self._evidence_for(exchange.ask, answer)
-        parts = mended(form, answer, evidence, cut=cut, code=self._author(exchange.ask))
+        parts = self._mended(exchange.ask, answer, evidence, cut=cut)
         lacks = cut and lacking(form, answer, self.files.spec.code)
         return replace(
             reply,
@@ -140,17 +144,19 @@ class PromptedContract:
         )
 
     def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
-        form, mends = self.files.form, self.files.spec.mend
+        form, spec = self.files.form, self.files.spec
         so_far = Reply(text, model="", finish_reason=None, usage=None, seconds=0.0)
         answer, last = form.read(text), form.last(text)
-        if mends:
-            evidence = self._evidence_for(ask, answer)
-            parts = mended(form, answer, evidence, code=self._author(ask))
+        evidence = self._evidence_for(ask, answer)
+        if spec.mend:
+            parts = self._mended(ask, answer, evidence)
             so_far = replace(so_far, text=form.render(parts, unread_files(evidence)))
         faults = [finding for finding in self.check(ask, so_far) if finding.severity == "fail"]
-        if mends and watch == "rewritten":  # A sentence that names what is not there is written again.
+        if spec.mend and watch == "rewritten":  # A sentence that names what is not there is written again.
             faults = [fault for fault in faults if fault.check != "hallucinated"]
-        return next((fault for fault in faults if stands(fault, form, answer, last)), None)
+        needed = "format" in spec.checks and (not spec.mend or lacking(form, answer, spec.code))
+        loop = endless(form, text, evidence) if needed else None
+        return next((fault for fault in faults if stands(fault, form, answer, last)), loop)
 
     def foresee(self, ask: Ask) -> None:
         with suppress(FirstpassError):
@@ -181,10 +187,9 @@ class PromptedContract:
         form = self.files.form
         answer = form.read(reply.text)
         evidence = self._evidence_for(ask, answer)
-        spec = self.files.spec
-        account = self._account(ask)
-        floor, told = spec.logprob_floor, self._drafter(ask).least_told
-        case = Case(form, answer, reply, evidence, self._schema, floor, account, spec.code, told)
+        spec, account, told = self.files.spec, self._account(ask), self._drafter(ask).least_told
+        floor, said = spec.logprob_floor, self._instructions
+        case = Case(form, answer, reply, evidence, self._schema, floor, account, spec.code, told, said)
         found = (finding for name in spec.checks for finding in CHECKS[name](case))
         return (*found, *(Finding("evidence", "note", note) for note in evidence.notes))
 
@@ -210,6 +215,10 @@ class PromptedContract:
         account = account_of(diff, index.frequencies())
         paths = [file.path for file in account.facts.files]
         return replace(account, users=index.users(changed_names(account), but=paths))
+
+    def _mended(self, ask: Ask, answer: Answer, evidence: Evidence, *, cut: bool = False) -> dict[str, tuple[str, ...]]:
+        form, code = self.files.form, self._author(ask)
+        return mended(form, answer, evidence, cut=cut, code=code, instructions=self._instructions)
 
     def _author(self, ask: Ask) -> Author | None:
         spec = self.files.spec
@@ -355,7 +364,6 @@ _TOLD: Mapping[str, Callable[[Account], Iterable[str]]] = {
     "terms": lambda account: (", ".join(term.text for term in account.terms[:TOLD_TERMS]),),
 }
 """What it may ask for of what code found."""
-
 
 _CANDIDATES: Mapping[str, Callable[[Diff], Mapping[str, str]]] = {"openings": openings, "definitions": definitions}
 """The fields that list places for a name."""

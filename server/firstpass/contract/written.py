@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 from firstpass.contract.changelines import MOST_LINES, change_lines, paths_named
+from firstpass.contract.echo import UNTOLD, Instructions, says_nothing, sound_lines
 from firstpass.contract.references import unknown
 from firstpass.contract.reviewlines import review_lines
 from firstpass.contract.wording import MOST_WORDS, summary
@@ -54,20 +55,27 @@ def by_code(writer: Writer, account: Account) -> tuple[str, ...]:
 
 
 def fitting(
-    writer: Writer, items: Sequence[str], account: Account, names: frozenset[str], least_told: float
+    writer: Writer,
+    items: Sequence[str],
+    account: Account,
+    names: frozenset[str],
+    least_told: float,
+    instructions: Instructions = UNTOLD,
 ) -> tuple[str, ...]:
     """A section's items after code has put right what it can: the model's own where they are good enough.
 
-    names: all that prose may use. least_told: as `says_enough` has it.
+    names: all that prose may use. least_told: as `says_enough` has it. instructions: what the model was told.
     """
+    text = " ".join(items)
     match writer:
         case "summary" | "subject":
-            good = _is_good_sentence(writer, items, names) and says_enough(" ".join(items), account, least_told)
-            return tuple(items) if good else by_code(writer, account)
+            good = _is_good_sentence(writer, items, names) and says_enough(text, account, least_told)
+            return tuple(items) if good and not says_nothing(text, instructions) else by_code(writer, account)
         case "verdict":
-            return tuple(items) if verdict_fits(" ".join(items), account) else by_code(writer, account)
+            good = verdict_fits(text, account) and not says_nothing(text, instructions)
+            return tuple(items) if good else by_code(writer, account)
         case "body":
-            return tuple(items)
+            return sound_lines(items, instructions)
         case "changes":
             kept = [item for item in items if paths_named([item], account) and not unknown(item, names)]
             covered = paths_named(kept, account)

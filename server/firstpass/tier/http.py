@@ -18,6 +18,7 @@ from firstpass.redaction import Placeholders
 from firstpass.tier import Door, Listener
 from firstpass.tier.again import Refused
 from firstpass.tier.failures import broken_wire
+from firstpass.tier.forced import hold
 from firstpass.tier.sse import Event, drained, events, until_broken
 
 Reading = OpenAIStream | AnthropicStream
@@ -103,9 +104,11 @@ class Call:
             return came
         try:
             raw = self._restoring().whole(came) if self.hidden else came
-            return self.form.whole(self.ask, raw, time.monotonic() - started)
+            reply = self.form.whole(self.ask, raw, time.monotonic() - started)
         except NONSENSE as error:
             raise TierFailed(f"the {self.part} model's answer is no {self.form.awaited}", part=self.part) from error
+        hold(self.part, self.ask, reply)
+        return reply
 
     async def _came(self, response: Response, listener: Listener, started: float) -> Reply | bytes | Refused:
         """What came; the bytes of a whole reply are not read yet. Raises: Refused, TierFailed.
@@ -138,6 +141,8 @@ class Call:
             begun, size = True, size + sum(map(_characters, chunk.deltas))
             if size > self.bounds.bytes:
                 raise TooMuch(f"its words are over the limit of {self.bounds.bytes} characters")
+            if reading.done:
+                self._hold(reading)
             await listener.chunk(chunk)
             if reading.done:
                 await drained(coming)
@@ -148,8 +153,15 @@ class Call:
         if not reading.ended(choices):
             raise TierFailed(f"the {self.part} model's stream broke off", part=self.part)
         # NousResearch/hermes-agent#100515: the model has said that it ends, and clients wait for the word.
-        await listener.chunk(reading.close(time.monotonic() - started))
+        last = reading.close(time.monotonic() - started)
+        self._hold(reading)
+        await listener.chunk(last)
         return reading.reply(time.monotonic() - started)
+
+    def _hold(self, reading: Reading) -> None:
+        """Before the word that a stream has ended well. Raises: TierFailed."""
+        if self.ask.sampling.tools:
+            hold(self.part, self.ask, reading.reply(0.0), streamed=True)
 
     def _restoring(self) -> Restoring:
         wanted = self.ask.sampling.response_format or {}
