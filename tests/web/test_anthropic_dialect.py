@@ -23,6 +23,7 @@ from firstpass.web import routes
 from firstpass.web.access import Rules
 from firstpass.web.credentials import Credentials
 from firstpass.web.metrics import Metrics
+from firstpass.web.reloading import Reloaded
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, counts_words, judges, messages_app, openai_app, says
 from tests.machine import stretched
@@ -271,6 +272,9 @@ class Broken:
 
     def check_room(self, key: str | None, patience_seconds: float | None) -> None:
         """There is room."""
+
+    async def reload(self) -> Reloaded:
+        raise ValueError("planned")
 
 
 def test_a_bug_of_ours_has_the_envelope_too() -> None:
