@@ -23,6 +23,11 @@ from tests.replayed import Replayed
 from tests.web.test_anthropic_tier import KEY
 from tests.web.test_engines import said
 
+NEAR = {"url": "http://127.0.0.1:9/v1", "model": "m", "hosted": False}
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ"
+    "RU5ErkJggg=="
+)
 SECRET = "AKIAIOSFODNN7EXAMPLE"
 PRICED = {"usd_per_million_input_tokens": 0.0, "usd_per_million_output_tokens": 100.0}
 
@@ -209,6 +214,7 @@ def test_a_rule_names_a_verifier(tmp_path: Path) -> None:
         ({"policy": {"rules": [{"name": "r", "then": "strong", "verifier": "no"}]}}, r"policy\.rules\.0\.verifier"),
         ({"policy": {"rules": [{"name": "r", "then": "local", "verifier": "far"}]}}, "nobody verifies"),
         ({"policy": {"keyless_usd_a_day": 1.0}}, "needs the prices"),
+        ({"verifiers": {"near": NEAR | {"ceiling": "redacted"}}}, "ceiling does not hold"),
     ],
 )
 def test_a_setting_that_names_what_is_not_there_says_so(tmp_path: Path, sections: dict[str, Any], told: str) -> None:
@@ -217,3 +223,20 @@ def test_a_setting_that_names_what_is_not_there_says_so(tmp_path: Path, sections
     base: dict[str, Any] = {"engine": engine, "verifiers": verifiers, "server": {"data_dir": tmp_path}}
     with pytest.raises((BadSettings, ValidationError), match=told):
         app.build(Settings.model_validate(base | sections))
+
+
+@pytest.mark.parametrize(("egress", "own"), [("redacted", "any"), ("any", "redacted")])
+def test_an_image_never_goes_where_it_would_have_to_be_redacted(tmp_path: Path, egress: str, own: str) -> None:
+    """A verifier on this machine beside it does not open the way to the one outside."""
+    far = openai_app(says("I am far."))
+    verifiers = {
+        "far": (far, {"ceiling": own, "images": True}),
+        "near": (openai_app(says("I am near.")), {"hosted": False, "images": True}),
+    }
+    content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+    body = {"messages": [{"role": "user", "content": content}], "firstpass": {"egress": egress}}
+    with judged_by(tmp_path, verifiers) as client:
+        answers = {name: client.post("/v1/chat/completions", json=body | {"model": name}) for name in ("strong", "far")}
+    assert answers["strong"].json()["choices"][0]["message"]["content"] == "I am near."
+    assert answers["far"].status_code == httpx.codes.FORBIDDEN, answers["far"].text
+    assert far.state.seen == []

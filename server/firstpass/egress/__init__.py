@@ -128,6 +128,9 @@ class EgressDoor:
         if ask.ceiling != "redacted":
             message = f"the egress ceiling of this request is {ask.ceiling}"
             raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
+        if any(message.images for message in ask.messages):
+            message = "the egress ceiling of this request is redacted, and images can't be"
+            raise Forbidden(message, part="egress", param="firstpass.egress", code="egress_forbidden")
         hiding = Hiding(self.redactor, hidden)
         return await asyncio.get_running_loop().run_in_executor(REDACTING, hiding.request, body, headers), hidden
 

@@ -123,6 +123,8 @@ class VerifierSettings(Section):
         other = "system_turns" if self.dialect == "openai" else "max_tokens_name"
         if other in self.model_fields_set:
             raise ValueError(f"{other} does not belong to the dialect {self.dialect}")
+        if not self.hosted and "ceiling" in self.model_fields_set:
+            raise ValueError("ceiling does not hold for a verifier on this machine (hosted = false)")
         if self.mode == "score" and self.dialect == "anthropic":
             raise ValueError("mode = 'score' needs a vLLM, and dialect = 'openai' with it")
         return self

@@ -40,13 +40,12 @@ class OrderedTier:
             except (TierFailed, Busy, Overloaded):
                 if number == len(those) or heard.begun_at is not None:
                     raise
-        raise Forbidden(
-            "no verifier may be asked this", part="policy", param="firstpass.egress", code="egress_forbidden"
-        )
+        text = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
+        raise Forbidden(text, part="policy", param="firstpass.egress", code="egress_forbidden")
 
 
 def _may_be_asked(one: Verifier, ask: Ask) -> bool:
-    if ask.verifier is not None:
-        return one.name == ask.verifier
-    images = any(message.images for message in ask.messages)
-    return (one.sees or not images) and not (one.hosted and ask.ceiling == "local-only")
+    """In images no secret can be found: under the ceiling `redacted` none leaves."""
+    ceiling, images = strictest(ask.ceiling, one.ceiling), any(message.images for message in ask.messages)
+    may_leave = ceiling == "any" or (ceiling == "redacted" and not images)
+    return ask.verifier in (None, one.name) and (may_leave or not one.hosted) and (one.sees or not images)
