@@ -84,10 +84,15 @@ def check_fixed(now: Settings, wanted: Settings) -> None:
 
 
 def described(settings: Settings, shelf: Shelf) -> str:
-    """Settings as the record keeps them, without secrets, and the digests of the files that they mean."""
+    """Settings as the record keeps them, and the digests of the files that they mean.
+
+    Without secrets, and without the words that do not leave.
+    """
     files = {pinned: files.sha256 for pinned, files in sorted(shelf.files.items())}
     gates = {str(path): sha256(path.read_bytes()).hexdigest() for path in settings.policy.gates}
-    told = {"settings": _without_secrets(settings.model_dump(mode="json")), "contracts": files, "gates": gates}
+    values = settings.model_dump(mode="json")
+    values["redaction"]["words"] = ["***"] * len(settings.redaction.words)
+    told = {"settings": _without_secrets(values), "contracts": files, "gates": gates}
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
 

@@ -119,3 +119,17 @@ def test_every_setting_is_described(section: type[BaseModel]) -> None:
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().server = Server()  # type: ignore[misc]
+
+
+def test_the_environment_reaches_engines_and_verifiers_by_their_names() -> None:
+    environment = {
+        "FIRSTPASS_ENGINES__SMALL__MODEL": "firstpass-draft-10m",
+        "FIRSTPASS_ENGINES__LARGE__EXTRA_ARGS": "--a b",
+        "FIRSTPASS_VERIFIERS__FAR__URL": "https://example.com/v1",
+        "FIRSTPASS_VERIFIERS__FAR__MODEL": "m",
+    }
+    settings = load(environment=environment)
+    assert list(settings.engines) == ["small", "large"] and settings.engines["large"].extra_args == ("--a", "b")
+    assert settings.ordered_verifiers["far"].model == "m"
+    with pytest.raises(BadSettings, match="FIRSTPASS_ENGINES__<NAME>__<KEY>"):
+        load(environment={"FIRSTPASS_ENGINES__MODEL": "x"})

@@ -165,11 +165,14 @@ def test_another_key_of_the_verifier_is_taken_although_the_record_says_no_secret
     store.close()
 
 
-def test_the_record_of_settings_has_no_password_of_an_address_and_no_key_of_an_engine(tmp_path: Path) -> None:
+def test_the_record_of_settings_has_no_password_no_key_of_an_engine_and_no_word_that_does_not_leave(
+    tmp_path: Path,
+) -> None:
     said = {"url": "http://me:hunter2@127.0.0.1:9/v1", "kind": "external"}
     flags = ["--api-key", "hunter2", "--hf-token=hunter2", "--max-num-batched-tokens", "4096"]
     engines = {"a": said, "b": {"kind": "vllm", "extra_args": flags}}
-    told = described(Settings.model_validate({"engines": engines}), Shelf.of(None))
+    words = {"words": ["hunter2-project"]}
+    told = described(Settings.model_validate({"engines": engines, "redaction": words}), Shelf.of(None))
     assert "hunter2" not in told
     kept = json.loads(told)["settings"]["engines"]
     assert kept["a"]["url"] == "http://***@127.0.0.1:9/v1"

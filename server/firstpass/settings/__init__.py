@@ -1,7 +1,8 @@
 """One frozen Settings, from a TOML file and the environment; an unknown key is an error. Read by app and cli alone.
 
 The file is the one named by --config or FIRSTPASS_CONFIG. A variable FIRSTPASS_<SECTION>__<KEY>, such as
-FIRSTPASS_SERVER__PORT, wins over the file.
+FIRSTPASS_SERVER__PORT, wins over the file; of several engines and verifiers, FIRSTPASS_ENGINES__<NAME>__<KEY> (in small
+letters).
 """
 
 import os
@@ -29,6 +30,9 @@ PREFIX = "FIRSTPASS_"
 ENGINE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 RESERVED = {"firstpass", "local", "strong", "draft", "verifier", "code"}
 """Names of models and of tiers that no engine may have."""
+
+NAMED = ("engines", "verifiers")
+"""Sections of tables that have names of the operator's."""
 
 OTHER_VARIABLES = {
     *("FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_CA"),
@@ -150,6 +154,11 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
     field = values.setdefault(section, {})
     if not isinstance(field, dict):
         raise BadSettings(f"{section} must be a table")
+    if section in NAMED:
+        named, separator, key = key.partition("__")
+        if not separator:
+            raise BadSettings(f"unknown variable {name}; settings read {PREFIX}{section.upper()}__<NAME>__<KEY>")
+        field = field.setdefault(named, {})
     if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files"):
         field[key] = [host.strip() for host in value.split(",") if host.strip()]
     else:

@@ -18,7 +18,7 @@ class RedactionSettings(Section):
         " tools keep credentials in the home directory, and the keys in these settings.",
     )
     files: tuple[Path, ...] = Field(
-        (), description="Further files of secrets: NAME=secret or a secret a line. Read once, at the start."
+        (), description="Further files of secrets: NAME=secret or a secret a line. Read at the start and at a reload."
     )
     words: tuple[str, ...] = Field(
         (), description="Names that do not leave, such as customers, hosts and projects: whole words, in any case."
