@@ -38,17 +38,17 @@ def broken(status: int = 500) -> Any:
 
 @contextmanager
 def judged_by(
-    folder: Path, verifiers: dict[str, tuple[Any, dict[str, Any]]], draft: str = "I am the draft.", **sections: Any
+    folder: Path, verifiers: dict[str, tuple[Any, dict[str, Any]]], draft: Any = "I am the draft.", **sections: Any
 ) -> Iterator[httpx.Client]:
-    """verifiers: by name, the application and its further settings."""
+    """verifiers: by name, the application and its further settings. draft: what the engine says, or its application."""
     with ExitStack() as stack:
-        engine = stack.enter_context(serving(openai_app(says(draft))))
+        engine = stack.enter_context(serving(openai_app(says(draft)) if isinstance(draft, str) else draft))
         tables = {
             name: {"url": f"{stack.enter_context(serving(one))}/v1", "model": f"model-{name}"} | further
             for name, (one, further) in verifiers.items()
         }
         server = {"data_dir": folder} | sections.pop("server", {})
-        engines = {"kind": "external", "url": f"{engine}/v1"}
+        engines = {"kind": "external", "url": f"{engine}/v1", "images": True}
         wanted = {"engine": engines, "verifiers": tables, "server": server, "policy": {"egress": "any"}} | sections
         url = stack.enter_context(serving(app.build(Settings.model_validate(wanted))))
         client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
@@ -240,3 +240,16 @@ def test_an_image_never_goes_where_it_would_have_to_be_redacted(tmp_path: Path, 
     assert answers["strong"].json()["choices"][0]["message"]["content"] == "I am near."
     assert answers["far"].status_code == httpx.codes.FORBIDDEN, answers["far"].text
     assert far.state.seen == []
+
+
+def test_a_draft_that_fails_says_so_where_no_verifier_may_be_asked(tmp_path: Path) -> None:
+    """It was refused for a ceiling, as if its caller had asked for what leaves the machine."""
+    blind = {"hosted": False, "images": False}
+    verifiers = {"far": (openai_app(says("I am far.")), {"images": True}), "near": (openai_app(says("no")), blind)}
+    content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": content}]}
+    with judged_by(tmp_path, verifiers, draft=broken(), policy={"egress": "redacted"}) as client:
+        explained = client.post("/v1/explain", json=body).text
+        answer = client.post("/v1/chat/completions", json=body)
+    assert answer.status_code != httpx.codes.FORBIDDEN and "draft" in answer.text, answer.text
+    assert "nobody else is asked" in explained

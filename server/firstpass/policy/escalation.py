@@ -56,6 +56,7 @@ class EscalationPolicy:
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
     redrafting: the further engines that can. verifiers: where each is, of several that have names.
+    may_be_asked: whether any verifier takes a request, by the ceiling, the images and the place of each.
     gates: what the score of the narrowest that fits is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
@@ -73,6 +74,7 @@ class EscalationPolicy:
         redrafts: bool = False,
         redrafting: frozenset[str] = frozenset(),
         verifiers: Mapping[str, Verifier] | None = None,
+        may_be_asked: Callable[[Ask], bool] = lambda _: True,
         gates: Iterable[Gate] = (),
         broken: Callable[[str], bool] = lambda _: False,
         audit_share: float = 0.0,
@@ -82,6 +84,7 @@ class EscalationPolicy:
     ) -> None:
         self._verifier = verifier
         self._verifiers = verifiers or {}
+        self._may_be_asked = may_be_asked
         self._redrafts = redrafts
         self._redrafting = redrafting
         self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
@@ -166,6 +169,9 @@ class EscalationPolicy:
             return NotFound("no verifier is configured on this server", part="policy", param="model").failure
         if where == "hosted" and (why := _withheld(ask)):
             message = f"the verifier is off this machine and {why}"
+            return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
+        if not self._may_be_asked(ask):
+            message = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
             return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
         return None
 

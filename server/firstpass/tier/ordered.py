@@ -30,9 +30,13 @@ class OrderedTier:
     verifiers: Sequence[Verifier]
     clock: Callable[[], float] = time.monotonic
 
+    def may_be_asked(self, ask: Ask) -> bool:
+        """Whether there is one that takes it."""
+        return bool(self._those(ask))
+
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         """See `Tier.reply`. Raises: what the last one raised that was asked; Forbidden where none may be."""
-        heard, those = Heard(listener, self.clock), [one for one in self.verifiers if _may_be_asked(one, ask)]
+        heard, those = Heard(listener, self.clock), self._those(ask)
         for number, one in enumerate(those, 1):
             limited = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling))
             try:
@@ -42,6 +46,10 @@ class OrderedTier:
                     raise
         text = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
         raise Forbidden(text, part="policy", param="firstpass.egress", code="egress_forbidden")
+
+    def _those(self, ask: Ask) -> Sequence[Verifier]:
+        """That may be asked, in their order."""
+        return [one for one in self.verifiers if _may_be_asked(one, ask)]
 
 
 def _may_be_asked(one: Verifier, ask: Ask) -> bool:
