@@ -253,3 +253,15 @@ def test_a_draft_that_fails_says_so_where_no_verifier_may_be_asked(tmp_path: Pat
         answer = client.post("/v1/chat/completions", json=body)
     assert answer.status_code != httpx.codes.FORBIDDEN and "draft" in answer.text, answer.text
     assert "nobody else is asked" in explained
+
+
+def test_embeddings_are_never_another_model_s(tmp_path: Path) -> None:
+    """Those of two models can not be compared: who keeps them asks for the second one by its name."""
+    vectors = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5]}]}
+    far = Replayed(whole=vectors)
+    verifiers = {"near": (broken(), {"retries": 0}), "far": (far.app, {})}
+    with judged_by(tmp_path, verifiers) as client:
+        body = {"input": "word"}
+        answers = [client.post("/v1/embeddings", json=body | {"model": name}) for name in ("strong", "far")]
+    assert [answer.is_success for answer in answers] == [False, True], answers[0].text
+    assert len(far.seen) == 1

@@ -48,12 +48,14 @@ class OrderedTier:
         raise Forbidden(text, part="policy", param="firstpass.egress", code="egress_forbidden")
 
     def _those(self, ask: Ask) -> Sequence[Verifier]:
-        """That may be asked, in their order."""
-        return [one for one in self.verifiers if _may_be_asked(one, ask)]
+        """That may be asked, in their order. Numbers of one model can not stand for another's: the first gives those."""
+        those = [one for one in self.verifiers if ask.verifier in (None, one.name)]
+        of_one_model = ask.kind == "embedding" or ask.scored
+        return [one for one in (those[:1] if of_one_model else those) if _may_be_asked(one, ask)]
 
 
 def _may_be_asked(one: Verifier, ask: Ask) -> bool:
     """In images no secret can be found: under the ceiling `redacted` none leaves."""
     ceiling, images = strictest(ask.ceiling, one.ceiling), any(message.images for message in ask.messages)
     may_leave = ceiling == "any" or (ceiling == "redacted" and not images)
-    return ask.verifier in (None, one.name) and (may_leave or not one.hosted) and (one.sees or not images)
+    return (may_leave or not one.hosted) and (one.sees or not images)

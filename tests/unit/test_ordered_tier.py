@@ -1,0 +1,41 @@
+"""Several verifiers in an order, without a network: who is asked what."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from firstpass.errors import TierFailed
+from firstpass.exchange import Ask, Consult, Reply
+from firstpass.listening import StepListener
+from firstpass.tier import Listener
+from firstpass.tier.ordered import OrderedTier, Verifier
+from tests.unit.test_policy import ASK
+
+ASKED = replace(ASK, ceiling="any")
+
+
+@dataclass
+class Says:
+    """error: in the place of a reply."""
+
+    error: Exception | None = None
+    seen: list[Ask] = field(default_factory=list)
+
+    async def reply(self, ask: Ask, listener: Listener) -> Reply:
+        self.seen.append(ask)
+        if self.error is not None:
+            raise self.error
+        return Reply("yes", "m", "stop", None, 0.0)
+
+
+async def asked(ask: Ask, *verifiers: Verifier) -> Reply:
+    return await OrderedTier(verifiers).reply(ask, StepListener(Consult("verifier", "answer"), None, None))
+
+
+async def test_a_score_is_never_taken_from_the_next() -> None:
+    """Another model's numbers were held to the floor of the first."""
+    near, far = Verifier("near", Says(TierFailed("down"))), Verifier("far", Says())
+    with pytest.raises(TierFailed):
+        await asked(replace(ASKED, scored=True), near, far)
+    assert (await asked(ASKED, near, far)).verifier == "far"
+    assert (await asked(replace(ASKED, scored=True, verifier="far"), near, far)).verifier == "far"
