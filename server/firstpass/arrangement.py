@@ -228,7 +228,8 @@ class Arrangement:
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
             escalates_early=settings.policy.early_escalation,
-            score_floor=assembly.score_floor(settings),
+            score_floor=assembly.score_floor(settings.ordered_verifiers),
+            score_floors={name: assembly.score_floor({name: one}) for name, one in settings.verifiers.items()},
             verifiers={name: assembly.whereabouts({name: one}) for name, one in settings.verifiers.items()},
             may_be_asked=self._ordered.may_be_asked,
         )

@@ -322,7 +322,7 @@ def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     return OpenAITier("verifier", door, bounds, name, thinks=thinks)
 
 
-def score_floor(settings: Settings) -> float | None:
-    """As the first verifier has it."""
-    first = next(iter(settings.ordered_verifiers.values()), None)
+def score_floor(verifiers: Mapping[str, VerifierSettings]) -> float | None:
+    """As the first of them has it."""
+    first = next(iter(verifiers.values()), None)
     return first.score_floor if first is not None and first.mode == "score" else None

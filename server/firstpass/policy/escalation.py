@@ -63,7 +63,7 @@ class EscalationPolicy:
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
     escalates_early: a draft is cut off as soon as it has a fault that ends at the verifier whatever follows.
     score_floor: in nats; where it is set, the verifier first scores what passes the checks but not the gate, and gives
-    its verdict only where it doubts a name.
+    its verdict only where it doubts a name. score_floors: of those that have names, where one is asked alone.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class EscalationPolicy:
         measures: bool = False,
         escalates_early: bool = False,
         score_floor: float | None = None,
+        score_floors: Mapping[str, float | None] | None = None,
     ) -> None:
         self._verifier = verifier
         self._verifiers = verifiers or {}
@@ -92,7 +93,7 @@ class EscalationPolicy:
         self._audit_share = audit_share
         self._measures = measures
         self._escalates_early = escalates_early
-        self._score_floor = score_floor
+        self._score_floor, self._score_floors = score_floor, score_floors or {}
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -134,7 +135,7 @@ class EscalationPolicy:
             return Course(target, rule, (f"{drafter} answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
-        scored = "" if barrier or self._score_floor is None else "scored by it; where it doubts a name, "
+        scored = "" if barrier or self._floor(ask) is None else "scored by it; where it doubts a name, "
         gated = (f"what passes but is not accepted by the gate is {scored}{left}",)
         cut = ("as soon as a line of it has a fault that would end at the verifier, it answers in the draft's place",)
         steps = (
@@ -214,15 +215,15 @@ class EscalationPolicy:
             case (draft, *_) if draft.cut:
                 return self._instead(exchange)
             case (draft,) if draft.passed:
-                return self._gated(Answer(0, "draft"), judged, barrier)
+                return self._gated(exchange.ask, Answer(0, "draft"), judged, barrier)
             case (draft,) if draft.text is not None:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
-                return self._gated(Answer(1, "repaired"), judged, barrier)
+                return self._gated(exchange.ask, Answer(1, "repaired"), judged, barrier)
             case (_, Step(move=Mend()) as mended) if self._may_redraft(exchange.ask) and _may_be_rewritten(mended):
                 return Consult("draft", "redraft")
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
-                return self._gated(Answer(2, "repaired"), judged, barrier)
+                return self._gated(exchange.ask, Answer(2, "repaired"), judged, barrier)
             case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if barrier is None:
                 return Consult("verifier", "verify", judged=_by_checks(judged))
             case (*_, Step(move=Consult(purpose="score")) as scored):
@@ -266,12 +267,15 @@ class EscalationPolicy:
         for_audit = drawn(exchange.ask.id, self._audit_share)
         return gate.judge(draft, exchange.ask, broken=self._broken(gate.name), drawn=for_audit)
 
-    def _gated(self, answer: Answer, judged: Judgement | None, barrier: Failure | None) -> Move:
+    def _floor(self, ask: Ask) -> float | None:
+        return self._score_floor if ask.verifier is None else self._score_floors.get(ask.verifier)
+
+    def _gated(self, ask: Ask, answer: Answer, judged: Judgement | None, barrier: Failure | None) -> Move:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
         if judged is None or judged.accepted:
             return replace(answer, judged=judged)
-        if barrier is None and self._score_floor is not None:
-            return Consult("verifier", "score", judged=judged, floor=self._score_floor)
+        if barrier is None and (floor := self._floor(ask)) is not None:
+            return Consult("verifier", "score", judged=judged, floor=floor)
         if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)
