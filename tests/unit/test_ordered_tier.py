@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from firstpass.errors import TierFailed
+from firstpass.errors import Forbidden, TierFailed
 from firstpass.exchange import Ask, Consult, Reply
 from firstpass.listening import StepListener
 from firstpass.tier import Listener
@@ -39,3 +39,10 @@ async def test_a_score_is_never_taken_from_the_next() -> None:
         await asked(replace(ASKED, scored=True), near, far)
     assert (await asked(ASKED, near, far)).verifier == "far"
     assert (await asked(replace(ASKED, scored=True, verifier="far"), near, far)).verifier == "far"
+
+
+async def test_what_can_not_be_redacted_for_one_goes_to_the_next_that_may_have_it() -> None:
+    far, near = Verifier("far", Says(Forbidden("a secret where it can't be replaced"))), Verifier("near", Says())
+    assert (await asked(ASKED, far, near)).verifier == "near"
+    with pytest.raises(Forbidden):
+        await asked(ASKED, far)

@@ -1,7 +1,7 @@
 """Several verifiers in an order: the first that may be asked is, and the next where it fails before a word was heard.
 
-What may leave is a question of each: a ceiling that keeps a request from one may let it go to another. It knows no wire
-format and no connection.
+What may leave is a question of each: a ceiling, or a secret that can't be hidden, may keep a request from one and not
+from another. It knows no wire format and no connection.
 """
 
 import time
@@ -41,14 +41,14 @@ class OrderedTier:
             limited = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling))
             try:
                 return replace(await one.tier.reply(limited, heard), verifier=one.name)
-            except (TierFailed, Busy, Overloaded):
+            except (TierFailed, Busy, Overloaded, Forbidden):
                 if number == len(those) or heard.begun_at is not None:
                     raise
         text = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
         raise Forbidden(text, part="policy", param="firstpass.egress", code="egress_forbidden")
 
     def _those(self, ask: Ask) -> Sequence[Verifier]:
-        """That may be asked, in their order. Numbers of one model can not stand for another's: the first gives those."""
+        """That may be asked, in their order. One model's numbers can not stand for another's: the first gives those."""
         those = [one for one in self.verifiers if ask.verifier in (None, one.name)]
         of_one_model = ask.kind == "embedding" or ask.scored
         return [one for one in (those[:1] if of_one_model else those) if _may_be_asked(one, ask)]
