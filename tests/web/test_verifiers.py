@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from firstpass import app
+from firstpass.cli import calibrate
 from firstpass.errors import BadSettings
 from firstpass.exchange import Exchange
 from firstpass.settings import Settings
@@ -265,3 +266,17 @@ def test_embeddings_are_never_another_model_s(tmp_path: Path) -> None:
         answers = [client.post("/v1/embeddings", json=body | {"model": name}) for name in ("strong", "far")]
     assert [answer.is_success for answer in answers] == [False, True], answers[0].text
     assert len(far.seen) == 1
+
+
+def test_a_server_of_calibrate_s_own_has_no_verifier_of_several(tmp_path: Path) -> None:
+    """One on this machine was asked in spite of the ceiling, and nothing could be calibrated on what it said."""
+    with serving(openai_app(says("x"))) as engine:
+        file = tmp_path / "firstpass.toml"
+        file.write_text(
+            f'aliases = {{ careful = "far" }}\n[server]\ndata_dir = "{tmp_path}"\n'
+            f'[engine]\nkind = "external"\nurl = "{engine}/v1"\n'
+            '[verifiers.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\nhosted = false\n'
+        )
+        with calibrate._server(None, file) as url:
+            listed = {card["id"] for card in httpx.get(f"{url}/v1/models").json()["data"]}
+    assert "firstpass" in listed and not listed & {"far", "strong", "careful"}
