@@ -75,6 +75,7 @@ class Arrangement:
         self._premises = premises
         self.models: Mapping[str, LocalModel] = self._local_models(before.models if before else {})
         self.first, *self._further = self.models
+        assembly.check_names(self.models, settings.verifiers)
         self._berths = drafting.berths(settings, self.models)
         self._budgets = drafting.budgets(settings, self._berths)
         self.engines = Engines(premises.fleet, self.models, self.first)

@@ -202,6 +202,12 @@ def rules(settings: Settings, engines: Sequence[str]) -> Sequence[Rule]:
     return made
 
 
+def check_names(models: Iterable[str], verifiers: Iterable[str]) -> None:
+    """Raises: BadSettings where a name would mean a model on this machine, and one that may be elsewhere."""
+    if twice := set(models) & set(verifiers):
+        raise BadSettings(f"verifiers.{min(twice)}: it is the name of the engine's model; give the verifier another")
+
+
 def hold(shelf: Shelf, store: Store) -> None:
     """The record says `name@version`, so that has to mean one thing for ever. Raises: BadSettings."""
     for pinned, files in shelf.files.items():

@@ -210,6 +210,8 @@ def test_a_rule_names_a_verifier(tmp_path: Path) -> None:
     [
         ({"verifier": {"url": "http://127.0.0.1:9/v1", "model": "m"}}, "verifier and verifiers exclude each other"),
         ({"verifiers": {"local": {"url": "http://127.0.0.1:9/v1", "model": "m"}}}, r"verifiers\.local"),
+        ({"verifiers": {"cascade": NEAR}}, r"verifiers\.cascade"),
+        ({"verifiers": {"external": NEAR}}, r"verifiers\.external: it is the name of the engine's model"),
         ({"aliases": {"a": {"model": "strong", "verifier": "no"}}}, "there is no verifier 'no'; there are near, far"),
         ({"aliases": {"a": {"model": "near", "verifier": "far"}}}, "near is verified by no other"),
         ({"policy": {"rules": [{"name": "r", "then": "strong", "verifier": "no"}]}}, r"policy\.rules\.0\.verifier"),

@@ -27,8 +27,8 @@ __all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "TelemetryS
 
 PREFIX = "FIRSTPASS_"
 ENGINE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-RESERVED = {"firstpass", "local", "strong", "draft", "verifier", "code"}
-"""Names of models and of tiers that no engine may have."""
+RESERVED = {"firstpass", "cascade", "local", "strong", "draft", "verifier", "code"}
+"""Names of models, of targets and of tiers that no engine and no verifier may have."""
 
 OTHER_VARIABLES = {
     *("FIRSTPASS_CONFIG", "FIRSTPASS_URL", "FIRSTPASS_API_KEY", "FIRSTPASS_CA"),
