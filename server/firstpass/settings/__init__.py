@@ -1,10 +1,11 @@
 """One frozen Settings, from a TOML file and the environment; an unknown key is an error. Read by app and cli alone.
 
 The file is the one named by --config or FIRSTPASS_CONFIG. A variable FIRSTPASS_<SECTION>__<KEY>, such as
-FIRSTPASS_SERVER__PORT, wins over the file.
+FIRSTPASS_SERVER__PORT, wins over the file; of several verifiers or engines, FIRSTPASS_VERIFIERS__<NAME>__<KEY>.
 """
 
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -147,10 +148,22 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
     section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
     if not separator:
         raise BadSettings(f"unknown variable {name}; settings read {PREFIX}<SECTION>__<KEY>")
-    field = values.setdefault(section, {})
-    if not isinstance(field, dict):
-        raise BadSettings(f"{section} must be a table")
+    field = _table(values, section, section)
+    if section in ("engines", "verifiers"):
+        named, separator, key = key.partition("__")
+        if not separator:
+            raise BadSettings(f"unknown variable {name}; settings read {PREFIX}{section.upper()}__<NAME>__<KEY>")
+        named = next((one for one in field if re.sub("[.-]", "_", one.lower()) == named), named)
+        field = _table(field, named, f"{section}.{named}")
     if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files"):
         field[key] = [host.strip() for host in value.split(",") if host.strip()]
     else:
         field[key] = shlex.split(value) if key == "extra_args" else value
+
+
+def _table(values: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    """Raises: BadSettings."""
+    table = values.setdefault(name, {})
+    if not isinstance(table, dict):
+        raise BadSettings(f"{where} must be a table")
+    return table
