@@ -1,11 +1,13 @@
 """Several verifiers in an order, without a network: who is asked what."""
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import pytest
 
+from firstpass.chat import Image, Message
 from firstpass.errors import Forbidden, TierFailed
-from firstpass.exchange import Ask, Consult, Reply
+from firstpass.exchange import CEILINGS, Ask, Consult, Reply, strictest
 from firstpass.listening import StepListener
 from firstpass.tier import Listener
 from firstpass.tier.ordered import OrderedTier, Verifier
@@ -46,3 +48,22 @@ async def test_what_can_not_be_redacted_for_one_goes_to_the_next_that_may_have_i
     assert (await asked(ASKED, far, near)).verifier == "near"
     with pytest.raises(Forbidden):
         await asked(ASKED, far)
+
+
+async def test_nothing_is_given_to_one_outside_above_the_ceilings() -> None:
+    """Each of two in every place and under every ceiling, all failing, so that each is asked that may be."""
+    picture = (Message("user", "What is this?", images=(Image("image/png", "AAAA"),)),)
+    kinds = list(product((True, False), ("redacted", "any"), (True, False)))
+    for ceiling, messages, *pair in product(CEILINGS, (ASK.messages, picture), kinds, kinds):
+        those = [
+            Verifier(str(number), Says(TierFailed("down")), hosted, own, sees)
+            for number, (hosted, own, sees) in enumerate(pair)
+        ]
+        with pytest.raises((TierFailed, Forbidden)):
+            await asked(replace(ASKED, ceiling=ceiling, messages=messages), *those)
+        for one in those:
+            assert isinstance(one.tier, Says)
+            limit = strictest(ceiling, one.ceiling)
+            allowed = not one.hosted or limit == "any" or (limit == "redacted" and messages is not picture)
+            assert len(one.tier.seen) == (allowed and (one.sees or messages is not picture))
+            assert all(ask.ceiling == limit for ask in one.tier.seen)
