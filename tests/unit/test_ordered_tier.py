@@ -21,10 +21,13 @@ class Says:
     """error: in the place of a reply."""
 
     error: Exception | None = None
+    instead: str | None = None
     seen: list[Ask] = field(default_factory=list)
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         self.seen.append(ask)
+        if self.instead is not None:
+            listener.instead("max_tokens", self.instead)
         if self.error is not None:
             raise self.error
         return Reply("yes", "m", "stop", None, 0.0)
@@ -53,7 +56,7 @@ async def test_what_can_not_be_redacted_for_one_goes_to_the_next_that_may_have_i
 async def test_nothing_is_given_to_one_outside_above_the_ceilings() -> None:
     """Each of two in every place and under every ceiling, all failing, so that each is asked that may be."""
     picture = (Message("user", "What is this?", images=(Image("image/png", "AAAA"),)),)
-    kinds = list(product((True, False), ("redacted", "any"), (True, False)))
+    kinds = list(product((True, False), CEILINGS[1:], (True, False)))
     for ceiling, messages, *pair in product(CEILINGS, (ASK.messages, picture), kinds, kinds):
         those = [
             Verifier(str(number), Says(TierFailed("down")), hosted, own, sees)
@@ -67,3 +70,13 @@ async def test_nothing_is_given_to_one_outside_above_the_ceilings() -> None:
             allowed = not one.hosted or limit == "any" or (limit == "redacted" and messages is not picture)
             assert len(one.tier.seen) == (allowed and (one.sees or messages is not picture))
             assert all(ask.ceiling == limit for ask in one.tier.seen)
+
+
+async def test_what_one_was_asked_with_instead_is_not_said_of_the_next() -> None:
+    """The answer said that it was written without a limit, which only the one that failed had been asked for."""
+    near, far = Verifier("near", Says(TierFailed("down"), instead="unset")), Verifier("far", Says())
+    hears = StepListener(Consult("verifier", "answer"), None, None)
+    await OrderedTier([near, far]).reply(ASKED, hears)
+    assert hears.step().instead == {}
+    await OrderedTier([Verifier("far", Says(instead="9"))]).reply(ASKED, hears)
+    assert hears.step().instead == {"max_tokens": "9"}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from firstpass.chat import Chunk
 from firstpass.errors import Busy, Forbidden, Overloaded, TierFailed
 from firstpass.exchange import Ask, Ceiling, Reply, strictest
 from firstpass.tier import Listener, Tier
@@ -36,14 +37,17 @@ class OrderedTier:
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         """See `Tier.reply`. Raises: what the last one raised that was asked; Forbidden where none may be."""
-        heard, those = Heard(listener, self.clock), self._those(ask)
+        those = self._those(ask)
         for number, one in enumerate(those, 1):
-            limited = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling))
+            limited, heard = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling)), HeardOfOne(listener, self.clock)
             try:
                 return replace(await one.tier.reply(limited, heard), verifier=one.name)
             except (TierFailed, Busy, Overloaded, Forbidden):
                 if number == len(those) or heard.begun_at is not None:
                     raise
+                heard.forget()
+            finally:
+                heard.tell()
         text = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
         raise Forbidden(text, part="policy", param="firstpass.egress", code="egress_forbidden")
 
@@ -52,6 +56,28 @@ class OrderedTier:
         those = [one for one in self.verifiers if ask.verifier in (None, one.name)]
         of_one_model = ask.kind == "embedding" or ask.scored
         return [one for one in (those[:1] if of_one_model else those) if _may_be_asked(one, ask)]
+
+
+class HeardOfOne(Heard):
+    """What one of them was asked with instead is told when it speaks, or ends: it says nothing of the next."""
+
+    def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:
+        super().__init__(listener, clock)
+        self._instead: dict[str, str] = {}
+
+    def instead(self, field: str, value: str) -> None:
+        self._instead[field] = value
+
+    async def chunk(self, chunk: Chunk) -> None:
+        self.tell()
+        await super().chunk(chunk)
+
+    def forget(self) -> None:
+        self._instead.clear()
+
+    def tell(self) -> None:
+        while self._instead:
+            super().instead(*self._instead.popitem())
 
 
 def _may_be_asked(one: Verifier, ask: Ask) -> bool:
