@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from firstpass.chat import Image, Message
-from firstpass.errors import Forbidden, TierFailed
+from firstpass.errors import Busy, Forbidden, TierFailed, TierUnavailable
 from firstpass.exchange import CEILINGS, Ask, Consult, Reply, strictest
 from firstpass.listening import StepListener
 from firstpass.tier import Listener
@@ -80,3 +80,17 @@ async def test_what_one_was_asked_with_instead_is_not_said_of_the_next() -> None
     assert hears.step().instead == {}
     await OrderedTier([Verifier("far", Says(instead="9"))]).reply(ASKED, hears)
     assert hears.step().instead == {"max_tokens": "9"}
+
+
+async def test_who_asked_in_vain_hears_when_the_first_of_them_may_work() -> None:
+    """A key that the last one refuses made an outage of a minute into a fault for good."""
+    away, busy = TierUnavailable("away", retry_after_seconds=9), Busy("busy", retry_after_seconds=2)
+    for errors, told in (
+        ((away, TierFailed("a wrong key")), away),
+        ((away, Forbidden("a secret")), away),
+        ((busy, away), busy),
+        ((TierFailed("a wrong key"), away), away),
+    ):
+        with pytest.raises(type(told)) as raised:
+            await asked(ASKED, *(Verifier(str(number), Says(error)) for number, error in enumerate(errors)))
+        assert raised.value is told

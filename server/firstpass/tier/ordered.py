@@ -4,12 +4,13 @@ What may leave is a question of each: a ceiling, or a secret that can't be hidde
 from another. It knows no wire format and no connection.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from firstpass.chat import Chunk
-from firstpass.errors import Busy, Forbidden, Overloaded, TierFailed
+from firstpass.errors import Busy, FirstpassError, Forbidden, Overloaded, TierFailed
 from firstpass.exchange import Ask, Ceiling, Reply, strictest
 from firstpass.tier import Listener, Tier
 from firstpass.tier.steady import Heard
@@ -36,18 +37,25 @@ class OrderedTier:
         return bool(self._those(ask))
 
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
-        """See `Tier.reply`. Raises: what the last one raised that was asked; Forbidden where none may be."""
-        those = self._those(ask)
-        for number, one in enumerate(those, 1):
+        """See `Tier.reply`.
+
+        Raises: of what those raised that were asked, that which may pass the soonest; Forbidden where none may be.
+        """
+        those, failures = self._those(ask), list[FirstpassError]()
+        for one in those:
             limited, heard = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling)), HeardOfOne(listener, self.clock)
             try:
                 return replace(await one.tier.reply(limited, heard), verifier=one.name)
-            except (TierFailed, Busy, Overloaded, Forbidden):
-                if number == len(those) or heard.begun_at is not None:
+            except (TierFailed, Busy, Overloaded, Forbidden) as error:
+                if heard.begun_at is not None:
                     raise
-                heard.forget()
+                failures.append(error)
+                if one is not those[-1]:
+                    heard.forget()
             finally:
                 heard.tell()
+        if failures:
+            raise min(reversed(failures), key=_seconds_until_it_may_work)
         text = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
         raise Forbidden(text, part="policy", param="firstpass.egress", code="egress_forbidden")
 
@@ -78,6 +86,11 @@ class HeardOfOne(Heard):
     def tell(self) -> None:
         while self._instead:
             super().instead(*self._instead.popitem())
+
+
+def _seconds_until_it_may_work(error: FirstpassError) -> float:
+    seconds = error.failure.retry_after_seconds
+    return math.inf if seconds is None else seconds
 
 
 def _may_be_asked(one: Verifier, ask: Ask) -> bool:
