@@ -75,6 +75,7 @@ class Arrangement:
         self._premises = premises
         self.models: Mapping[str, LocalModel] = self._local_models(before.models if before else {})
         self.first, *self._further = self.models
+        assembly.check_names(self.models, settings.verifiers)
         self._berths = drafting.berths(settings, self.models)
         self._budgets = drafting.budgets(settings, self._berths)
         self.engines = Engines(premises.fleet, self.models, self.first)
@@ -83,6 +84,7 @@ class Arrangement:
         self.purse = assembly.purse(settings, premises.store, premises.keyring)
         self._secrets = assembly.secrets(settings) if settings.ordered_verifiers else frozenset[str]()
         self._verifiers = self._asked()
+        self._ordered = OrderedTier([self._verifier(name) for name in self._verifiers])
         self.shelf = Shelf.of(settings.server.contracts_dir)
         gates = assembly.read_gates(settings.policy.gates, self.shelf)
         told = assembly.described(settings, self.shelf)
@@ -227,8 +229,10 @@ class Arrangement:
             audit_share=settings.policy.audit_share,
             measures=settings.policy.signals,
             escalates_early=settings.policy.early_escalation,
-            score_floor=assembly.score_floor(settings),
+            score_floor=assembly.score_floor(settings.ordered_verifiers),
+            score_floors={name: assembly.score_floor({name: one}) for name, one in settings.verifiers.items()},
             verifiers={name: assembly.whereabouts({name: one}) for name, one in settings.verifiers.items()},
+            may_be_asked=self._ordered.may_be_asked,
         )
 
     def _learned(self) -> Mapping[str | None, Learned]:
@@ -242,7 +246,7 @@ class Arrangement:
         draft = FleetTier(self._premises.fleet, models)
         seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self.seats)}
         if self._verifiers:
-            seated["verifier"] = OrderedTier([self._verifier(name) for name in self._verifiers])
+            seated["verifier"] = self._ordered
         return seated
 
     def _verifier(self, name: str) -> Verifier:

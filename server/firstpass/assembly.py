@@ -207,6 +207,12 @@ def rules(settings: Settings, engines: Sequence[str]) -> Sequence[Rule]:
     return made
 
 
+def check_names(models: Iterable[str], verifiers: Iterable[str]) -> None:
+    """Raises: BadSettings where a name would mean a model on this machine, and one that may be elsewhere."""
+    if twice := set(models) & set(verifiers):
+        raise BadSettings(f"verifiers.{min(twice)}: it is the name of the engine's model; give the verifier another")
+
+
 def hold(shelf: Shelf, store: Store) -> None:
     """The record says `name@version`, so that has to mean one thing for ever. Raises: BadSettings."""
     for pinned, files in shelf.files.items():
@@ -327,7 +333,7 @@ def _verifier_tier(verifier: VerifierSettings, door: EgressDoor) -> Tier:
     return OpenAITier("verifier", door, bounds, name, thinks=thinks)
 
 
-def score_floor(settings: Settings) -> float | None:
-    """As the first verifier has it."""
-    first = next(iter(settings.ordered_verifiers.values()), None)
+def score_floor(verifiers: Mapping[str, VerifierSettings]) -> float | None:
+    """As the first of them has it."""
+    first = next(iter(verifiers.values()), None)
     return first.score_floor if first is not None and first.mode == "score" else None

@@ -169,7 +169,7 @@ async def test_what_was_refused_or_never_sent_costs_nothing(tmp_path: Path) -> N
     desk = await Desk(tmp_path / "s", Scopes()).known()
     ask = desk.ask(max_tokens=100)
     await desk.purse.reserve(ask, 1000, "strong")
-    await desk.purse.release(ask)
+    await desk.purse.release(ask, "strong")
     assert desk.spent == 0.0
     await desk.purse.reserve(ask, 1000, "strong")
     await desk.settled(answered(ask, Usage(100, 10)))
@@ -220,6 +220,28 @@ async def test_a_cap_that_nobody_can_count_for_refuses(tmp_path: Path) -> None:
     desk = await Desk(tmp_path / "s", Scopes(spend=Spend(1.0))).known()
     with pytest.raises(QuotaSpent, match="no prices"):
         await Purse(desk.store, desk.keyring, {}).reserve(desk.ask(), 10, "strong")
+
+
+async def test_what_nobody_counted_costs_the_most_at_the_one_that_was_asked(tmp_path: Path) -> None:
+    """A cheap verifier that broke off was charged what the dear one behind it had reserved."""
+    desk = await Desk(tmp_path / "s", Scopes()).known()
+    desk.purse = Purse(desk.store, desk.keyring, {"free": Prices(0, 0), "strong": PRICES}, clock=desk.clock)
+    ask = desk.ask(max_tokens=100)
+    await desk.purse.reserve(ask, 1000, "free")
+    await desk.purse.reserve(ask, 1000, "strong")
+    await desk.settled(answered(ask, Usage(100, 10)))
+    assert desk.spent == pytest.approx(0.0002)
+
+
+async def test_one_without_a_price_gives_nothing_of_another_s_back(tmp_path: Path) -> None:
+    """It failed in a later step of the exchange, and what the first step had cost was forgotten."""
+    desk = await Desk(tmp_path / "s", Scopes()).known()
+    ask = desk.ask(max_tokens=100)
+    await desk.purse.reserve(ask, 1000, "strong")
+    await desk.purse.reserve(ask, 1000, "unpriced")
+    await desk.purse.release(ask, "unpriced")
+    await desk.settled(answered(ask, Usage(100, 10)))
+    assert desk.spent == pytest.approx(0.0002)
 
 
 async def test_a_price_counts_thoughts_and_every_choice() -> None:

@@ -98,6 +98,17 @@ def scoring(*steps: Step, verifier: Verifier = "local") -> Move:
     return EscalationPolicy(verifier, gates=[GATE], score_floor=-4.0).next(Exchange(ASK, steps))
 
 
+def test_who_is_asked_alone_scores_only_by_its_own_floor() -> None:
+    """One that gives verdicts was asked for a score, since the first of several scores."""
+    places: dict[str, Verifier] = {"near": "local", "far": "hosted", "third": "local"}
+    floors = {"near": -4.0, "far": None, "third": -9.0}
+    policy = EscalationPolicy("local", gates=[GATE], verifiers=places, score_floor=-4.0, score_floors=floors)
+    moves = [policy.next(Exchange(replace(ASK, ceiling="any", verifier=name), (UNSURE,))) for name in (None, *places)]
+    assert [(move.purpose, move.floor) for move in moves if isinstance(move, Consult)] == [
+        *(("score", -4.0), ("score", -4.0), ("verify", None), ("score", -9.0))
+    ]
+
+
 def test_a_verifier_that_scores_gives_its_verdict_only_where_it_doubts_a_name() -> None:
     score = scoring(UNSURE)
     assert isinstance(score, Consult) and (score.tier, score.purpose, score.floor) == ("verifier", "score", -4.0)

@@ -98,6 +98,20 @@ def test_a_key_does_not_show_when_settings_are_printed() -> None:
     assert "hush" not in repr(load(environment=environment))
 
 
+def test_one_of_several_verifiers_has_its_key_from_the_environment(tmp_path: Path) -> None:
+    """The variable was refused, so that each key had to stand in the file."""
+    tables = "".join(
+        f'[verifiers.{name}]\nurl = "https://{name}.example/v1"\nmodel = "m"\n' for name in ("near", "Far-1")
+    )
+    (tmp_path / "f.toml").write_text(tables)
+    settings = load(tmp_path / "f.toml", {"FIRSTPASS_VERIFIERS__FAR_1__API_KEY": "hush"})
+    assert list(settings.verifiers) == ["near", "Far-1"] and "hush" not in repr(settings)
+    key = settings.verifiers["Far-1"].api_key
+    assert key is not None and key.get_secret_value() == "hush" and settings.verifiers["near"].api_key is None
+    with pytest.raises(BadSettings, match="FIRSTPASS_VERIFIERS__<NAME>__<KEY>"):
+        load(tmp_path / "f.toml", {"FIRSTPASS_VERIFIERS__API_KEY": "hush"})
+
+
 def test_lists_in_the_environment_are_read_as_people_write_them() -> None:
     environment = {
         "FIRSTPASS_SERVER__ALLOWED_HOSTS": "a.example, b.example,",

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from firstpass import app
+from firstpass.cli import calibrate
 from firstpass.errors import BadSettings
 from firstpass.exchange import Exchange
 from firstpass.settings import Settings
@@ -38,17 +39,17 @@ def broken(status: int = 500) -> Any:
 
 @contextmanager
 def judged_by(
-    folder: Path, verifiers: dict[str, tuple[Any, dict[str, Any]]], draft: str = "I am the draft.", **sections: Any
+    folder: Path, verifiers: dict[str, tuple[Any, dict[str, Any]]], draft: Any = "I am the draft.", **sections: Any
 ) -> Iterator[httpx.Client]:
-    """verifiers: by name, the application and its further settings."""
+    """verifiers: by name, the application and its further settings. draft: what the engine says, or its application."""
     with ExitStack() as stack:
-        engine = stack.enter_context(serving(openai_app(says(draft))))
+        engine = stack.enter_context(serving(openai_app(says(draft)) if isinstance(draft, str) else draft))
         tables = {
             name: {"url": f"{stack.enter_context(serving(one))}/v1", "model": f"model-{name}"} | further
             for name, (one, further) in verifiers.items()
         }
         server = {"data_dir": folder} | sections.pop("server", {})
-        engines = {"kind": "external", "url": f"{engine}/v1"}
+        engines = {"kind": "external", "url": f"{engine}/v1", "images": True}
         wanted = {"engine": engines, "verifiers": tables, "server": server, "policy": {"egress": "any"}} | sections
         url = stack.enter_context(serving(app.build(Settings.model_validate(wanted))))
         client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
@@ -209,6 +210,8 @@ def test_a_rule_names_a_verifier(tmp_path: Path) -> None:
     [
         ({"verifier": {"url": "http://127.0.0.1:9/v1", "model": "m"}}, "verifier and verifiers exclude each other"),
         ({"verifiers": {"local": {"url": "http://127.0.0.1:9/v1", "model": "m"}}}, r"verifiers\.local"),
+        ({"verifiers": {"cascade": NEAR}}, r"verifiers\.cascade"),
+        ({"verifiers": {"external": NEAR}}, r"verifiers\.external: it is the name of the engine's model"),
         ({"aliases": {"a": {"model": "strong", "verifier": "no"}}}, "there is no verifier 'no'; there are near, far"),
         ({"aliases": {"a": {"model": "near", "verifier": "far"}}}, "near is verified by no other"),
         ({"policy": {"rules": [{"name": "r", "then": "strong", "verifier": "no"}]}}, r"policy\.rules\.0\.verifier"),
@@ -240,3 +243,42 @@ def test_an_image_never_goes_where_it_would_have_to_be_redacted(tmp_path: Path, 
     assert answers["strong"].json()["choices"][0]["message"]["content"] == "I am near."
     assert answers["far"].status_code == httpx.codes.FORBIDDEN, answers["far"].text
     assert far.state.seen == []
+
+
+def test_a_draft_that_fails_says_so_where_no_verifier_may_be_asked(tmp_path: Path) -> None:
+    """It was refused for a ceiling, as if its caller had asked for what leaves the machine."""
+    blind = {"hosted": False, "images": False}
+    verifiers = {"far": (openai_app(says("I am far.")), {"images": True}), "near": (openai_app(says("no")), blind)}
+    content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": content}]}
+    with judged_by(tmp_path, verifiers, draft=broken(), policy={"egress": "redacted"}) as client:
+        explained = client.post("/v1/explain", json=body).text
+        answer = client.post("/v1/chat/completions", json=body)
+    assert answer.status_code != httpx.codes.FORBIDDEN and "draft" in answer.text, answer.text
+    assert "nobody else is asked" in explained
+
+
+def test_embeddings_are_never_another_model_s(tmp_path: Path) -> None:
+    """Those of two models can not be compared: who keeps them asks for the second one by its name."""
+    vectors = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5]}]}
+    far = Replayed(whole=vectors)
+    verifiers = {"near": (broken(), {"retries": 0}), "far": (far.app, {})}
+    with judged_by(tmp_path, verifiers) as client:
+        body = {"input": "word"}
+        answers = [client.post("/v1/embeddings", json=body | {"model": name}) for name in ("strong", "far")]
+    assert [answer.is_success for answer in answers] == [False, True], answers[0].text
+    assert len(far.seen) == 1
+
+
+def test_a_server_of_calibrate_s_own_has_no_verifier_of_several(tmp_path: Path) -> None:
+    """One on this machine was asked in spite of the ceiling, and nothing could be calibrated on what it said."""
+    with serving(openai_app(says("x"))) as engine:
+        file = tmp_path / "firstpass.toml"
+        file.write_text(
+            f'aliases = {{ careful = "far" }}\n[server]\ndata_dir = "{tmp_path}"\n'
+            f'[engine]\nkind = "external"\nurl = "{engine}/v1"\n'
+            '[verifiers.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\nhosted = false\n'
+        )
+        with calibrate._server(None, file) as url:
+            listed = {card["id"] for card in httpx.get(f"{url}/v1/models").json()["data"]}
+    assert "firstpass" in listed and not listed & {"far", "strong", "careful"}

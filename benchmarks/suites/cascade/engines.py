@@ -16,9 +16,9 @@ import httpx
 from measure import HELD_OUT, STRONGER, delayed, settings
 
 from firstpass import engine as engines
-from firstpass.assembly import engine_spec
 from firstpass.bench.cases import Case, read_labelled
 from firstpass.bench.figures import percentile
+from firstpass.drafting import engine_spec
 from firstpass.settings import Settings
 
 DRAWS = 2_000
@@ -31,7 +31,7 @@ def engine(wanted: Settings) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    running = engines.build(engine_spec(wanted))
+    running = engines.build(engine_spec(wanted, wanted.engine))
     try:
         endpoint = asyncio.run_coroutine_threadsafe(running.ensure_ready(), loop).result()
         yield f"unix:{endpoint.uds}"

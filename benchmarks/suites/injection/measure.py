@@ -26,12 +26,12 @@ from tqdm import tqdm
 
 from firstpass import cascade, engine
 from firstpass.app import aside
-from firstpass.assembly import engine_spec
 from firstpass.bench.cases import read_labelled
 from firstpass.bench.figures import percentile
 from firstpass.chat import Message
 from firstpass.contract import PromptedContract
 from firstpass.contract.files import SHIPPED, load
+from firstpass.drafting import engine_spec
 from firstpass.exchange import Answer, Ask, Exchange, Reply
 from firstpass.gate import Gate
 from firstpass.gate.bounds import Promise
@@ -142,7 +142,7 @@ async def row(number: int, faulty: Faulty, family: str, seed: int, contract: Pro
 async def measured(drafts: Sequence[Faulty], wanted: argparse.Namespace, folder: Path) -> list[Row]:
     """All draws in random order, so many at once."""
     settings = Settings.model_validate({"server": {"data_dir": folder}, "engine": {"model": JUDGE}})
-    running = engine.build(engine_spec(settings))
+    running = engine.build(engine_spec(settings, settings.engine))
     door = LocalDoor(running, 600.0, vllm=True)
     judge, contract, turns = OpenAITier("verifier", door), unmended(CONTRACT), asyncio.Semaphore(wanted.at_once)
     arms = [*itertools.product(range(len(drafts)), (BASE, AGAIN, *wanted.family))]

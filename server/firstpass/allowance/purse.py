@@ -5,14 +5,14 @@ It knows no HTTP. A crash in between leaves what was reserved spent.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from firstpass.allowance.keyring import Keyring
 from firstpass.chat import Usage
 from firstpass.errors import QuotaSpent, StoreFailed
-from firstpass.exchange import Ask, Exchange, Reply
+from firstpass.exchange import Ask, Exchange
 from firstpass.store import Store
 from firstpass.store.scopes import Spend, day_of
 
@@ -43,6 +43,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Held:
+    verifier: str
     day: str
     usd: float
 
@@ -73,7 +74,7 @@ class Purse:
                 raise QuotaSpent("this API key has a spend cap, and the verifier has no prices here", part="egress")
             return
         now = self._clock()
-        held = Held(day_of(now), prices.at_most(ask, size_bytes))
+        held = Held(verifier, day_of(now), prices.at_most(ask, size_bytes))
         since, cap_usd = (cap.since(held.day), cap.usd) if cap else (held.day, None)
         owner = ask.key or KEYLESS
         adding = self._store.soon(self._store.add_spend, owner, held.day, held.usd, since, cap_usd)
@@ -82,17 +83,20 @@ class Purse:
         except asyncio.CancelledError:
             with suppress(StoreFailed):  # then nothing was reserved, or it stays so
                 if await adding:
-                    await self._add(ask.key, held, 0.0)
+                    await self._add(ask.key, held.day, -held.usd)
             raise
         if not there:
             assert cap is not None, "only a cap refuses"
             raise QuotaSpent(_refusal(ask, cap), part="egress", retry_after_seconds=cap.seconds_left(now))
         self._held.setdefault(ask.id, []).append(held)
 
-    async def release(self, ask: Ask) -> None:
-        """The last that was reserved cost nothing: it was refused, or never sent."""
-        if ask.id in self._held:
-            await self._add(ask.key, self._held[ask.id].pop(), 0.0)
+    async def release(self, ask: Ask, verifier: str) -> None:
+        """The last that was reserved there cost nothing: it was refused, or never sent. One without prices has none."""
+        held = self._held.get(ask.id, [])
+        last = next((one for one in reversed(held) if one.verifier == verifier), None)
+        if last is not None:
+            held.remove(last)
+            await self._add(ask.key, last.day, -last.usd)
 
     def settle(self, exchange: Exchange) -> "asyncio.Future[bool] | None":
         """What it cost in the place of what was reserved, which stays where nobody counted; None if nothing was.
@@ -102,18 +106,18 @@ class Purse:
         held = self._held.pop(exchange.ask.id, None)
         if not held:
             return None
-        replies = [step.reply for step in exchange.steps if step.move.tier == "verifier" and step.reply]
-        costs = [prices.of(reply.usage) for reply in replies if reply.usage and (prices := self._of(reply))]
-        uncounted = max(0, len(held) - len(costs)) * max(one.usd for one in held)
-        total = Held(held[0].day, sum(one.usd for one in held))
-        return self._add(exchange.ask.key, total, sum(costs) + uncounted)
+        cost = sum(self._cost(exchange, verifier, those) for verifier, those in _by_verifier(held).items())
+        return self._add(exchange.ask.key, held[0].day, cost - sum(one.usd for one in held))
 
-    def _of(self, reply: Reply) -> Prices | None:
-        return self._prices.get(reply.verifier or "")
+    def _cost(self, exchange: Exchange, verifier: str, held: Sequence[Held]) -> float:
+        """Of all that was asked of one verifier. What it was asked that nobody counted costs the most that any did."""
+        prices = self._prices[verifier]
+        replies = [step.reply for step in exchange.steps if step.reply and step.reply.verifier == verifier]
+        costs = [prices.of(reply.usage) for reply in replies if reply.usage]
+        return sum(costs) + max(0, len(held) - len(costs)) * max(one.usd for one in held)
 
-    def _add(self, owner: str | None, held: Held, usd: float) -> "asyncio.Future[bool]":
-        add = self._store.add_spend
-        return self._store.soon(add, owner or KEYLESS, held.day, usd - held.usd, held.day, None)
+    def _add(self, owner: str | None, day: str, usd: float) -> "asyncio.Future[bool]":
+        return self._store.soon(self._store.add_spend, owner or KEYLESS, day, usd, day, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,11 @@ class PurseFor:
 
     async def release(self, ask: Ask) -> None:
         """See `Purse.release`."""
-        await self.purse.release(ask)
+        await self.purse.release(ask, self.verifier)
+
+
+def _by_verifier(held: Sequence[Held]) -> Mapping[str, Sequence[Held]]:
+    return {name: [one for one in held if one.verifier == name] for name in {one.verifier for one in held}}
 
 
 def _refusal(ask: Ask, cap: Spend) -> str:

@@ -155,7 +155,8 @@ def _server(url: str | None, config: Path | None) -> AbstractContextManager[str]
         return nullcontext(url)
     settings = load(config)
     policy = settings.policy.model_copy(update={"signals": True, "gates": (), "rules": ()})
-    return own_server(settings.model_copy(update={"policy": policy, "verifier": None}))
+    alone: dict[str, object] = {"policy": policy, "verifier": None, "verifiers": {}, "aliases": {}}
+    return own_server(settings.model_copy(update=alone))
 
 
 def _model(outcomes: Sequence[Outcome]) -> str:

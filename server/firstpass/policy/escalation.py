@@ -56,13 +56,14 @@ class EscalationPolicy:
 
     redrafts: whether the draft engine can be held to a pattern, so that it may write a faulty sentence again.
     redrafting: the further engines that can. verifiers: where each is, of several that have names.
+    may_be_asked: whether any verifier takes a request, by the ceiling, the images and the place of each.
     gates: what the score of the narrowest that fits is too low for is verified although it passes the checks.
     broken: whether audits have shown that the promise of the gate of that name is broken.
     audit_share: of the answers that a gate accepts, how many are drawn to be labelled.
     measures: every draft's signals are recorded, so that a gate can be calibrated on them.
     escalates_early: a draft is cut off as soon as it has a fault that ends at the verifier whatever follows.
     score_floor: in nats; where it is set, the verifier first scores what passes the checks but not the gate, and gives
-    its verdict only where it doubts a name.
+    its verdict only where it doubts a name. score_floors: of those that have names, where one is asked alone.
     """
 
     def __init__(
@@ -73,15 +74,18 @@ class EscalationPolicy:
         redrafts: bool = False,
         redrafting: frozenset[str] = frozenset(),
         verifiers: Mapping[str, Verifier] | None = None,
+        may_be_asked: Callable[[Ask], bool] = lambda _: True,
         gates: Iterable[Gate] = (),
         broken: Callable[[str], bool] = lambda _: False,
         audit_share: float = 0.0,
         measures: bool = False,
         escalates_early: bool = False,
         score_floor: float | None = None,
+        score_floors: Mapping[str, float | None] | None = None,
     ) -> None:
         self._verifier = verifier
         self._verifiers = verifiers or {}
+        self._may_be_asked = may_be_asked
         self._redrafts = redrafts
         self._redrafting = redrafting
         self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
@@ -89,7 +93,7 @@ class EscalationPolicy:
         self._audit_share = audit_share
         self._measures = measures
         self._escalates_early = escalates_early
-        self._score_floor = score_floor
+        self._score_floor, self._score_floors = score_floor, score_floors or {}
         self.rules = tuple(rules)
 
     def next(self, exchange: Exchange) -> Move:
@@ -131,7 +135,7 @@ class EscalationPolicy:
             return Course(target, rule, (f"{drafter} answers, streaming if asked to", last))
         left = f"answered unverified: {barrier.message}" if barrier else "sent to the verifier for its verdict"
         rewritten = ("a sentence that still names what is not there is written again, in the diff's names alone",)
-        scored = "" if barrier or self._score_floor is None else "scored by it; where it doubts a name, "
+        scored = "" if barrier or self._floor(ask) is None else "scored by it; where it doubts a name, "
         gated = (f"what passes but is not accepted by the gate is {scored}{left}",)
         cut = ("as soon as a line of it has a fault that would end at the verifier, it answers in the draft's place",)
         steps = (
@@ -166,6 +170,9 @@ class EscalationPolicy:
             return NotFound("no verifier is configured on this server", part="policy", param="model").failure
         if where == "hosted" and (why := _withheld(ask)):
             message = f"the verifier is off this machine and {why}"
+            return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
+        if not self._may_be_asked(ask):
+            message = "no verifier may be asked this: by the ceiling of the request, or by its own, or for its images"
             return Forbidden(message, part="policy", param="firstpass.egress", code="egress_forbidden").failure
         return None
 
@@ -208,15 +215,15 @@ class EscalationPolicy:
             case (draft, *_) if draft.cut:
                 return self._instead(exchange)
             case (draft,) if draft.passed:
-                return self._gated(Answer(0, "draft"), judged, barrier)
+                return self._gated(exchange.ask, Answer(0, "draft"), judged, barrier)
             case (draft,) if draft.text is not None:
                 return Mend(0)
             case (_, Step(move=Mend()) as mended) if mended.passed:
-                return self._gated(Answer(1, "repaired"), judged, barrier)
+                return self._gated(exchange.ask, Answer(1, "repaired"), judged, barrier)
             case (_, Step(move=Mend()) as mended) if self._may_redraft(exchange.ask) and _may_be_rewritten(mended):
                 return Consult("draft", "redraft")
             case (_, _, Step(move=Consult(purpose="redraft")) as rewritten) if rewritten.passed:
-                return self._gated(Answer(2, "repaired"), judged, barrier)
+                return self._gated(exchange.ask, Answer(2, "repaired"), judged, barrier)
             case (_, *_, Step(move=Mend() | Consult(purpose="redraft"))) if barrier is None:
                 return Consult("verifier", "verify", judged=_by_checks(judged))
             case (*_, Step(move=Consult(purpose="score")) as scored):
@@ -260,12 +267,15 @@ class EscalationPolicy:
         for_audit = drawn(exchange.ask.id, self._audit_share)
         return gate.judge(draft, exchange.ask, broken=self._broken(gate.name), drawn=for_audit)
 
-    def _gated(self, answer: Answer, judged: Judgement | None, barrier: Failure | None) -> Move:
+    def _floor(self, ask: Ask) -> float | None:
+        return self._score_floor if ask.verifier is None else self._score_floors.get(ask.verifier)
+
+    def _gated(self, ask: Ask, answer: Answer, judged: Judgement | None, barrier: Failure | None) -> Move:
         """An answer of this machine that passes the checks: accepted, or verified, or said to be unverified."""
         if judged is None or judged.accepted:
             return replace(answer, judged=judged)
-        if barrier is None and self._score_floor is not None:
-            return Consult("verifier", "score", judged=judged, floor=self._score_floor)
+        if barrier is None and (floor := self._floor(ask)) is not None:
+            return Consult("verifier", "score", judged=judged, floor=floor)
         if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)

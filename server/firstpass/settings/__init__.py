@@ -6,6 +6,7 @@ letters).
 """
 
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -28,8 +29,8 @@ __all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "TelemetryS
 
 PREFIX = "FIRSTPASS_"
 ENGINE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-RESERVED = {"firstpass", "local", "strong", "draft", "verifier", "code"}
-"""Names of models and of tiers that no engine may have."""
+RESERVED = {"firstpass", "cascade", "local", "strong", "draft", "verifier", "code"}
+"""Names of models, of targets and of tiers that no engine and no verifier may have."""
 
 NAMED = ("engines", "verifiers")
 """Sections of tables that have names of the operator's."""
@@ -151,15 +152,22 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
     section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
     if not separator:
         raise BadSettings(f"unknown variable {name}; settings read {PREFIX}<SECTION>__<KEY>")
-    field = values.setdefault(section, {})
-    if not isinstance(field, dict):
-        raise BadSettings(f"{section} must be a table")
+    field = _table(values, section, section)
     if section in NAMED:
         named, separator, key = key.partition("__")
         if not separator:
             raise BadSettings(f"unknown variable {name}; settings read {PREFIX}{section.upper()}__<NAME>__<KEY>")
-        field = field.setdefault(named, {})
+        named = next((one for one in field if re.sub("[.-]", "_", one.lower()) == named), named)
+        field = _table(field, named, f"{section}.{named}")
     if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files"):
         field[key] = [host.strip() for host in value.split(",") if host.strip()]
     else:
         field[key] = shlex.split(value) if key == "extra_args" else value
+
+
+def _table(values: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    """Raises: BadSettings."""
+    table = values.setdefault(name, {})
+    if not isinstance(table, dict):
+        raise BadSettings(f"{where} must be a table")
+    return table
