@@ -76,7 +76,7 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
             part = "contract" if isinstance(move, Mend) else move.tier
             if isinstance(move, Consult):
                 exchange = _as_ruled(exchange, move)
-            watched = watcher(ask, move, parts.contracts, parts.aside)
+            watched = watcher(exchange.ask, move, parts.contracts, parts.aside)
             listener = StepListener(move, sink if move.streams else None, watched)
             exchange = exchange.grown(await _step(exchange, move, parts, listener))
             listener, part = None, "policy"

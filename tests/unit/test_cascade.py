@@ -14,11 +14,12 @@ from firstpass import cascade
 from firstpass.app import aside
 from firstpass.cascade import SHORT_CHARACTERS, Parts
 from firstpass.chat import Chunk, Message, Usage
-from firstpass.contract import PromptedContract, shipped
+from firstpass.contract import Drafter, PromptedContract, shipped
 from firstpass.errors import STOPPED, BadAsk, TierFailed
-from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Finding, Refuse, Reply, Step, TierName
+from firstpass.exchange import ESCALATED, Answer, Ask, Consult, Exchange, Finding, Refuse, Reply, Step, TierName, Watch
 from firstpass.listening import StepListener
 from firstpass.policy.escalation import EscalationPolicy, Verifier
+from firstpass.policy.rules import Rule
 from firstpass.tier import Tier
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, ScriptedTier, amends
 
@@ -284,3 +285,32 @@ async def test_a_look_that_fails_cuts_nothing_off_and_is_the_last_one() -> None:
     listener = StepListener(Consult("draft", "draft"), None, late)
     assert await listener.goes_on("a\nb") and await listener.goes_on("a\nb\n")
     assert looks == ["a\n"] and listener.fault is None
+
+
+async def test_who_drafts_by_a_rule_is_checked_prepared_and_watched_as_that_one() -> None:
+    """A contract holds each model to what its card says."""
+    engines: dict[str, set[str | None]] = {"prepare": set(), "doomed": set(), "check": set()}
+
+    class Noted(PromptedContract):
+        def prepare(self, exchange: Exchange, move: Consult) -> Ask:
+            engines["prepare"].add(exchange.ask.engine)
+            return super().prepare(exchange, move)
+
+        def doomed(self, ask: Ask, text: str, watch: Watch) -> Finding | None:
+            engines["doomed"].add(ask.engine)
+            return super().doomed(ask, text, watch)
+
+        def check(self, ask: Ask, reply: Reply) -> tuple[Finding, ...]:
+            engines["check"].add(ask.engine)
+            return super().check(ask, reply)
+
+    rules = [Rule("every one", "cascade", over_bytes=0, engine="large")]
+    drafter = Drafter(CONTRACT.files.prompt or "")
+    contract = Noted(CONTRACT.files, drafters={None: drafter, "large": drafter})
+    made = replace(
+        parts("local", draft=ScriptedTier([NAMES]), verifier=ScriptedTier([])),
+        policy=EscalationPolicy("local", rules, escalates_early=True),
+        contracts={"pr-summary@3": contract},
+    )
+    exchange = await cascade.run(asked(), made, lambda _: None)
+    assert exchange.ask.engine == "large" and all(seen == {"large"} for seen in engines.values())
