@@ -181,6 +181,10 @@ class Arrangement:
     def model(self, engine: str | None) -> LocalModel:
         return self.models[engine or self.first]
 
+    def _in_asks(self, engine: str) -> str | None:
+        """An engine as asks name it: the first is the one that they mean where they name none."""
+        return None if engine == self.first else engine
+
     def _local_models(self, before: Mapping[str, LocalModel]) -> Mapping[str, LocalModel]:
         """One is as it was where it would be asked in the same way: how many prompts are counted at once is no reason
         to have it leave the memory and come back. Raises: BadSettings.
@@ -237,12 +241,12 @@ class Arrangement:
 
     def _learned(self) -> Mapping[str | None, Learned]:
         return {
-            None if name == self.first else name: Learned(model.spec.contracts, model.spec.least_told)
+            self._in_asks(name): Learned(model.spec.contracts, model.spec.least_told)
             for name, model in self.models.items()
         }
 
     def _tiers(self) -> Mapping[TierName, Tier]:
-        models = {None if name == self.first else name: model for name, model in self.models.items()}
+        models = {self._in_asks(name): model for name, model in self.models.items()}
         draft = FleetTier(self._premises.fleet, models)
         seated: dict[TierName, Tier] = {"draft": SeatedTier("draft", draft, self.seats)}
         if self._verifiers:
@@ -265,13 +269,12 @@ class Arrangement:
         """
         names = {"firstpass": Lead("cascade"), "local": Lead("local")}
         names |= {"strong": Lead("strong")} if self._verifiers else {}
-        meant = {name: None if name == self.first else name for name in self.models}
-        names |= {name: Lead("local", engine) for name, engine in meant.items()}
+        names |= {name: Lead("local", self._in_asks(name)) for name in self.models}
         names |= {name: Lead("strong", None, name) for name in self.settings.verifiers}
         for name, model in self.models.items():
             own = model.engine.served
             if own is not None and own not in names and own not in self._aliases:
-                names[own] = Lead("local", meant[name])
+                names[own] = Lead("local", self._in_asks(name))
         return names
 
 

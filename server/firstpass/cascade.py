@@ -75,7 +75,7 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
         while isinstance(move := await _next(exchange, parts), Consult | Mend):
             part = "contract" if isinstance(move, Mend) else move.tier
             if isinstance(move, Consult):
-                exchange = _as_ruled(exchange, move)
+                exchange = replace(exchange, ask=exchange.ask.directed(move.engine, move.verifier))
             watched = watcher(exchange.ask, move, parts.contracts, parts.aside)
             listener = StepListener(move, sink if move.streams else None, watched)
             exchange = exchange.grown(await _step(exchange, move, parts, listener))
@@ -89,14 +89,6 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     exchange = exchange.ended(move, parts.clock() - started)
     keep(exchange)
     return exchange
-
-
-def _as_ruled(exchange: Exchange, move: Consult) -> Exchange:
-    """From here on those are asked that a rule names."""
-    if move.engine is None and move.verifier is None:
-        return exchange
-    ask = exchange.ask
-    return replace(exchange, ask=replace(ask, engine=move.engine or ask.engine, verifier=move.verifier or ask.verifier))
 
 
 async def _next(exchange: Exchange, parts: Parts) -> Move:

@@ -128,6 +128,12 @@ class Ask:
         """That the answer is of a request without what was ignored."""
         return tuple(Finding("ignored", "note", f"{path} was left out", subject=path) for path in self.ignored)
 
+    def directed(self, engine: str | None, verifier: str | None) -> "Ask":
+        """As a rule says who drafts and who verifies it, where it names any."""
+        if engine is None and verifier is None:
+            return self
+        return replace(self, engine=engine or self.engine, verifier=verifier or self.verifier)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -165,8 +165,7 @@ def _spend(said: str | None, settings: Settings) -> Spend | None:
     found = SPEND.fullmatch(said)
     if found is None or float(found[1]) == 0:
         fail(f"--spend: {said!r} is no amount of US dollars, such as 5/day or 100/month")
-    verifiers = settings.ordered_verifiers.values()
-    if not verifiers or any(verifier.usd_per_million_input_tokens is None for verifier in verifiers):
+    if not settings.priced:
         fail("--spend: a cap needs verifier.usd_per_million_input_tokens and ..._output_tokens in the settings")
     return Spend(float(found[1]), "month" if found[2] == "month" else "day")
 

@@ -100,7 +100,8 @@ class EscalationPolicy:
         target, rule = self._target(exchange)
         if rule is None or exchange.steps:
             return self._next(exchange, target, rule.name if rule else None)
-        move = self._next(replace(exchange, ask=_as_ruled(exchange.ask, rule)), target, rule.name)
+        ask = exchange.ask.directed(rule.engine, rule.verifier)
+        move = self._next(replace(exchange, ask=ask), target, rule.name)
         return replace(move, engine=rule.engine, verifier=rule.verifier) if isinstance(move, Consult) else move
 
     def _next(self, exchange: Exchange, target: Target, rule: str | None) -> Move:
@@ -117,7 +118,7 @@ class EscalationPolicy:
     def explain(self, ask: Ask) -> Course:
         """What would become of a request, without asking anyone."""
         rule = first_fit(self.rules, ask) if ask.target == "cascade" else None
-        ask = _as_ruled(ask, rule) if rule else ask
+        ask = ask.directed(rule.engine, rule.verifier) if rule else ask
         target, barrier = rule.then if rule else ask.target, self._barrier(ask)
         held = f"the answer is checked against {ask.contract}, and marked where it fails" if ask.contract else ""
         drafter = f"the draft model{f' {ask.engine}' if ask.engine else ''}"
@@ -325,10 +326,6 @@ def _may_be_rewritten(step: Step) -> bool:
     return step.text is not None and all(
         finding.check == "hallucinated" and finding.section is not None for finding in step.failed
     )
-
-
-def _as_ruled(ask: Ask, rule: Rule) -> Ask:
-    return replace(ask, engine=rule.engine or ask.engine, verifier=rule.verifier or ask.verifier)
 
 
 def _alone(exchange: Exchange, tier: TierName, route: Route, rule: str | None = None) -> Move:

@@ -91,9 +91,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _has_prices(self) -> Self:
-        every = self.ordered_verifiers.values()
-        priced = bool(every) and all(one.usd_per_million_input_tokens is not None for one in every)
-        if self.policy.keyless_usd_a_day is not None and not priced:
+        if self.policy.keyless_usd_a_day is not None and not self.priced:
             raise ValueError("policy.keyless_usd_a_day needs the prices of a verifier: verifier.usd_per_million_...")
         return self
 
@@ -101,6 +99,12 @@ class Settings(Section):
     def ordered_verifiers(self) -> Mapping[str, VerifierSettings]:
         """By name, in the order in which they are asked; the only one is called as its route is."""
         return self.verifiers or ({} if self.verifier is None else {"strong": self.verifier})
+
+    @property
+    def priced(self) -> bool:
+        """Whether there is a verifier, and each has its prices: a spend cap needs them."""
+        every = self.ordered_verifiers.values()
+        return bool(every) and all(one.usd_per_million_input_tokens is not None for one in every)
 
     @property
     def draft_engines(self) -> tuple[EngineSettings, ...]:
