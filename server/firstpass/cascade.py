@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from firstpass.contract import Contract
+from firstpass.contract.judging import judged, mended
 from firstpass.errors import STOPPED, Abandoned, Failure, FirstpassError, Part, Stopping
 from firstpass.exchange import (
     ESCALATED,
     Ask,
     Consult,
     Exchange,
-    Finding,
     Kind,
     Mend,
     Move,
@@ -119,18 +119,10 @@ async def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
     ask = exchange.ask
     assert ask.contract is not None, "only an answer to a contract is mended"
     try:
-        text, findings = await parts.aside(_mend, parts.contracts[ask.contract], exchange, move)
+        text, findings = await parts.aside(mended, parts.contracts[ask.contract], exchange, move)
     except FirstpassError as error:
         return Step(move, failure=error.failure)
     return Step(move) if text is None else Step(move, findings=(*findings, *ask.notes), edited=text)
-
-
-def _mend(contract: Contract, exchange: Exchange, move: Mend) -> tuple[str | None, tuple[Finding, ...]]:
-    """(The text, what is wrong with it)"""
-    source = exchange.steps[move.step]
-    assert source.reply is not None and source.text is not None, "only an answer is mended"
-    mended = contract.mend(exchange, replace(source.reply, text=source.text))
-    return (None, ()) if mended is None else (mended.text, contract.check(exchange.ask, mended))
 
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: StepListener) -> Step:
@@ -151,7 +143,7 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
         if listener.fault is not None:
             return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
         with parts.spans("checks") as note:
-            text, findings, signals = await parts.aside(_judge, contract, exchange, move, reply)
+            text, findings, signals = await parts.aside(judged, contract, exchange, move, reply)
             note("firstpass.findings", len(findings))
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
@@ -171,14 +163,3 @@ async def _asked(ask: Ask, move: Consult, parts: Parts, listener: StepListener) 
             note("gen_ai.usage.input_tokens", reply.usage.prompt_tokens)
             note("gen_ai.usage.output_tokens", reply.usage.completion_tokens)
         return reply
-
-
-def _judge(
-    contract: Contract, exchange: Exchange, move: Consult, reply: Reply
-) -> tuple[str, tuple[Finding, ...], dict[str, float]]:
-    """(The answer that the reply stands for, what is wrong with it, what a gate looks at)"""
-    ask = replace(exchange.ask, why=move.purpose)
-    text = contract.read(exchange, move, reply)
-    answer = replace(reply, text=text)
-    findings = contract.check(ask, answer) if move.floor is None else contract.doubts(answer, move.floor)
-    return text, findings, contract.signals(ask, reply) if move.measured else {}

@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 
 import firstpass
-from firstpass import cascade, desk
+from firstpass import desk
 from firstpass.app import aside
 from firstpass.chat import Message
-from firstpass.contract import Contract, Shelf
+from firstpass.contract import Contract, Shelf, judging
 from firstpass.contract.prompted import no_repository
 from firstpass.desk import Desk, nursery
-from firstpass.desk.nursery import _Nursery
+from firstpass.desk.nursery import Worker, _Nursery
 from firstpass.desk.recipe import Recipe
 from firstpass.errors import BadAsk, Busy, FirstpassError
-from firstpass.exchange import Ask, Consult, Exchange, Reply
+from firstpass.exchange import Ask, Consult, Exchange, Mend, Reply, Step
 from tests.doubles import DIFF, OMITS
 
 SHELF = Shelf.of(None)
@@ -77,6 +77,7 @@ spins = Work("lambda contract, ask: next(one for one in iter(int, 1) if one)")
 fails = Work("lambda contract, ask: {}['nothing']")
 grows = Work("lambda contract, ask: setattr(__import__('__main__'), 'MOST_PAGES', 0) or __import__('os').getpid()")
 hoards = Work("lambda contract, ask: [bytearray(1 << 20) for _ in iter(lambda: __import__('time').sleep(0.001), 1)]")
+modules = Work("lambda contract, ask: set(__import__('sys').modules)")
 cached = Work("lambda contract, ask: __import__('firstpass.evidence').evidence.read_diff.cache_info().currsize")
 
 
@@ -84,9 +85,22 @@ async def test_a_worker_says_what_the_contract_says_here() -> None:
     ask, reply = asked(), Reply(OMITS, "m", "stop", None, 0.1)
     async with opened() as made:
         assert await made(CONTRACT.prepare, Exchange(ask), DRAFT) == CONTRACT.prepare(Exchange(ask), DRAFT)
-        judged = await made(cascade._judge, CONTRACT, Exchange(ask), DRAFT, reply)
-        assert judged == cascade._judge(CONTRACT, Exchange(ask), DRAFT, reply)
+        judged = await made(judging.judged, CONTRACT, Exchange(ask), DRAFT, reply)
+        assert judged == judging.judged(CONTRACT, Exchange(ask), DRAFT, reply)
         assert judged[1], "it omits a call"
+
+
+async def test_a_new_worker_imports_nothing_of_ours_for_its_first_work() -> None:
+    """Each that was made anew took 0.2 s of processor time for it."""
+    ask, reply = asked(), Reply(OMITS, "m", "stop", None, 0.1)
+    drafted = Exchange(ask, (Step(DRAFT, reply),))
+    async with opened() as made:
+        before = await made(modules, CONTRACT, ask)
+        await made(CONTRACT.prepare, Exchange(ask), DRAFT)
+        await made(judging.judged, CONTRACT, Exchange(ask), DRAFT, reply)
+        assert (await made(judging.mended, CONTRACT, drafted, Mend(0)))[0]
+        after = await made(modules, CONTRACT, ask)
+    assert not {name for name in after - before if name.startswith("firstpass")}
 
 
 async def test_what_a_contract_raises_comes_back_as_it_is() -> None:
@@ -190,7 +204,7 @@ async def test_a_worker_that_waited_for_a_large_text_is_replaced(way: str, monke
         elif way == "killed":
             os.kill(old, signal.SIGKILL)
         else:
-            monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: desk.MOST_BYTES * 2 // 3)
+            monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: desk.MOST_BYTES * 2 * one.slow)
             await made(whose, CONTRACT, asked(2, LARGE))
             assert not made._kept
             monkeypatch.undo()
@@ -270,6 +284,31 @@ async def test_who_waits_is_heard_also_where_those_before_it_got_no_worker(
         there = [made(whose, CONTRACT, asked(number)) for number in range(5)]
         assert await asyncio.wait_for(asyncio.gather(*there), 60) == [os.getpid()] * 5
         assert not nurseries and made._rests_until
+
+
+async def test_a_large_text_leaves_the_last_idle_worker_to_the_next_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But where no other one can be made."""
+    async with opened() as made:
+        quick = await made(whose, CONTRACT, asked(1))
+        assert await made(whose, CONTRACT, asked(2, LARGE)) != quick
+        assert await made(whose, CONTRACT, asked(3)) == quick
+        monkeypatch.setattr(desk, "born", _unborn)
+        assert await made(whose, CONTRACT, asked(4, LARGE)) == quick
+
+
+def _unborn(_: Recipe) -> Worker:
+    raise OSError
+
+
+async def test_of_what_is_idle_the_largest_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as made:
+        small, large = await asyncio.gather(*(made(whose, CONTRACT, asked(number)) for number in (1, 2)))
+        sizes = {small: 1 << 20, large: desk.MOST_BYTES}
+        monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: sizes.get(one.pid, 0))
+        await made(whose, CONTRACT, asked(3, LARGE))
+        made._end_idle(made._idle_bytes() - desk.MOST_BYTES)
+        assert small in {one.pid for one in made._idle}
+        await _gone([large])
 
 
 async def test_who_waits_is_heard_also_where_those_before_it_left(nurseries: list[_Nursery]) -> None:

@@ -7,6 +7,7 @@ and another takes its place; from then on it does what else is wanted of that te
 
 import asyncio
 import logging
+import math
 import pickle
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
@@ -43,7 +44,7 @@ LEAST_SECONDS, SECONDS_A_CHARACTER, MOST_SECONDS = 3.0, 2e-5, 12.0
 HURRIED_SECONDS = 0.5
 """What work gets that nobody waits for any more: a worker is not made anew for each caller that goes."""
 
-MOST_BYTES = 192 << 20
+MOST_BYTES = 176 << 20
 """What all workers together may have grown by: the largest is given up where they have grown by more."""
 
 HUNG_SECONDS = 120.0
@@ -189,21 +190,31 @@ class Desk:
     def _makes_room(self, worker: Worker) -> bool:
         """Whether it has to be given up for the memory that all take, as the largest that is at work."""
         grown = {one: one.grown_bytes() for one in self._busy if not one.given_up}
-        if sum(grown.values()) + self._idle_bytes() <= MOST_BYTES:
+        over = sum(grown.values()) + self._idle_bytes() - MOST_BYTES
+        if over <= 0:
             return False
-        self._end_idle()
+        self._end_idle(over)
         return sum(grown.values()) > MOST_BYTES and grown.get(worker, 0) == max(grown.values())
 
     def _idle_bytes(self) -> int:
         """What those that are at no work have grown by."""
-        return sum(one.grown_bytes() for one in (*self._idle, *(kept for kept, _ in self._kept.values())))
+        return sum(one.grown_bytes() for one in self._at_no_work())
 
-    def _end_idle(self) -> None:
-        for worker in self._idle:
-            worker.end()
-        self._idle.clear()
-        for ask in tuple(self._kept):
-            self._end_kept(ask)
+    def _at_no_work(self) -> list[Worker]:
+        return [*self._idle, *(kept for kept, _ in self._kept.values())]
+
+    def _end_idle(self, over: float = math.inf) -> None:
+        """Ends those at no work, those that have grown most first, until they no longer take so many bytes too much."""
+        for worker in sorted(self._at_no_work(), key=Worker.grown_bytes, reverse=True):
+            if over <= 0:
+                return
+            over -= worker.grown_bytes()
+            kept = next((ask for ask, (one, _) in self._kept.items() if one is worker), None)
+            if kept is not None:
+                self._end_kept(kept)
+            else:
+                self._idle.remove(worker)
+                worker.end()
 
     def _crowded(self) -> bool:
         """Whether others wait, and no further worker may be made for them."""
@@ -226,17 +237,14 @@ class Desk:
                 self._busy.add(worker)
                 return worker
             full = self._full(slow=slow)
-            if self._idle and not (slow and full):
-                worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
-                self._idle.remove(worker)
-                self._busy.add(worker)
-                return worker
+            if len(self._idle) > slow and not (slow and full):  # The last one is left to the next quick text.
+                return self._taken(ask)
             quick = sum(not worker.slow for worker in self._busy) + self._coming
             if quick < AT_ONCE and not full:
                 if asyncio.get_running_loop().time() >= self._rests_until and (made := await self._hired()):
                     return made
                 self._wake()
-                return None
+                return self._taken(ask) if self._idle else None
             waits = asyncio.get_running_loop().create_future()
             (self._slow_waiting if slow else self._waiting).append(waits)
             try:
@@ -244,6 +252,13 @@ class Desk:
             except asyncio.CancelledError:
                 self._wake()
                 raise
+
+    def _taken(self, ask: str) -> Worker:
+        """One of the idle."""
+        worker = next((one for one in self._idle if ask in one.asks), self._idle[-1])
+        self._idle.remove(worker)
+        self._busy.add(worker)
+        return worker
 
     def _drop_dead(self) -> None:
         """Their process may have ended, or been ended, while they waited for work."""
@@ -304,8 +319,7 @@ class Desk:
         elif len(self._kept) >= KEPT:
             self._end_kept(next(iter(self._kept)))
         self._kept[ask] = worker, asyncio.get_running_loop().call_later(KEPT_SECONDS, self._end_kept, ask)
-        if self._idle_bytes() > MOST_BYTES:
-            self._end_idle()
+        self._end_idle(self._idle_bytes() - MOST_BYTES)
 
     def _no_longer_kept(self, ask: str) -> Worker:
         worker, timer = self._kept.pop(ask)

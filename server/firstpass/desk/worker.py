@@ -18,6 +18,7 @@ from io import BufferedRWPair
 from pathlib import Path
 from typing import NoReturn, get_args
 
+import firstpass.contract.judging  # noqa: F401  Workers are asked for it, and import nothing of their own.
 from firstpass.contract import Contract
 from firstpass.desk.frames import HEAD_BYTES, framed, length
 from firstpass.evidence.account import account_of
