@@ -56,6 +56,9 @@ BEGIN_SECONDS = 30.0
 
 RELOAD_SECONDS = 5.0
 
+SHADOWS_AT_ONCE = 4
+"""Requests that nobody waits for, of all experiments together."""
+
 _reading: set[Future[Any]] = set()
 
 
@@ -92,6 +95,7 @@ class Server:
         self._reloading = asyncio.Lock()
         self._stood, self._trouble = False, ""
         self._hears_hangups = False
+        self._shadows = 0
         self.started_unix = time.time()
 
     @property
@@ -157,19 +161,49 @@ class Server:
                 self.rates.settle(Exchange(ask), tokens)
                 raise
             try:
-                return await self._run(ask, sink, tokens, there)
+                ended = await self._run(ask, sink, tokens, there)
             finally:
                 there.seats.leave(ask)
+            self._ask_shadows(ended.ask, there)
+            return ended
 
-    async def _run(self, ask: Ask, sink: Sink | None, tokens: int, there: Arrangement) -> Exchange:
-        """tokens: what the rates have reserved."""
+    def _ask_shadows(self, ask: Ask, there: Arrangement) -> None:
+        """They hold up nobody: one that finds no place, or whose model is not loaded, is not asked, and counted."""
+        for shadow in there.shadows(ask):
+            if self._shadows < SHADOWS_AT_ONCE:
+                self._shadows += 1
+                self._aside(self._shadow(shadow, there))
+            else:
+                self.metrics.shadows("left out").inc()
+
+    async def _shadow(self, ask: Ask, there: Arrangement) -> None:
+        """The answer is for the record alone."""
+        try:
+            with there, self._loaded(there.model(ask.engine)):
+                await there.sit(ask)
+                try:
+                    await self._run(ask, None, None, there)
+                finally:
+                    there.seats.leave(ask)
+            self.metrics.shadows("asked").inc()
+        except FirstpassError as error:
+            log.debug("a shadow of %s was not asked: %s", ask.shadows, error)
+            self.metrics.shadows("left out").inc()
+        except Exception:
+            log.exception("a shadow of %s failed", ask.shadows)
+        finally:
+            self._shadows -= 1
+
+    async def _run(self, ask: Ask, sink: Sink | None, tokens: int | None, there: Arrangement) -> Exchange:
+        """tokens: what the rates have reserved, if they count it."""
         ended: list[Exchange] = []
         try:
             return await cascade.run(ask, there.parts, ended.append, sink)
         finally:
             try:
                 for exchange in ended:
-                    self.rates.settle(exchange, tokens)
+                    if tokens is not None:
+                        self.rates.settle(exchange, tokens)
                     await self._recorded(exchange, there)
             finally:
                 if not ask.store:
@@ -200,15 +234,20 @@ class Server:
 
     async def count(self, ask: Ask) -> Counted:
         """A count is no reason to load a model, nor to bring one back whose room another one waits for."""
-        with self._of(ask) as there:
-            model = there.model(ask.engine)
-            if not self._fleet.enter_loaded(model):
-                text = f"{there.engines.shown(ask.engine).name} is not loaded, and a count of tokens does not load it"
-                raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
-            try:
-                return await model.counter.count(ask)
-            finally:
-                self._fleet.leave(model)
+        with self._of(ask) as there, self._loaded(model := there.model(ask.engine)):
+            return await model.counter.count(ask)
+
+    @contextmanager
+    def _loaded(self, model: LocalModel) -> Iterator[None]:
+        """It stays loaded meanwhile. Raises: TierUnavailable where it is not."""
+        if not self._fleet.enter_loaded(model):
+            name = next((name for name, one in self._now.models.items() if one is model), model.spec.name)
+            text = f"{name} is not loaded, and a count of tokens does not load it"
+            raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
+        try:
+            yield
+        finally:
+            self._fleet.leave(model)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -5,11 +5,11 @@ A server has one at a time. Another one takes its place while requests go on, wh
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from firstpass import assembly, drafting
+from firstpass import arms, assembly, drafting
 from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.purse import PurseFor
 from firstpass.allowance.seats import SeatedTier, Seats
@@ -18,6 +18,7 @@ from firstpass.cascade import Parts
 from firstpass.contract import Learned, Shelf
 from firstpass.desk import Desk, Threads
 from firstpass.desk.recipe import Recipe
+from firstpass.dialect.openai.read_request import new_id
 from firstpass.egress import EgressDoor
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Receipt, Target, TierName
@@ -27,7 +28,7 @@ from firstpass.gate import Gate
 from firstpass.gate.drift import Monitor
 from firstpass.house import House
 from firstpass.local_model import LocalModel
-from firstpass.policy.escalation import EscalationPolicy
+from firstpass.policy.escalation import EscalationPolicy, InArm
 from firstpass.record import Record
 from firstpass.redaction import Redactor
 from firstpass.settings import Settings, VerifierSettings
@@ -86,31 +87,23 @@ class Arrangement:
         self._verifiers = self._asked()
         self._ordered = OrderedTier([self._verifier(name) for name in self._verifiers])
         self.shelf = Shelf.of(settings.server.contracts_dir)
-        gates = assembly.read_gates(settings.policy.gates, self.shelf)
         told = assembly.described(settings, self.shelf)
         self.digest = settings_digest(told)
-        self.record = Record(premises.store, Monitor(gates), settings.policy.auditors, premises.metrics.show_gate)
-        self.policy = self._escalation(gates)
         repositories, learned = Repositories(settings.repositories_dir), self._learned()
+        self._aliases: Mapping[str, Lead] = {}
+        self._served, names = self._serves(), self._names()
+        self._aliases = assembly.read_aliases(settings, names, tuple(self.models))
+        self._house = self._first_house(names, repositories.names)
+        gates = assembly.read_gates(settings.policy.gates, self.shelf)
+        gates_of_arms = arms.read_gates_of_arms(settings, self.shelf)
+        every = {gate.name: gate for some in (gates, *gates_of_arms.values()) for gate in some}
+        monitor = Monitor(tuple(every.values()))
+        self.record = Record(premises.store, monitor, settings.policy.auditors, premises.metrics.show_gate)
+        self.policy = self._escalation(gates, gates_of_arms)
         contracts = self.shelf.contracts(repositories.find, learned)
         recipe = Recipe(tuple(self.shelf.files.values()), settings.repositories_dir, learned)
         self.desk = Desk(recipe, contracts, premises.aside)
         self.parts = Parts(self.policy, self._tiers(), contracts, time.monotonic, self.desk, premises.spans)
-        self._aliases: Mapping[str, Lead] = {}
-        self._served, names = self._serves(), self._names()
-        self._aliases = assembly.read_aliases(settings, names, tuple(self.models))
-        self._house = House(
-            _targets(names),
-            self.shelf.pins,
-            settings.policy.egress,
-            repositories.names,
-            _targets(self._aliases),
-            assembly.unknown_target(settings),
-            assembly.seeing({name: model.spec for name, model in self.models.items()}, settings.ordered_verifiers),
-            engines=_engines({**names, **self._aliases}),
-            verifiers=_verifiers({**names, **self._aliases}),
-            settings=self.digest,
-        )
         assembly.hold(self.shelf, premises.store)
         premises.store.hold_settings(told, time.time())
 
@@ -145,6 +138,15 @@ class Arrangement:
         name, *others = [ask.verifier] if ask.verifier else self._verifiers
         if not others and not self._verifiers[name].tier.left_alone:
             await self.seats.sit(ask, "verifier", assembly.room(self.settings, name))
+
+    def shadows(self, ask: Ask) -> Iterator[Ask]:
+        """What is asked once more for the record alone, now that the ask was answered; each with an id of its own."""
+        house = self.house
+        found = next((one for one in house.experiments if one.name == ask.experiment), None)
+        if found is not None and ask.shadows is None:
+            named = replace(ask, engine=house.engine(ask.model), verifier=house.verifier(ask.model))
+            for shadow in found.repeated(named):
+                yield replace(shadow, id=new_id(), received_unix=time.time())
 
     async def warm(self) -> None:
         """What takes time before its first use."""
@@ -221,8 +223,25 @@ class Arrangement:
             redactor=redactor,
         )
 
-    def _escalation(self, gates: Sequence[Gate]) -> EscalationPolicy:
-        settings = self.settings
+    def _first_house(self, names: Mapping[str, Lead], repositories: Callable[[], Sequence[str]]) -> House:
+        """Raises: BadSettings."""
+        settings, leads = self.settings, {**names, **self._aliases}
+        house = House(
+            _targets(names),
+            self.shelf.pins,
+            settings.policy.egress,
+            repositories,
+            _targets(self._aliases),
+            assembly.unknown_target(settings),
+            assembly.seeing({name: model.spec for name, model in self.models.items()}, settings.ordered_verifiers),
+            engines=_engines(leads),
+            verifiers=_verifiers(leads),
+            settings=self.digest,
+        )
+        return replace(house, experiments=arms.experiments(settings, leads, self.shelf, house.sees))
+
+    def _escalation(self, gates: Sequence[Gate], gates_of_arms: Mapping[InArm, Sequence[Gate]]) -> EscalationPolicy:
+        settings, there = self.settings, self._house.experiments
         return EscalationPolicy(
             assembly.whereabouts(settings.ordered_verifiers),
             assembly.rules(settings, tuple(self.models)),
@@ -237,6 +256,8 @@ class Arrangement:
             score_floors={name: assembly.score_floor({name: one}) for name, one in settings.verifiers.items()},
             verifiers={name: assembly.whereabouts({name: one}) for name, one in settings.verifiers.items()},
             may_be_asked=self._ordered.may_be_asked,
+            arms={(one.name, arm.name): arm.target for one in there for arm in one.arms if arm.target},
+            gates_of_arms=gates_of_arms,
         )
 
     def _learned(self) -> Mapping[str | None, Learned]:

@@ -89,7 +89,9 @@ def described(settings: Settings, shelf: Shelf) -> str:
     Without secrets, and without the words that do not leave.
     """
     files = {pinned: files.sha256 for pinned, files in sorted(shelf.files.items())}
-    gates = {str(path): sha256(path.read_bytes()).hexdigest() for path in settings.policy.gates}
+    arms = (arm for experiment in settings.experiments.values() for arm in experiment.arms.values())
+    paths = (*settings.policy.gates, *(path for arm in arms for path in arm.gates or ()))
+    gates = {str(path): sha256(path.read_bytes()).hexdigest() for path in paths}
     values = settings.model_dump(mode="json")
     values["redaction"]["words"] = ["***"] * len(settings.redaction.words)
     told = {"settings": _without_secrets(values), "contracts": files, "gates": gates}
@@ -135,7 +137,7 @@ def room(settings: Settings, verifier: str) -> str:
     return "verifier" if verifier == next(iter(settings.ordered_verifiers)) else verifier
 
 
-def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
+def read_gates(paths: Sequence[Path], shelf: Shelf, where: str = "policy.gates") -> list[Gate]:
     """Raises: BadSettings for a file that is no gate, or one of no contract here, or two for the same requests."""
     gates = [load_gate(path) for path in paths]
     for path, gate in zip(paths, gates, strict=True):
@@ -145,7 +147,7 @@ def read_gates(paths: Sequence[Path], shelf: Shelf) -> list[Gate]:
     if twice:
         contract, key, language = twice[0]
         narrowed = [f"{what} {value}" for what, value in (("key", key), ("language", language)) if value]
-        raise BadSettings(f"policy.gates: there are two for {', '.join([contract, *narrowed])}")
+        raise BadSettings(f"{where}: there are two for {', '.join([contract, *narrowed])}")
     return gates
 
 

@@ -71,6 +71,8 @@ class Ask:
     engine: which of the models on this machine drafts; None: the first, or the only one.
     verifier: which of several is asked, and no other; None: the first that may be asked, and the next where it fails.
     settings: the digest of those that it was read under.
+    experiment, arm: of which experiment it is a part, and what is done otherwise there.
+    shadows: the exchange whose request it repeats, for an arm that answers nobody.
     repository: the name of the index that the contract's checks may look names up in.
     optimistic: a checked answer is streamed while it is written; what the checks made of it comes last.
     continues: the last message is how the reply begins. pattern: a regular expression that the reply has to match; only
@@ -95,6 +97,9 @@ class Ask:
     engine: str | None = None
     verifier: str | None = None
     settings: str | None = None
+    experiment: str | None = None
+    arm: str | None = None
+    shadows: str | None = None
     contract: str | None = None
     repository: str | None = None
     ceiling: Ceiling = "local-only"

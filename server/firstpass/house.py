@@ -6,6 +6,7 @@ from typing import Literal
 
 from firstpass.errors import Forbidden, NotFound
 from firstpass.exchange import OWN_NAMES, Ceiling, Target, strictest
+from firstpass.experiments import Experiment
 
 SHOWN = 200
 """Characters of a model's name that an error repeats."""
@@ -23,6 +24,7 @@ class House:
     engines: of those names, and of aliases, that mean another model on this machine than the first, which that is.
     verifiers: of names and aliases, those that mean one of several verifiers alone.
     settings: the digest of those that this follows from.
+    experiments: that a request may be a part of, in the order in which they take it.
     permitted: the names that the caller's key may say, with * for any text; all where there are none.
     """
 
@@ -36,6 +38,7 @@ class House:
     engines: Mapping[str, str] = field(default_factory=dict)
     verifiers: Mapping[str, str] = field(default_factory=dict)
     settings: str | None = None
+    experiments: tuple[Experiment, ...] = ()
     permitted: tuple[str, ...] = ()
 
     def narrowed(self, permitted: tuple[str, ...], ceiling: Ceiling) -> "House":

@@ -104,6 +104,9 @@ def _show(exchange: Exchange, as_json: bool) -> None:
     out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
     if ask_.settings:
         out.print(f"settings {ask_.settings}{f', engine {ask_.engine}' if ask_.engine else ''}")
+    if ask_.experiment:
+        shadows = f", a shadow of {ask_.shadows}" if ask_.shadows else ""
+        out.print(f"experiment {ask_.experiment}, arm {ask_.arm}{shadows}")
     for message in ask_.messages:
         said = message.told(lambda image: f"[{image.media_type}]")
         out.print(f"\n[bold]{message.role}[/]\n{escape(plain(said))}")

@@ -73,6 +73,11 @@ COMMANDS = (
         "firstpass.cli.history:history",
         "List the recorded exchanges, newest first, or show one with its steps and findings.",
     ),
+    Later(
+        "experiment",
+        "firstpass.cli.experiment:experiment",
+        "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",
+    ),
     Later("keys", "firstpass.cli.keys:keys", "API keys: needed as soon as the server listens beyond loopback."),
     Later(
         "models",

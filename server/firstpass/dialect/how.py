@@ -24,11 +24,16 @@ class HowStep(BaseModel):
 
 
 class How(BaseModel):
-    """exchange: its id in the record. findings: what the checks saw in the answer. gate: what it said of the draft."""
+    """exchange: its id in the record. experiment, arm: what it is a part of, if it is.
+
+    findings: what the checks saw in the answer. gate: what it said of the draft.
+    """
 
     exchange: str
     route: Route
     contract: str | None
+    experiment: str | None
+    arm: str | None
     findings: list[Finding]
     gate: Judgement | None
     steps: list[HowStep]

@@ -51,6 +51,8 @@ def how(exchange: Exchange) -> dict[str, Any]:
         "exchange": exchange.ask.id,
         "route": ending.route,
         "contract": exchange.ask.contract,
+        "experiment": exchange.ask.experiment,
+        "arm": exchange.ask.arm,
         "findings": [asdict(finding) for finding in step.findings],
         "gate": asdict(ending.judged) if ending.judged else None,
         "steps": [_outline(step) for step in exchange.steps],

@@ -5,6 +5,7 @@ It knows whether a verifier exists and whether it is off this machine; it does n
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from firstpass.errors import BadAsk, Failure, Forbidden, NotFound
@@ -27,6 +28,9 @@ from firstpass.exchange import (
 from firstpass.gate import Gate
 from firstpass.gate.drift import drawn
 from firstpass.policy.rules import Rule, first_fit
+
+InArm = tuple[str | None, str | None]
+"""An experiment and an arm of it, as an ask names them."""
 
 Verifier = Literal["none", "local", "hosted"]
 """Where the verifier tier is. What the operator calls hosted stays hosted, even behind a loopback address."""
@@ -64,6 +68,7 @@ class EscalationPolicy:
     escalates_early: a draft is cut off as soon as it has a fault that ends at the verifier whatever follows.
     score_floor: in nats; where it is set, the verifier first scores what passes the checks but not the gate, and gives
     its verdict only where it doubts a name. score_floors: of those that have names, where one is asked alone.
+    arms: of experiments, where the requests of each go that go elsewhere. gates_of_arms: in the place of everybody's.
     """
 
     def __init__(
@@ -82,13 +87,17 @@ class EscalationPolicy:
         escalates_early: bool = False,
         score_floor: float | None = None,
         score_floors: Mapping[str, float | None] | None = None,
+        arms: Mapping[InArm, Target] = MappingProxyType({}),
+        gates_of_arms: Mapping[InArm, Iterable[Gate]] = MappingProxyType({}),
     ) -> None:
         self._verifier = verifier
         self._verifiers = verifiers or {}
         self._may_be_asked = may_be_asked
         self._redrafts = redrafts
         self._redrafting = redrafting
-        self._gates = sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
+        self._gates = _narrowest_first(gates)
+        self._arms = arms
+        self._gates_of_arms = {arm: _narrowest_first(own) for arm, own in gates_of_arms.items()}
         self._broken = broken
         self._audit_share = audit_share
         self._measures = measures
@@ -117,9 +126,9 @@ class EscalationPolicy:
 
     def explain(self, ask: Ask) -> Course:
         """What would become of a request, without asking anyone."""
-        rule = first_fit(self.rules, ask) if ask.target == "cascade" else None
+        target, rule = self._target(Exchange(ask))
         ask = ask.directed(rule.engine, rule.verifier) if rule else ask
-        target, barrier = rule.then if rule else ask.target, self._barrier(ask)
+        barrier = self._barrier(ask)
         held = f"the answer is checked against {ask.contract}, and marked where it fails" if ask.contract else ""
         drafter = f"the draft model{f' {ask.engine}' if ask.engine else ''}"
         first = self.next(Exchange(ask))
@@ -151,16 +160,20 @@ class EscalationPolicy:
         return Course(target, rule, steps)
 
     def _target(self, exchange: Exchange) -> tuple[Target, Rule | None]:
-        """Where the request goes, and the rule that says so. After the first step, that step tells."""
+        """Where the request goes, and the rule that says so. After the first step, that step tells.
+
+        What a rule sends to one model goes there in every arm of an experiment.
+        """
         ask = exchange.ask
+        meant = self._arms.get((ask.experiment, ask.arm)) or ask.target
         if ask.target != "cascade":
-            return ask.target, None
+            return meant, None
         if not exchange.steps:
             rule = first_fit(self.rules, ask)
-            return (rule.then, rule) if rule else ("cascade", None)
+            return (rule.then, rule) if rule else (meant, None)
         first = exchange.steps[0].move
         if first.rule is None:
-            return "cascade", None
+            return meant, None
         target: Target = "strong" if first.tier == "verifier" else "local"
         return target, next((rule for rule in self.rules if rule.name == first.rule), None)
 
@@ -253,11 +266,12 @@ class EscalationPolicy:
                 return _best(exchange, None)
 
     def _gate(self, ask: Ask) -> Gate | None:
-        """The narrowest that fits: key before language before neither."""
-        if not any(gate.contract == ask.contract for gate in self._gates):
+        """The narrowest that fits: key before language before neither. Of its arm's own, where that has its own."""
+        gates = self._gates_of_arms.get((ask.experiment, ask.arm), self._gates)
+        if not any(gate.contract == ask.contract for gate in gates):
             return None
         languages = languages_in("\n".join(message.content for message in ask.messages))
-        return next((gate for gate in self._gates if gate.fits(ask, languages)), None)
+        return next((gate for gate in gates if gate.fits(ask, languages)), None)
 
     def _judged(self, exchange: Exchange) -> Judgement | None:
         """What the gate says of the first draft, whose tokens are its own: what was mended of it has no others."""
@@ -280,6 +294,10 @@ class EscalationPolicy:
         if barrier is None:
             return Consult("verifier", "verify", judged=judged)
         return Answer(answer.step, "unverified", judged)
+
+
+def _narrowest_first(gates: Iterable[Gate]) -> list[Gate]:
+    return sorted(gates, key=lambda gate: gate.narrowness, reverse=True)
 
 
 def _withheld(ask: Ask) -> str | None:

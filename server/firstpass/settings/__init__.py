@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from firstpass.errors import BadSettings
 from firstpass.settings.engine import EngineSettings
+from firstpass.settings.experiment import ArmSettings, ExperimentSettings
 from firstpass.settings.fleet import FleetSettings
 from firstpass.settings.policy import PolicySettings
 from firstpass.settings.redaction import RedactionSettings
@@ -25,7 +26,17 @@ from firstpass.settings.server import Server
 from firstpass.settings.telemetry import TelemetrySettings
 from firstpass.settings.verifier import VerifierSettings
 
-__all__ = ["EngineSettings", "PolicySettings", "Server", "Settings", "TelemetrySettings", "VerifierSettings", "load"]
+__all__ = [
+    "ArmSettings",
+    "EngineSettings",
+    "ExperimentSettings",
+    "PolicySettings",
+    "Server",
+    "Settings",
+    "TelemetrySettings",
+    "VerifierSettings",
+    "load",
+]
 
 PREFIX = "FIRSTPASS_"
 ENGINE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -71,6 +82,11 @@ class Settings(Section):
         description="Further model names that callers may give, and what each means: firstpass, local, strong or an"
         " engine; or a table of `model` and `engine`, such as the cascade with another engine. A name may have * in it;"
         " of several that fit, the first counts, after those without.",
+    )
+    experiments: dict[Annotated[str, Field(pattern=ENGINE_NAME)], ExperimentSettings] = Field(
+        {},
+        description="Requests that are split between models, versions of a contract, gates or ways to decode, each in a"
+        " table `experiments.NAME`.",
     )
 
     @model_validator(mode="after")

@@ -104,6 +104,14 @@ class Store(Protocol):
         """The newest exchanges, newest first."""
         ...
 
+    def of_experiment(self, name: str, since_unix: float) -> Iterator[Exchange | Damaged]:
+        """Every exchange of an experiment, in the order in which they ended; one after the other is read."""
+        ...
+
+    def experiments(self) -> list[str]:
+        """The names of those that exchanges in the record are a part of."""
+        ...
+
     def add_label(self, label: Label) -> None: ...
 
     def labels(self, exchange_id: str) -> list[Label]:

@@ -123,6 +123,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ) STRICT;
         """,
     ),
+    (
+        "0008_experiments",
+        """
+        ALTER TABLE exchanges ADD COLUMN experiment TEXT;
+        CREATE INDEX exchanges_by_experiment ON exchanges (experiment) WHERE experiment IS NOT NULL;
+        """,
+    ),
 )
 
 AFTERWARDS = {"0005_audit": "DROP TABLE departures"}

@@ -37,9 +37,9 @@ A departure's digest and count of bytes, which are a receipt, have no salt, and 
 
 EXCHANGE = (
     "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body,"
-    " entry, salt"
+    " experiment, entry, salt"
 )
-INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
+INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
 P = ParamSpec("P")
@@ -145,6 +145,16 @@ class SqliteStore(SqliteKeys):
         except StoreFailed:
             return f"row {rowid}"
         return str(bytes(found).decode(errors="replace"))
+
+    def of_experiment(self, name: str, since_unix: float) -> Iterator[Exchange | Damaged]:
+        sql = "SELECT rowid FROM exchanges WHERE experiment = ? AND received_unix >= ? ORDER BY rowid"
+        for (rowid,) in self._reader.rows("read an experiment", sql, name, since_unix):
+            if (exchange := self._listed(rowid)) is not None:
+                yield exchange
+
+    def experiments(self) -> list[str]:
+        sql = "SELECT DISTINCT experiment FROM exchanges WHERE experiment IS NOT NULL ORDER BY experiment"
+        return [str(name) for (name,) in self._reader.rows("list experiments", sql)]
 
     def add_label(self, label: Label) -> None:
         self._write("record a label", lambda: self._add_label(label))
@@ -301,4 +311,5 @@ def _row(exchange: Exchange) -> tuple[Any, ...]:
         sum(usage.prompt_tokens for usage in usages),
         sum(usage.completion_tokens for usage in usages),
         encode(exchange),
+        ask.experiment,
     )

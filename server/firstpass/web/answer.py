@@ -236,11 +236,14 @@ def _headers(exchange: Exchange) -> dict[str, str]:
 
 
 def _otherwise(ask: Ask) -> dict[str, str]:
-    """What was not done as the caller said: who answers for an unknown model, uncallable tools and hints left out."""
+    """What was not done as the caller said: who answers for an unknown model, uncallable tools and hints left out; and
+    in which arm of an experiment it was done.
+    """
     skipped = ask.terms.skipped_tools if ask.terms else ()
     both = {"x-firstpass-skipped-tools": few(skipped), "x-firstpass-ignored": ask.ignored}
     answers = {"x-firstpass-model": OWN_NAMES[ask.target]} if ask.stands_in else {}
-    return answers | {name: ",".join(left) for name, left in both.items() if left}
+    arm = {"x-firstpass-experiment": f"{ask.experiment}/{ask.arm}"} if ask.experiment else {}
+    return answers | arm | {name: ",".join(left) for name, left in both.items() if left}
 
 
 def _ids(exchange_id: str) -> dict[str, str]:

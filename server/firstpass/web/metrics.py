@@ -50,6 +50,8 @@ class Metrics:
         self._requests, self._seconds = cache(requests.labels), cache(seconds.labels)
         self._refusals, self._responses = cache(refusals.labels), cache(responses.labels)
         self._findings = cache(self._counter("firstpass_findings", "What checks found.", "check", "severity").labels)
+        about = "Requests repeated for an arm of an experiment that answers nobody."
+        self.shadows = cache(self._counter("firstpass_shadows", about, "outcome").labels)
         self._departed = self._counter("firstpass_departed_bytes", "Request bytes that left the machine.")
         self._departures = self._counter("firstpass_departures", "Requests that left the machine.")
         self._escalations = self._counter("firstpass_escalations", "Drafts that a verifier was asked about.")

@@ -20,6 +20,8 @@ def explanation(ask: Ask, course: Course) -> dict[str, Any]:
         "target": course.target,
         "contract": ask.contract,
         "egress": ask.ceiling,
+        "experiment": ask.experiment,
+        "arm": ask.arm,
         "rule": asdict(course.rule) if course.rule else None,
         "steps": list(course.steps),
     }

@@ -29,6 +29,7 @@ from firstpass.dialect.patience import patience
 from firstpass.dialect.values import few
 from firstpass.errors import BadAsk
 from firstpass.exchange import Ask, CallerDialect, Kind, Label, strictest
+from firstpass.experiments import placed
 from firstpass.house import House
 
 HEADER = "x-firstpass-"
@@ -172,8 +173,12 @@ def ask_of(
     caller: Caller,
     house: House,
     dialect: CallerDialect = "openai",
+    before: Ask | None = None,
 ) -> Ask:
-    """What all dialects have in common, from the fields that they share and the `firstpass` options. Raises: BadAsk."""
+    """What all dialects have in common, from the fields that they share and the `firstpass` options. Raises: BadAsk.
+
+    before: the request that this one goes on with.
+    """
     options = _options(body.firstpass, caller.headers)
     bound_together(_compiled(sampling), "tools")
     if body.stream_options is not None and not body.stream:
@@ -181,8 +186,8 @@ def ask_of(
     if options.optimistic and not body.stream:
         raise BadAsk("firstpass.optimistic needs stream: true", param="firstpass.optimistic")
     asked_logprobs = getattr(body, "logprobs", None)
-    return Ask(
-        id=f"ex_{secrets.token_hex(12)}",
+    ask = Ask(
+        id=new_id(),
         received_unix=time.time(),
         kind=kind,
         model=body.model,
@@ -209,6 +214,13 @@ def ask_of(
         ignored=few(body.ignored),
         patience_seconds=patience(caller.headers),
     )
+    pinned = options.contract is not None and "@" in options.contract
+    return placed(house.experiments, ask, caller.headers, pinned=pinned, before=before)
+
+
+def new_id() -> str:
+    """Of an exchange; nobody can guess it."""
+    return f"ex_{secrets.token_hex(12)}"
 
 
 def _compiled(sampling: Sampling) -> Iterator[dict[str, Any] | None]:

@@ -213,7 +213,9 @@ def _ask(
     if not messages:
         raise BadAsk("input: nothing is said in it", param="input")
     try:
-        ask = ask_of(body, "chat", messages, _sampling(body, offered), caller, house, dialect)
+        ask = ask_of(
+            body, "chat", messages, _sampling(body, offered), caller, house, dialect, previous.ask if previous else None
+        )
     except BadAsk as error:
         error.failure = in_our_words(error.failure)
         raise

@@ -49,6 +49,7 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
     "x-firstpass-model": ("Who answers for a model that nothing here has the name of.", TEXT),
     "x-firstpass-max-tokens": ("The limit of the answer, where the model has no room for the caller's.", TEXT),
     "x-firstpass-reasoning-effort": ("The effort, where the model does not know the caller's.", TEXT),
+    "x-firstpass-experiment": ("The experiment that the request is a part of, and its arm there: `NAME/ARM`.", TEXT),
     "x-firstpass-ignored": ("Fields of the body that wished for what nothing here can do; they were left out.", TEXT),
     "x-firstpass-skipped-tools": ("Types of tools that nothing here can call; they were left out.", TEXT),
     "x-firstpass-counted-by": ("The model whose tokenizer counted.", TEXT),
@@ -112,6 +113,7 @@ def _headers_of(operation: Operation) -> dict[str, Any]:
     if operation.asks:
         always += ["x-request-id", "request-id"]
         at_times += ["x-firstpass-receipt", "x-firstpass-model", "x-firstpass-ignored", "x-firstpass-skipped-tools"]
+        at_times += ["x-firstpass-experiment"]
         at_times += ["x-firstpass-max-tokens", "x-firstpass-reasoning-effort"]
         (always if operation.events is None else at_times).append("x-firstpass-route")
     if operation.events is not None:

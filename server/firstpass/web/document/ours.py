@@ -35,13 +35,18 @@ class Inference(BaseModel):
 
 
 class Explanation(BaseModel):
-    """rule: the routing rule that decides, with its conditions. steps: what would happen, in words."""
+    """rule: the routing rule that decides, with its conditions. steps: what would happen, in words.
+
+    experiment, arm: what it would be a part of, if it would; without a session the arm is drawn anew each time.
+    """
 
     object: Literal["explanation"]
     model: str
     target: Target
     contract: str | None
     egress: Ceiling
+    experiment: str | None
+    arm: str | None
     rule: dict[str, Any] | None
     steps: list[str]
 
