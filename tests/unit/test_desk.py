@@ -307,7 +307,7 @@ async def test_of_what_is_idle_the_largest_ends_first(monkeypatch: pytest.Monkey
         monkeypatch.setattr(nursery.Worker, "grown_bytes", lambda one: sizes.get(one.pid, 0))
         await made(whose, CONTRACT, asked(3, LARGE))
         made._end_idle(made._idle_bytes() - desk.MOST_BYTES)
-        assert small in {one.pid for one in made._idle}
+        assert small in {one.pid for one in made._at_no_work()}
         await _gone([large])
 
 
