@@ -6,7 +6,16 @@ from itertools import product
 import pytest
 
 from firstpass.chat import Image, Message
-from firstpass.errors import Busy, Forbidden, TierFailed, TierUnavailable
+from firstpass.errors import (
+    BadAsk,
+    Busy,
+    ContextTooLong,
+    FirstpassError,
+    Forbidden,
+    QuotaSpent,
+    TierFailed,
+    TierUnavailable,
+)
 from firstpass.exchange import CEILINGS, Ask, Consult, Reply, strictest
 from firstpass.listening import StepListener
 from firstpass.tier import Listener
@@ -51,6 +60,20 @@ async def test_what_can_not_be_redacted_for_one_goes_to_the_next_that_may_have_i
     assert (await asked(ASKED, far, near)).verifier == "near"
     with pytest.raises(Forbidden):
         await asked(ASKED, far)
+
+
+@pytest.mark.parametrize("error", [ContextTooLong("8,000 tokens"), QuotaSpent("the cap has no room")])
+async def test_what_is_too_long_or_too_dear_for_one_goes_to_the_next(error: FirstpassError) -> None:
+    assert (await asked(ASKED, Verifier("near", Says(error)), Verifier("far", Says()))).verifier == "far"
+    with pytest.raises(type(error)):
+        await asked(ASKED, Verifier("near", Says(error)))
+
+
+async def test_what_is_wrong_with_a_request_is_asked_of_nobody_else() -> None:
+    far = Says()
+    with pytest.raises(BadAsk):
+        await asked(ASKED, Verifier("near", Says(BadAsk("no such field"))), Verifier("far", far))
+    assert not far.seen
 
 
 async def test_nothing_is_given_to_one_outside_above_the_ceilings() -> None:

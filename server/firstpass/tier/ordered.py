@@ -10,10 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from firstpass.chat import Chunk
-from firstpass.errors import Busy, FirstpassError, Forbidden, Overloaded, TierFailed
+from firstpass.errors import Busy, ContextTooLong, FirstpassError, Forbidden, Overloaded, QuotaSpent, TierFailed
 from firstpass.exchange import Ask, Ceiling, Reply, strictest
 from firstpass.tier import Listener, Tier
 from firstpass.tier.steady import Heard
+
+
+NEXT = (TierFailed, Busy, Overloaded, Forbidden, ContextTooLong, QuotaSpent)
+"""After which the next one is asked: it may be there, have a place, a longer context, or a price that a cap has room
+for. What is wrong with the request itself is wrong with it everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class OrderedTier:
             limited, heard = replace(ask, ceiling=strictest(ask.ceiling, one.ceiling)), HeardOfOne(listener, self.clock)
             try:
                 return replace(await one.tier.reply(limited, heard), verifier=one.name)
-            except (TierFailed, Busy, Overloaded, Forbidden) as error:
+            except NEXT as error:
                 if heard.begun_at is not None:
                     raise
                 failures.append(error)
