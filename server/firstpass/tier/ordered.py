@@ -15,7 +15,6 @@ from firstpass.exchange import Ask, Ceiling, Reply, strictest
 from firstpass.tier import Listener, Tier
 from firstpass.tier.steady import Heard
 
-
 NEXT = (TierFailed, Busy, Overloaded, Forbidden, ContextTooLong, QuotaSpent)
 """After which the next one is asked: it may be there, have a place, a longer context, or a price that a cap has room
 for. What is wrong with the request itself is wrong with it everywhere."""
