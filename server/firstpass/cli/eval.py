@@ -116,7 +116,7 @@ def evaluate(
     facts = {
         "made_unix": time.time(),
         "version": version("firstpass"),
-        "machine": _machine(),
+        "machine": machine(),
         "sources": [path.resolve().name for path in sources],
         "contract": pinned,
         "seed": seed,
@@ -289,7 +289,7 @@ def own_server(settings: Settings) -> AbstractContextManager[str]:
     return beside(settings.model_copy(update={"server": here}))
 
 
-def _machine() -> str:
+def machine() -> str:
     """Of the client; what serves may stand elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text()

@@ -12,6 +12,11 @@ COMMANDS = (
         "Measure local only, strong only and the cascade on a repository's history or on labelled changes.",
     ),
     Later(
+        "bench",
+        "firstpass.cli.bench:bench",
+        "Latency and throughput of servers under a load, side by side.",
+    ),
+    Later(
         "calibrate",
         "firstpass.cli.calibrate:calibrate",
         "Fit a score on some repositories, find on others the threshold that keeps a promise, and write both to a"

@@ -1,0 +1,212 @@
+"""Latencies, rates and goodput of a run with their intervals, and one arm against another. Knows no server.
+
+An arm's intervals are 95% percentile bootstraps over rounds. Arms are compared round by round, since blocks of one
+round met the same machine: the mean of the logarithms of their ratios, with Student's interval, which is wide enough
+for few rounds where a bootstrap is too narrow. Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapters 13 and 22; Georges, Buytaert and Eeckhout, Statistically Rigorous Java Performance Evaluation, 2007; Abramowitz
+and Stegun, 26.7.5 (Student's quantiles).
+"""
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from firstpass.bench.figures import Figure, percentile
+from firstpass.bench.load.request import Timed
+from firstpass.bench.load.run import Block, Ran
+
+DRAWS = 300
+Z = 1.959964
+SHARES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+Latency = Literal["ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "ttft_from_sent_ms", "queue_ms"]
+LATENCIES: tuple[Latency, ...] = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "ttft_from_sent_ms", "queue_ms")
+COMPARED = ("ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "e2e_ms.p50", "e2e_ms.p99", "tokens_per_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """The most milliseconds that a request may take to its first token, and a token after it; None: any."""
+
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        return self.ttft_ms is not None or self.tpot_ms is not None
+
+    def met(self, timed: Timed) -> bool:
+        if timed.error is not None or timed.first_seconds is None:
+            return False
+        token = timed.token_seconds or 0.0
+        return timed.first_seconds * 1000 <= (self.ttft_ms or math.inf) and token * 1000 <= (self.tpot_ms or math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """`arm` over `other` in one figure, with a 95% interval. NaN where a round has no value."""
+
+    arm: str
+    other: str
+    name: str
+    figure: Figure
+
+    @property
+    def real(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return not self.figure.low <= 1 <= self.figure.high
+
+
+def milliseconds(blocks: Iterable[Block], latency: Latency) -> list[float]:
+    """Of all requests that were answered, in order."""
+    answered = (timed for block in blocks for timed in block.requests if timed.error is None)
+    return sorted(1000 * seconds for timed in answered for seconds in _seconds(timed, latency))
+
+
+def _seconds(timed: Timed, latency: Latency) -> Iterator[float]:
+    match latency:
+        case "itl_ms":
+            yield from timed.gaps()
+        case "ttft_ms":
+            found = timed.first_seconds
+        case "ttft_from_sent_ms":
+            found = None if timed.first_seconds is None else timed.first_seconds - timed.queue_seconds
+        case "tpot_ms":
+            found = timed.token_seconds
+        case "e2e_ms":
+            found = timed.whole_seconds
+        case "queue_ms":
+            found = timed.queue_seconds
+    if latency != "itl_ms" and found is not None:
+        yield found
+
+
+def values(blocks: Sequence[Block], slo: Slo) -> dict[str, float]:
+    """Every figure of some blocks by its name, as `ttft_ms.p99`."""
+    found = {
+        f"{latency}.{name}": percentile(ordered, share)
+        for latency in LATENCIES
+        if (ordered := milliseconds(blocks, latency))
+        for name, share in SHARES.items()
+    }
+    every = [timed for block in blocks for timed in block.requests]
+    seconds = sum(block.seconds for block in blocks)
+    found["requests_per_s"] = sum(timed.error is None for timed in every) / seconds
+    found["tokens_per_s"] = sum(timed.tokens_out for timed in every) / seconds
+    found["errors"] = sum(timed.error is not None for timed in every) / len(every)
+    if slo.asked:
+        met = sum(map(slo.met, every))
+        found |= {"goodput": met / len(every), "goodput_per_s": met / seconds}
+    return found
+
+
+def figures(ran: Ran, slo: Slo) -> dict[str, dict[str, Figure]]:
+    """By arm and name."""
+    return {target.name: _of_arm(list(ran.of(target.name)), slo, ran.seed) for target in ran.targets}
+
+
+def _of_arm(blocks: Sequence[Block], slo: Slo, seed: int) -> dict[str, Figure]:
+    rng, whole = random.Random(seed), values(blocks, slo)
+    drawn = [values(rng.choices(blocks, k=len(blocks)), slo) for _ in range(DRAWS)]
+    return {name: _figure(value, [one[name] for one in drawn if name in one]) for name, value in whole.items()}
+
+
+def _figure(value: float, draws: Iterable[float]) -> Figure:
+    ordered = sorted(draws)
+    return Figure(value, percentile(ordered, 0.025), percentile(ordered, 0.975))
+
+
+def ratios(ran: Ran, slo: Slo) -> list[Ratio]:
+    """Of every other arm to the first."""
+    first, *others = [target.name for target in ran.targets]
+    of = {name: {block.round: values([block], slo) for block in ran.of(name)} for name in (first, *others)}
+    return [
+        Ratio(other, first, name, ratio([(of[other][at].get(name), of[first][at].get(name)) for at in of[first]]))
+        for other in others
+        for name in COMPARED
+    ]
+
+
+def ratio(pairs: Sequence[tuple[float | None, float | None]]) -> Figure:
+    """Of the first to the second of each round."""
+    logs = [math.log(one / two) for one, two in pairs if one and two]
+    if len(logs) < len(pairs) or not logs:
+        return Figure(math.nan, math.nan, math.nan)
+    mean = statistics.fmean(logs)
+    if len(logs) < 2:
+        return Figure(math.exp(mean), 0.0, math.inf)
+    reach = student(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return Figure(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def student(freedom: int) -> float:
+    """So many standard errors hold 95% of Student's distribution."""
+    if freedom <= len(FEW):
+        return FEW[freedom - 1]
+    terms: tuple[Callable[[int], float], ...] = (
+        lambda n: (Z**3 + Z) / (4 * n),
+        lambda n: (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * n**2),
+        lambda n: (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / (384 * n**3),
+    )
+    return Z + sum(term(freedom) for term in terms)
+
+
+FEW = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447)
+"""For which the series is not near enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When the client itself is in the way. queue_share: of the first token's median; lag_ms: of its event loop, p99;
+    cores: of the one that it has. uneven: by how much arms' prompts may differ in tokens.
+    """
+
+    queue_share: float = 0.05
+    lag_ms: float = 20.0
+    cores: float = 0.8
+    uneven: float = 0.05
+    others_cores: float = 0.5
+    growth: float = 2.0
+
+
+def warnings(ran: Ran, found: Mapping[str, Mapping[str, Figure]], bounds: Bounds = Bounds()) -> Iterator[str]:
+    """What speaks against the figures, worst first."""
+    for arm, figures_ in found.items():
+        queue, first = figures_.get("queue_ms.p99"), figures_.get("ttft_ms.p50")
+        if queue and first and queue.value > max(1.0, bounds.queue_share * first.value):
+            text = f"requests of {arm} left {queue.value:.1f} ms late (p99): this client is the bottleneck"
+            yield f"{text}; lower the rate or run it elsewhere"
+    lag_ms = 1000 * percentile(sorted(ran.lags), 0.99) if ran.lags else 0.0
+    if lag_ms > bounds.lag_ms:
+        yield f"this client's event loop was {lag_ms:.0f} ms late (p99): its figures are partly its own"
+    if ran.client_cores > bounds.cores:
+        yield f"this client used {ran.client_cores:.2f} of the one core that it can: it is the bottleneck"
+    for target in ran.targets:
+        blocks = list(ran.of(target.name))
+        if errors := [timed.error for block in blocks for timed in block.requests if timed.error]:
+            yield f"{len(errors)} requests of {target.name} failed, and count for no latency; the first: {errors[0]}"
+        if ran.load.rate is not None and (grown := _growth(blocks)) > bounds.growth:
+            yield f"{target.name} fell behind: first tokens came {grown:.1f} times later at a block's end than before"
+    means = [mean for target in ran.targets if (mean := _mean_tokens(list(ran.of(target.name))))]
+    if means and max(means) > (1 + bounds.uneven) * min(means):
+        yield f"prompts have {min(means):.0f} to {max(means):.0f} tokens on the mean: the arms' loads are not the same"
+    if ran.other_cores is not None and ran.other_cores > bounds.others_cores:
+        yield f"others used {ran.other_cores:.1f} cores of the client's machine: read ratios, not milliseconds"
+
+
+def _growth(blocks: Iterable[Block]) -> float:
+    """Of first tokens' mean time, from the first third of each block to its last: a queue that only grows."""
+    early, late = list[float](), list[float]()
+    for block in blocks:
+        times = [timed.first_seconds for timed in block.requests if timed.first_seconds is not None]
+        third = len(times) // 3
+        early, late = early + times[:third], late + times[len(times) - third :] if third else late
+    return statistics.fmean(late) / statistics.fmean(early) if early and late else 1.0
+
+
+def _mean_tokens(blocks: Iterable[Block]) -> float:
+    found = [timed.tokens_in for block in blocks for timed in block.requests if timed.error is None]
+    return statistics.fmean(found) if found else 0.0

@@ -1,0 +1,150 @@
+"""Arms under the same load, in blocks that take turns: a machine that is busy for a while is so for each of them.
+
+In each round every arm has one block, in random order. Prompts are as long in each arm, and no two are alike, so that
+no server finds one in its cache that another did not. An arm that stands twice (A/A) shows what the method makes up.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from firstpass.bench.load.arrivals import Pace, offsets
+from firstpass.bench.load.request import Target, Timed, ask, lags, session
+
+ANSWER_SECONDS = 600.0
+BEGIN_SECONDS = 0.05
+"""Until the first request of a block is due."""
+
+One = Callable[[int, float], Awaitable[Timed]]
+"""Sends the request of that number, which was intended then."""
+
+SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "xu", "za")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """rate: requests a second, in an open loop; None: `at_once` callers who ask again as soon as they were answered.
+
+    words: of a prompt. tokens: of an answer, at most. requests: of a block.
+    """
+
+    requests: int
+    rounds: int
+    words: int
+    tokens: int
+    rate: float | None = None
+    pace: Pace = "poisson"
+    at_once: int = 1
+    warm_up: int = 1
+
+
+@dataclass(slots=True)
+class Block:
+    """One arm's requests in one round. seconds: from its beginning until its last answer was there."""
+
+    arm: str
+    round: int
+    requests: list[Timed]
+    seconds: float
+
+
+@dataclass(slots=True)
+class Ran:
+    """warm: the first requests of each arm, which count for nothing else. lags: of the client's event loop, in seconds.
+
+    client_cores: that this client used. other_cores: that everybody else on its machine used; None where that is not
+    known.
+    """
+
+    targets: Sequence[Target]
+    load: Load
+    seed: int
+    warm: list[Block] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+    client_cores: float = 0.0
+    other_cores: float | None = None
+
+    def of(self, arm: str) -> Iterator[Block]:
+        return (block for block in self.blocks if block.arm == arm)
+
+
+async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callable[[], None]) -> Ran:
+    """advance: is called for every request that has ended."""
+    ran, order = Ran(targets, load, seed), random.Random(seed)
+    async with session(ANSWER_SECONDS) as asking:
+        looking = asyncio.create_task(lags(ran.lags))
+        began, own, whole = time.perf_counter(), time.process_time(), _machine_seconds()
+        try:
+            for target in targets:
+                warming = Load(load.warm_up, 1, load.words, load.tokens)
+                ran.warm.append(await _block(asking, target, warming, f"{seed} warm", 0, advance))
+            for number in range(load.rounds):
+                for target in order.sample(list(targets), len(targets)):
+                    ran.blocks.append(await _block(asking, target, load, str(seed), number, advance))
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+    seconds, used = time.perf_counter() - began, time.process_time() - own
+    ran.client_cores = used / seconds
+    if whole is not None and (now := _machine_seconds()) is not None:
+        ran.other_cores = max(0.0, (now - whole - used) / seconds)
+    return ran
+
+
+async def _block(
+    asking: aiohttp.ClientSession, target: Target, load: Load, seed: str, number: int, advance: Callable[[], None]
+) -> Block:
+    prompts = [prompt(f"{seed} {number} {at}", target.name, load.words) for at in range(load.requests)]
+    began = time.perf_counter() + BEGIN_SECONDS
+
+    async def one(at: int, intended: float) -> Timed:
+        timed = await ask(asking, target, prompts[at], load.tokens, intended)
+        advance()
+        return timed
+
+    if load.rate is not None:
+        due = [began + offset for offset in offsets(load.pace, load.rate, load.requests, f"{seed} {number}")]
+        found = await asyncio.gather(*(_at(when, at, one) for at, when in enumerate(due)))
+    else:
+        found = await _closed(load, one)
+        began = min(timed.intended for timed in found)
+    return Block(target.name, number, list(found), max(timed.ended for timed in found) - began)
+
+
+async def _at(when: float, at: int, one: One) -> Timed:
+    await asyncio.sleep(max(0.0, when - time.perf_counter()))
+    return await one(at, when)
+
+
+async def _closed(load: Load, one: One) -> list[Timed]:
+    left, found = iter(range(load.requests)), list[Timed]()
+
+    async def caller() -> None:
+        for at in left:
+            found.append(await one(at, time.perf_counter()))
+
+    await asyncio.gather(*(caller() for _ in range(load.at_once)))
+    return found
+
+
+def prompt(seed: str, arm: str, words: int) -> str:
+    """Made-up words. Each as long for every arm, and none the beginning of another's."""
+    own, shared = random.Random(f"{seed} {arm}"), random.Random(seed)
+    lengths = [shared.randint(1, 4) for _ in range(words)]
+    return " ".join("".join(own.choices(SYLLABLES, k=length)) for length in lengths)
+
+
+def _machine_seconds() -> float | None:
+    """Of processor time that all processes have used."""
+    try:
+        numbers = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    except (OSError, ValueError):
+        return None
+    idle = sum(numbers[3:5])
+    return (sum(numbers[:8]) - idle) / 100

@@ -1,0 +1,229 @@
+"""`firstpass bench`: how fast servers answer under a load, side by side. Asks them as a client does."""
+
+import asyncio
+import json
+import math
+import re
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from firstpass.bench.figures import Figure
+from firstpass.bench.load import report
+from firstpass.bench.load.arrivals import Pace
+from firstpass.bench.load.figures import COMPARED, Ratio, Slo, figures, ratios, student, warnings
+from firstpass.bench.load.page import as_html
+from firstpass.bench.load.report import Report
+from firstpass.bench.load.request import Api, Target
+from firstpass.bench.load.run import Load, run
+from firstpass.cli.eval import machine
+from firstpass.cli.terminal import AsJson, err, out, print_table, table
+from firstpass.errors import BadLabels, TierFailed
+
+A_A = "again"
+NOT_MET, IN_THE_WAY = 1, 3
+"""Exit statuses: a requirement is not met; something speaks against the figures, with --strict."""
+
+_ARM = re.compile(r"(?P<name>[\w-]{1,40})=(?P<url>https?://[^\s#]+?)/*(?:#(?P<model>\S+))?")
+_REQUIREMENT = re.compile(
+    r"(?:(?P<arm>[\w-]+):)?(?P<name>[a-z_0-9]+(?:\.p\d\d)?)(?P<sign>[<>])(?P<value>\d+(?:\.\d+)?)"
+)
+
+
+Arms = Annotated[
+    list[str], typer.Option("--arm", help="NAME=URL or NAME=URL#MODEL; repeatable, others are compared with the first.")
+]
+Model = Annotated[str, typer.Option(help="What arms without a model of their own are asked for.")]
+Speaks = Annotated[Api, typer.Option(help="What the arms speak.")]
+Key = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
+Rate = Annotated[float | None, typer.Option(help="Requests a second, whatever was answered: an open loop.", min=0.001)]
+AtOnce = Annotated[int, typer.Option(help="Without --rate: callers who ask again as soon as they are answered.", min=1)]
+Requests = Annotated[int, typer.Option(help="Of each arm in each round.", min=1)]
+Rounds = Annotated[int, typer.Option(help="The more of them, the narrower the intervals.", min=1)]
+WarmUp = Annotated[int, typer.Option(help="Requests of each arm beforehand, which count for nothing.", min=1)]
+Twice = Annotated[bool, typer.Option("--a-a", help="The first arm stands twice: what the method itself makes up.")]
+SloFirst = Annotated[float | None, typer.Option(help="For goodput: the most to the first token.", min=0)]
+SloToken = Annotated[float | None, typer.Option(help="For goodput: the most for a token after it.", min=0)]
+Requirements = Annotated[
+    list[str] | None, typer.Option(help="As 'ttft_ms.p99<500' or 'new:tokens_per_s>20'; status 1 where one is not met.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Status 3 where something speaks against the figures.")]
+Out = Annotated[Path | None, typer.Option("--out", help="By default bench-TIME.", file_okay=False)]
+Results = Annotated[Path, typer.Argument(help="results.json of a run, or its folder.", exists=True)]
+
+bench = typer.Typer(no_args_is_help=True, help="Latency and throughput of servers under a load, side by side.")
+
+
+@bench.command("run")
+def run_command(
+    arm: Arms,
+    model: Model = "local",
+    api: Speaks = "openai",
+    api_key: Key = None,
+    rate: Rate = None,
+    pace: Annotated[Pace, typer.Option(help="Of an open loop.")] = "poisson",
+    at_once: AtOnce = 1,
+    requests: Requests = 20,
+    rounds: Rounds = 10,
+    words: Annotated[int, typer.Option(help="Of a prompt.", min=1)] = 100,
+    tokens: Annotated[int, typer.Option(help="Of an answer, at most.", min=1)] = 64,
+    warm_up: WarmUp = 2,
+    a_a: Twice = False,
+    slo_ttft_ms: SloFirst = None,
+    slo_tpot_ms: SloToken = None,
+    require: Requirements = None,
+    strict: Strict = False,
+    out_dir: Out = None,
+    seed: Annotated[int, typer.Option(help="Of prompts, arrivals and orders.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Put the same load on every arm, in blocks that take turns, and compare them round by round.
+
+    Writes results.json, requests.csv, report.md and report.html.
+    """
+    targets = _targets(arm, model, api, api_key, a_a=a_a)
+    wanted = [_requirement(text, targets) for text in require or ()]
+    load = Load(requests, rounds, words, tokens, rate, pace, at_once, warm_up)
+    slo = Slo(slo_ttft_ms, slo_tpot_ms)
+    with Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("asking", total=len(targets) * (requests * rounds + warm_up))
+        ran = asyncio.run(run(targets, load, seed, lambda: bar.advance(task)))
+    if all(timed.error for block in ran.blocks for timed in block.requests):
+        raise TierFailed(f"no request was answered: {ran.blocks[0].requests[0].error}")
+    found = figures(ran, slo)
+    facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
+    done = Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)))
+    folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
+    _write(done, folder)
+    _print(done, folder, as_json=as_json)
+    broken = [text for text, one in zip(require or (), wanted, strict=True) if not one.met(found)]
+    for text in broken:
+        err.print(f"[red]not met:[/] {escape(text)}")
+    if broken:
+        raise typer.Exit(NOT_MET)
+    if strict and done.warnings:
+        raise typer.Exit(IN_THE_WAY)
+
+
+@bench.command("compare")
+def compare_command(
+    before: Results,
+    after: Results,
+    arm: Annotated[str | None, typer.Option(help="Of both runs; by default the first of each.")] = None,
+    slower: Annotated[float, typer.Option(help="How many times as long a latency may be.", min=1)] = 1.0,
+) -> None:
+    """Compare two runs that were made at different times, which is less sure than two arms of one run.
+
+    Status 1 where a latency of the second is longer, or its throughput lower, and the interval leaves no doubt.
+    """
+    old, new = (_rounds_of(path, arm) for path in (before, after))
+    worse = False
+    for name in COMPARED:
+        one = Ratio("after", "before", name, _unpaired([row.get(name) for row in new], [row.get(name) for row in old]))
+        out.print(escape(report.sentence(one)))
+        higher_is_better = name == "tokens_per_s"
+        worse |= one.figure.high < 1 / slower if higher_is_better else one.figure.low > slower
+    if worse:
+        raise typer.Exit(NOT_MET)
+
+
+class Requirement:
+    """arm: of the run; name: of a figure; at_most: or at least."""
+
+    def __init__(self, arm: str, name: str, value: float, *, at_most: bool) -> None:
+        self._arm, self._name, self._value, self._at_most = arm, name, value, at_most
+
+    def met(self, found: Mapping[str, Mapping[str, Figure]]) -> bool:
+        """Not where there is no such figure."""
+        figure = found[self._arm].get(self._name)
+        if figure is None or math.isnan(figure.value):
+            return False
+        return figure.value < self._value if self._at_most else figure.value > self._value
+
+
+def _targets(arms: Sequence[str], model: str, api: Api, key: str | None, *, a_a: bool) -> list[Target]:
+    """Raises: BadLabels."""
+    found: list[Target] = []
+    for text in arms:
+        match = _ARM.fullmatch(text)
+        if match is None:
+            raise BadLabels(f"--arm {text!r}: must be NAME=URL or NAME=URL#MODEL")
+        url = match["url"].removesuffix("/v1")
+        found.append(Target(match["name"], url, match["model"] or model, api, key))
+    if a_a:
+        found.insert(1, Target(A_A, found[0].url, found[0].model, api, key))
+    names = [target.name for target in found]
+    if len(set(names)) < len(names):
+        raise BadLabels(f"--arm {next(name for name in names if names.count(name) > 1)}: given twice")
+    return found
+
+
+def _requirement(text: str, targets: Sequence[Target]) -> Requirement:
+    """Raises: BadLabels."""
+    match = _REQUIREMENT.fullmatch(text.replace(" ", ""))
+    if match is None or match["name"].partition(".")[0] not in report.NAMES:
+        raise BadLabels(f"--require {text!r}: must be as ttft_ms.p99<500; figures are {', '.join(report.NAMES)}")
+    arm = match["arm"] or targets[0].name
+    if arm not in {target.name for target in targets}:
+        raise BadLabels(f"--require {text!r}: there is no arm {arm!r}")
+    return Requirement(arm, match["name"], float(match["value"]), at_most=match["sign"] == "<")
+
+
+def _rounds_of(path: Path, arm: str | None) -> list[dict[str, Any]]:
+    path = path / "results.json" if path.is_dir() else path
+    try:
+        told = json.loads(path.read_text())
+        arms = told["arms"]
+        name = arm or next(iter(arms))
+        if name not in arms:
+            raise BadLabels(f"{path}: it has no arm {name!r}, only {', '.join(arms)}")
+        return list(arms[name]["rounds"])
+    except (OSError, ValueError, KeyError, StopIteration, TypeError) as error:
+        raise BadLabels(f"{path} is no result of firstpass bench run: {error}") from error
+
+
+def _unpaired(new: Sequence[float | None], old: Sequence[float | None]) -> Figure:
+    """Of the means of the logarithms, with Welch's interval, for which the fewer rounds count."""
+    logs = [[math.log(one) for one in side if one] for side in (new, old)]
+    if any(len(side) < 2 for side in logs):
+        return Figure(math.nan, math.nan, math.nan)
+    mean = statistics.fmean(logs[0]) - statistics.fmean(logs[1])
+    error = math.sqrt(sum(statistics.variance(side) / len(side) for side in logs))
+    reach = student(min(map(len, logs)) - 1) * error
+    return Figure(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def _write(done: Report, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {
+        "results.json": report.as_json(done),
+        "requests.csv": report.as_csv(done),
+        "report.md": report.as_markdown(done),
+        "report.html": as_html(done),
+    }
+    for name, text in written.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _print(done: Report, folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(report.as_json(done), nl=False)
+    else:
+        head, *rows = report.table(done)
+        told = table(*head)
+        for row in rows:
+            told.add_row(*row)
+        print_table(told)
+        for one in done.ratios:
+            out.print(escape(report.sentence(one)))
+    for warning in done.warnings:
+        err.print(f"[bold red]{escape(warning)}[/]")
+    err.print(f"written to {folder}")

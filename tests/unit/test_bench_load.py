@@ -1,0 +1,252 @@
+"""Load benchmarks: times and tokens against a known truth, intervals, what speaks against a run, and its command."""
+
+import asyncio
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from typer.testing import CliRunner
+
+from firstpass.bench.figures import percentile
+from firstpass.bench.load.arrivals import offsets
+from firstpass.bench.load.figures import Slo, figures, ratio, ratios, student, values, warnings
+from firstpass.bench.load.request import Target, Timed, read
+from firstpass.bench.load.run import Block, Load, Ran, prompt, run
+from firstpass.cli.main import app
+from tests.conftest import serving
+
+TIMED = Timed(0.0, 0.0, 1.0, (0.1, 0.2, 0.3, 0.4), tokens_in=10, tokens_out=16)
+TARGET = Target("a", "http://127.0.0.1:9", "m")
+GAP, FIRST = 0.08, 0.05
+
+
+class Engine:
+    """Says `pieces` pieces of four tokens each, a gap apart. stalls: from when to when it answers nobody."""
+
+    def __init__(self, pieces: int = 4, stalls: tuple[float, float] = (0.0, 0.0), status: int = 200) -> None:
+        self.pieces, self.stalls, self.status, self.began = pieces, stalls, status, math.inf
+        routes = [Route("/v1/chat/completions", self._answer, methods=["POST"])]
+        self.app = Starlette(routes=[*routes, Route("/v1/messages", self._answer, methods=["POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        body, now = await request.json(), time.monotonic()
+        if self.status != 200:
+            return JSONResponse({"error": {"message": "no"}}, self.status)
+        self.began = min(self.began, now)
+        begin, end = self.stalls
+        if begin <= now - self.began < end:
+            await asyncio.sleep(end - (now - self.began))
+        claude = "stream_options" not in body
+        return StreamingResponse(self._claude() if claude else self._openai(), media_type="text/event-stream")
+
+    async def _openai(self) -> AsyncIterator[str]:
+        for number in range(self.pieces):
+            await asyncio.sleep(GAP if number else FIRST)
+            yield f"data: {json.dumps({'choices': [{'delta': {'content': 'a b c d '}}]})}\n\n"
+        usage = {"prompt_tokens": 7, "completion_tokens": 4 * self.pieces}
+        yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
+
+    async def _claude(self) -> AsyncIterator[str]:
+        yield f"data: {json.dumps({'type': 'message_start', 'message': {'usage': {'input_tokens': 7}}})}\n\n"
+        for number in range(self.pieces):
+            await asyncio.sleep(GAP if number else FIRST)
+            yield f"data: {json.dumps({'type': 'content_block_delta', 'delta': {'text': 'a b c d '}})}\n\n"
+        yield f"data: {json.dumps({'type': 'message_delta', 'usage': {'output_tokens': 4 * self.pieces}})}\n\n"
+
+
+def ran(load: Load, *engines: tuple[str, Engine], api: Any = "openai") -> Ran:
+    with several(engines) as urls:
+        targets = [Target(name, url, "m", api) for (name, _), url in zip(engines, urls, strict=True)]
+        return asyncio.run(run(targets, load, 1, lambda: None))
+
+
+@contextmanager
+def several(engines: tuple[tuple[str, Engine], ...]) -> Iterator[list[str]]:
+    if not engines:
+        yield []
+        return
+    with serving(engines[0][1].app) as url, several(engines[1:]) as urls:
+        yield [url, *urls]
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_tokens_are_exact_and_times_are_of_tokens_where_a_piece_has_four(api: str) -> None:
+    """Counted by pieces, a token would take four times as long."""
+    done = ran(Load(3, 2, 5, 99), ("a", Engine()), api=api)
+    found = figures(done, Slo())["a"]
+    requests = [timed for block in done.blocks for timed in block.requests]
+    assert {(timed.tokens_in, timed.tokens_out, len(timed.heard)) for timed in requests} == {(7, 16, 4)}
+    assert 1000 * GAP / 4 * 0.9 < found["itl_ms.p50"].value < 1000 * GAP / 4 * 2
+    assert 1000 * GAP / 4 * 0.9 < found["tpot_ms.p50"].value < 1000 * GAP / 4 * 2
+    assert found["ttft_ms.p50"].value > 1000 * FIRST * 0.9
+
+
+def test_times_between_tokens_are_within_a_fiftieth_where_the_clock_is_exact() -> None:
+    assert list(TIMED.gaps()) == pytest.approx([0.025] * 3, rel=0.02)
+    assert TIMED.token_seconds == pytest.approx(0.3 / 12, rel=0.02)
+    assert Timed(0, 0, 1, (0.5,), 1, 4).token_seconds is None, "of one piece no time between two is known"
+
+
+def test_a_stall_counts_for_all_who_were_to_ask_meanwhile() -> None:
+    """One second without an answer: the share of those that it held up, and for how long, is known beforehand."""
+    rate, number, begin, end = 50.0, 200, 1.0, 2.0
+    done = ran(Load(number, 1, 3, 9, rate=rate, pace="constant"), ("a", Engine(1, (begin, end))))
+    [block] = done.blocks
+    first = [1000 * (timed.first_seconds or 0.0) for timed in block.requests]
+    due = [at / rate for at in range(number)]
+    truth = [1000 * (FIRST + (end - at if begin <= at < end else 0.0)) for at in due]
+    assert percentile(sorted(first), 0.99) > 0.95 * percentile(sorted(truth), 0.99), "none was left out"
+    assert sum(one > 1000 * (FIRST + 0.1) for one in first) >= rate * (end - begin) * 0.9 - 8
+
+
+def test_an_error_is_counted_and_is_no_latency() -> None:
+    done = ran(Load(2, 1, 3, 9), ("a", Engine()), ("b", Engine(status=500)))
+    found = figures(done, Slo())
+    assert found["b"]["errors"].value == 1.0 and "ttft_ms.p50" not in found["b"]
+    assert any("2 requests of b failed" in one and "500" in one for one in warnings(done, found))
+    assert all(math.isnan(one.figure.value) for one in ratios(done, Slo()) if one.name != "tokens_per_s")
+
+
+@pytest.mark.parametrize(
+    ("events", "error"),
+    [
+        ([{"choices": [{"delta": {"content": "a"}}]}], "no usage"),
+        ([{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 0}}], "no text came"),
+        ([{"error": {"message": "out of memory"}}], "out of memory"),
+        ([], "no text came"),
+    ],
+)
+def test_what_can_not_be_counted_is_an_error(events: list[dict[str, Any]], error: str) -> None:
+    pieces = [(0.1, f"data: {json.dumps(event)}\n\n".encode()) for event in events]
+    assert error in (read("openai", pieces, Timed(0, 0, 1)).error or "")
+
+
+def test_an_event_counts_from_the_piece_that_ends_it() -> None:
+    whole = b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n'
+    assert read("openai", [(0.1, whole[:20]), (0.7, whole[20:])], Timed(0, 0, 1)).heard == (0.7,)
+
+
+def test_arrivals_are_of_their_rate_and_the_same_for_one_seed() -> None:
+    found = offsets("poisson", 10.0, 5000, "s")
+    gaps = [after - before for before, after in pairwise(found)]
+    assert statistics.fmean(gaps) == pytest.approx(0.1, rel=0.05)
+    assert statistics.stdev(gaps) == pytest.approx(0.1, rel=0.08), "as of an exponential"
+    assert found == offsets("poisson", 10.0, 5000, "s") != offsets("poisson", 10.0, 5000, "t")
+    assert offsets("constant", 4.0, 3, "s") == [0.0, 0.25, 0.5]
+
+
+def test_no_two_prompts_are_alike_and_each_is_as_long_in_every_arm() -> None:
+    texts = [prompt(f"1 {at}", arm, 20) for at in range(50) for arm in "ab"]
+    assert len(set(texts)) == 100 and len({text[:12] for text in texts}) > 90
+    assert all(len(one) == len(two) for one, two in zip(texts[::2], texts[1::2], strict=True))
+
+
+def blocks(arm: str, rng: random.Random, times: float = 1.0, rounds: int = 10) -> list[Block]:
+    made = []
+    for number in range(rounds):
+        slow = times * rng.lognormvariate(0, 0.02)
+        heard = [tuple(slow * moment * rng.lognormvariate(0, 0.05) for moment in (0.1, 0.5)) for _ in range(20)]
+        requests = [Timed(0.0, 0.0, one[-1], one, 10, 10) for one in heard]
+        made.append(Block(arm, number, requests, max(one.ended for one in requests)))
+    return made
+
+
+def test_two_arms_alike_are_seldom_told_apart_and_a_twentieth_is() -> None:
+    """With noise of two hundredths between blocks, and of five between requests."""
+    rng, alike, slower = random.Random(3), 0, 0
+    pair = [TARGET, replace(TARGET, name="b")]
+    for _ in range(200):
+        for times in (1.0, 1.05):
+            done = Ran(pair, Load(20, 10, 5, 9), 1, blocks=[*blocks("a", rng), *blocks("b", rng, times)])
+            [told] = [one for one in ratios(done, Slo()) if one.name == "e2e_ms.p50"]
+            if times == 1.0:
+                alike += told.real
+            else:
+                slower += told.real
+    assert alike / 200 <= 0.08 and slower / 200 >= 0.9
+
+
+def test_student_s_quantiles_are_those_of_the_tables() -> None:
+    tables = {1: 12.706, 2: 4.303, 5: 2.571, 7: 2.365, 9: 2.262, 19: 2.093, 60: 2.000, 1000: 1.962}
+    assert {freedom: student(freedom) for freedom in tables} == pytest.approx(tables, abs=2e-3)
+
+
+def test_a_ratio_of_one_round_says_nothing_and_one_without_a_value_is_none() -> None:
+    assert ratio([(2.0, 1.0)]).low == 0 and math.isnan(ratio([(None, 1.0), (1.0, 1.0)]).value)
+
+
+def test_goodput_is_of_those_within_both_limits() -> None:
+    slow = replace(TIMED, heard=(0.3, 0.4))
+    block = Block("a", 0, [TIMED, slow, replace(TIMED, error="no")], 2.0)
+    assert values([block], Slo(ttft_ms=200))["goodput"] == pytest.approx(1 / 3)
+    assert values([block], Slo(ttft_ms=500, tpot_ms=0.001))["goodput"] == 0
+    assert values([block], Slo(ttft_ms=500))["goodput_per_s"] == 1.0 and "goodput" not in values([block], Slo())
+
+
+def test_what_speaks_against_a_run_is_said() -> None:
+    late = replace(TIMED, sent=0.05)
+    uneven = replace(TIMED, tokens_in=20)
+    behind = [replace(TIMED, heard=(0.1 + 0.1 * at, 9.0)) for at in range(30)]
+    pair = [TARGET, replace(TARGET, name="b")]
+    done = Ran(pair, Load(30, 1, 5, 9, rate=10), 1, other_cores=1.5, client_cores=0.9, lags=[0.5] * 10)
+    done.blocks = [Block("a", 0, [late] * 3, 1.0), Block("b", 0, [*behind, uneven, uneven], 1.0)]
+    told = "\n".join(warnings(done, figures(done, Slo())))
+    assert "requests of a left 50.0 ms late" in told and "event loop" in told and "0.90 of the one core" in told
+    assert "b fell behind" in told and "to 11 tokens" in told and "1.5 cores" in told
+    quiet = Ran(pair, Load(3, 1, 5, 9), 1, blocks=[Block(name, 0, [TIMED] * 3, 1.0) for name in "ab"])
+    assert not list(warnings(quiet, figures(quiet, Slo())))
+
+
+def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: Path) -> None:
+    load = ["--requests", "3", "--rounds", "2", "--words", "5", "--warm-up", "1"]
+    with serving(Engine(2).app) as url:
+        common = ["bench", "run", "--arm", f"a={url}/v1", "--a-a", *load]
+        done = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "r"), "--require", "ttft_ms.p50<60000"])
+        assert done.exit_code == 0, done.output
+        failing = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "s"), "--require", "again:ttft_ms.p50<1"])
+    assert failing.exit_code == 1 and "not met" in failing.output
+    told = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert list(told["arms"]) == ["a", "again"] and len(told["arms"]["a"]["rounds"]) == 2
+    assert len((tmp_path / "r" / "requests.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
+    assert "again, whole answer, ms, p50:" in (tmp_path / "r" / "report.md").read_text()
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert page.count("<svg") == 3 and "<script" not in page and "http" not in page.replace(url, "")
+    same = CliRunner().invoke(app, ["bench", "compare", str(tmp_path / "r"), str(tmp_path / "s")])
+    assert "not told apart" in same.output
+
+
+def test_a_run_that_is_surely_slower_than_another_is_status_1(tmp_path: Path) -> None:
+    for name, times in (("old", 1.0), ("new", 2.0)):
+        rounds = [{"e2e_ms.p50": times * (100 + at), "tokens_per_s": 50.0} for at in range(5)]
+        (tmp_path / name).write_text(json.dumps({"arms": {"a": {"rounds": rounds}}}))
+    command = ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]
+    assert CliRunner().invoke(app, command).exit_code == 1
+    assert CliRunner().invoke(app, [*command, "--slower", "3"]).exit_code == 0
+    assert CliRunner().invoke(app, [*command[:2], command[3], command[2]]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--arm", "no-url"], "NAME=URL"),
+        (["--arm", "a=http://127.0.0.1:9", "--arm", "a=http://127.0.0.1:9"], "given twice"),
+        (["--arm", "a=http://127.0.0.1:9", "--require", "speed<3"], "figures are"),
+        (["--arm", "a=http://127.0.0.1:9", "--require", "b:ttft_ms.p50<3"], "no arm 'b'"),
+    ],
+)
+def test_what_can_not_be_asked_for_is_an_error(options: list[str], named: str) -> None:
+    done = CliRunner().invoke(app, ["bench", "run", *options])
+    assert done.exit_code != 0 and named in str(done.exception)
