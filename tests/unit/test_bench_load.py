@@ -24,7 +24,9 @@ from firstpass.bench.figures import percentile
 from firstpass.bench.load.arrivals import offsets
 from firstpass.bench.load.figures import Slo, figures, ratio, ratios, student, values, warnings
 from firstpass.bench.load.request import Target, Timed, read
+from firstpass.bench.load.roofline import bandwidth, distinct_experts, roofline, step_bytes
 from firstpass.bench.load.run import Block, Load, Ran, prompt, run
+from firstpass.catalogue import named
 from firstpass.cli.main import app
 from tests.conftest import serving
 
@@ -210,10 +212,33 @@ def test_what_speaks_against_a_run_is_said() -> None:
     assert not list(warnings(quiet, figures(quiet, Slo())))
 
 
+def test_a_step_reads_the_experts_that_any_of_its_tokens_chose() -> None:
+    """Of 32 experts 8 for one token, all for very many; what is fixed is read once, a cache for each sequence."""
+    card = named("granite-3.1-1b-a400m")
+    assert distinct_experts(card, 1) == pytest.approx(8) and distinct_experts(card, 1000) == pytest.approx(32)
+    one, two = (step_bytes(card, batch, 0) for batch in (1, 2))
+    expert = 24 * 3 * 1024 * 512 * 2
+    fixed = 1_330_000_000 * 2 - 32 * expert
+    assert one == pytest.approx(fixed + 8 * expert) and two == pytest.approx(fixed + 32 * (1 - 0.75**2) * expert)
+    assert step_bytes(card, 2, 100) - two == 2 * 100 * 2 * 24 * 8 * 64 * 2
+
+
+def test_a_roofline_is_of_the_batch_that_there_was() -> None:
+    done = Ran([TARGET], Load(4, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED] * 4, 2.0)])
+    roof = roofline(named("granite-3.1-1b-a400m"), done, "a", 1e10)
+    assert (roof.batch, roof.context_tokens) == (2.0, 18.0)
+    assert roof.used(roof.step_bytes / 1e10) == pytest.approx(1.0)
+    assert roof.tokens_per_s == pytest.approx(2 * 1e10 / roof.step_bytes)
+
+
+def test_memory_is_read_no_faster_than_memory_is() -> None:
+    assert 1e8 < bandwidth() < 1e12
+
+
 def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: Path) -> None:
     load = ["--requests", "3", "--rounds", "2", "--words", "5", "--warm-up", "1"]
     with serving(Engine(2).app) as url:
-        common = ["bench", "run", "--arm", f"a={url}/v1", "--a-a", *load]
+        common = ["bench", "run", "--arm", f"a={url}/v1", "--a-a", "--card", "firstpass-draft-10m", *load]
         done = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "r"), "--require", "ttft_ms.p50<60000"])
         assert done.exit_code == 0, done.output
         failing = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "s"), "--require", "again:ttft_ms.p50<1"])
@@ -221,6 +246,7 @@ def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: 
     told = json.loads((tmp_path / "r" / "results.json").read_text())
     assert list(told["arms"]) == ["a", "again"] and len(told["arms"]["a"]["rounds"]) == 2
     assert len((tmp_path / "r" / "requests.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
+    assert told["arms"]["a"]["roofline"]["card"] == "firstpass-draft-10m"
     assert "again, whole answer, ms, p50:" in (tmp_path / "r" / "report.md").read_text()
     page = (tmp_path / "r" / "report.html").read_text()
     assert page.count("<svg") == 3 and "<script" not in page and "http" not in page.replace(url, "")

@@ -16,6 +16,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
+from firstpass import catalogue
 from firstpass.bench.figures import Figure
 from firstpass.bench.load import report
 from firstpass.bench.load.arrivals import Pace
@@ -23,6 +24,7 @@ from firstpass.bench.load.figures import COMPARED, Ratio, Slo, figures, ratios, 
 from firstpass.bench.load.page import as_html
 from firstpass.bench.load.report import Report
 from firstpass.bench.load.request import Api, Target
+from firstpass.bench.load.roofline import bandwidth, roofline
 from firstpass.bench.load.run import Load, run
 from firstpass.cli.eval import machine
 from firstpass.cli.terminal import AsJson, err, out, print_table, table
@@ -57,6 +59,9 @@ Requirements = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Status 3 where something speaks against the figures.")]
 Out = Annotated[Path | None, typer.Option("--out", help="By default bench-TIME.", file_okay=False)]
+OfCard = Annotated[
+    str | None, typer.Option(help="Of the model that the arms serve on this machine: how near they come to its memory.")
+]
 Results = Annotated[Path, typer.Argument(help="results.json of a run, or its folder.", exists=True)]
 
 bench = typer.Typer(no_args_is_help=True, help="Latency and throughput of servers under a load, side by side.")
@@ -82,6 +87,7 @@ def run_command(
     require: Requirements = None,
     strict: Strict = False,
     out_dir: Out = None,
+    card: OfCard = None,
     seed: Annotated[int, typer.Option(help="Of prompts, arrivals and orders.")] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -91,6 +97,7 @@ def run_command(
     """
     targets = _targets(arm, model, api, api_key, a_a=a_a)
     wanted = [_requirement(text, targets) for text in require or ()]
+    shown = None if card is None else catalogue.named(card)
     load = Load(requests, rounds, words, tokens, rate, pace, at_once, warm_up)
     slo = Slo(slo_ttft_ms, slo_tpot_ms)
     with Progress(console=err, disable=not err.is_terminal) as bar:
@@ -100,7 +107,11 @@ def run_command(
         raise TierFailed(f"no request was answered: {ran.blocks[0].requests[0].error}")
     found = figures(ran, slo)
     facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
-    done = Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)))
+    roofs = {}
+    if shown is not None:
+        read = bandwidth()
+        roofs = {target.name: roofline(shown, ran, target.name, read) for target in targets}
+    done = Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)), roofs)
     folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
     _write(done, folder)
     _print(done, folder, as_json=as_json)
@@ -222,8 +233,8 @@ def _print(done: Report, folder: Path, *, as_json: bool) -> None:
         for row in rows:
             told.add_row(*row)
         print_table(told)
-        for one in done.ratios:
-            out.print(escape(report.sentence(one)))
+        for sentence in done.sentences:
+            out.print(escape(sentence))
     for warning in done.warnings:
         err.print(f"[bold red]{escape(warning)}[/]")
     err.print(f"written to {folder}")

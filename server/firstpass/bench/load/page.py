@@ -3,7 +3,7 @@
 from html import escape
 
 from firstpass.bench.load.figures import Latency, milliseconds
-from firstpass.bench.load.report import NAMES, Report, heading, notes, sentence, table
+from firstpass.bench.load.report import NAMES, Report, heading, notes, table
 from firstpass.bench.svg import curves, listed, page
 from firstpass.bench.svg import table as table_of
 
@@ -15,7 +15,7 @@ def as_html(done: Report) -> str:
         f"<h1>{escape(heading(done))}</h1>",
         *(f"<p><strong>{escape(warning)}</strong></p>" for warning in done.warnings),
         table_of(table(done)),
-        listed([sentence(one) for one in done.ratios]),
+        listed(done.sentences),
         *(_curves(done, latency) for latency in PLOTTED),
         "<h2>How it was measured</h2>",
         listed(list(notes(done))),

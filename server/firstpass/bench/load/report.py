@@ -5,11 +5,13 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from firstpass.bench.figures import Figure
+from firstpass.bench.load import roofline
 from firstpass.bench.load.figures import LATENCIES, SHARES, Ratio, Slo, values
+from firstpass.bench.load.roofline import Roofline
 from firstpass.bench.load.run import Ran
 
 FORMAT = 1
@@ -31,7 +33,7 @@ FIELDS = ("arm", "round", "intended_s", "sent_s", "ttft_ms", "tpot_ms", "e2e_ms"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """facts: of the run as a whole, by name."""
+    """facts: of the run as a whole, by name. roofs: by arm, where it serves a model with a card on this machine."""
 
     facts: Mapping[str, Any]
     ran: Ran
@@ -39,6 +41,13 @@ class Report:
     figures: Mapping[str, Mapping[str, Figure]]
     ratios: Sequence[Ratio]
     warnings: Sequence[str]
+    roofs: Mapping[str, Roofline] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Each comparison and each roofline."""
+        roofs = (roofline.sentence(arm, one, self.figures[arm].get("tpot_ms.p50")) for arm, one in self.roofs.items())
+        return [*map(sentence, self.ratios), *roofs]
 
 
 def table(done: Report) -> list[list[str]]:
@@ -110,6 +119,7 @@ def as_json(done: Report) -> str:
                     if block.arm == target.name
                     for timed in block.requests
                 ],
+                "roofline": asdict(done.roofs[target.name]) if target.name in done.roofs else None,
                 "rounds": [values([block], done.slo) for block in ran.of(target.name)],
             }
             for target in ran.targets
@@ -157,7 +167,7 @@ def as_markdown(done: Report) -> str:
     head, *body = table(done)
     lines = [f"# {heading(done)}", "", *(f"**{warning}**\n" for warning in done.warnings)]
     lines += ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body)]
-    lines += ["", *(f"- {sentence(one)}" for one in done.ratios), "", *(f"- {note}" for note in notes(done))]
+    lines += ["", *(f"- {one}" for one in done.sentences), "", *(f"- {note}" for note in notes(done))]
     return "\n".join(lines) + "\n"
 
 
