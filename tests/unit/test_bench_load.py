@@ -156,6 +156,12 @@ def test_no_two_prompts_are_alike_and_each_is_as_long_in_every_arm() -> None:
     assert all(len(one) == len(two) for one, two in zip(texts[::2], texts[1::2], strict=True))
 
 
+def test_a_second_run_has_prompts_of_its_own() -> None:
+    """With the first one's a server would find them in its cache."""
+    one, two = (Ran([TARGET], Load(1, 1, 5, 9), 1).salt for _ in range(2))
+    assert one != two and prompt("1 0 0", f"a {one}", 20) != prompt("1 0 0", f"a {two}", 20)
+
+
 def blocks(arm: str, rng: random.Random, times: float = 1.0, rounds: int = 10) -> list[Block]:
     made = []
     for number in range(rounds):
@@ -257,9 +263,10 @@ def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: 
 def test_a_run_that_is_surely_slower_than_another_is_status_1(tmp_path: Path) -> None:
     for name, times in (("old", 1.0), ("new", 2.0)):
         rounds = [{"e2e_ms.p50": times * (100 + at), "tokens_per_s": 50.0} for at in range(5)]
-        (tmp_path / name).write_text(json.dumps({"arms": {"a": {"rounds": rounds}}}))
+        (tmp_path / name).write_text(json.dumps({"load": {"rate": times}, "arms": {"a": {"rounds": rounds}}}))
     command = ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]
-    assert CliRunner().invoke(app, command).exit_code == 1
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1 and "not the same load: rate was 1.0 and is 2.0" in done.output
     assert CliRunner().invoke(app, [*command, "--slower", "3"]).exit_code == 0
     assert CliRunner().invoke(app, [*command[:2], command[3], command[2]]).exit_code == 0
 

@@ -135,7 +135,10 @@ def compare_command(
 
     Status 1 where a latency of the second is longer, or its throughput lower, and the interval leaves no doubt.
     """
-    old, new = (_rounds_of(path, arm) for path in (before, after))
+    (was, old), (is_, new) = (_rounds_of(path, arm) for path in (before, after))
+    for name in was.keys() | is_.keys():
+        if was.get(name) != is_.get(name):
+            err.print(f"[bold red]not the same load: {name} was {was.get(name)} and is {is_.get(name)}[/]")
     worse = False
     for name in COMPARED:
         one = Ratio("after", "before", name, _unpaired([row.get(name) for row in new], [row.get(name) for row in old]))
@@ -188,7 +191,8 @@ def _requirement(text: str, targets: Sequence[Target]) -> Requirement:
     return Requirement(arm, match["name"], float(match["value"]), at_most=match["sign"] == "<")
 
 
-def _rounds_of(path: Path, arm: str | None) -> list[dict[str, Any]]:
+def _rounds_of(path: Path, arm: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(The load, an arm's figures of every round). Raises: BadLabels."""
     path = path / "results.json" if path.is_dir() else path
     try:
         told = json.loads(path.read_text())
@@ -196,7 +200,7 @@ def _rounds_of(path: Path, arm: str | None) -> list[dict[str, Any]]:
         name = arm or next(iter(arms))
         if name not in arms:
             raise BadLabels(f"{path}: it has no arm {name!r}, only {', '.join(arms)}")
-        return list(arms[name]["rounds"])
+        return dict(told["load"]), list(arms[name]["rounds"])
     except (OSError, ValueError, KeyError, StopIteration, TypeError) as error:
         raise BadLabels(f"{path} is no result of firstpass bench run: {error}") from error
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 import aiohttp
 
@@ -55,7 +56,8 @@ class Block:
 
 @dataclass(slots=True)
 class Ran:
-    """warm: the first requests of each arm, which count for nothing else. lags: of the client's event loop, in seconds.
+    """salt: of this run's prompts, so that no server has them in a cache of an earlier one; their lengths are the seed's.
+    warm: the first requests of each arm, which count for nothing else. lags: of the client's event loop, in seconds.
 
     client_cores: that this client used. other_cores: that everybody else on its machine used; None where that is not
     known.
@@ -64,6 +66,7 @@ class Ran:
     targets: Sequence[Target]
     load: Load
     seed: int
+    salt: str = field(default_factory=lambda: token_hex(4))
     warm: list[Block] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
@@ -83,10 +86,10 @@ async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callabl
         try:
             for target in targets:
                 warming = Load(load.warm_up, 1, load.words, load.tokens)
-                ran.warm.append(await _block(asking, target, warming, f"{seed} warm", 0, advance))
+                ran.warm.append(await _block(ran, asking, target, warming, f"{seed} warm", 0, advance))
             for number in range(load.rounds):
                 for target in order.sample(list(targets), len(targets)):
-                    ran.blocks.append(await _block(asking, target, load, str(seed), number, advance))
+                    ran.blocks.append(await _block(ran, asking, target, load, str(seed), number, advance))
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -98,9 +101,16 @@ async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callabl
 
 
 async def _block(
-    asking: aiohttp.ClientSession, target: Target, load: Load, seed: str, number: int, advance: Callable[[], None]
+    ran: Ran,
+    asking: aiohttp.ClientSession,
+    target: Target,
+    load: Load,
+    seed: str,
+    number: int,
+    advance: Callable[[], None],
 ) -> Block:
-    prompts = [prompt(f"{seed} {number} {at}", target.name, load.words) for at in range(load.requests)]
+    whose = f"{target.name} {ran.salt}"
+    prompts = [prompt(f"{seed} {number} {at}", whose, load.words) for at in range(load.requests)]
     began = time.perf_counter() + BEGIN_SECONDS
 
     async def one(at: int, intended: float) -> Timed:
@@ -133,9 +143,9 @@ async def _closed(load: Load, one: One) -> list[Timed]:
     return found
 
 
-def prompt(seed: str, arm: str, words: int) -> str:
-    """Made-up words. Each as long for every arm, and none the beginning of another's."""
-    own, shared = random.Random(f"{seed} {arm}"), random.Random(seed)
+def prompt(seed: str, whose: str, words: int) -> str:
+    """Made-up words, as long whosever they are, and none the beginning of another's."""
+    own, shared = random.Random(f"{seed} {whose}"), random.Random(seed)
     lengths = [shared.randint(1, 4) for _ in range(words)]
     return " ".join("".join(own.choices(SYLLABLES, k=length)) for length in lengths)
 
