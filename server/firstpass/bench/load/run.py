@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(slots=True)
 class Ran:
-    """salt: of this run's prompts, so that no server has them in a cache of an earlier one; their lengths are the seed's.
+    """salt: of this run's prompts, so that no server has them in a cache of an earlier one; lengths are the seed's.
     warm: the first requests of each arm, which count for nothing else. lags: of the client's event loop, in seconds.
 
     client_cores: that this client used. other_cores: that everybody else on its machine used; None where that is not
