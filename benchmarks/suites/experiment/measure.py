@@ -15,6 +15,7 @@ import json
 import random
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def recorded(folder: Path) -> list[tuple[Exchange, Any]]:
 
 def by_eval(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """pass: by known truth. checked: by the server's own checks."""
-    [figures] = figures_of(cases, outcomes, None, outcomes[0].arm).arms.values()
+    those = [cases[outcome.case] for outcome in outcomes]
+    renumbered = [replace(outcome, case=number) for number, outcome in enumerate(outcomes)]
+    [figures] = figures_of(those, renumbered, None, outcomes[0].arm).arms.values()
     checked = sum(outcome.checked for outcome in outcomes) / len(outcomes)
     told = {name: [figures[name].value, figures[name].low, figures[name].high] for name in (PASS, P50)}
     return {"commits": len(outcomes), **told, "checked": checked, "escalated": figures["escalations"].value}
