@@ -24,6 +24,7 @@ import httpx
 from firstpass.bench.cases import Case
 from firstpass.bench.figures import figures_of
 from firstpass.bench.runner import Arm, Bench, Outcome
+from firstpass.bench.score import score_of
 from firstpass.bench.trials import figures_of as arm_figures_of
 from firstpass.bench.trials import trial_of
 from firstpass.cli.eval import cases_of, own_server
@@ -39,8 +40,8 @@ VERSIONS = {"old": OLD, "new": NEW}
 PASS, P50 = "pass", "p50_ms"
 
 
-async def asked(url: str, cases: Sequence[Case], seed: int) -> dict[str, list[Outcome]]:
-    """By version, and `split`: the outcomes in the cases' order."""
+async def asked(url: str, cases: Sequence[Case], seed: int, folder: Path) -> dict[str, list[Outcome]]:
+    """By version, and `split`: the outcomes in the cases' order. folder: of the server's data."""
     shelf = Shelf.of(None)
     wanted = [(version, pinned, shelf.find(pinned).form) for version, pinned in VERSIONS.items()]
     wanted.append(("split", CONTRACT, shelf.find(CONTRACT).form))
@@ -51,7 +52,11 @@ async def asked(url: str, cases: Sequence[Case], seed: int) -> dict[str, list[Ou
         for number, name, contract, form in todo:
             bench = Bench(client, contract, form, {}, {})
             found[name][number] = await bench.ask(Arm(name, "firstpass"), number, cases[number])
-        for outcome in found["split"].values():
+        arms = {exchange.ask.id: exchange.ask.arm or "" for exchange, _ in recorded(folder)}
+        for number, outcome in found["split"].items():
+            form = shelf.find(VERSIONS[arms[outcome.exchange or ""]]).form  # That of the version which answered.
+            outcome = replace(outcome, score=score_of(cases[number], outcome.text, form))
+            found["split"][number] = outcome
             body = {"verdict": "accept" if outcome.score.passed else "reject", "source": "eval"}
             (await client.post(f"/v1/exchanges/{outcome.exchange}/label", json=body)).raise_for_status()
     return {name: [one[number] for number in range(len(cases))] for name, one in found.items()}
@@ -94,7 +99,7 @@ def measured(sources: list[Path], commits: int, seed: int) -> dict[str, Any]:
         experiments = {NAME: {"contracts": [CONTRACT], "arms": ARMS}}
         settings = Settings.model_validate({"server": {"data_dir": folder}, "experiments": experiments})
         with own_server(settings) as url:
-            outcomes = asyncio.run(asked(url, cases, seed))
+            outcomes = asyncio.run(asked(url, cases, seed, folder))
         found = recorded(folder)
     arm_of = {exchange.ask.id: exchange.ask.arm or "" for exchange, _ in found}
     same = [outcomes[arm_of[one.exchange or ""]][one.case].text == one.text for one in outcomes["split"]]
