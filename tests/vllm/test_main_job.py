@@ -280,7 +280,8 @@ def test_a_model_that_does_not_know_a_contract_keeps_its_form_where_it_is_held_t
     for holds_form in (True, False):
         with front(answers(live), engine={"structured_outputs": True, "holds_form": holds_form}) as client:
             body = {"model": "local", "messages": [{"role": "user", "content": DIFF}]}
-            answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "touched-functions"}})
+            body |= {"firstpass": {"contract": "touched-functions"}}
+            answer = client.post("/v1/chat/completions", json=body, timeout=120)
         text = answer.json()["choices"][0]["message"]["content"]
         print(text)
         assert (re.fullmatch(form_pattern(form) or "", text) is not None) is holds_form

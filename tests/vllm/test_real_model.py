@@ -165,6 +165,7 @@ def test_a_draft_that_is_held_to_a_contract_s_form_has_it(real: Live, front: Fro
     form = shipped("touched-functions").files.form
     with front(answers(real), engine={"structured_outputs": True, "holds_form": True}) as client:
         body = {"model": "local", "messages": [{"role": "user", "content": DIFF}]}
-        answer = client.post("/v1/chat/completions", json=body | {"firstpass": {"contract": "touched-functions"}})
+        body |= {"firstpass": {"contract": "touched-functions"}}
+        answer = client.post("/v1/chat/completions", json=body, timeout=120)
     text = answer.json()["choices"][0]["message"]["content"]
     assert re.fullmatch(form_pattern(form) or "", text), text
