@@ -261,9 +261,10 @@ class Arrangement:
         )
 
     def _learned(self) -> Mapping[str | None, Learned]:
+        engines = zip(self.models.items(), self.settings.draft_engines, strict=True)
         return {
-            self._in_asks(name): Learned(model.spec.contracts, model.spec.least_told)
-            for name, model in self.models.items()
+            self._in_asks(name): Learned(model.spec.contracts, model.spec.least_told, engine.holds_form)
+            for (name, model), engine in engines
         }
 
     def _tiers(self) -> Mapping[TierName, Tier]:

@@ -45,6 +45,8 @@ def _named(name: str, spec: EngineSpec) -> EngineSpec:
 def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
     """Raises: as above."""
     kind = _kind_of(wanted)
+    if wanted.holds_form and not constrains(wanted):
+        raise BadSettings("holds_form: the engine can not be held to a pattern, see structured_outputs")
     if kind == "external":
         named = wanted.model if "model" in wanted.model_fields_set else None
         data_dir = settings.server.data_dir

@@ -16,6 +16,8 @@ from pydantic import BaseModel, Field
 
 from firstpass import catalogue
 from firstpass.chat import Message, Sampling, Tool, ToolChoice
+from firstpass.contract import Shelf
+from firstpass.contract.pattern import form_pattern
 from firstpass.contract.redraft import sentence_pattern
 from firstpass.engine import EngineSpec
 from firstpass.engine.grammars import Constraint, Grammars, NotCompiled, for_engine
@@ -174,6 +176,12 @@ async def test_what_clients_usually_send_passes(checks: Grammars, name: str) -> 
 async def test_the_sentence_of_a_contract_passes(checks: Grammars) -> None:
     pattern = sentence_pattern(f"getUser{at}Name_{at}" for at in range(200))
     await checks.check([Constraint("regex", pattern)], None)
+
+
+async def test_the_forms_of_all_contracts_pass_together(checks: Grammars) -> None:
+    patterns = {pattern for files in Shelf.of(None).files.values() if (pattern := form_pattern(files.form))}
+    await checks.check([Constraint("regex", pattern) for pattern in sorted(patterns)], None)
+    assert len(patterns) == 5
 
 
 @pytest.mark.parametrize("name", BOMBS)

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from tests.doubles import Answerer
 
 READY_SECONDS = 180.0
 LEAVE_SECONDS = 40.0
@@ -42,6 +45,20 @@ class Live:
         command = [sys.executable, "-m", "firstpass", *arguments]
         environment = self.environment | {"FIRSTPASS_URL": self.url}
         return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=120, check=False)
+
+
+def answers(live: Live) -> Answerer:
+    """The engine of a server, to be asked by another front that knows nothing of its model."""
+    words = [word for process in live.tree() for word in process.cmdline()]
+    socket, model = (words[words.index(name) + 1] for name in ("--uds", "--served-model-name"))
+
+    def answer(body: dict[str, Any]) -> str:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=socket), timeout=120) as engine:
+            response = engine.post("http://engine/v1/chat/completions", json=body | {"model": model})
+        assert response.is_success, response.text
+        return str(response.json()["choices"][0]["message"]["content"])
+
+    return answer
 
 
 def free_port() -> int:

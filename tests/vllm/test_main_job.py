@@ -1,6 +1,7 @@
 """The main job on a real vLLM with the bundled model, through real clients."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -14,11 +15,13 @@ import httpx
 import openai
 import pytest
 
+from firstpass.contract import shipped
+from firstpass.contract.pattern import form_pattern
 from firstpass.contract.sections import parse_answer
 from tests.conftest import Front
 from tests.doubles import DIFF, STRAYS, says
 from tests.machine import stretched
-from tests.vllm.conftest import Live, free_port
+from tests.vllm.conftest import Live, answers, free_port
 
 pytestmark = pytest.mark.vllm
 
@@ -257,16 +260,10 @@ def test_a_real_model_behind_the_same_api_is_asked_for_a_verdict_over_http(live:
 
 def test_a_straying_sentence_is_written_again_by_the_real_model_under_a_pattern(live: Live, front: Front) -> None:
     """The draft is scripted, since the model's own rarely strays; what is asked because of that goes to its engine."""
-    words = [word for process in live.tree() for word in process.cmdline()]
-    socket = words[words.index("--uds") + 1]
+    rewrites = answers(live)
 
     def drafts(body: dict[str, Any]) -> str:
-        if "structured_outputs" not in body:
-            return STRAYS
-        with httpx.Client(transport=httpx.HTTPTransport(uds=socket), timeout=60) as engine:
-            response = engine.post("http://engine/v1/chat/completions", json=body | {"model": "firstpass-draft-10m"})
-        assert response.is_success, response.text
-        return str(response.json()["choices"][0]["message"]["content"])
+        return rewrites(body) if "structured_outputs" in body else STRAYS
 
     with front(drafts, engine={"structured_outputs": True}) as client:
         body = {"model": "firstpass", "messages": [{"role": "user", "content": DIFF}]}
@@ -275,6 +272,19 @@ def test_a_straying_sentence_is_written_again_by_the_real_model_under_a_pattern(
     print(text)
     assert answer["firstpass"]["route"] == "repaired" and "launchRocket" not in text
     assert parse_answer(text).summary.endswith(".") and parse_answer(text).calls == ("createSession",)
+
+
+def test_a_model_that_does_not_know_a_contract_keeps_its_form_where_it_is_held_to_it(live: Live, front: Front) -> None:
+    """What it writes there is another matter: the checks say."""
+    form = shipped("touched-functions").files.form
+    for holds_form in (True, False):
+        with front(answers(live), engine={"structured_outputs": True, "holds_form": holds_form}) as client:
+            body = {"model": "local", "messages": [{"role": "user", "content": DIFF}]}
+            body |= {"firstpass": {"contract": "touched-functions"}}
+            answer = client.post("/v1/chat/completions", json=body, timeout=120)
+        text = answer.json()["choices"][0]["message"]["content"]
+        print(text)
+        assert (re.fullmatch(form_pattern(form) or "", text) is not None) is holds_form
 
 
 def test_many_at_once_are_all_answered(live: Live) -> None:

@@ -65,6 +65,26 @@ def test_each_is_asked_by_its_name_and_the_first_where_none_is_named(tmp_path: P
     assert {one.status_code for one in counted} <= {200, 404}, "it was asked, whether or not it can count"
 
 
+def test_each_is_held_to_a_contract_s_form_or_not(tmp_path: Path) -> None:
+    held = list[str]()
+
+    def answer(body: dict[str, Any]) -> str:
+        if "structured_outputs" in body:
+            held.append(body["model"])
+        return "Summary: Nothing.\nCalls:\n- none\nTODOs:\n- none\nActions:\n- none"
+
+    with serving(openai_app(answer)) as url:
+        engine = {"kind": "external", "url": f"{url}/v1", "structured_outputs": True}
+        engines = {name: engine | {"model": name, "holds_form": name == "large"} for name in ("small", "large")}
+        settings = Settings.model_validate({"engines": engines, "server": {"data_dir": tmp_path}})
+        with serving(app.build(settings)) as front, httpx.Client(base_url=front, timeout=30) as client:
+            wait_until_ready(client)
+            for name in engines:
+                body = {"messages": [{"role": "user", "content": DIFF}], "firstpass": {"contract": "pr-summary@3"}}
+                assert client.post("/v1/chat/completions", json=body | {"model": name}).is_success
+    assert held == ["large"]
+
+
 def test_a_name_that_no_engine_has_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     with fleet(tmp_path, server={"unknown_models": "refuse"}) as client:
         refused = client.post("/v1/chat/completions", json=TURN | {"model": "medium"})

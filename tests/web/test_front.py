@@ -124,6 +124,25 @@ def test_an_engine_that_can_not_be_held_to_a_pattern_leaves_the_draft_as_it_was(
     assert how["steps"][2]["failure"]
 
 
+@pytest.mark.parametrize("holds_form", [None, False, True])
+@pytest.mark.parametrize("model", ["firstpass", "local"])
+def test_a_draft_is_held_to_its_contract_s_form_where_the_engine_s_settings_say_so(
+    front: Front, holds_form: bool | None, model: str
+) -> None:
+    held = list[bool]()
+
+    def answer(body: dict[str, Any]) -> str:
+        held.append("structured_outputs" in body)
+        return NAMES
+
+    said = {} if holds_form is None else {"holds_form": holds_form}
+    with front(answer, engine={"structured_outputs": True} | said) as client:
+        held.clear()  # Of its first answer, which only shows that it works.
+        client.post("/v1/chat/completions", json=SUMMARY | {"model": model})
+        client.post("/v1/chat/completions", json=CHAT | {"model": model})
+    assert held == [bool(holds_form), False], "a request without a contract has no form"
+
+
 def test_the_strong_route_is_refused_under_local_only(front: Front) -> None:
     verifier = {"url": "https://models.example/v1", "model": "stronger"}
     with front(says(OMITS), verifier=verifier) as client:

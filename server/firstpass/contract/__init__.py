@@ -6,6 +6,7 @@ from pathlib import Path
 
 from firstpass.contract.base import Contract
 from firstpass.contract.files import SHIPPED, Files, load_folder
+from firstpass.contract.pattern import form_pattern
 from firstpass.contract.prompted import Drafter, PromptedContract
 from firstpass.contract.written import LEAST_TOLD
 from firstpass.errors import BadSettings, NotFound
@@ -18,10 +19,13 @@ __all__ = ["NOTHING_LEARNED", "Contract", "Drafter", "Files", "Learned", "Prompt
 class Learned:
     """What a draft model's card says. contracts: those that it was trained on. least_told: the share of what is telling
     that a sentence of it must say; None for the usual one.
+
+    holds_form: whether its engine holds it to the form of those that it was not trained on.
     """
 
     contracts: tuple[str, ...] = ()
     least_told: float | None = None
+    holds_form: bool = False
 
 
 NOTHING_LEARNED: Mapping[str | None, Learned] = {None: Learned()}
@@ -69,7 +73,9 @@ class Shelf:
 
     def _drafter(self, files: Files, learned: Learned) -> Drafter:
         least_told = LEAST_TOLD if learned.least_told is None else learned.least_told
-        return Drafter(self._taught_words(files, learned.contracts) or files.prompt or "", least_told)
+        taught = self._taught_words(files, learned.contracts)
+        pattern = form_pattern(files.form) if learned.holds_form and taught is None else None
+        return Drafter(taught or files.prompt or "", least_told, pattern)
 
     def _taught_words(self, files: Files, taught: Collection[str]) -> str | None:
         """How a model is asked for a contract of which it knows this version, or else another, by heart."""

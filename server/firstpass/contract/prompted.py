@@ -57,11 +57,12 @@ def no_repository(name: str) -> RepositoryIndex:
 @dataclass(frozen=True, slots=True)
 class Drafter:
     """How a draft model is asked and held. words: the template, which may be another than `prompt.txt`. least_told: the
-    share of the telling terms that a sentence of it must say, from 0 to 1.
+    share of the telling terms that a sentence of it must say, from 0 to 1. pattern: what its drafts have to match.
     """
 
     words: str
     least_told: float = LEAST_TOLD
+    pattern: str | None = None
 
 
 class PromptedContract:
@@ -116,8 +117,13 @@ class PromptedContract:
         sampling = self._sampling(ask.sampling)
         if move.measured:
             sampling = replace(sampling, top_logprobs=ALTERNATIVES)
-        asked = self._drafter(ask).words if move.tier == "draft" else self.files.prompt
-        return replace(ask, messages=(self._prompt(ask, asked),), sampling=sampling, wishes=_wishes(ask.sampling))
+        asked = replace(ask, sampling=sampling, wishes=_wishes(ask.sampling))
+        if move.tier != "draft":
+            return replace(asked, messages=(self._prompt(ask, self.files.prompt),))
+        drafter = self._drafter(ask)
+        # What is measured is decoded freely: a pattern would hide what the model is unsure of.
+        pattern = None if move.measured or _shaped(sampling) else drafter.pattern
+        return replace(asked, messages=(self._prompt(ask, drafter.words),), pattern=pattern)
 
     def _drafter(self, ask: Ask) -> Drafter:
         return self._drafters[ask.engine]
@@ -397,6 +403,11 @@ def _wishes(asked: Sampling) -> tuple[str, ...]:
         "logprobs": not asked.logprobs,
     }
     return tuple(name for name, is_open in left_open.items() if is_open)
+
+
+def _shaped(asked: Sampling) -> bool:
+    """Whether the caller has said itself what the reply has to look like."""
+    return asked.response_format is not None or asked.tools is not None
 
 
 def _verdict_sampling(asked: Sampling) -> Sampling:

@@ -60,6 +60,11 @@ class EngineSettings(Section):
     structured_outputs: bool | None = Field(
         None, description="Whether it takes vLLM's structured_outputs; by default only kind vllm is taken to."
     )
+    holds_form: bool = Field(
+        False,
+        description="Whether drafts of contracts that the model was not trained on are held to the contract's form by a"
+        " pattern, which the engine must be able to take (structured_outputs).",
+    )
     images: bool | None = Field(
         None,
         description="Whether the model takes images; by default as its config.json says, and no for kind external.",
