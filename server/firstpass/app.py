@@ -369,11 +369,19 @@ class Server:
         """Once nothing goes on under it any more, and what has been read by then had the time to begin."""
         await asyncio.sleep(BEGIN_SECONDS)
         await former.unused()
+        await self._caught_up()
         self._former.remove(former)
         await former.close()
         there = {model for one in (*self._former, self._now) for model in one.models.values()}
         for model in set(former.models.values()) - there:
             await self._fleet.dismiss(model)
+
+    async def _caught_up(self) -> None:
+        """A label that came while the settings changed was heard by the record of the former ones alone."""
+        try:
+            await self._now.record.catch_up()
+        except FirstpassError as error:
+            log.error("labels of the last minute are heard at the next start: %s", error)
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -48,6 +48,14 @@ class Record:
         self._hear(exchange.judged, label)
         self._show_all()
 
+    async def catch_up(self) -> None:
+        """Hear what came while another record was in use, which took it; what was heard already counts once."""
+        if not self._monitor.audits:
+            return
+        for judged, label in await asyncio.to_thread(lambda: list(self._store.audits("user"))):
+            self._hear(judged, label)
+        self._show_all()
+
     async def recall(self, exchange_id: str, key: str | None) -> Exchange:
         """An exchange with its words. Raises: NotFound, StoreFailed. Another key's is told from none by nothing."""
         exchange = await asyncio.to_thread(self._store.read, exchange_id)

@@ -27,6 +27,8 @@ from firstpass.gate.bounds import (
 from firstpass.gate.drift import Audits, Monitor, drawn
 from firstpass.gate.score import Score, Term, auroc, fitted
 from firstpass.gate.signals import Draft, agreement, feasible_bounds, signals
+from firstpass.record import Record
+from firstpass.store.sqlite import SqliteStore
 
 
 def test_a_promise_of_two_percent_needs_149_labels() -> None:
@@ -262,3 +264,15 @@ def test_a_reply_without_logprobs_has_only_its_sizes() -> None:
 def test_samples_agree_where_they_list_the_same() -> None:
     assert agreement(frozenset("ab"), [frozenset("ba"), frozenset("a"), frozenset("ab")]) == pytest.approx(2 / 3)
     assert agreement(frozenset(), []) is None
+
+
+async def test_what_another_record_heard_meanwhile_is_heard_once(tmp_path: Path) -> None:
+    """While the settings of a server change there are two: a label that came then was unheard until the next start."""
+    store = SqliteStore(tmp_path / "s.sqlite")
+    before, after = (Record(store, Monitor([GATE]), (), lambda *_: None) for _ in range(2))
+    store.append(audited(1))
+    await before.label(said(1, "reject"))
+    for _ in range(2):
+        await after.catch_up()
+    assert after._monitor.audits[GATE.name].heard == before._monitor.audits[GATE.name].heard == 1
+    store.close()
