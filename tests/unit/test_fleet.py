@@ -44,6 +44,7 @@ class Model:
     grown: int = 0
     users: int = 0
     starts: int = 0
+    asleep: None = None
 
     async def ensure_ready(self) -> None:
         if self.name not in self.memory.held:
