@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
-from firstpass.engine import Asleep, Endpoint, EngineSpec, sleeping
+from firstpass.engine import Asleep, Endpoint, EngineSpec, Warmed, sleeping
 from firstpass.engine.child import GuardedLauncher
 from firstpass.engine.recipe import Command
 from firstpass.engine.restarts import STARTS, RestartLimit
@@ -34,6 +34,7 @@ class SleepyChild(FakeChild):
     wakes: asyncio.Event = field(default_factory=asyncio.Event)
     errors: dict[str, Exception] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    likeliest: dict[str, float] = field(default_factory=lambda: {"a": -0.5, "b": -2.5})
 
     async def _do(self, what: str, done: asyncio.Event) -> None:
         self.calls.append(what)
@@ -60,7 +61,7 @@ class SleepyChild(FakeChild):
 
     async def warm_up(self, seconds: float) -> Any:
         self.calls.append("warm up")
-        return await super().warm_up(seconds)
+        return replace(await super().warm_up(seconds), likeliest=self.likeliest)
 
 
 @dataclass
@@ -169,7 +170,7 @@ async def test_one_that_falls_asleep_for_too_long_is_ended(monkeypatch: pytest.M
     await engine.close()
 
 
-@pytest.mark.parametrize("what", ["wake 1", "warm up", "hang"])
+@pytest.mark.parametrize("what", ["wake 1", "warm up", "hang", "otherwise"])
 async def test_one_that_does_not_wake_is_ended_and_another_one_is_started(
     what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +179,8 @@ async def test_one_that_does_not_wake_is_ended_and_another_one_is_started(
     child = launcher.children[0]
     if what == "wake 1":
         child.errors[what] = TierFailed("the engine answered 500", part="draft")
+    if what == "otherwise":
+        child.likeliest = {"a": -0.7, "b": -3.4}
     if what == "warm up":
         child.sick = "the engine answered 500"
     assert await engine.ensure_ready() == launcher.children[1].endpoint
@@ -298,7 +301,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    asleep = set()
+    asleep, woken = set(), False
     def log_message(self, *_): pass
     def do_GET(self): self.answer({})
     def do_POST(self):
@@ -314,11 +317,16 @@ class Answers(BaseHTTPRequestHandler):
             print("(Worker pid=8) INFO Sleep mode freed 70.25 GiB memory, 3.1 GiB memory is still in use.", flush=True)
             return self.answer({"status": "sleeping"})
         if path == "/wake_up":
+            Answers.woken = True
             Answers.asleep -= {query.partition("=")[2]} if query else {"weights", "kv_cache"}
             return self.answer({"status": "sleeping" if Answers.asleep else "awake"})
         if path == "/collective_rpc":
             return self.answer({"results": [None]})
-        self.answer({"choices": [{"message": {"content": "hi"}}]})
+        top = [{"token": "a", "logprob": -0.5 - ("otherwise" in sys.argv[3] and Answers.woken)}]
+        logprobs = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": top}]}
+        message = {"role": "assistant", "content": "hi"}
+        self.answer({"id": "x", "model": "m", "choices": [
+            {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": "stop"}]})
     def answer(self, fields, status=200):
         raw = json.dumps(fields).encode()
         self.send_response(status)
@@ -330,7 +338,10 @@ class Server(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
 Server(sys.argv[1], Answers).serve_forever()
 """
-"""vLLM as it sleeps, with two GPUs. What is posted is noted in a file; paths with the third argument are refused."""
+"""vLLM as it sleeps, with two GPUs. What is posted is noted in a file; paths with the third argument are refused.
+
+Where that is `otherwise` it says something else after its sleep.
+"""
 
 
 @dataclass
@@ -390,8 +401,10 @@ async def test_what_vllm_is_asked_at_each_level(
         assert engine.state == "sleeping"
 
 
-@pytest.mark.parametrize(("refuses", "sleeps"), [("sleep", False), ("collective", True), ("kv_cache", True)])
-async def test_where_vllm_refuses_one_of_the_calls_there_is_another_process(
+@pytest.mark.parametrize(
+    ("refuses", "sleeps"), [("sleep", False), ("collective", True), ("kv_cache", True), ("otherwise", True)]
+)
+async def test_where_vllm_refuses_a_call_or_says_something_else_after_it_there_is_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: str, sleeps: bool
 ) -> None:
     monkeypatch.setattr("firstpass.hardware.spare_bytes", lambda: 0)
@@ -400,7 +413,19 @@ async def test_where_vllm_refuses_one_of_the_calls_there_is_another_process(
         await engine.unload()
         assert (engine.state == "sleeping") is sleeps
         assert await engine.ensure_ready() != endpoint
-        assert refuses in "".join(calls()) and calls()[-1] == "/v1/chat/completions"
+        assert calls()[-1] == "/v1/chat/completions"
+
+
+def test_a_model_is_the_same_where_its_likeliest_tokens_are_about_as_likely_as_before() -> None:
+    before = Warmed(True, likeliest={"a": -0.5, "b": -1.5, "c": -3.0, "d": -9.0})
+    for likeliest, same in (
+        ({"b": -0.7, "a": -0.9, "c": -3.1}, False),
+        ({"b": -1.3, "a": -0.9, "c": -3.1, "e": -5.0}, True),
+        ({"a": -0.5, "b": -1.5}, False),
+        ({}, False),
+    ):
+        assert Warmed(True, likeliest=likeliest).says_the_same(before) is same
+    assert Warmed(True).says_the_same(Warmed(True)), "what said no log-probabilities shows nothing"
 
 
 def test_the_first_level_where_the_weights_have_room_and_else_the_second() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from firstpass.client import OK, Broken, Client, TimedOut
@@ -66,9 +67,17 @@ async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> Warmed:
         log.warning("the model %s %s", endpoint.model, NO_TEMPLATE)
     try:
         said = _json(*answer)["choices"][0].get("logprobs") or {}
-        return Warmed(bool(said.get("content") or said.get("tokens")), chats)
+        return Warmed(bool(said.get("content") or said.get("tokens")), chats, _likeliest(said))
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TierFailed("the engine answered the warm-up request with no choice", part="draft") from error
+
+
+def _likeliest(said: Mapping[str, Any]) -> Mapping[str, float]:
+    """Of the first token, as chats and as completions have them."""
+    if said.get("content"):
+        tops = said["content"][0].get("top_logprobs") or ()
+        return {one["token"]: float(one["logprob"]) for one in tops}
+    return dict((said.get("top_logprobs") or [{}])[0])
 
 
 async def canary(endpoint: Endpoint, timeout_seconds: float, *, chats: bool = True) -> None:

@@ -91,7 +91,9 @@ def check(spec: EngineSpec, *, on_gpu: bool) -> None:
     if spec.kind != "vllm":
         raise BadSettings(f"engine.sleeps: only vLLM sleeps, and this engine is of kind {spec.kind}")
     if not on_gpu:
-        raise BadSettings("engine.sleeps: vLLM sleeps only on a GPU, and there is none for it; it is stopped instead")
+        raise BadSettings(
+            "engine.sleeps: vLLM sleeps only on a GPU, and there is none for it; without it an engine is ended instead"
+        )
     for argument in spec.extra_args:
         if argument.replace("_", "-").startswith("--no-enable-sl"):
             raise BadSettings(f"engine.sleeps: {argument} among engine.extra_args says the opposite")

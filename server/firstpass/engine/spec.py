@@ -1,8 +1,9 @@
 """What an engine is to the rest of the server. Knows no process and no HTTP: the words that the other modules share."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -10,6 +11,9 @@ Kind = Literal["vllm", "transformers", "llama.cpp", "external"]
 Isolation = Literal["auto", "on", "off"]
 State = Literal["stopped", "starting", "ready", "sleeping", "stopping", "failed"]
 SleepLevel = Literal[1, 2]
+
+BEST, SAME_NATS = 3, 0.5
+"""How many of the likeliest tokens are compared, and how far rounding, which differs with a batch, may move them."""
 
 Progress = Callable[[str, float], None]
 """Called while an engine starts: what it is doing now, and the seconds since the start."""
@@ -108,10 +112,19 @@ class Asleep:
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """What an engine's first answer has shown. logprobs: it came with some. chats: the model has a chat template."""
+    """What an engine's first answer has shown. logprobs: it came with some. chats: the model has a chat template.
+
+    likeliest: the log-probabilities (nats) of the tokens that it could best begin with.
+    """
 
     logprobs: bool
     chats: bool = True
+    likeliest: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def says_the_same(self, before: "Warmed") -> bool:
+        """Whether this is still the model that it was, as far as its likeliest tokens show."""
+        best = sorted(before.likeliest.items(), key=lambda one: -one[1])[:BEST]
+        return all(abs(self.likeliest.get(token, -math.inf) - nats) <= SAME_NATS for token, nats in best)
 
 
 @dataclass(frozen=True, slots=True)

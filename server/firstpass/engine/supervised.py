@@ -204,13 +204,16 @@ class SupervisedEngine:
         return await self._run_start()
 
     async def _why_not_awake(self, child: Child, level: SleepLevel) -> str:
+        """Empty for one that is, with its weights: those that vLLM 0.32 reads again are not always what they were."""
         seconds = self._spec.start_deadline_seconds
         try:
             async with asyncio.timeout(seconds):
                 await child.wake(level, seconds)
-                self._warmed = await child.warm_up(seconds)
+                said = await child.warm_up(seconds)
         except Exception as error:  # noqa: BLE001  (whatever it is, it is not awake)
             return str(error) or type(error).__name__
+        if not said.says_the_same(self._warmed):
+            return "it answers otherwise than before its sleep"
         return "" if child.exit_status is None else "it exited"
 
     def _awake_for_good(self, what: str) -> None:
