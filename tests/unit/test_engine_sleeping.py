@@ -1,6 +1,7 @@
 """Engines that sleep: the states with children that are only objects, and the exact calls with a real process."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
-from firstpass.engine import Asleep, Endpoint, EngineSpec, Warmed, sleeping
+from firstpass.engine import Asleep, Endpoint, EngineSpec, Warmed, probe, sleeping
 from firstpass.engine.child import GuardedLauncher
 from firstpass.engine.recipe import Command
 from firstpass.engine.restarts import STARTS, RestartLimit
@@ -20,6 +21,7 @@ from firstpass.engine.sleeping import check, check_private, freed_bytes, level_f
 from firstpass.engine.spec import HangAfter, SleepLevel
 from firstpass.engine.supervised import SupervisedEngine
 from firstpass.errors import BadSettings, TierFailed, TierUnavailable
+from tests.conftest import serving
 from tests.unit.test_engine_states import Clock, FakeChild, FakeLauncher, settled
 
 GIB = 2**30
@@ -485,3 +487,27 @@ async def test_an_engine_that_would_listen_elsewhere_with_them_is_not_started(tm
     with pytest.raises(TierFailed, match="private socket"):
         await GuardedLauncher(spec, Elsewhere(tmp_path / "calls")).launch()
     assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"content": [{"token": "a", "top_logprobs": [{"token": "a", "logprob": -1}]}]}, {"a": -1.0}),
+        ({"tokens": ["a"], "top_logprobs": [{"a": -1, "b": -2.5}]}, {"a": -1.0, "b": -2.5}),
+        ({"content": [{"token": "a"}]}, {}),
+        ({"content": [{"token": "a", "top_logprobs": [{"token": "a", "logprob": "?"}]}]}, {}),
+        ({"tokens": ["a"], "top_logprobs": [["a", -1]]}, {}),
+        ({"tokens": ["a"], "top_logprobs": None}, {}),
+    ],
+)
+async def test_the_likeliest_tokens_of_a_warm_up_are_those_that_it_says(said: Any, shown: dict[str, float]) -> None:
+    """A server that says them otherwise is as good a server as any."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        body = json.dumps({"choices": [{"message": {"content": "a"}, "logprobs": said}]}).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    with serving(answer, lifespan="off") as url:
+        warmed = await probe.warm_up(Endpoint(f"{url}/v1", None, "m"), 10.0)
+    assert warmed == Warmed(logprobs=True) and warmed.likeliest == shown

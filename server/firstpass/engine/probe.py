@@ -72,12 +72,14 @@ async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> Warmed:
         raise TierFailed("the engine answered the warm-up request with no choice", part="draft") from error
 
 
-def _likeliest(said: Mapping[str, Any]) -> Mapping[str, float]:
-    """Of the first token, as chats and as completions have them."""
-    if said.get("content"):
-        tops = said["content"][0].get("top_logprobs") or ()
-        return {one["token"]: float(one["logprob"]) for one in tops}
-    return dict((said.get("top_logprobs") or [{}])[0])
+def _likeliest(said: Any) -> Mapping[str, float]:
+    """Of the first token, as chats and as completions have them. What is of another shape shows nothing."""
+    try:
+        if said.get("content"):
+            return {one["token"]: float(one["logprob"]) for one in said["content"][0]["top_logprobs"]}
+        return {token: float(nats) for token, nats in said["top_logprobs"][0].items()}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 async def canary(endpoint: Endpoint, timeout_seconds: float, *, chats: bool = True) -> None:
