@@ -111,16 +111,20 @@ def test_what_one_keeps_in_its_sleep_gives_way_where_the_room_is_needed() -> Non
 def test_two_that_sleep_and_are_both_asked_do_not_wait_for_each_other() -> None:
     """Once there is less memory than before, as after other settings, neither fits beside what the other one keeps."""
 
-    @scene({"a": 85, "b": 85}, {"a": 14, "b": 14})
+    @scene({"a": 85, "b": 85, "c": 10}, {"a": 14, "b": 14})
     async def _(there: Scene) -> None:
         await there.ask("a", "b")
         await there.fleet.unload(there.models["b"])
-        assert there.places == {"a": "sleeping", "b": "sleeping"}
-        there.fleet.arrange([there.berth(name, "gpu") for name in "ab"], {"gpu": 90}, Bounds(600, 30, 1))
-        began = there.clock()
-        await asyncio.gather(there.ask("a"), there.ask("b"))
+        await there.fleet.enter(there.models["c"])
+        assert there.places == {"a": "sleeping", "b": "sleeping", "c": "loaded"}
+        there.fleet.arrange([there.berth(name, "gpu") for name in "abc"], {"gpu": 90}, Bounds(600, 30, 1))
+        began, both = there.clock(), asyncio.gather(there.ask("a"), there.ask("b"))
+        await asyncio.sleep(40)
+        assert there.models["a"].wakes == there.models["b"].wakes == 0, "they wait for the room of the third"
+        there.fleet.leave(there.models["c"])
+        await both
         assert there.models["a"].wakes == 1 and there.models["b"].starts == 2
-        assert there.clock() - began < 60
+        assert there.clock() - began < 120
 
 
 def test_weights_that_wait_in_the_main_memory_are_counted_there() -> None:

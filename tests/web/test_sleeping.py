@@ -64,7 +64,8 @@ def test_the_list_of_models_the_metrics_and_the_commands_say_that_it_sleeps(
         assert counted(client, "firstpass_engine_ready") == 0
         assert client.get("/readyz").is_success, "it is there for who asks"
         url = ("--url", str(client.base_url))
-        assert b"sleeping" in firstpass("ps", *url).stdout
+        shown = firstpass("ps", *url).stdout
+        assert b"sleeping" in shown and b"4.6 GB gpu, 0.0 GB main" in shown
         [machine] = json.loads(firstpass("ps", "--json", *url).stdout)
         assert machine["kept_bytes"] == kept
         answer = client.post(
