@@ -116,7 +116,7 @@ class Server:
 
     def engine_state(self) -> str:
         """Of the first. One that left the memory for another comes back when it is asked."""
-        if self._now.engines.shown(None).place in ("available", "unloading"):
+        if self._now.engines.shown(None).place in ("available", "sleeping", "unloading"):
             if self._stood:
                 return "ready"
             if self._trouble:

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 
 from firstpass import catalogue, hardware
 from firstpass.assembly import ROUTES
-from firstpass.engine import EngineSpec, HangAfter, Kind
+from firstpass.engine import EngineSpec, HangAfter, Kind, sleeping
+from firstpass.engine.vllm import runs_on_cpu
 from firstpass.errors import BadSettings
 from firstpass.fleet import Berth, Bounds, Memory, mb
 from firstpass.local_model import LocalModel, Wanted
@@ -71,7 +72,7 @@ def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
         raise BadSettings(f"engine.context_tokens: {model.name} holds {model.context_tokens} at most")
     if damaged := catalogue.flipped(model):
         raise BadSettings(f"engine.model: {model.name} is damaged: {', '.join(damaged)} differ from the record")
-    return EngineSpec(
+    spec = EngineSpec(
         name=model.name,
         kind=kind,
         model_dir=model.directory,
@@ -88,7 +89,11 @@ def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
         patience=_patience(wanted),
         gguf=model.gguf,
         binary=wanted.binary,
+        sleeps=wanted.sleeps,
     )
+    if spec.sleeps:
+        sleeping.check(spec, on_gpu=hardware.this().gpu and not runs_on_cpu())
+    return spec
 
 
 def _patience(wanted: EngineSettings) -> HangAfter:
@@ -128,7 +133,7 @@ def _berth(name: str, model: LocalModel, engine: EngineSettings, *, only: bool) 
     need = model.engine.need
     if need is None:
         return Berth(name, model, pinned=True)
-    pinned = engine.pinned if engine.pinned is not None else only and engine.idle_seconds is None
+    pinned = engine.pinned if engine.pinned is not None else only and engine.idle_seconds is None and not engine.sleeps
     seen = engine.memory_bytes or need.bytes
     memory: Memory = "gpu" if need.on_gpu else "main"
     return Berth(name, model, seen, need.later_bytes, memory, pinned, engine.priority, engine.idle_seconds)

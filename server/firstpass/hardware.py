@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -32,13 +32,22 @@ class Machine:
     @property
     def usable_bytes(self) -> int:
         """For models: all but the reserve."""
-        return max(0, self.memory_bytes - max(LEAST_RESERVE_BYTES, int(self.memory_bytes * RESERVE_SHARE)))
+        return max(0, self.memory_bytes - self.reserve_bytes)
+
+    @property
+    def reserve_bytes(self) -> int:
+        return max(LEAST_RESERVE_BYTES, int(self.memory_bytes * RESERVE_SHARE))
 
 
 def this(root: Path = Path("/")) -> Machine:
     """root: where /proc and /sys are. What is not said there is as on the simplest machine."""
     gpu = any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/kfd").exists()
     return Machine(min(_physical_bytes(root), *_cgroup_limits(root)), _reckons_in_bfloat16(root), gpu)
+
+
+def spare_bytes(root: Path = Path("/")) -> int:
+    """Of the memory that nobody uses now, all but the reserve. root: as above."""
+    return max(0, min(_available_bytes(root), *_cgroup_spare(root)) - this(root).reserve_bytes)
 
 
 def gpu_bytes() -> int:
@@ -52,15 +61,31 @@ def gpu_bytes() -> int:
 
 
 def _physical_bytes(root: Path) -> int:
+    return _meminfo(root, "MemTotal:") or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _available_bytes(root: Path) -> int:
+    return _meminfo(root, "MemAvailable:") or 0
+
+
+def _meminfo(root: Path, name: str) -> int | None:
     for line in _text(root / "proc/meminfo").splitlines():
-        if line.startswith("MemTotal:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
 
 
 def _cgroup_limits(root: Path) -> list[int]:
     """Of this process's group and of all above it: the least of them holds. One without a limit says none."""
-    limits = [2**63]
+    return [2**63, *(limit for _, limit in _limited_groups(root))]
+
+
+def _cgroup_spare(root: Path) -> list[int]:
+    return [2**63, *(limit - _used_bytes(group) for group, limit in _limited_groups(root))]
+
+
+def _limited_groups(root: Path) -> Iterator[tuple[Path, int]]:
+    """(Its directory, a limit of it in bytes)"""
     for line in _text(root / "proc/self/cgroup").split("\n"):  # The only character that no group's name has.
         if line.count(":") < 2:
             continue
@@ -69,8 +94,18 @@ def _cgroup_limits(root: Path) -> list[int]:
         group = Path(path.lstrip("/"))
         for top, one, name in product(tops, (group, *group.parents), names):
             said = _text(top / one / name).strip()
-            limits += [int(said)] if said.isdecimal() else []
-    return limits
+            if said.isdecimal():
+                yield top / one, int(said)
+
+
+def _used_bytes(group: Path) -> int:
+    """What a group takes, but for what it keeps of files, which gives way. One that does not say takes all."""
+    used = _text(group / "memory.current") or _text(group / "memory.usage_in_bytes")
+    if not used.strip().isdecimal():
+        return 2**63
+    kept = dict(line.split(" ", 1) for line in _text(group / "memory.stat").splitlines() if " " in line)
+    total = "total_" if "total_active_file" in kept else ""  # The first version says its own and, so, all below it.
+    return int(used) - sum(int(kept.get(f"{total}{one}_file", 0)) for one in ("active", "inactive"))
 
 
 def _cgroup_files(mounts: Path, controllers: Sequence[str]) -> tuple[list[Path], Sequence[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from firstpass import engine
-from firstpass.engine import Endpoint, Engine, EngineSpec, Progress, grammars, llama_cpp, transformers
+from firstpass.engine import Asleep, Endpoint, Engine, EngineSpec, Progress, grammars, llama_cpp, transformers
 from firstpass.engine.grammars import Grammars
 from firstpass.tier import Tier
 from firstpass.tier.compiled import CompiledTier
@@ -58,6 +58,11 @@ class LocalModel:
     async def memory_bytes(self) -> int | None:
         """See `Engine.memory_bytes`."""
         return await self.engine.memory_bytes()
+
+    @property
+    def asleep(self) -> Asleep | None:
+        """See `Engine.asleep`."""
+        return self.engine.asleep
 
     async def unload(self) -> None:
         """See `Engine.unload`. What compiles for it goes with it."""

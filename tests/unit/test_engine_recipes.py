@@ -136,6 +136,18 @@ def test_vllm_on_a_gpu_compiles_and_sizes_its_own_cache(model_dir: Path, monkeyp
     assert "TORCHDYNAMO_DISABLE" not in command.environment
 
 
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_vllm_s_routes_of_development_are_open_only_where_it_sleeps(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, sleeps: bool
+) -> None:
+    """Errors stay out of its log, where such routes would have it write them with what a caller said."""
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: False)
+    command = VllmRecipe(spec_of(model_dir, sleeps=sleeps), LARGE).command(Path("/private"))
+    assert ({"--enable-sleep-mode", "--no-log-error-stack"} <= set(command.argv)) is sleeps
+    assert (command.environment.get("VLLM_SERVER_DEV_MODE") == "1") is sleeps
+    assert command.endpoint.uds == Path("/private/api.sock")
+
+
 @pytest.mark.parametrize(("model_type", "by_head"), [("lfm2_moe", True), ("qwen3_moe", False), (None, False)])
 def test_where_vllm_s_rotary_kernel_is_wrong_on_a_cpu_it_is_not_used(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch, model_type: str | None, by_head: bool

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstpass.engine import Asleep
 from firstpass.errors import BadAsk, FirstpassError, InUse, TierUnavailable
 from firstpass.fleet import Berth, Bounds, Fleet
 from firstpass.fleet.room import Loaded, leaving
@@ -44,6 +45,7 @@ class Model:
     grown: int = 0
     users: int = 0
     starts: int = 0
+    asleep: Asleep | None = None
 
     async def ensure_ready(self) -> None:
         if self.name not in self.memory.held:

@@ -110,3 +110,39 @@ def test_the_largest_gpu_is_what_nvidia_s_program_says(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert hardware.gpu_bytes() == int(gibibytes * GIB * hardware.GPU_SHARE)
+
+
+AVAILABLE = f"{MEMORY}MemAvailable: {10 * 2**20} kB\n"
+
+
+def test_what_is_spare_is_what_nobody_uses_less_the_reserve(tmp_path: Path) -> None:
+    root = machine(tmp_path, proc__meminfo=AVAILABLE, proc__self__cgroup="0::/\n")
+    assert hardware.spare_bytes(root) == 10 * GIB - int(1.6 * GIB)
+    assert hardware.spare_bytes(machine(tmp_path / "b", proc__meminfo=MEMORY)) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "group", "limit", "used", "stat"),
+    [
+        ("0::/a", "a", "memory.max", "memory.current", "anon 5\nactive_file 1073741824\ninactive_file 1073741824\n"),
+        (
+            "4:memory:/a",
+            "memory/a",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "active_file 7\ninactive_file 7\ntotal_active_file 1073741824\ntotal_inactive_file 1073741824\n",
+        ),
+    ],
+)
+def test_what_a_group_caches_of_files_is_spare(
+    tmp_path: Path, said: str, group: str, limit: str, used: str, stat: str
+) -> None:
+    root = machine(tmp_path, proc__meminfo=AVAILABLE, proc__self__cgroup=f"{said}\n")
+    directory = root / "sys/fs/cgroup" / group
+    directory.mkdir(parents=True)
+    (directory / limit).write_text(f"{8 * GIB}\n")
+    assert hardware.spare_bytes(root) == 0, "one that does not say what it uses has nothing to spare"
+    (directory / used).write_text(f"{6 * GIB}\n")
+    assert hardware.spare_bytes(root) == 1 * GIB
+    (directory / "memory.stat").write_text(stat)
+    assert hardware.spare_bytes(root) == 3 * GIB

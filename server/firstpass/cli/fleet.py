@@ -36,7 +36,7 @@ def load(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = No
 
 
 def unload(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Ca = None) -> None:
-    """Have a model that nobody uses leave a running server's memory. The next request loads it again."""
+    """Have a model that nobody uses leave a running server's memory, or sleep. The next request has it back."""
     _move("unload", name, url, api_key, ca)
 
 
@@ -58,7 +58,9 @@ def _move(what: str, name: str, url: str, api_key: str | None, ca: Ca) -> None:
 
 
 def _memory(standing: dict[str, Any]) -> str:
-    """What somebody else's engine takes is not known."""
+    """What one that sleeps keeps of each; what somebody else's engine takes is not known."""
+    if standing.get("kept_bytes"):
+        return ", ".join(f"{size / 1e9:.1f} GB {memory}" for memory, size in standing["kept_bytes"].items())
     return f"{standing['memory_bytes'] / 1e9:.1f} GB" if standing["memory_bytes"] else "?"
 
 

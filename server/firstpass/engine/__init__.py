@@ -1,9 +1,22 @@
 """Engines: model servers that are children of this process, or run beside it. They know no policy and no request."""
 
-from firstpass.engine.spec import AtWork, Endpoint, Engine, EngineSpec, HangAfter, Kind, Need, Progress, State, Warmed
+from firstpass.engine.spec import (
+    Asleep,
+    AtWork,
+    Endpoint,
+    Engine,
+    EngineSpec,
+    HangAfter,
+    Kind,
+    Need,
+    Progress,
+    State,
+    Warmed,
+)
 from firstpass.errors import BadSettings
 
 __all__ = [
+    "Asleep",
     "AtWork",
     "Endpoint",
     "Engine",

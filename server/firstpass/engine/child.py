@@ -18,7 +18,8 @@ from typing import IO
 from firstpass.engine import guard, isolation, probe
 from firstpass.engine.reason import quoted
 from firstpass.engine.recipe import Recipe
-from firstpass.engine.spec import Endpoint, EngineSpec, Warmed
+from firstpass.engine.sleeping import Sleeper, check_private
+from firstpass.engine.spec import Asleep, Endpoint, EngineSpec, SleepLevel, Warmed
 from firstpass.errors import TierFailed
 
 log = logging.getLogger(__name__)
@@ -54,18 +55,23 @@ class GuardedLauncher:
         return self._recipe.expects_logprobs
 
     async def launch(self) -> "GuardedChild":
-        """Raises: OSError if the process or its log can't be made; TierFailed if it can't be isolated and must be."""
+        """Raises: OSError if the process or its log can't be made; TierFailed if it can't be as isolated or
+        private as it must be.
+        """
         isolate = await isolation.isolated(self._spec)
         scratch = private_directory()
         try:
             command = self._recipe.command(scratch)
+            if self._spec.sleeps:
+                check_private(command.endpoint, scratch)
             log_path = log_file(self._spec.data_dir, self._spec.name)
             with fresh(log_path) as written:
                 process = await spawn(command.argv, command.environment, scratch, written, isolate=isolate)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        return GuardedChild(process, command.endpoint, self._recipe, scratch, log_path, isolated=isolate)
+        sleeper = Sleeper(self._spec, command.endpoint, log_path)
+        return GuardedChild(process, command.endpoint, self._recipe, scratch, log_path, sleeper, isolated=isolate)
 
 
 async def spawn(
@@ -99,6 +105,7 @@ class GuardedChild:
         recipe: Recipe,
         scratch: Path,
         log_path: Path,
+        sleeper: Sleeper,
         *,
         isolated: bool = False,
     ) -> None:
@@ -109,6 +116,7 @@ class GuardedChild:
         self._recipe = recipe
         self._scratch = scratch
         self._log_path = log_path
+        self._sleeper = sleeper
         self._read_bytes = 0
         self._swept: asyncio.Task[None] | None = None
 
@@ -167,6 +175,12 @@ class GuardedChild:
 
     async def memory_bytes(self) -> int | None:
         return await asyncio.to_thread(isolation.memory_bytes, self.pid)
+
+    async def sleep(self, seconds: float) -> Asleep:
+        return await self._sleeper.sleep(seconds)
+
+    async def wake(self, level: SleepLevel, seconds: float) -> None:
+        await self._sleeper.wake(level, seconds)
 
     async def stop(self) -> None:
         """Returns when no process of it is left."""

@@ -87,6 +87,7 @@ class ExternalEngine:
 
     kind: Kind = "external"
     need = None
+    asleep = None
 
     def __init__(
         self,

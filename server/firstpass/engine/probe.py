@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from firstpass.client import OK, Broken, Client, TimedOut
@@ -27,7 +28,7 @@ TOLD_CHARACTERS = 300
 async def answers(endpoint: Endpoint, path: str) -> bool:
     """Whether GET `path` (below the base URL, or from the root where it begins with `/`) is answered 200 now."""
     try:
-        return (await _asked(endpoint, GLANCE_SECONDS, path))[0] == OK
+        return (await asked(endpoint, GLANCE_SECONDS, path))[0] == OK
     except Broken:
         return False
 
@@ -35,7 +36,7 @@ async def answers(endpoint: Endpoint, path: str) -> bool:
 async def is_there(endpoint: Endpoint) -> bool:
     """Whether something takes connections, and no proxy says that it is gone; also what hangs is there."""
     try:
-        return (await _asked(endpoint, GLANCE_SECONDS, "models"))[0] < 500
+        return (await asked(endpoint, GLANCE_SECONDS, "models"))[0] < 500
     except Broken as error:
         return isinstance(error, TimedOut)
 
@@ -43,7 +44,7 @@ async def is_there(endpoint: Endpoint) -> bool:
 async def first_model(endpoint: Endpoint) -> str:
     """The first model that the server names. Raises: TierUnavailable, TierFailed; TimedOut where it says nothing."""
     try:
-        return str(_json(*await _asked(endpoint, GLANCE_SECONDS, "models"))["data"][0]["id"])
+        return str(_json(*await asked(endpoint, GLANCE_SECONDS, "models"))["data"][0]["id"])
     except TimedOut:
         raise
     except Broken as error:
@@ -66,9 +67,19 @@ async def warm_up(endpoint: Endpoint, timeout_seconds: float) -> Warmed:
         log.warning("the model %s %s", endpoint.model, NO_TEMPLATE)
     try:
         said = _json(*answer)["choices"][0].get("logprobs") or {}
-        return Warmed(bool(said.get("content") or said.get("tokens")), chats)
+        return Warmed(bool(said.get("content") or said.get("tokens")), chats, _likeliest(said))
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TierFailed("the engine answered the warm-up request with no choice", part="draft") from error
+
+
+def _likeliest(said: Any) -> Mapping[str, float]:
+    """Of the first token, as chats and as completions have them. What is of another shape shows nothing."""
+    try:
+        if said.get("content"):
+            return {one["token"]: float(one["logprob"]) for one in said["content"][0]["top_logprobs"]}
+        return {token: float(nats) for token, nats in said["top_logprobs"][0].items()}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 async def canary(endpoint: Endpoint, timeout_seconds: float, *, chats: bool = True) -> None:
@@ -78,7 +89,7 @@ async def canary(endpoint: Endpoint, timeout_seconds: float, *, chats: bool = Tr
     """
     status, body = await (_chat if chats else _prompt)(endpoint, timeout_seconds, 1)
     if status >= 500:
-        raise _error(status, body)
+        raise refusal(status, body)
 
 
 async def _chat(endpoint: Endpoint, seconds: float, tokens: int, **further: object) -> tuple[int, bytes]:
@@ -91,9 +102,9 @@ async def _prompt(endpoint: Endpoint, seconds: float, tokens: int, **further: ob
     return await _short(endpoint, seconds, "completions", tokens, prompt=QUESTION, **further)
 
 
-async def _short(endpoint: Endpoint, seconds: float, path: str, tokens: int, **asked: object) -> tuple[int, bytes]:
+async def _short(endpoint: Endpoint, seconds: float, path: str, tokens: int, **fields: object) -> tuple[int, bytes]:
     fixed = {"model": endpoint.model, "max_tokens": tokens, "temperature": 0}
-    return await _asked(endpoint, seconds, path, json.dumps(fixed | asked).encode())
+    return await asked(endpoint, seconds, path, json.dumps(fixed | fields).encode())
 
 
 def _wants_template(status: int, body: bytes) -> bool:
@@ -101,7 +112,7 @@ def _wants_template(status: int, body: bytes) -> bool:
     return status in (400, 422) and b"chat template" in body
 
 
-async def _asked(endpoint: Endpoint, seconds: float, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+async def asked(endpoint: Endpoint, seconds: float, path: str, body: bytes | None = None) -> tuple[int, bytes]:
     """The status and body of what is got, or answered to what is posted, on a connection of its own. Raises: Broken."""
     connect_seconds = min(CONNECT_SECONDS, seconds)
     client = Client(endpoint.base_url, uds=endpoint.uds, silent_seconds=seconds, connect_seconds=connect_seconds)
@@ -119,13 +130,13 @@ async def _asked(endpoint: Endpoint, seconds: float, path: str, body: bytes | No
 
 def _json(status: int, body: bytes) -> Any:
     if status != OK:
-        raise _error(status, body)
+        raise refusal(status, body)
     try:
         return json.loads(body)
     except ValueError as error:
         raise TierFailed("the engine answered with no JSON", part="draft") from error
 
 
-def _error(status: int, body: bytes) -> TierFailed:
+def refusal(status: int, body: bytes) -> TierFailed:
     said = body[: 4 * TOLD_CHARACTERS].decode(errors="replace")[:TOLD_CHARACTERS]
     return TierFailed(f"the engine answered {status}: {said}", part="draft")

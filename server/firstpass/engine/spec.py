@@ -1,14 +1,19 @@
 """What an engine is to the rest of the server. Knows no process and no HTTP: the words that the other modules share."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 Kind = Literal["vllm", "transformers", "llama.cpp", "external"]
 Isolation = Literal["auto", "on", "off"]
-State = Literal["stopped", "starting", "ready", "stopping", "failed"]
+State = Literal["stopped", "starting", "ready", "sleeping", "stopping", "failed"]
+SleepLevel = Literal[1, 2]
+
+BEST, SAME_NATS = 3, 0.5
+"""How many of the likeliest tokens are compared, and how far rounding, which differs with a batch, may move them."""
 
 Progress = Callable[[str, float], None]
 """Called while an engine starts: what it is doing now, and the seconds since the start."""
@@ -53,6 +58,7 @@ class EngineSpec:
     threads: None for as many as this process may run on.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
     contracts, least_told: as the model's card says. images: whether the model takes some.
+    sleeps: whether it is put to sleep where it would else be ended.
     isolate: whether it gets a network of its own; auto: where the system has one for it, and it needs no other.
     patience: when it is taken to hang.
     gguf: llama.cpp's model, a file in model_dir. binary: its llama-server; None for the one on PATH.
@@ -72,6 +78,7 @@ class EngineSpec:
     contracts: tuple[str, ...] = ()
     least_told: float | None = None
     images: bool = False
+    sleeps: bool = False
     isolate: Isolation = "auto"
     patience: HangAfter = HangAfter()
     gguf: Path | None = None
@@ -92,11 +99,32 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Asleep:
+    """What an engine that sleeps has left. level: vLLM's; see `sleeping.level_for`.
+
+    freed_bytes: of each GPU's memory that it took; the rest it keeps. main_bytes: of the main memory, for its weights.
+    """
+
+    level: SleepLevel
+    freed_bytes: int
+    main_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Warmed:
-    """What an engine's first answer has shown. logprobs: it came with some. chats: the model has a chat template."""
+    """What an engine's first answer has shown. logprobs: it came with some. chats: the model has a chat template.
+
+    likeliest: the log-probabilities (nats) of the tokens that it could best begin with.
+    """
 
     logprobs: bool
     chats: bool = True
+    likeliest: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def says_the_same(self, before: "Warmed") -> bool:
+        """Whether this is still the model that it was, as far as its likeliest tokens show."""
+        best = sorted(before.likeliest.items(), key=lambda one: -one[1])[:BEST]
+        return all(abs(self.likeliest.get(token, -math.inf) - nats) <= SAME_NATS for token, nats in best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +175,7 @@ class Engine(Protocol):
           stopped   no process: starts one, waits for it
           starting  waits for the start in progress; one start serves every caller
           ready     returns at once
+          sleeping  wakes it, waits for it; one that does not wake is ended, and another one is started
           stopping  raises: the server is going down
           failed    the last start failed, or it died too often: starts one if the restart limit allows, else raises
 
@@ -172,8 +201,16 @@ class Engine(Protocol):
         """What its processes take now; None where none runs, and where that is not known."""
         ...
 
+    @property
+    def asleep(self) -> Asleep | None:
+        """While it sleeps."""
+        ...
+
     async def unload(self) -> None:
-        """Returns when no process of it is left; the next `ensure_ready` starts one again. Nobody may be using it."""
+        """Returns when it sleeps, if it is one that does, was ready and manages to; else when no process of it is left.
+
+        One that sleeps is ended. The next `ensure_ready` has it back. Nobody may be using it.
+        """
         ...
 
     async def close(self) -> None:

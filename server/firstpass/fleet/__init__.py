@@ -79,7 +79,8 @@ class Fleet:
     def shown(self, engine: Loadable) -> Shown:
         member, berth = self._members[engine], self._members[engine].berth
         idle = None if member.users or member.place != "loaded" else self._clock() - member.used
-        return Shown(berth.name, member.place, member.bytes, member.users, len(member.waiting), berth.pinned, idle)
+        waiting = len(member.waiting)
+        return Shown(berth.name, member.place, member.bytes, member.users, waiting, berth.pinned, idle, member.kept)
 
     async def enter(self, engine: Loadable, patience_seconds: float | None = None) -> None:
         """Returns when the model is loaded, which it stays until `leave`.
@@ -114,13 +115,13 @@ class Fleet:
         self.leave(engine)
 
     async def unload(self, engine: Loadable) -> None:
-        """Returns when it has left the memory. Raises: InUse."""
+        """Returns when it has left the memory, or sleeps; what slept before has left it then. Raises: InUse."""
         member, name = self._members[engine], self._members[engine].berth.name
         if member.berth.pinned:
             raise InUse(f"{name} is pinned: it stays loaded", param="model")
         if member.users or member.waiting or member.place == "loading":
             raise InUse(f"{name} is in use", param="model", retry_after_seconds=RETRY_SECONDS)
-        if member.place == "loaded":
+        if member.place in ("loaded", "sleeping"):
             self._go(member)
         await self._gone()
 
@@ -131,6 +132,8 @@ class Fleet:
             for member in tuple(self._members.values()):
                 if member.place == "loaded":
                     await self._measure(member)
+                if member.place == "sleeping" and member.berth.engine.asleep is None:
+                    member.place = "available"
             for member in tuple(self._members.values()):
                 if self._idle_too_long(member):
                     self._go(member)
@@ -232,29 +235,35 @@ class Fleet:
             return ending
         for member in over or ():
             self._go(member)
-        wanted = (one for one in self._members.values() if one.waiting and one.place == "available")
+        wanted = (one for one in self._members.values() if one.waiting and one.place in ("available", "sleeping"))
         for member in sorted((one for one in wanted if one.berth.memory == memory), key=lambda one: one.since):
             if (error := self._too_large(member)) is not None:
                 self._refuse(member, error)
                 continue
-            going = leaving(self._need(member), self._budgets[memory], self._loaded(memory))
+            going = leaving(self._need(member), self._budgets[memory], self._loaded(memory, beside=member))
             if going != () and member.fault is not None and self._clock() < member.faulty_until:
                 self._refuse(member, member.fault)
                 continue
             if going is None:
-                return self._asked_to_end(self._need(member), memory)
+                return self._asked_to_end(self._need(member), memory, member)
             for other in going:
                 self._go(other)
             self._come(member)
         return frozenset()
 
-    def _loaded(self, memory: Memory, *, busy_too: bool = False) -> Iterator[Loaded[Member]]:
-        """busy_too: as if nobody used any, and of one priority those first whose doors are closed already.
+    def _loaded(
+        self, memory: Memory, *, beside: Member | None = None, busy_too: bool = False
+    ) -> Iterator[Loaded[Member]]:
+        """With what those keep of it that sleep. beside: without this one, which needs what it keeps.
+
+        busy_too: as if nobody used any, and of one priority those first whose doors are closed already.
 
         Without that, those in use would be closed and opened again in turn as each is left, and none would ever end.
         """
         for one in self._members.values():
-            if one.berth.memory == memory and one.place in ("loaded", "loading"):
+            if one is not beside and (kept := one.kept.get(memory)):
+                yield Loaded(one, kept, one.berth.priority, one.used, stays=False)
+            elif one.berth.memory == memory and one.place in ("loaded", "loading"):
                 stays = one.berth.pinned or one.place == "loading" or not (busy_too or self._may_go(one))
                 used = -math.inf if busy_too and one.closed else one.used
                 yield Loaded(one, one.bytes, one.berth.priority, used, stays)
@@ -267,9 +276,9 @@ class Fleet:
         turn = member.came + self._bounds.turn_seconds
         return turn if member.users else min(turn, member.used + self._bounds.rest_seconds)
 
-    def _asked_to_end(self, need: int, memory: Memory) -> frozenset[Member]:
+    def _asked_to_end(self, need: int, memory: Memory, beside: Member | None = None) -> frozenset[Member]:
         """Whose room it is that is waited for, and whose turn is over; for the others a look is taken at its end."""
-        holders = leaving(need, self._budgets[memory], self._loaded(memory, busy_too=True)) or ()
+        holders = leaving(need, self._budgets[memory], self._loaded(memory, beside=beside, busy_too=True)) or ()
         now = self._clock()
         self._look_at(min((one for one in map(self._goes_from, holders) if one > now), default=math.inf))
         return frozenset(one for one in holders if one.came + self._bounds.turn_seconds <= now)
@@ -304,7 +313,7 @@ class Fleet:
             await member.berth.engine.unload()
         except Exception:
             log.exception("engine %s: its end broke off", member.berth.name)
-        member.place = "available"
+        member.place = "available" if member.berth.engine.asleep is None else "sleeping"
 
     def _come(self, member: Member) -> None:
         member.place = "loading"
@@ -331,7 +340,8 @@ class Fleet:
         self._look()
 
     async def _gone(self) -> None:
-        if self._going:
+        """Also what goes on from its sleep, because there is no room for what it keeps there."""
+        while self._going:
             await asyncio.wait(tuple(self._going))
 
     async def _measure(self, member: Member) -> None:

@@ -2,10 +2,25 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from firstpass.errors import FirstpassError
+
+
+class Asleep(Protocol):
+    """What one that sleeps has left."""
+
+    @property
+    def freed_bytes(self) -> int:
+        """Of what it takes when it is loaded; the rest it keeps."""
+        ...
+
+    @property
+    def main_bytes(self) -> int:
+        """Of the main memory, for what waits there meanwhile."""
+        ...
 
 
 class Loadable(Protocol):
@@ -15,8 +30,13 @@ class Loadable(Protocol):
         """Raises: FirstpassError."""
         ...
 
+    @property
+    def asleep(self) -> Asleep | None:
+        """While it sleeps, as it may after `unload`."""
+        ...
+
     async def unload(self) -> None:
-        """Returns when it has left the memory."""
+        """Returns when it has left the memory, or sleeps. One that slept before has left it then."""
         ...
 
     async def memory_bytes(self) -> int | None:
@@ -62,12 +82,14 @@ class Bounds:
     rest_seconds: float = 1.0
 
 
-Place = Literal["available", "loading", "loaded", "unloading"]
+Place = Literal["available", "loading", "loaded", "sleeping", "unloading"]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A model as it is now. bytes: what it takes, or is expected to. users: requests that it works on."""
+    """A model as it is now. bytes: what it takes when it is loaded, or is expected to. users: of requests that it works
+    on, how many. kept: while it sleeps, what it keeps of each memory, in bytes.
+    """
 
     name: str
     place: Place
@@ -76,6 +98,7 @@ class Shown:
     waiting: int
     pinned: bool
     idle_seconds: float | None
+    kept: Mapping[Memory, int] = field(default_factory=dict)
 
 
 class Member:
@@ -96,3 +119,13 @@ class Member:
         self.since = self.came = self.used = now
         self.load_seconds = self.faulty_until = 0.0
         self.fault: FirstpassError | None = None
+
+    @property
+    def kept(self) -> Mapping[Memory, int]:
+        """See `Shown`."""
+        if self.place != "sleeping" or (asleep := self.berth.engine.asleep) is None:
+            return {}
+        kept = max(0, self.bytes - asleep.freed_bytes)
+        if self.berth.memory == "main":
+            return {"main": kept + asleep.main_bytes}
+        return {self.berth.memory: kept, "main": asleep.main_bytes}

@@ -79,10 +79,15 @@ class EngineSettings(Section):
     pinned: bool | None = Field(
         None,
         description="Whether it is loaded from the beginning to the end, and never leaves for another; by default the"
-        " only one is, and an external one, which others run.",
+        " only one is, unless it leaves by itself or sleeps, and an external one, which others run.",
     )
     idle_seconds: float | None = Field(
         None, gt=0, description="It leaves the memory when nobody has used it for so long; by default it stays."
+    )
+    sleeps: bool = Field(
+        False,
+        description="For kind vllm on a GPU, not tried on one yet: where it would be ended to make room it is put to"
+        " sleep instead. Its weights wait in the main memory, or are read again where that has no room for them.",
     )
     priority: int = Field(
         0, description="Where another needs the room, the lowest leaves first; of several, the least recently used."
@@ -99,6 +104,10 @@ class EngineSettings(Section):
             raise ValueError("engine.url and engine.kind = 'external' belong together")
         if self.pinned and self.idle_seconds is not None:
             raise ValueError("idle_seconds: a pinned engine never leaves")
+        if self.pinned and self.sleeps:
+            raise ValueError("sleeps: a pinned engine never leaves")
+        if self.sleeps and self.kind not in ("auto", "vllm"):
+            raise ValueError("sleeps belongs to kind vllm")
         if self.canary_busy_seconds is not None and self.canary_busy_seconds < self.canary_seconds:
             raise ValueError("canary_busy_seconds must not be less than canary_seconds")
         if self.binary is not None and self.kind not in ("auto", "llama.cpp"):

@@ -28,6 +28,7 @@ class Engines:
             "engine": shown.name,
             "state": shown.place,
             "memory_bytes": shown.bytes,
+            "kept_bytes": dict(shown.kept) or None,
             "in_flight": shown.users,
             "waiting": shown.waiting,
             "pinned": shown.pinned,

@@ -42,7 +42,7 @@ class Listing:
         return self._card(name)
 
     async def unload(self, name: str) -> dict[str, Any]:
-        """Returns when it has left the memory. Raises: NotFound, Forbidden, BadAsk, InUse."""
+        """Returns when it has left the memory, or sleeps. Raises: NotFound, Forbidden, BadAsk, InUse."""
         await self.engines.unload(self._engine(name))
         return self._card(name)
 

@@ -114,13 +114,15 @@ class Embeddings(BaseModel):
 
 
 class Standing(BaseModel):
-    """A model on this machine. state: `available` is one that is loaded when it is asked. memory_bytes: what it takes,
-    or is expected to. idle_seconds: since it was last used; None where it is in use or not loaded.
+    """A model on this machine. state: `available` is one that is loaded when it is asked, `sleeping` one that is woken.
+    memory_bytes: what it takes when it is loaded, or is expected to. kept_bytes: what it keeps while it sleeps, of the
+    GPU's and the main memory. idle_seconds: since it was last used; None where it is in use or not loaded.
     """
 
     engine: str
-    state: Literal["available", "loading", "loaded", "unloading"]
+    state: Literal["available", "loading", "loaded", "sleeping", "unloading"]
     memory_bytes: int
+    kept_bytes: dict[Literal["main", "gpu"], int] | None = None
     in_flight: int
     waiting: int
     pinned: bool

@@ -144,7 +144,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         fails=(400, 404, 413, 415, 503, 504),
     ),
     ("POST", "/v1/models/{name}/unload"): Operation(
-        "Have a model that nobody uses leave the memory; the next request loads it again.",
+        "Have a model that nobody uses leave the memory, or sleep; one that sleeps leaves it. A request has it back.",
         ModelCard,
         OpenAIError,
         fails=(400, 404, 409, 413, 415),
