@@ -45,7 +45,7 @@ def _experiment(
     shelf: Shelf,
     sees: Callable[[str], bool],
 ) -> Experiment:
-    there = {pinned.partition("@")[0] for pinned in shelf.files} | {"none"}
+    there = dict.fromkeys([*(pinned.partition("@")[0] for pinned in shelf.files), "none"])
     for contract in wanted.contracts:
         if contract not in there:
             raise BadSettings(f"{where}.contracts: there is no contract {contract!r}; there are {', '.join(there)}")
@@ -53,7 +53,7 @@ def _experiment(
         if model not in leads:
             raise BadSettings(f"{where}.models: there is no model {model!r}; this server has {', '.join(leads)}")
     versions = any(arm.contract for arm in wanted.arms.values())
-    usual = shelf.pins[wanted.contracts[0]] if versions else None
+    usual = shelf.pins.get(wanted.contracts[0]) if versions else None
     arms = tuple(_arm(f"{where}.arms.{one}", one, arm, usual, leads, shelf, sees) for one, arm in wanted.arms.items())
     return Experiment(name, arms, wanted.models, wanted.contracts, wanted.header)
 

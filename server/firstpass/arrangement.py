@@ -87,6 +87,8 @@ class Arrangement:
         self._verifiers = self._asked()
         self._ordered = OrderedTier([self._verifier(name) for name in self._verifiers])
         self.shelf = Shelf.of(settings.server.contracts_dir)
+        gates = assembly.read_gates(settings.policy.gates, self.shelf)
+        gates_of_arms = arms.read_gates_of_arms(settings, self.shelf)
         told = assembly.described(settings, self.shelf)
         self.digest = settings_digest(told)
         repositories, learned = Repositories(settings.repositories_dir), self._learned()
@@ -94,8 +96,6 @@ class Arrangement:
         self._served, names = self._serves(), self._names()
         self._aliases = assembly.read_aliases(settings, names, tuple(self.models))
         self._house = self._first_house(names, repositories.names)
-        gates = assembly.read_gates(settings.policy.gates, self.shelf)
-        gates_of_arms = arms.read_gates_of_arms(settings, self.shelf)
         every = {gate.name: gate for some in (gates, *gates_of_arms.values()) for gate in some}
         monitor = Monitor(tuple(every.values()))
         self.record = Record(premises.store, monitor, settings.policy.auditors, premises.metrics.show_gate)

@@ -197,6 +197,11 @@ def test_an_experiment_that_the_record_does_not_have_is_an_error_that_says_which
             {"contracts": ["free"], "arms": {"a": {"share": 1}, "b": {"shadow": True, "contract": "free@99"}}},
             "arms.b.contract: there is no free@99",
         ),
+        (
+            {"contracts": ["none"], "arms": {"a": {"share": 1}, "b": {"shadow": True, "contract": "none@1"}}},
+            "arms.b.contract: there is no none@1",
+        ),
+        ({"arms": {"a": {"share": 1}, "b": {"shadow": True, "gates": ["nowhere.json"]}}}, "gate nowhere.json: No such"),
     ],
 )
 def test_an_experiment_about_what_there_is_not_is_an_error(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
@@ -204,4 +209,12 @@ def test_an_experiment_about_what_there_is_not_is_an_error(tmp_path: Path, chang
     wanted = {"engine": engine, "server": {"data_dir": tmp_path}, "experiments": {"e": changes}}
     wanted["verifier"] = {"url": "http://127.0.0.1:9/v1", "model": "m", "hosted": False}
     with pytest.raises((BadSettings, ValidationError), match=named):
+        app.build(Settings.model_validate(wanted))
+
+
+def test_a_gate_that_is_not_there_is_an_error_in_the_settings(tmp_path: Path) -> None:
+    """The files of gates were read for the digest of the settings before anyone looked whether they are gates."""
+    engine = {"kind": "external", "url": "http://127.0.0.1:9/v1"}
+    wanted = {"engine": engine, "server": {"data_dir": tmp_path}, "policy": {"gates": ["nowhere.json"]}}
+    with pytest.raises(BadSettings, match=r"gate nowhere.json: No such"):
         app.build(Settings.model_validate(wanted))
