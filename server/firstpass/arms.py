@@ -7,6 +7,7 @@ from firstpass.contract import Shelf
 from firstpass.errors import BadSettings
 from firstpass.experiments import Arm, Experiment
 from firstpass.gate import Gate
+from firstpass.linear import fits
 from firstpass.policy.escalation import InArm
 from firstpass.settings import ArmSettings, ExperimentSettings, Settings
 
@@ -50,7 +51,7 @@ def _experiment(
         if contract not in there:
             raise BadSettings(f"{where}.contracts: there is no contract {contract!r}; there are {', '.join(there)}")
     for model in wanted.models:
-        if model not in leads:
+        if _lead(model, leads) is None:
             raise BadSettings(f"{where}.models: there is no model {model!r}; this server has {', '.join(leads)}")
     versions = any(arm.contract for arm in wanted.arms.values())
     usual = shelf.pins.get(wanted.contracts[0]) if versions else None
@@ -68,11 +69,11 @@ def _arm(
     sees: Callable[[str], bool],
 ) -> Arm:
     """usual: the version of the contract that it has where it says none, if the arms differ in that."""
-    if wanted.model is not None and wanted.model not in leads:
+    lead = None if wanted.model is None else _lead(wanted.model, leads)
+    if wanted.model is not None and lead is None:
         raise BadSettings(f"{where}.model: there is no model {wanted.model!r}; this server has {', '.join(leads)}")
     if wanted.contract is not None and wanted.contract not in shelf.files:
         raise BadSettings(f"{where}.contract: there is no {wanted.contract}; there are {', '.join(shelf.files)}")
-    lead = None if wanted.model is None else leads[wanted.model]
     return Arm(
         name,
         wanted.share or (1.0 if wanted.shadow else 0.0),
@@ -86,3 +87,8 @@ def _arm(
         wanted.model is None or sees(wanted.model),
         wanted.shadow,
     )
+
+
+def _lead(model: str, leads: Mapping[str, Lead]) -> Lead | None:
+    """As a request finds it that asks for that name."""
+    return leads.get(model) or next((lead for name, lead in leads.items() if fits(name, model)), None)

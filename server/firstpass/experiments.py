@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from firstpass.exchange import Ask, Target
+from firstpass.linear import fits
 
 SHADOW_PATIENCE = 0.0
 """In seconds: where no place is free at once, a shadow is not asked."""
@@ -42,7 +43,8 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """models: the names that its requests ask for; without any, it takes what the cascade is asked for.
+    """models: the names that its requests ask for, with * for any text; without any, it takes what the cascade is asked
+    for.
 
     contracts: without versions, `none` for requests that have none; without any, it takes requests of all. header: by
     whose value its arms have their requests, in lower case.
@@ -57,7 +59,7 @@ class Experiment:
     def takes(self, ask: Ask, *, pinned: bool) -> bool:
         """pinned: the request itself says which version of its contract it wants."""
         if self.models:
-            named = ask.model in self.models
+            named = any(fits(pattern, ask.model) for pattern in self.models)
         else:
             named = ask.target == "cascade" and ask.engine is None and ask.verifier is None
         differ = {field for arm in self.arms for field in arm.decoding or ()}

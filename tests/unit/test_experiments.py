@@ -91,6 +91,8 @@ def test_keys_and_values_of_a_header_choose_the_arm() -> None:
         (HALVES, replace(ASK, kind="completion"), True),
         (replace(HALVES, models=("local",)), replace(ASK, target="local", model="local"), True),
         (replace(HALVES, models=("local",)), ASK, False),
+        (replace(HALVES, models=("claude-*",)), replace(ASK, model="claude-3"), True),
+        (replace(HALVES, models=("claude-*",)), ASK, False),
         (VERSIONS, SUMMARY, True),
         (VERSIONS, ASK, False),
         (VERSIONS, replace(ASK, contract="code-review@2"), False),

@@ -91,6 +91,17 @@ def test_a_header_splits_and_explain_says_it(tmp_path: Path) -> None:
     assert (told["experiment"], told["arm"], told["target"]) == ("e", "far", "strong")
 
 
+def test_an_experiment_and_an_arm_may_be_about_aliases_with_any_text(tmp_path: Path) -> None:
+    aliases = {"claude-*": "firstpass", "gpt-*": "far"}
+    arms = {"far": {"share": 1.0, "model": "gpt-9"}, "drafted": {"shadow": True}}
+    for models in (["claude-*"], ["claude-3"]):
+        wanted = {"e": {"models": models, "arms": arms}}
+        with judged_by(tmp_path, two(), aliases=aliases, experiments=wanted) as client:
+            answers = [asked(client, model=model) for model in ("claude-3", "firstpass")]
+        said = [one.json()["choices"][0]["message"]["content"] for one in answers]
+        assert said == ["I am far.", "I am the draft."]
+
+
 def test_a_key_splits_and_may_be_for_less_than_its_arm(tmp_path: Path) -> None:
     """What a key may ask for is a name; where that leads is for the operator to say."""
     made = [new_key(tmp_path, models=("firstpass",)) for _ in range(2)]

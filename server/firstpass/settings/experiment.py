@@ -50,7 +50,8 @@ class ExperimentSettings(Section):
     """The first experiment that takes a request has it alone."""
 
     models: tuple[str, ...] = Field(
-        (), description="Names that requests for it ask for; by default all that mean the cascade."
+        (),
+        description="Names that requests for it ask for, with * for any text; by default all that mean the cascade.",
     )
     contracts: tuple[str, ...] = Field(
         (), description="Names without versions; `none` for requests without one; by default all."
