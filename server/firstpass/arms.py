@@ -1,10 +1,12 @@
 """From the settings to the experiments of a server. It starts nothing, and knows no request."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from firstpass.assembly import Lead, read_gates
 from firstpass.contract import Shelf
 from firstpass.errors import BadSettings
+from firstpass.exchange import Ask
 from firstpass.experiments import Arm, Experiment
 from firstpass.gate import Gate
 from firstpass.linear import fits
@@ -25,27 +27,29 @@ def read_gates_of_arms(settings: Settings, shelf: Shelf) -> Mapping[InArm, Seque
     }
 
 
-def experiments(
-    settings: Settings, leads: Mapping[str, Lead], shelf: Shelf, sees: Callable[[str], bool]
-) -> tuple[Experiment, ...]:
-    """leads: of every name that a request may give. sees: whether who answers for a name takes images.
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What there is to experiment with.
 
-    Raises: BadSettings for an experiment about what there is not.
+    leads: of every name that a request may give. sees: whether who answers for a name takes images. verified: whether
+    a request may and can be answered by the verifier alone that it names, or by whichever is asked.
     """
+
+    leads: Mapping[str, Lead]
+    shelf: Shelf
+    sees: Callable[[str], bool]
+    verified: Callable[[Ask], bool]
+
+
+def experiments(settings: Settings, means: Means) -> tuple[Experiment, ...]:
+    """Raises: BadSettings for an experiment about what there is not."""
     return tuple(
-        _experiment(f"experiments.{name}", name, wanted, leads, shelf, sees)
-        for name, wanted in settings.experiments.items()
+        _experiment(f"experiments.{name}", name, wanted, means) for name, wanted in settings.experiments.items()
     )
 
 
-def _experiment(
-    where: str,
-    name: str,
-    wanted: ExperimentSettings,
-    leads: Mapping[str, Lead],
-    shelf: Shelf,
-    sees: Callable[[str], bool],
-) -> Experiment:
+def _experiment(where: str, name: str, wanted: ExperimentSettings, means: Means) -> Experiment:
+    shelf, leads = means.shelf, means.leads
     there = dict.fromkeys([*(pinned.partition("@")[0] for pinned in shelf.files), "none"])
     for contract in wanted.contracts:
         if contract not in there:
@@ -55,20 +59,13 @@ def _experiment(
             raise BadSettings(f"{where}.models: there is no model {model!r}; this server has {', '.join(leads)}")
     versions = any(arm.contract for arm in wanted.arms.values())
     usual = shelf.pins.get(wanted.contracts[0]) if versions else None
-    arms = tuple(_arm(f"{where}.arms.{one}", one, arm, usual, leads, shelf, sees) for one, arm in wanted.arms.items())
+    arms = tuple(_arm(f"{where}.arms.{one}", one, arm, usual, means) for one, arm in wanted.arms.items())
     return Experiment(name, arms, wanted.models, wanted.contracts, wanted.header)
 
 
-def _arm(
-    where: str,
-    name: str,
-    wanted: ArmSettings,
-    usual: str | None,
-    leads: Mapping[str, Lead],
-    shelf: Shelf,
-    sees: Callable[[str], bool],
-) -> Arm:
+def _arm(where: str, name: str, wanted: ArmSettings, usual: str | None, means: Means) -> Arm:
     """usual: the version of the contract that it has where it says none, if the arms differ in that."""
+    shelf, leads = means.shelf, means.leads
     lead = None if wanted.model is None else _lead(wanted.model, leads)
     if wanted.model is not None and lead is None:
         raise BadSettings(f"{where}.model: there is no model {wanted.model!r}; this server has {', '.join(leads)}")
@@ -84,8 +81,9 @@ def _arm(
         lead.verifier if lead else None,
         wanted.contract or usual,
         wanted.decoding,
-        wanted.model is None or sees(wanted.model),
+        wanted.model is None or means.sees(wanted.model),
         wanted.shadow,
+        means.verified if lead and lead.target == "strong" else lambda _: True,
     )
 
 

@@ -18,6 +18,7 @@ from firstpass.cascade import Parts
 from firstpass.contract import Learned, Shelf
 from firstpass.desk import Desk, Threads
 from firstpass.desk.recipe import Recipe
+from firstpass.dialect.anthropic.write_request import foreign
 from firstpass.dialect.openai.read_request import new_id
 from firstpass.egress import EgressDoor
 from firstpass.evidence.repository import Repositories
@@ -238,7 +239,15 @@ class Arrangement:
             verifiers=_verifiers(leads),
             settings=self.digest,
         )
-        return replace(house, experiments=arms.experiments(settings, leads, self.shelf, house.sees))
+        means = arms.Means(leads, self.shelf, house.sees, self._may_be_verified)
+        return replace(house, experiments=arms.experiments(settings, means))
+
+    def _may_be_verified(self, ask: Ask) -> bool:
+        """Whether a verifier alone may be asked it, and whichever is asked has words for it."""
+        every = self.settings.ordered_verifiers
+        those = [every[ask.verifier]] if ask.verifier else every.values()
+        wordless = any(one.dialect == "anthropic" for one in those) and foreign(ask)
+        return not wordless and self.policy.may_be_verified(ask)
 
     def _escalation(self, gates: Sequence[Gate], gates_of_arms: Mapping[InArm, Sequence[Gate]]) -> EscalationPolicy:
         settings, there = self.settings, self._house.experiments

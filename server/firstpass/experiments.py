@@ -4,7 +4,7 @@ What a request says itself no arm changes: one that says what the arms differ in
 arm could not answer. Whether it takes part is so decided before the arm is drawn, and is the same for all of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -25,7 +25,8 @@ class Arm:
     target: who answers where no routing rule says so, and with it engine, verifier: as an ask has them. None: whom the
     request names.
     contract: with its version; every arm of an experiment has one, or none has. decoding: fields of `Sampling`.
-    sees: whether who answers takes images. shadow: it answers nobody, and is asked once another arm has answered.
+    sees: whether who answers takes images. answers: whether it may be asked a request, as that arm has it, and can be.
+    shadow: it answers nobody, and is asked once another arm has answered.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Arm:
     decoding: Mapping[str, Any] | None = None
     sees: bool = True
     shadow: bool = False
+    answers: Callable[[Ask], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Experiment:
             and not (pinned and any(arm.contract for arm in self.arms))
             and all(getattr(ask.sampling, field) is None for field in differ)
             and (not images or all(arm.sees for arm in self.arms))
+            and all(arm.answers(self.in_arm(ask, arm)) for arm in self.arms)
         )
 
     def arm(self, ask: Ask, value: str | None, before: Ask | None = None) -> Arm | None:

@@ -16,7 +16,7 @@ from firstpass.exchange import Exchange
 from firstpass.settings import Settings
 from firstpass.store.scopes import Spend
 from firstpass.store.sqlite import SqliteStore
-from tests.doubles import DIFF, NAMES, openai_app, says
+from tests.doubles import DIFF, NAMES, anthropic_app, claude_says, openai_app, says
 from tests.keyed import bearer, new_key
 from tests.web.test_cli import firstpass
 from tests.web.test_verifiers import PRICED, judged_by, two
@@ -127,13 +127,25 @@ def test_a_shadow_is_recorded_and_answers_nobody(tmp_path: Path) -> None:
     assert 'firstpass_shadows_total{outcome="asked"} 3.0' in metrics
 
 
-def test_the_ceiling_of_a_request_holds_for_its_shadow(tmp_path: Path) -> None:
-    with judged_by(tmp_path, two(), experiments={"e": SHADOWED}) as client:
-        asked(client, firstpass={"egress": "local-only"})
-        found = until(tmp_path, 2)
-    [shadow] = [one for one in found if one.ask.shadows]
-    assert not shadow.receipts and shadow.answer is None
-    assert shadow.ending is not None and "egress_forbidden" in str(shadow.ending)
+@pytest.mark.parametrize("arms", [SPLIT, SHADOWED])
+def test_what_may_not_leave_for_one_arm_is_in_no_experiment(tmp_path: Path, arms: dict[str, Any]) -> None:
+    """Else the arm would refuse what is answered without it, and the arms would have different requests."""
+    key, _ = new_key(tmp_path, ceiling="local-only")
+    with judged_by(tmp_path, two(), experiments={"e": arms}) as client:
+        for _ in range(8):
+            for answer in (asked(client, firstpass={"egress": "local-only"}), asked(client, headers=bearer(key))):
+                assert answer.is_success and "x-firstpass-experiment" not in answer.headers
+    assert not of_experiment(tmp_path)
+
+
+def test_what_a_verifier_s_api_has_no_word_for_is_in_no_experiment_with_it(tmp_path: Path) -> None:
+    claude = {"near": (anthropic_app(claude_says("I am Claude.")), {"dialect": "anthropic", "api_key": "k"})}
+    arms = {"drafted": {"share": 0.001}, "strong": {"share": 0.999, "model": "strong"}}
+    with judged_by(tmp_path, claude, experiments={"e": {"arms": arms}}) as client:
+        assert asked(client).headers["x-firstpass-experiment"] == "e/strong"
+        for wanted in ({"seed": 7}, {"temperature": 1.5}, {"logit_bias": {"1": 1}}, {"min_p": 0.1}):
+            answer = asked(client, **wanted)
+            assert answer.is_success and "x-firstpass-experiment" not in answer.headers
 
 
 def test_a_shadow_counts_against_the_cap_of_the_key_whose_request_it_repeats(tmp_path: Path) -> None:
