@@ -15,6 +15,9 @@ from firstpass.linear import fits
 SHADOW_PATIENCE = 0.0
 """In seconds: where no place is free at once, a shadow is not asked."""
 
+SAYING: Mapping[str, tuple[str, ...]] = {"reasoning_effort": ("thinking_tokens", "thinks_adaptively")}
+"""Of fields of `Sampling`, others in which a request says the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -71,7 +74,7 @@ class Experiment:
             and ask.kind != "embedding"
             and (not self.contracts or (ask.contract or "none").partition("@")[0] in self.contracts)
             and not (pinned and any(arm.contract for arm in self.arms))
-            and all(getattr(ask.sampling, field) is None for field in differ)
+            and all(getattr(ask.sampling, name) is None for field in differ for name in (field, *SAYING.get(field, ())))
             and (not images or all(arm.sees for arm in self.arms))
             and all(arm.answers(self.in_arm(ask, arm)) for arm in self.arms)
         )
