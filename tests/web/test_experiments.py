@@ -16,9 +16,11 @@ from firstpass.exchange import Exchange
 from firstpass.settings import Settings
 from firstpass.store.scopes import Spend
 from firstpass.store.sqlite import SqliteStore
-from tests.doubles import DIFF, NAMES, anthropic_app, claude_says, openai_app, says
+from tests.conftest import serving
+from tests.doubles import DIFF, NAMES, anthropic_app, claude_says, counts_words, openai_app, says
 from tests.keyed import bearer, new_key
 from tests.web.test_cli import firstpass
+from tests.web.test_engines import fronted_by
 from tests.web.test_verifiers import PRICED, judged_by, two
 
 PATIENCE_SECONDS = 20.0
@@ -100,6 +102,16 @@ def test_an_experiment_and_an_arm_may_be_about_aliases_with_any_text(tmp_path: P
             answers = [asked(client, model=model) for model in ("claude-3", "firstpass")]
         said = [one.json()["choices"][0]["message"]["content"] for one in answers]
         assert said == ["I am far.", "I am the draft."]
+
+
+def test_a_count_needs_no_model_of_an_arm(tmp_path: Path) -> None:
+    """The arm's may not be loaded, and the first can count as it does without an experiment."""
+    arms = {"usual": {"share": 0.001}, "large": {"share": 0.999, "model": "large"}}
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": "one two"}]}
+    with serving(counts_words(openai_app(says("I am small.")))) as small:
+        urls = {"small": small, "large": "http://127.0.0.1:9"}
+        with fronted_by(urls, tmp_path, experiments={"e": {"arms": arms}}) as client:
+            assert client.post("/v1/messages/count_tokens", json=body).is_success
 
 
 def test_a_key_splits_and_may_be_for_less_than_its_arm(tmp_path: Path) -> None:
