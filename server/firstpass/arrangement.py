@@ -140,6 +140,11 @@ class Arrangement:
         if not others and not self._verifiers[name].tier.left_alone:
             await self.seats.sit(ask, "verifier", assembly.room(self.settings, name))
 
+    async def sit_at(self, ask: Ask, tier: TierName) -> None:
+        """Raises: Busy, Overloaded."""
+        first = self._ordered.first(ask) if tier == "verifier" else None
+        await self.seats.sit(ask, tier, assembly.room(self.settings, first.name) if first else None)
+
     def shadows(self, ask: Ask) -> Iterator[Ask]:
         """What is asked once more for the record alone, now that the ask was answered; each with an id of its own."""
         house = self.house

@@ -187,6 +187,18 @@ def test_shadows_hold_up_nobody_and_are_left_out_where_there_are_many(tmp_path: 
     assert took < 12 * SLOW_SECONDS and left_out and float(left_out[0].split()[-1]) >= 1
 
 
+def test_a_shadow_is_left_out_where_its_verifier_has_no_place(tmp_path: Path) -> None:
+    """It was recorded as one that had no answer, which was then the arm's fault."""
+    slow = {"near": two()["near"], "far": (openai_app(_slowly), {"in_flight_limit": 1})}
+    with judged_by(tmp_path, slow, experiments={"e": SHADOWED}) as client:
+        for number in range(3):
+            assert asked(client, str(number)).is_success
+        time.sleep(1.5 * SLOW_SECONDS)
+        found = until(tmp_path, 4)
+    [shadow] = [one for one in found if one.ask.shadows]
+    assert shadow.answer is not None and len(found) == 4
+
+
 SLOW_SECONDS = 2.0
 
 
