@@ -143,9 +143,11 @@ vouches for rows again has to be let in there."""
 
 
 def schema(connection: apsw.Connection) -> dict[tuple[str, str], str]:
-    """What makes each thing in a file, by its type and name."""
-    sql = "SELECT type, name, concat_ws(' ', tbl_name, sql) FROM sqlite_schema"
-    return {(kind, name): made for kind, name, made in connection.execute(sql)}
+    """What makes each thing in a file, by its type and name; damaged text may be no UTF-8."""
+    parts = ("type", "name", "concat_ws(' ', tbl_name, sql)")
+    sql = f"SELECT {', '.join(f'CAST({part} AS BLOB)' for part in parts)} FROM sqlite_schema"  # noqa: S608
+    rows = ([bytes(part).decode(errors="replace") for part in row] for row in connection.execute(sql))
+    return {(kind, name): made for kind, name, made in rows}
 
 
 def schema_after(count: int) -> dict[tuple[str, str], str]:
