@@ -176,6 +176,26 @@ def test_a_shadow_without_a_record_leaves_no_words(tmp_path: Path) -> None:
     assert len(found) == 2 and "hush" not in str(found) and "I am far" not in str(found)
 
 
+def test_a_deleted_response_is_deleted_in_its_shadows_too(tmp_path: Path) -> None:
+    with judged_by(tmp_path, two(), experiments={"e": SHADOWED}) as client:
+        first = client.post("/v1/responses", json={"model": "firstpass", "input": "hush"}).json()
+        until(tmp_path, 2)
+        assert client.delete(f"/v1/responses/{first['id']}").is_success
+        found = of_experiment(tmp_path)
+    assert len(found) == 2 and "hush" not in str(found) and "I am far" not in str(found)
+    done = firstpass("audit", "verify", FIRSTPASS_SERVER__DATA_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_shadow_that_ends_after_its_response_was_deleted_leaves_no_words(tmp_path: Path) -> None:
+    slow = {"near": two()["near"], "far": (openai_app(_slowly), {})}
+    with judged_by(tmp_path, slow, experiments={"e": SHADOWED}) as client:
+        first = client.post("/v1/responses", json={"model": "firstpass", "input": "hush"}).json()
+        assert client.delete(f"/v1/responses/{first['id']}").is_success
+        found = until(tmp_path, 2)
+    assert len(found) == 2 and "hush" not in str(found) and "I am far" not in str(found)
+
+
 def test_shadows_hold_up_nobody_and_are_left_out_where_there_are_many(tmp_path: Path) -> None:
     slow = {"near": two()["near"], "far": (openai_app(_slowly), {})}
     with judged_by(tmp_path, slow, experiments={"e": SHADOWED}) as client:

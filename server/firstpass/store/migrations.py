@@ -127,7 +127,9 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         "0008_experiments",
         """
         ALTER TABLE exchanges ADD COLUMN experiment TEXT;
+        ALTER TABLE exchanges ADD COLUMN shadows TEXT;
         CREATE INDEX exchanges_by_experiment ON exchanges (experiment) WHERE experiment IS NOT NULL;
+        CREATE INDEX exchanges_by_shadows ON exchanges (shadows) WHERE shadows IS NOT NULL;
         """,
     ),
 )
