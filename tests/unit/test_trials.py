@@ -104,6 +104,44 @@ def test_a_difference_is_told_where_there_is_one_and_enough_of_it() -> None:
     assert 0 < difference.figure.low < 0.16 < difference.figure.high
 
 
+@pytest.mark.parametrize("per_unit", [1, 3])
+def test_what_differs_by_rounding_alone_is_no_different(per_unit: int) -> None:
+    """Requests that all cost the same have no spread, and the mean of one arm has another last bit than the other's."""
+    for dollars in (0.1, 0.0007):
+        sizes = {"old": 102, "new": 999}
+        trials = [one for arm, size in sizes.items() for one in several(arm, size, 0, per_unit, usd=dollars)]
+        assert told(trials, "usd").real is not True
+
+
+def test_one_large_session_is_not_taken_for_as_many_as_there_are_small_ones_beside_it() -> None:
+    """Its own mean is nearly the arm's, so that it seems to vary by nothing."""
+    large = [
+        replace(TRIAL, arm=arm, unit=f"{arm}x", passed=at < good)
+        for arm, good in (("old", 4500), ("new", 3500))
+        for at in range(5000)
+    ]
+    assert told([*large, *several("old", 60, 48), *several("new", 60, 48)]).real is None
+
+
+def test_a_share_of_few_requests_is_as_sure_as_those_are_many() -> None:
+    """Labels come later: what was asked without one says nothing of how often somebody may have looked."""
+    labelled = [
+        replace(one, right=one.passed) for arm, good in (("old", 60), ("new", 75)) for one in several(arm, 100, good)
+    ]
+    beside = [one for arm in ("old", "new") for one in several(f"{arm}", 5000, 0)]
+    beside = [replace(one, unit=f"{one.unit}b") for one in beside]
+    few, many = told(labelled, "right"), told([*labelled, *beside], "right")
+    assert few.figure == many.figure
+
+
+def test_what_is_compared_later_is_counted_from_the_first_look() -> None:
+    without = told([*several("old", 300, 200), *several("new", 300, 250)])
+    labelled = [
+        replace(one, right=True) for arm, good in (("old", 200), ("new", 250)) for one in several(arm, 300, good)
+    ]
+    assert without.figure == told(labelled).figure
+
+
 def test_two_arms_that_are_alike_to_the_last_are_no_different() -> None:
     alike = told([*several("old", 60, 60), *several("new", 60, 60)])
     assert alike.real is False and alike.figure.low < 0 < alike.figure.high

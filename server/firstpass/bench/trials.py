@@ -1,20 +1,21 @@
 """Figures of an experiment's arms from the record, with intervals, and which differences are real. Knows no store.
 
 Requests of one session are in one arm and resemble each other: what varies is counted over sessions, by linearisation
-of ratios, and of percentiles by the interval of the share below them. Where a request has no session, it is its own.
+of ratios, and of percentiles by the interval of the share below them. Where a request has no session, it is its own,
+and one with what goes on with it. Sessions of unlike sizes say as much as fewer of one size (Kish's effective number).
 Whoever watches an experiment looks at it again and again, and an interval that is meant for one look is soon wrong by
 chance. What is called real here is so however often one looks, with probability 95% over all that is compared.
 Sources: Cochran, Sampling Techniques, 1977, chapters 6 and 9A; Woodruff, Confidence Intervals for Medians and Other
 Position Measures, 1952; Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, 2001 (Wilson's);
 Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Time-uniform central limit theory and asymptotic confidence sequences,
-2024, theorem 2.2.
+2024, theorem 2.2; Kish, Survey Sampling, 1965, chapter 11.7.
 """
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from firstpass.bench.figures import Figure, percentile
 from firstpass.chat import Usage
@@ -29,6 +30,9 @@ TUNED_FOR = 500
 
 LEAST_UNITS = 50
 """Of each arm, before anything is called real: what the sources say holds for many."""
+
+ROUNDING = 1e-9
+"""Of two figures, a difference that is none."""
 
 LEAST_BEYOND = 20
 """Requests above a percentile and below it, likewise."""
@@ -57,10 +61,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """figure: with its 95% interval, for one look. error: standard. told: whether there is enough to tell by."""
+    """figure: with its 95% interval, for one look. error: standard. units: of one size, that would say as much.
+
+    told: whether there is enough to tell by.
+    """
 
     figure: Figure
     error: float
+    units: float
     told: bool
 
 
@@ -122,10 +130,11 @@ def differences(arms: Mapping[str, ArmFigures], against: str) -> list[Difference
     """Of every other arm, in all that both have."""
     others = [arm for arm in arms if arm != against] if against in arms else []
     pairs = [(arm, measure) for arm in others for measure in arms[arm].measured if measure in arms[against].measured]
-    return [_difference(arms, arm, against, measure, FALSE_ALARMS / len(pairs)) for arm, measure in pairs]
+    compared = len(others) * len(get_args(Measure))  # Of what is there only later, too: looks before it count.
+    return [_difference(arms, arm, against, measure, FALSE_ALARMS / compared) for arm, measure in pairs]
 
 
-def boundary(units: int, false_alarms: float) -> float:
+def boundary(units: float, false_alarms: float) -> float:
     """How many standard errors an estimate is ever off at so many units, but with that probability."""
     spent = -2 * math.log(false_alarms)
     seen = units * (spent + math.log(spent + 1)) / TUNED_FOR
@@ -137,7 +146,8 @@ def _difference(
 ) -> Difference:
     one, two = arms[arm].measured[measure], arms[other].measured[measure]
     value = one.figure.value - two.figure.value
-    reach = math.hypot(one.error, two.error) * boundary(arms[arm].units + arms[other].units, false_alarms)
+    reach = math.hypot(one.error, two.error) * boundary(one.units + two.units, false_alarms)
+    reach = max(reach, ROUNDING * (abs(one.figure.value) + abs(two.figure.value)))
     figure = Figure(value, value - reach, value + reach)
     return Difference(arm, other, measure, figure, abs(value) > reach if one.told and two.told else None)
 
@@ -146,7 +156,9 @@ def _of_arm(trials: Sequence[Trial]) -> ArmFigures:
     measured = {share: found for share in SHARES if (found := _share(trials, share))}
     if all(trial.usd is not None for trial in trials):
         value, error, units = _ratio((trial.unit, trial.usd or 0.0) for trial in trials)
-        measured["usd"] = Measured(Figure(value, value - Z * error, value + Z * error), error, units >= LEAST_UNITS)
+        measured["usd"] = Measured(
+            Figure(value, value - Z * error, value + Z * error), error, units, units >= LEAST_UNITS
+        )
     timed = sorted((trial.milliseconds, trial.unit) for trial in trials if trial.milliseconds is not None)
     if timed:
         measured |= {name: _percentile(timed, share) for name, share in PERCENTILES.items()}
@@ -162,12 +174,12 @@ def _share(trials: Iterable[Trial], name: Measure) -> Measured | None:
     if not known:
         return None
     value, error, units = _ratio(known)
-    size = value * (1 - value) / error**2 if error > 0 else float(units)
+    size = value * (1 - value) / error**2 if error > 0 else units
     middle = (value + Z**2 / (2 * size)) / (1 + Z**2 / size)
     reach = Z / (1 + Z**2 / size) * math.sqrt(value * (1 - value) / size + Z**2 / (4 * size**2))
     smoothed = (value * size + 2) / (size + 4)
     figure = Figure(value, max(0.0, middle - reach), min(1.0, middle + reach))
-    return Measured(figure, math.sqrt(smoothed * (1 - smoothed) / (size + 4)), units >= LEAST_UNITS)
+    return Measured(figure, math.sqrt(smoothed * (1 - smoothed) / (size + 4)), units, units >= LEAST_UNITS)
 
 
 def _percentile(timed: Sequence[tuple[float, str]], share: float) -> Measured:
@@ -178,11 +190,11 @@ def _percentile(timed: Sequence[tuple[float, str]], share: float) -> Measured:
     ends = max(0.0, share - Z * error), min(1.0, share + Z * error)
     low, high = (percentile(ordered, end) for end in ends)
     told = units >= LEAST_UNITS and min(share, 1 - share) * len(ordered) >= LEAST_BEYOND
-    return Measured(Figure(value, low, high), (high - low) / (2 * Z), told)
+    return Measured(Figure(value, low, high), (high - low) / (2 * Z), units, told)
 
 
-def _ratio(known: Iterable[tuple[str, float]]) -> tuple[float, float, int]:
-    """(The mean of the values, its standard error over units, how many units)"""
+def _ratio(known: Iterable[tuple[str, float]]) -> tuple[float, float, float]:
+    """(The mean of the values, its standard error over units, how many units of one size would say as much)"""
     totals, counts = defaultdict[str, float](float), Counter[str]()
     for unit, value in known:
         totals[unit] += value
@@ -190,4 +202,5 @@ def _ratio(known: Iterable[tuple[str, float]]) -> tuple[float, float, int]:
     size, units = counts.total(), len(counts)
     mean = math.fsum(totals.values()) / size
     squares = math.fsum((totals[unit] - mean * count) ** 2 for unit, count in counts.items())
-    return mean, math.sqrt(squares * units / max(1, units - 1)) / size, units
+    alike = size**2 / sum(count**2 for count in counts.values())
+    return mean, math.sqrt(squares * units / max(1, units - 1)) / size, alike
