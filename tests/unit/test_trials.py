@@ -67,6 +67,21 @@ def test_a_verifier_without_a_price_makes_the_cost_unknown_and_not_nothing() -> 
     assert "usd" not in figures_of([replace(TRIAL, usd=None), TRIAL])["old"].measured
 
 
+def test_what_a_verifier_did_not_count_makes_the_cost_unknown_and_not_nothing() -> None:
+    uncounted = replace(VERDICT, reply=replace(VERDICT.reply, usage=None))  # type: ignore[type-var]
+    assert trial_of(Exchange(ASK, (uncounted,), Answer(0, "strong"), 0.5), [], cost).usd is None
+
+
+def test_what_goes_on_with_a_request_is_of_one_unit_with_it() -> None:
+    def unit(before: str | None = None, **fields: object) -> str:
+        asked = replace(ASK, id="ex_9", **fields)  # type: ignore[arg-type]
+        return trial_of(Exchange(asked, (DRAFT,), Answer(0, "draft"), 0.5), [], cost, before).unit
+
+    assert unit() == "ex_9" and unit(previous="ex_1") == "ex_1" and unit("ex_0", previous="ex_1") == "ex_0"
+    assert unit(shadows="ex_1") == "ex_1", "as what goes on with that, which a shadow goes on with, too"
+    assert unit("ex_0", previous="ex_1", session="s") == "\0s"
+
+
 def test_a_share_has_the_interval_of_wilson_also_where_all_are_alike() -> None:
     figure = figures_of(several("old", 100, 90))["old"].measured["passed"].figure
     assert (figure.value, figure.low, figure.high) == pytest.approx((0.9, 0.8256, 0.9448), abs=2e-3)

@@ -93,22 +93,26 @@ class Difference:
     real: bool | None
 
 
-def trial_of(exchange: Exchange, labels: Sequence[Label], cost: Callable[[str | None, Usage], float | None]) -> Trial:
-    """cost: of what a verifier of that name counted, in US dollars; None where nobody said a price.
+Cost = Callable[[str | None, Usage], float | None]
+"""Of what a verifier of that name counted, in US dollars; None where nobody said a price."""
+
+
+def trial_of(exchange: Exchange, labels: Sequence[Label], cost: Cost, before: str | None = None) -> Trial:
+    """before: the unit of the exchange that it goes on with.
 
     Of labels the last of a person counts, else the last one.
     """
     ask, answer = exchange.ask, exchange.answer
-    said = ask.session or ask.user
+    said, begins = ask.session or ask.user, before or ask.previous or ask.shadows or ask.id
     last = [one for one in labels if one.source == "user"][-1:] or list(labels)[-1:]
     asked = [step for step in exchange.steps if step.move.tier == "verifier"]
-    counted = [step.reply for step in asked if step.reply is not None and step.reply.usage is not None]
-    costs = [cost(reply.verifier, reply.usage) for reply in counted if reply.usage]
+    replies = [step.reply for step in asked if step.reply is not None]
+    costs = [cost(reply.verifier, reply.usage) if reply.usage else None for reply in replies]
     known = [one for one in costs if one is not None]
     checked = ask.contract is not None and answer is not None
     return Trial(
         ask.arm or "",
-        ask.id if said is None else f"{ask.key or ''}\0{said}",
+        begins if said is None else f"{ask.key or ''}\0{said}",
         last[0].verdict == "accept" if last else None,
         answer.passed if checked and answer is not None else None,
         not isinstance(exchange.ending, Answer),

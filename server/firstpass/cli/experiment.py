@@ -71,6 +71,7 @@ class Read:
         self._prices = {name: prices(one) for name, one in settings.ordered_verifiers.items()}
         self.damaged: list[str] = []
         self.ran_under: set[str | None] = set()
+        self._units: dict[str, str] = {}
 
     def trials(self, name: str, since_unix: float) -> Iterator[Trial]:
         for exchange in self._store.of_experiment(name, since_unix):
@@ -81,7 +82,11 @@ class Read:
 
     def _trial(self, exchange: Exchange) -> Trial:
         self.ran_under.add(exchange.ask.settings)
-        return trial_of(exchange, self._store.labels(exchange.ask.id), self._cost)
+        ask = exchange.ask
+        before = self._units.get(ask.previous) if ask.previous else None
+        trial = trial_of(exchange, self._store.labels(ask.id), self._cost, before)
+        self._units[ask.id] = trial.unit
+        return trial
 
     def _cost(self, verifier: str | None, usage: Usage) -> float | None:
         found = self._prices.get(verifier or "")
