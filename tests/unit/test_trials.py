@@ -173,6 +173,12 @@ def test_a_slower_arm_is_told() -> None:
     assert not [one for one in differences(figures_of(trials), "old") if one.real and one.measure != "p50_ms"][1:]
 
 
+def test_the_latency_of_a_shadow_is_shown_and_not_compared() -> None:
+    trials = [*several("old", 300, 200, milliseconds=9.0), *several("new", 300, 200, shadow=True)]
+    compared = {one.measure for one in differences(figures_of(trials), "old")}
+    assert "passed" in compared and "p50_ms" not in compared and "p50_ms" in figures_of(trials)["new"].measured
+
+
 def test_the_more_is_compared_the_more_is_wanted_of_each() -> None:
     two = told([*several("old", 300, 200), *several("new", 300, 250)])
     arms = [each for at in range(6) for each in several(f"x{at}", 300, 200)]

@@ -47,6 +47,7 @@ class Trial:
     """What one request came to. None where that is not known, or there is no such thing.
 
     unit: what is drawn for an arm. right: by the labels. passed: the checks of a contract. usd: of its verifiers.
+    shadow: it answered nobody.
     """
 
     arm: str
@@ -57,6 +58,7 @@ class Trial:
     escalated: bool
     usd: float | None
     milliseconds: float | None
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class ArmFigures:
-    """units: sessions, and requests without one. labelled: requests that somebody said of whether they are right."""
+    """units: sessions, and requests without one. labelled: requests that somebody said of whether they are right.
+
+    shadow: it answered nobody.
+    """
 
     requests: int
     units: int
     labelled: int
     measured: Mapping[Measure, Measured]
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ def trial_of(exchange: Exchange, labels: Sequence[Label], cost: Cost, before: st
         bool(asked),
         sum(known) if len(known) == len(costs) else None,
         None if answer is None or exchange.seconds is None else exchange.seconds * 1000,
+        ask.shadows is not None,
     )
 
 
@@ -131,9 +138,18 @@ def figures_of(trials: Iterable[Trial]) -> dict[str, ArmFigures]:
 
 
 def differences(arms: Mapping[str, ArmFigures], against: str) -> list[Difference]:
-    """Of every other arm, in all that both have."""
+    """Of every other arm, in all that both have.
+
+    But for latencies of shadows: an engine that has just read the same prompt is faster, and one finds a quiet moment.
+    """
     others = [arm for arm in arms if arm != against] if against in arms else []
-    pairs = [(arm, measure) for arm in others for measure in arms[arm].measured if measure in arms[against].measured]
+    pairs = [
+        (arm, measure)
+        for arm in others
+        for measure in arms[arm].measured
+        if measure in arms[against].measured
+        and (measure not in PERCENTILES or arms[arm].shadow == arms[against].shadow)
+    ]
     compared = len(others) * len(get_args(Measure))  # Of what is there only later, too: looks before it count.
     return [_difference(arms, arm, against, measure, FALSE_ALARMS / compared) for arm, measure in pairs]
 
@@ -167,7 +183,8 @@ def _of_arm(trials: Sequence[Trial]) -> ArmFigures:
     if timed:
         measured |= {name: _percentile(timed, share) for name, share in PERCENTILES.items()}
     labelled = sum(trial.right is not None for trial in trials)
-    return ArmFigures(len(trials), len({trial.unit for trial in trials}), labelled, measured)
+    shadow = any(trial.shadow for trial in trials)
+    return ArmFigures(len(trials), len({trial.unit for trial in trials}), labelled, measured, shadow)
 
 
 def _share(trials: Iterable[Trial], name: Measure) -> Measured | None:

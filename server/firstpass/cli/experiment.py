@@ -42,7 +42,8 @@ def experiment(
 ) -> None:
     """Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.
 
-    Percentages have 95% intervals. A difference is called real where it is so however often one looks.
+    Percentages have 95% intervals. A difference is called real where it is so however often one looks, as long as what
+    is looked at begins at the same time.
     """
     settings = load(config)
     since = 0.0 if days is None else time.time() - days * DAY_SECONDS
