@@ -137,6 +137,8 @@ def test_a_shadow_is_recorded_and_answers_nobody(tmp_path: Path) -> None:
         assert shadow.ask.messages == its.ask.messages and shadow.ask.id != its.ask.id
         assert shadow.answer is not None and shadow.answer.text == "I am far."
     assert 'firstpass_shadows_total{outcome="asked"} 3.0' in metrics
+    requests = [line for line in metrics.splitlines() if line.startswith("firstpass_requests_total{")]
+    assert [line.split()[-1] for line in requests] == ["3.0"], "nobody requested a shadow"
 
 
 @pytest.mark.parametrize("arms", [SPLIT, SHADOWED])
