@@ -248,11 +248,14 @@ class Arrangement:
         return replace(house, experiments=arms.experiments(settings, means))
 
     def _may_be_verified(self, ask: Ask) -> bool:
-        """Whether a verifier alone may be asked it, and whichever is asked has words for it."""
+        """Whether a verifier alone may be asked it, and whichever is asked has words for it.
+
+        Prompts that are no chats most hosted models do not take; who wants that of one asks for it by its name.
+        """
         every = self.settings.ordered_verifiers
         those = [every[ask.verifier]] if ask.verifier else every.values()
         wordless = any(one.dialect == "anthropic" for one in those) and foreign(ask)
-        return not wordless and self.policy.may_be_verified(ask)
+        return ask.kind == "chat" and not wordless and self.policy.may_be_verified(ask)
 
     def _escalation(self, gates: Sequence[Gate], gates_of_arms: Mapping[InArm, Sequence[Gate]]) -> EscalationPolicy:
         settings, there = self.settings, self._house.experiments

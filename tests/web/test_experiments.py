@@ -84,6 +84,14 @@ def test_a_session_stays_in_its_arm_in_every_dialect(tmp_path: Path) -> None:
             assert later.headers["x-firstpass-experiment"] == first.headers["x-firstpass-experiment"]
 
 
+def test_a_prompt_that_is_no_chat_is_in_no_experiment_with_a_verifier(tmp_path: Path) -> None:
+    """Most hosted models take none: the arm would refuse what the draft model answers."""
+    with judged_by(tmp_path, two(), experiments={"e": SPLIT}) as client:
+        for _ in range(8):
+            client.post("/v1/completions", json={"model": "firstpass", "prompt": "x"})
+    assert not of_experiment(tmp_path)
+
+
 def test_a_header_splits_and_explain_says_it(tmp_path: Path) -> None:
     with judged_by(tmp_path, two(), experiments={"e": BY_HEADER}) as client:
         said = [asked(client, headers={"x-team": team}).json()["choices"][0]["message"]["content"] for team in "abc"]
