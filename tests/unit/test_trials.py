@@ -17,7 +17,7 @@ from firstpass.bench.trials import (
     trial_of,
 )
 from firstpass.chat import Message, Usage
-from firstpass.errors import TierUnavailable
+from firstpass.errors import Abandoned, TierUnavailable
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Label, Refuse, Reply, Step
 
 TRIAL = Trial("old", "u", None, None, refused=False, escalated=False, usd=0.0, milliseconds=1.0)
@@ -80,6 +80,15 @@ def test_what_goes_on_with_a_request_is_of_one_unit_with_it() -> None:
     assert unit() == "ex_9" and unit(previous="ex_1") == "ex_1" and unit("ex_0", previous="ex_1") == "ex_0"
     assert unit(shadows="ex_1") == "ex_1", "as what goes on with that, which a shadow goes on with, too"
     assert unit("ex_0", previous="ex_1", session="s") == "\0s"
+
+
+def test_a_shadow_that_was_cut_off_at_the_server_s_end_says_nothing_of_its_arm() -> None:
+    """Nobody waits for one, so nobody can have gone away."""
+    gone = Exchange(replace(ASK, shadows="ex_0"), (), Refuse(Abandoned("gone").failure), 0.5)
+    assert trial_of(gone, [], cost).refused is None
+    assert trial_of(replace(gone, ask=ASK), [], cost).refused is True
+    late = replace(gone, ending=Refuse(TierUnavailable("no").failure))
+    assert trial_of(late, [], cost).refused is True
 
 
 def test_a_share_has_the_interval_of_wilson_also_where_all_are_alike() -> None:

@@ -19,7 +19,8 @@ from typing import Literal, get_args
 
 from firstpass.bench.figures import Figure, percentile
 from firstpass.chat import Usage
-from firstpass.exchange import Answer, Exchange, Label
+from firstpass.errors import Abandoned, Stopping
+from firstpass.exchange import Answer, Exchange, Label, Refuse
 
 Z = 1.959964
 """Of a normal distribution, 95% lie within so many standard deviations."""
@@ -47,14 +48,14 @@ class Trial:
     """What one request came to. None where that is not known, or there is no such thing.
 
     unit: what is drawn for an arm. right: by the labels. passed: the checks of a contract. usd: of its verifiers.
-    shadow: it answered nobody.
+    refused: of a shadow that the server's end cut off, nothing is known. shadow: it answered nobody.
     """
 
     arm: str
     unit: str
     right: bool | None
     passed: bool | None
-    refused: bool
+    refused: bool | None
     escalated: bool
     usd: float | None
     milliseconds: float | None
@@ -115,13 +116,15 @@ def trial_of(exchange: Exchange, labels: Sequence[Label], cost: Cost, before: st
     replies = [step.reply for step in asked if step.reply is not None]
     costs = [cost(reply.verifier, reply.usage) if reply.usage else None for reply in replies]
     known = [one for one in costs if one is not None]
+    failed = exchange.ending.failure.kind if isinstance(exchange.ending, Refuse) else None
+    cut_off = ask.shadows is not None and failed in (Abandoned.__name__, Stopping.__name__)
     checked = ask.contract is not None and answer is not None
     return Trial(
         ask.arm or "",
         begins if said is None else f"{ask.key or ''}\0{said}",
         last[0].verdict == "accept" if last else None,
         answer.passed if checked and answer is not None else None,
-        not isinstance(exchange.ending, Answer),
+        None if cut_off else not isinstance(exchange.ending, Answer),
         bool(asked),
         sum(known) if len(known) == len(costs) else None,
         None if answer is None or exchange.seconds is None else exchange.seconds * 1000,

@@ -52,7 +52,8 @@ def experiment(
         trials = list(read.trials(name, since))
         if not trials:
             there = ", ".join(store.experiments()) or "none"
-            fail(f"the record has no request of an experiment {name!r}; those that it has are: {there}")
+            when = "" if days is None else f" of the last {days:g} days"
+            fail(f"the record has no request{when} of an experiment {name!r}; those that it has are: {there}")
     arms = _in_order(figures_of(trials), settings, name)
     against = next(iter(arms))
     found = differences(arms, against)
