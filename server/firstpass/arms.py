@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from firstpass.assembly import Lead, read_gates
 from firstpass.contract import Shelf
@@ -31,14 +32,14 @@ def read_gates_of_arms(settings: Settings, shelf: Shelf) -> Mapping[InArm, Seque
 class Means:
     """What there is to experiment with.
 
-    leads: of every name that a request may give. sees: whether who answers for a name takes images. verified: whether
-    a request may and can be answered by the verifier alone that it names, or by whichever is asked.
+    leads: of every name that a request may give. sees: whether who answers for a name takes images. answers: whether
+    a request, directed to where a name leads, may and can be answered there.
     """
 
     leads: Mapping[str, Lead]
     shelf: Shelf
     sees: Callable[[str], bool]
-    verified: Callable[[Ask], bool]
+    answers: Callable[[Lead, Ask], bool]
 
 
 def experiments(settings: Settings, means: Means) -> tuple[Experiment, ...]:
@@ -83,7 +84,7 @@ def _arm(where: str, name: str, wanted: ArmSettings, usual: str | None, means: M
         wanted.decoding,
         wanted.model is None or means.sees(wanted.model),
         wanted.shadow,
-        means.verified if lead and lead.target == "strong" else lambda _: True,
+        partial(means.answers, lead) if lead else lambda _: True,
     )
 
 

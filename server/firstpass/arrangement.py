@@ -244,8 +244,12 @@ class Arrangement:
             verifiers=_verifiers(leads),
             settings=self.digest,
         )
-        means = arms.Means(leads, self.shelf, house.sees, self._may_be_verified)
+        means = arms.Means(leads, self.shelf, house.sees, self._may_be_answered)
         return replace(house, experiments=arms.experiments(settings, means))
+
+    def _may_be_answered(self, lead: Lead, ask: Ask) -> bool:
+        """What a rule sends somewhere goes there, and not to the engine or the verifier of an arm."""
+        return self.policy.rule(ask) is None and (lead.target != "strong" or self._may_be_verified(ask))
 
     def _may_be_verified(self, ask: Ask) -> bool:
         """Whether a verifier alone may be asked it, and whichever is asked has words for it.

@@ -92,6 +92,18 @@ def test_a_prompt_that_is_no_chat_is_in_no_experiment_with_a_verifier(tmp_path: 
     assert not of_experiment(tmp_path)
 
 
+@pytest.mark.parametrize("rule", [{"then": "strong"}, {"then": "local"}])
+def test_what_a_rule_sends_to_one_model_is_in_no_experiment_over_models(tmp_path: Path, rule: dict[str, str]) -> None:
+    """A rule that says strong alone went to the arm's verifier, and not to the first."""
+    policy = {"egress": "any", "rules": [{"name": "careful", "text": "login", **rule}]}
+    arms = {"drafted": {"share": 0.001}, "far": {"share": 0.999, "model": "far"}}
+    with judged_by(tmp_path, two(), experiments={"e": {"arms": arms}}, policy=policy) as client:
+        ruled, other = asked(client, "the login"), asked(client, "the rest")
+    said = {"strong": "I am near.", "local": "I am the draft."}[rule["then"]]
+    assert ruled.json()["choices"][0]["message"]["content"] == said
+    assert "x-firstpass-experiment" not in ruled.headers and other.headers["x-firstpass-experiment"] == "e/far"
+
+
 def test_a_header_splits_and_explain_says_it(tmp_path: Path) -> None:
     with judged_by(tmp_path, two(), experiments={"e": BY_HEADER}) as client:
         said = [asked(client, headers={"x-team": team}).json()["choices"][0]["message"]["content"] for team in "abc"]

@@ -177,6 +177,10 @@ class EscalationPolicy:
         target: Target = "strong" if first.tier == "verifier" else "local"
         return target, next((rule for rule in self.rules if rule.name == first.rule), None)
 
+    def rule(self, ask: Ask) -> Rule | None:
+        """The one that says where it goes, if one does."""
+        return first_fit(self.rules, ask) if ask.target == "cascade" else None
+
     def may_be_verified(self, ask: Ask) -> bool:
         """Whether a verifier may be asked it."""
         return self._barrier(ask) is None

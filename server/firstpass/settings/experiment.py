@@ -25,7 +25,8 @@ class ArmSettings(Section):
     keys: tuple[str, ...] = Field((), description="Owners of API keys, where they are split by keys.")
     values: tuple[str, ...] = Field((), description="Of the experiment's header, where they are split by that.")
     model: str | None = Field(
-        None, description="Who answers: firstpass, local, strong, an engine, a verifier or an alias. Rules come first."
+        None,
+        description="Who answers: firstpass, local, strong, an engine, a verifier or an alias. Rules come first.",
     )
     contract: str | None = Field(None, description="NAME@VERSION, of the one contract that the experiment is about.")
     temperature: float | None = Field(None, ge=0, le=2)
