@@ -21,6 +21,7 @@ from firstpass.desk.recipe import Recipe
 from firstpass.dialect.anthropic.write_request import foreign
 from firstpass.dialect.openai.read_request import new_id
 from firstpass.egress import EgressDoor
+from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Receipt, Target, TierName
 from firstpass.fleet import Fleet
@@ -249,7 +250,10 @@ class Arrangement:
 
     def _may_be_answered(self, lead: Lead, ask: Ask) -> bool:
         """What a rule sends somewhere goes there, and not to the engine or the verifier of an arm."""
-        return self.policy.rule(ask) is None and (lead.target != "strong" or self._may_be_verified(ask))
+        rule = self.policy.rule(ask)
+        if not ask.store:
+            forget()  # It may never be run: where it finds no place, for one.
+        return rule is None and (lead.target != "strong" or self._may_be_verified(ask))
 
     def _may_be_verified(self, ask: Ask) -> bool:
         """Whether a verifier alone may be asked it, and whichever is asked has words for it.

@@ -11,8 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from firstpass import app
+from firstpass.chat import Message
 from firstpass.errors import BadSettings
-from firstpass.exchange import Exchange
+from firstpass.evidence import read_diff
+from firstpass.exchange import Ask, Exchange
+from firstpass.experiments import placed
 from firstpass.settings import Settings
 from firstpass.store.scopes import Spend
 from firstpass.store.sqlite import SqliteStore
@@ -102,6 +105,18 @@ def test_what_a_rule_sends_to_one_model_is_in_no_experiment_over_models(tmp_path
     said = {"strong": "I am near.", "local": "I am the draft."}[rule["then"]]
     assert ruled.json()["choices"][0]["message"]["content"] == said
     assert "x-firstpass-experiment" not in ruled.headers and other.headers["x-firstpass-experiment"] == "e/far"
+
+
+def test_what_rules_make_of_a_text_that_is_not_kept_is_forgotten_before_it_is_asked(tmp_path: Path) -> None:
+    """Who is refused a place after that is never asked, and so was never forgotten."""
+    policy = {"rules": [{"name": "docs", "then": "local", "paths": ["docs/"]}]}
+    engine = {"kind": "external", "url": "http://127.0.0.1:9/v1"}
+    verifier = {"url": "http://127.0.0.1:9/v1", "model": "m", "hosted": False}
+    wanted = {"engine": engine, "server": {"data_dir": tmp_path}, "policy": policy, "verifier": verifier}
+    house = app.Server(Settings.model_validate(wanted | {"experiments": {"e": SPLIT}})).house
+    ask = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", DIFF),), store=False)
+    assert placed(house.experiments, ask, {}, pinned=False).experiment == "e"
+    assert not read_diff.cache_info().currsize  # type: ignore[attr-defined]
 
 
 def test_a_header_splits_and_explain_says_it(tmp_path: Path) -> None:
