@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,7 +24,7 @@ from firstpass.contract import Shelf
 from firstpass.engine.keeping import keep_ready
 from firstpass.errors import BadSettings, FirstpassError, TierUnavailable
 from firstpass.evidence.memory import forget
-from firstpass.exchange import Ask, Exchange, Receipt
+from firstpass.exchange import Ask, Consult, Exchange, Receipt
 from firstpass.fleet import Fleet
 from firstpass.house import House
 from firstpass.listening import Sink
@@ -177,14 +178,20 @@ class Server:
                 self.metrics.shadows("left out").inc()
 
     async def _shadow(self, ask: Ask, there: Arrangement) -> None:
-        """The answer is for the record alone."""
+        """The answer is for the record alone.
+
+        What has begun waits at its next tier as others do: an answer for want of a place says nothing of its arm.
+        """
         try:
-            with there, self._loaded(there.model(ask.engine)):
-                await there.sit(ask)
-                try:
-                    await self._run(ask, None, None, there)
-                finally:
-                    there.seats.leave(ask)
+            with there, self.spans("shadow"), ExitStack() as held:
+                move = await cascade.next_move(Exchange(ask), there.parts)
+                if isinstance(move, Consult):
+                    asked = ask.directed(move.engine, move.verifier)
+                    if move.tier == "draft":
+                        held.enter_context(self._loaded(there.model(asked.engine), "a shadow"))
+                    held.callback(there.seats.leave, ask)
+                    await there.sit_at(asked, move.tier)
+                await self._run(replace(ask, patience_seconds=None), None, None, there)
             self.metrics.shadows("asked").inc()
         except FirstpassError as error:
             log.debug("a shadow of %s was not asked: %s", ask.shadows, error)
@@ -234,15 +241,15 @@ class Server:
 
     async def count(self, ask: Ask) -> Counted:
         """A count is no reason to load a model, nor to bring one back whose room another one waits for."""
-        with self._of(ask) as there, self._loaded(model := there.model(ask.engine)):
+        with self._of(ask) as there, self._loaded(model := there.model(ask.engine), "a count of tokens"):
             return await model.counter.count(ask)
 
     @contextmanager
-    def _loaded(self, model: LocalModel) -> Iterator[None]:
-        """It stays loaded meanwhile. Raises: TierUnavailable where it is not."""
+    def _loaded(self, model: LocalModel, what: str) -> Iterator[None]:
+        """It stays loaded meanwhile. what: is no reason to load it. Raises: TierUnavailable where it is not."""
         if not self._fleet.enter_loaded(model):
             name = next((name for name, one in self._now.models.items() if one is model), model.spec.name)
-            text = f"{name} is not loaded, and a count of tokens does not load it"
+            text = f"{name} is not loaded, and {what} does not load it"
             raise TierUnavailable(text, part="draft", retry_after_seconds=NOT_LOADED_SECONDS)
         try:
             yield

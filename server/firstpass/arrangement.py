@@ -18,8 +18,10 @@ from firstpass.cascade import Parts
 from firstpass.contract import Learned, Shelf
 from firstpass.desk import Desk, Threads
 from firstpass.desk.recipe import Recipe
+from firstpass.dialect.anthropic.write_request import foreign
 from firstpass.dialect.openai.read_request import new_id
 from firstpass.egress import EgressDoor
+from firstpass.evidence.memory import forget
 from firstpass.evidence.repository import Repositories
 from firstpass.exchange import Ask, Receipt, Target, TierName
 from firstpass.fleet import Fleet
@@ -87,6 +89,8 @@ class Arrangement:
         self._verifiers = self._asked()
         self._ordered = OrderedTier([self._verifier(name) for name in self._verifiers])
         self.shelf = Shelf.of(settings.server.contracts_dir)
+        gates = assembly.read_gates(settings.policy.gates, self.shelf)
+        gates_of_arms = arms.read_gates_of_arms(settings, self.shelf)
         told = assembly.described(settings, self.shelf)
         self.digest = settings_digest(told)
         repositories, learned = Repositories(settings.repositories_dir), self._learned()
@@ -94,8 +98,6 @@ class Arrangement:
         self._served, names = self._serves(), self._names()
         self._aliases = assembly.read_aliases(settings, names, tuple(self.models))
         self._house = self._first_house(names, repositories.names)
-        gates = assembly.read_gates(settings.policy.gates, self.shelf)
-        gates_of_arms = arms.read_gates_of_arms(settings, self.shelf)
         every = {gate.name: gate for some in (gates, *gates_of_arms.values()) for gate in some}
         monitor = Monitor(tuple(every.values()))
         self.record = Record(premises.store, monitor, settings.policy.auditors, premises.metrics.show_gate)
@@ -138,6 +140,11 @@ class Arrangement:
         name, *others = [ask.verifier] if ask.verifier else self._verifiers
         if not others and not self._verifiers[name].tier.left_alone:
             await self.seats.sit(ask, "verifier", assembly.room(self.settings, name))
+
+    async def sit_at(self, ask: Ask, tier: TierName) -> None:
+        """Raises: Busy, Overloaded."""
+        first = self._ordered.first(ask) if tier == "verifier" else None
+        await self.seats.sit(ask, tier, assembly.room(self.settings, first.name) if first else None)
 
     def shadows(self, ask: Ask) -> Iterator[Ask]:
         """What is asked once more for the record alone, now that the ask was answered; each with an id of its own."""
@@ -238,7 +245,25 @@ class Arrangement:
             verifiers=_verifiers(leads),
             settings=self.digest,
         )
-        return replace(house, experiments=arms.experiments(settings, leads, self.shelf, house.sees))
+        means = arms.Means(leads, self.shelf, house.sees, self._may_be_answered)
+        return replace(house, experiments=arms.experiments(settings, means))
+
+    def _may_be_answered(self, lead: Lead, ask: Ask) -> bool:
+        """What a rule sends somewhere goes there, and not to the engine or the verifier of an arm."""
+        rule = self.policy.rule(ask)
+        if not ask.store:
+            forget()  # It may never be run: where it finds no place, for one.
+        return rule is None and (lead.target != "strong" or self._may_be_verified(ask))
+
+    def _may_be_verified(self, ask: Ask) -> bool:
+        """Whether a verifier alone may be asked it, and whichever is asked has words for it.
+
+        Prompts that are no chats most hosted models do not take; who wants that of one asks for it by its name.
+        """
+        every = self.settings.ordered_verifiers
+        those = [every[ask.verifier]] if ask.verifier else every.values()
+        wordless = any(one.dialect == "anthropic" for one in those) and foreign(ask)
+        return ask.kind == "chat" and not wordless and self.policy.may_be_verified(ask)
 
     def _escalation(self, gates: Sequence[Gate], gates_of_arms: Mapping[InArm, Sequence[Gate]]) -> EscalationPolicy:
         settings, there = self.settings, self._house.experiments

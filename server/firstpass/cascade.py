@@ -72,7 +72,7 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     exchange, started, listener = Exchange(ask), parts.clock(), None
     part: Part = "policy"
     try:
-        while isinstance(move := await _next(exchange, parts), Consult | Mend):
+        while isinstance(move := await next_move(exchange, parts), Consult | Mend):
             part = "contract" if isinstance(move, Mend) else move.tier
             if isinstance(move, Consult):
                 exchange = replace(exchange, ask=exchange.ask.directed(move.engine, move.verifier))
@@ -91,7 +91,7 @@ async def run(ask: Ask, parts: Parts, keep: Callable[[Exchange], None], sink: Si
     return exchange
 
 
-async def _next(exchange: Exchange, parts: Parts) -> Move:
+async def next_move(exchange: Exchange, parts: Parts) -> Move:
     """Rules and gates may read the whole text."""
     if sum(len(message.content) for message in exchange.ask.messages) > SHORT_CHARACTERS:
         return await parts.aside(parts.policy.next, exchange)

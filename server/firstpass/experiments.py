@@ -4,15 +4,19 @@ What a request says itself no arm changes: one that says what the arms differ in
 arm could not answer. Whether it takes part is so decided before the arm is drawn, and is the same for all of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from firstpass.exchange import Ask, Target
+from firstpass.linear import fits
 
 SHADOW_PATIENCE = 0.0
 """In seconds: where no place is free at once, a shadow is not asked."""
+
+SAYING: Mapping[str, tuple[str, ...]] = {"reasoning_effort": ("thinking_tokens", "thinks_adaptively")}
+"""Of fields of `Sampling`, others in which a request says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class Arm:
     target: who answers where no routing rule says so, and with it engine, verifier: as an ask has them. None: whom the
     request names.
     contract: with its version; every arm of an experiment has one, or none has. decoding: fields of `Sampling`.
-    sees: whether who answers takes images. shadow: it answers nobody, and is asked once another arm has answered.
+    sees: whether who answers takes images. answers: whether it may be asked a request, as that arm has it, and can be.
+    shadow: it answers nobody, and is asked once another arm has answered.
     """
 
     name: str
@@ -38,11 +43,13 @@ class Arm:
     decoding: Mapping[str, Any] | None = None
     sees: bool = True
     shadow: bool = False
+    answers: Callable[[Ask], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """models: the names that its requests ask for; without any, it takes what the cascade is asked for.
+    """models: the names that its requests ask for, with * for any text; without any, it takes what the cascade is asked
+    for.
 
     contracts: without versions, `none` for requests that have none; without any, it takes requests of all. header: by
     whose value its arms have their requests, in lower case.
@@ -57,7 +64,7 @@ class Experiment:
     def takes(self, ask: Ask, *, pinned: bool) -> bool:
         """pinned: the request itself says which version of its contract it wants."""
         if self.models:
-            named = ask.model in self.models
+            named = any(fits(pattern, ask.model) for pattern in self.models)
         else:
             named = ask.target == "cascade" and ask.engine is None and ask.verifier is None
         differ = {field for arm in self.arms for field in arm.decoding or ()}
@@ -67,8 +74,9 @@ class Experiment:
             and ask.kind != "embedding"
             and (not self.contracts or (ask.contract or "none").partition("@")[0] in self.contracts)
             and not (pinned and any(arm.contract for arm in self.arms))
-            and all(getattr(ask.sampling, field) is None for field in differ)
+            and all(getattr(ask.sampling, name) is None for field in differ for name in (field, *SAYING.get(field, ())))
             and (not images or all(arm.sees for arm in self.arms))
+            and all(arm.answers(self.in_arm(ask, arm)) for arm in self.arms)
         )
 
     def arm(self, ask: Ask, value: str | None, before: Ask | None = None) -> Arm | None:

@@ -7,6 +7,7 @@ from typing import Literal
 from firstpass.errors import Forbidden, NotFound
 from firstpass.exchange import OWN_NAMES, Ceiling, Target, strictest
 from firstpass.experiments import Experiment
+from firstpass.linear import fits
 
 SHOWN = 200
 """Characters of a model's name that an error repeats."""
@@ -103,20 +104,3 @@ class House:
     def no_model(self, name: str) -> NotFound:
         message = f"unknown model {name[:SHOWN]!r}; this server has {', '.join(self.names)}"
         return NotFound(message, param="model", code="model_not_found")
-
-
-def fits(pattern: str, name: str) -> bool:
-    """Whether a name is one of the pattern's, where * stands for any text; in time that is linear in the name."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return name == pattern
-    *middle, last = rest
-    at, end = len(first), len(name) - len(last)
-    if at > end or not (name.startswith(first) and name.endswith(last)):
-        return False
-    for part in middle:
-        found = name.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True

@@ -1,6 +1,7 @@
-"""Regular expressions of an operator, searched in time that is linear in the text, whatever they are. Knows no rule.
+"""Expressions of an operator, searched in time that is linear in the text, whatever they are. Knows no rule.
 
-The engine is RE2. It has no look-around, no references back and no atomic groups, which need more than that.
+The engine of regular ones is RE2. It has no look-around, no references back and no atomic groups, which need more than
+that.
 Source: github.com/google/re2/wiki/Syntax.
 """
 
@@ -77,3 +78,20 @@ def _unicode(pattern: str) -> str:
         out.append(pair[0])
         at += 1
     return "".join(out)
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Whether a name is one of the pattern's, where * stands for any text; in time that is linear in the name."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    *middle, last = rest
+    at, end = len(first), len(name) - len(last)
+    if at > end or not (name.startswith(first) and name.endswith(last)):
+        return False
+    for part in middle:
+        found = name.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

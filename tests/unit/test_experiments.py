@@ -24,6 +24,7 @@ VERSIONS = Experiment(
     contracts=("pr-summary",),
 )
 WARM = Experiment("e", (Arm("cold", 0.5, decoding={"temperature": 0.0}), Arm("warm", 0.5)))
+HARD = Experiment("e", (Arm("usual", 0.5), Arm("hard", 0.5, decoding={"reasoning_effort": "high"})))
 SUMMARY = replace(ASK, contract="pr-summary@4")
 
 
@@ -91,6 +92,8 @@ def test_keys_and_values_of_a_header_choose_the_arm() -> None:
         (HALVES, replace(ASK, kind="completion"), True),
         (replace(HALVES, models=("local",)), replace(ASK, target="local", model="local"), True),
         (replace(HALVES, models=("local",)), ASK, False),
+        (replace(HALVES, models=("claude-*",)), replace(ASK, model="claude-3"), True),
+        (replace(HALVES, models=("claude-*",)), ASK, False),
         (VERSIONS, SUMMARY, True),
         (VERSIONS, ASK, False),
         (VERSIONS, replace(ASK, contract="code-review@2"), False),
@@ -99,6 +102,11 @@ def test_keys_and_values_of_a_header_choose_the_arm() -> None:
         (WARM, ASK, True),
         (WARM, replace(ASK, sampling=Sampling(temperature=0.7)), False),
         (WARM, replace(ASK, sampling=Sampling(top_p=0.7)), True),
+        (WARM, replace(ASK, sampling=Sampling(thinking_tokens=0)), True),
+        (HARD, ASK, True),
+        (HARD, replace(ASK, sampling=Sampling(reasoning_effort="low")), False),
+        (HARD, replace(ASK, sampling=Sampling(thinking_tokens=0)), False),
+        (HARD, replace(ASK, sampling=Sampling(thinks_adaptively=True)), False),
     ],
 )
 def test_it_takes_what_it_is_about(experiment: Experiment, ask: Ask, *, taken: bool) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from firstpass.exchange import Target
-from firstpass.house import House, fits
+from firstpass.house import House
+from firstpass.linear import fits
 from tests.machine import LINEAR, growth
 
 

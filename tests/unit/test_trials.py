@@ -17,7 +17,7 @@ from firstpass.bench.trials import (
     trial_of,
 )
 from firstpass.chat import Message, Usage
-from firstpass.errors import TierUnavailable
+from firstpass.errors import Abandoned, TierUnavailable
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Finding, Label, Refuse, Reply, Step
 
 TRIAL = Trial("old", "u", None, None, refused=False, escalated=False, usd=0.0, milliseconds=1.0)
@@ -67,6 +67,30 @@ def test_a_verifier_without_a_price_makes_the_cost_unknown_and_not_nothing() -> 
     assert "usd" not in figures_of([replace(TRIAL, usd=None), TRIAL])["old"].measured
 
 
+def test_what_a_verifier_did_not_count_makes_the_cost_unknown_and_not_nothing() -> None:
+    uncounted = replace(VERDICT, reply=replace(VERDICT.reply, usage=None))  # type: ignore[type-var]
+    assert trial_of(Exchange(ASK, (uncounted,), Answer(0, "strong"), 0.5), [], cost).usd is None
+
+
+def test_what_goes_on_with_a_request_is_of_one_unit_with_it() -> None:
+    def unit(before: str | None = None, **fields: object) -> str:
+        asked = replace(ASK, id="ex_9", **fields)  # type: ignore[arg-type]
+        return trial_of(Exchange(asked, (DRAFT,), Answer(0, "draft"), 0.5), [], cost, before).unit
+
+    assert unit() == "ex_9" and unit(previous="ex_1") == "ex_1" and unit("ex_0", previous="ex_1") == "ex_0"
+    assert unit(shadows="ex_1") == "ex_1", "as what goes on with that, which a shadow goes on with, too"
+    assert unit("ex_0", previous="ex_1", session="s") == "\0s"
+
+
+def test_a_shadow_that_was_cut_off_at_the_server_s_end_says_nothing_of_its_arm() -> None:
+    """Nobody waits for one, so nobody can have gone away."""
+    gone = Exchange(replace(ASK, shadows="ex_0"), (), Refuse(Abandoned("gone").failure), 0.5)
+    assert trial_of(gone, [], cost).refused is None
+    assert trial_of(replace(gone, ask=ASK), [], cost).refused is True
+    late = replace(gone, ending=Refuse(TierUnavailable("no").failure))
+    assert trial_of(late, [], cost).refused is True
+
+
 def test_a_share_has_the_interval_of_wilson_also_where_all_are_alike() -> None:
     figure = figures_of(several("old", 100, 90))["old"].measured["passed"].figure
     assert (figure.value, figure.low, figure.high) == pytest.approx((0.9, 0.8256, 0.9448), abs=2e-3)
@@ -104,6 +128,44 @@ def test_a_difference_is_told_where_there_is_one_and_enough_of_it() -> None:
     assert 0 < difference.figure.low < 0.16 < difference.figure.high
 
 
+@pytest.mark.parametrize("per_unit", [1, 3])
+def test_what_differs_by_rounding_alone_is_no_different(per_unit: int) -> None:
+    """Requests that all cost the same have no spread, and the mean of one arm has another last bit than the other's."""
+    for dollars in (0.1, 0.0007):
+        sizes = {"old": 102, "new": 999}
+        trials = [one for arm, size in sizes.items() for one in several(arm, size, 0, per_unit, usd=dollars)]
+        assert told(trials, "usd").real is not True
+
+
+def test_one_large_session_is_not_taken_for_as_many_as_there_are_small_ones_beside_it() -> None:
+    """Its own mean is nearly the arm's, so that it seems to vary by nothing."""
+    large = [
+        replace(TRIAL, arm=arm, unit=f"{arm}x", passed=at < good)
+        for arm, good in (("old", 4500), ("new", 3500))
+        for at in range(5000)
+    ]
+    assert told([*large, *several("old", 60, 48), *several("new", 60, 48)]).real is None
+
+
+def test_a_share_of_few_requests_is_as_sure_as_those_are_many() -> None:
+    """Labels come later: what was asked without one says nothing of how often somebody may have looked."""
+    labelled = [
+        replace(one, right=one.passed) for arm, good in (("old", 60), ("new", 75)) for one in several(arm, 100, good)
+    ]
+    beside = [one for arm in ("old", "new") for one in several(f"{arm}", 5000, 0)]
+    beside = [replace(one, unit=f"{one.unit}b") for one in beside]
+    few, many = told(labelled, "right"), told([*labelled, *beside], "right")
+    assert few.figure == many.figure
+
+
+def test_what_is_compared_later_is_counted_from_the_first_look() -> None:
+    without = told([*several("old", 300, 200), *several("new", 300, 250)])
+    labelled = [
+        replace(one, right=True) for arm, good in (("old", 200), ("new", 250)) for one in several(arm, 300, good)
+    ]
+    assert without.figure == told(labelled).figure
+
+
 def test_two_arms_that_are_alike_to_the_last_are_no_different() -> None:
     alike = told([*several("old", 60, 60), *several("new", 60, 60)])
     assert alike.real is False and alike.figure.low < 0 < alike.figure.high
@@ -118,6 +180,12 @@ def test_a_slower_arm_is_told() -> None:
     ]
     assert told(trials, "p50_ms").real is True and told(trials, "p99_ms").real is None
     assert not [one for one in differences(figures_of(trials), "old") if one.real and one.measure != "p50_ms"][1:]
+
+
+def test_the_latency_of_a_shadow_is_shown_and_not_compared() -> None:
+    trials = [*several("old", 300, 200, milliseconds=9.0), *several("new", 300, 200, shadow=True)]
+    compared = {one.measure for one in differences(figures_of(trials), "old")}
+    assert "passed" in compared and "p50_ms" not in compared and "p50_ms" in figures_of(trials)["new"].measured
 
 
 def test_the_more_is_compared_the_more_is_wanted_of_each() -> None:

@@ -215,6 +215,14 @@ def test_every_change_of_a_byte_of_the_file_is_found_where_it_holds_something(
     assert found > 20
 
 
+def test_a_schema_that_is_no_text_is_told(original: tuple[Path, Checkpoint], tmp_path: Path) -> None:
+    """It was read outside of what makes a finding of such a fault."""
+    path, checkpoint = original
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes(path.read_bytes().replace(b"prompt_tokens INTEGER", b"prompt_token\xf3 INTEGER"))
+    assert verify(copy, [checkpoint]).flaws
+
+
 def everything(path: Path) -> list[object]:
     with closing(apsw.Connection(str(path))) as connection:
         return [list(connection.execute(f"SELECT * FROM {table} ORDER BY 1")) for table in TABLES]  # noqa: S608

@@ -11,14 +11,19 @@ import pytest
 from pydantic import ValidationError
 
 from firstpass import app
+from firstpass.chat import Message
 from firstpass.errors import BadSettings
-from firstpass.exchange import Exchange
+from firstpass.evidence import read_diff
+from firstpass.exchange import Ask, Exchange
+from firstpass.experiments import placed
 from firstpass.settings import Settings
 from firstpass.store.scopes import Spend
 from firstpass.store.sqlite import SqliteStore
-from tests.doubles import DIFF, NAMES, openai_app, says
+from tests.conftest import serving
+from tests.doubles import DIFF, NAMES, anthropic_app, claude_says, counts_words, openai_app, says
 from tests.keyed import bearer, new_key
 from tests.web.test_cli import firstpass
+from tests.web.test_engines import fronted_by
 from tests.web.test_verifiers import PRICED, judged_by, two
 
 PATIENCE_SECONDS = 20.0
@@ -82,6 +87,38 @@ def test_a_session_stays_in_its_arm_in_every_dialect(tmp_path: Path) -> None:
             assert later.headers["x-firstpass-experiment"] == first.headers["x-firstpass-experiment"]
 
 
+def test_a_prompt_that_is_no_chat_is_in_no_experiment_with_a_verifier(tmp_path: Path) -> None:
+    """Most hosted models take none: the arm would refuse what the draft model answers."""
+    with judged_by(tmp_path, two(), experiments={"e": SPLIT}) as client:
+        for _ in range(8):
+            client.post("/v1/completions", json={"model": "firstpass", "prompt": "x"})
+    assert not of_experiment(tmp_path)
+
+
+@pytest.mark.parametrize("rule", [{"then": "strong"}, {"then": "local"}])
+def test_what_a_rule_sends_to_one_model_is_in_no_experiment_over_models(tmp_path: Path, rule: dict[str, str]) -> None:
+    """A rule that says strong alone went to the arm's verifier, and not to the first."""
+    policy = {"egress": "any", "rules": [{"name": "careful", "text": "login", **rule}]}
+    arms = {"drafted": {"share": 0.001}, "far": {"share": 0.999, "model": "far"}}
+    with judged_by(tmp_path, two(), experiments={"e": {"arms": arms}}, policy=policy) as client:
+        ruled, other = asked(client, "the login"), asked(client, "the rest")
+    said = {"strong": "I am near.", "local": "I am the draft."}[rule["then"]]
+    assert ruled.json()["choices"][0]["message"]["content"] == said
+    assert "x-firstpass-experiment" not in ruled.headers and other.headers["x-firstpass-experiment"] == "e/far"
+
+
+def test_what_rules_make_of_a_text_that_is_not_kept_is_forgotten_before_it_is_asked(tmp_path: Path) -> None:
+    """Who is refused a place after that is never asked, and so was never forgotten."""
+    policy = {"rules": [{"name": "docs", "then": "local", "paths": ["docs/"]}]}
+    engine = {"kind": "external", "url": "http://127.0.0.1:9/v1"}
+    verifier = {"url": "http://127.0.0.1:9/v1", "model": "m", "hosted": False}
+    wanted = {"engine": engine, "server": {"data_dir": tmp_path}, "policy": policy, "verifier": verifier}
+    house = app.Server(Settings.model_validate(wanted | {"experiments": {"e": SPLIT}})).house
+    ask = Ask("ex_1", 0.0, "chat", "firstpass", "cascade", (Message("user", DIFF),), store=False)
+    assert placed(house.experiments, ask, {}, pinned=False).experiment == "e"
+    assert not read_diff.cache_info().currsize  # type: ignore[attr-defined]
+
+
 def test_a_header_splits_and_explain_says_it(tmp_path: Path) -> None:
     with judged_by(tmp_path, two(), experiments={"e": BY_HEADER}) as client:
         said = [asked(client, headers={"x-team": team}).json()["choices"][0]["message"]["content"] for team in "abc"]
@@ -89,6 +126,27 @@ def test_a_header_splits_and_explain_says_it(tmp_path: Path) -> None:
         told = client.post("/v1/explain", json=body, headers={"x-team": "b"}).json()
     assert said == ["I am the draft.", "I am far.", "I am the draft."]
     assert (told["experiment"], told["arm"], told["target"]) == ("e", "far", "strong")
+
+
+def test_an_experiment_and_an_arm_may_be_about_aliases_with_any_text(tmp_path: Path) -> None:
+    aliases = {"claude-*": "firstpass", "gpt-*": "far"}
+    arms = {"far": {"share": 1.0, "model": "gpt-9"}, "drafted": {"shadow": True}}
+    for models in (["claude-*"], ["claude-3"]):
+        wanted = {"e": {"models": models, "arms": arms}}
+        with judged_by(tmp_path, two(), aliases=aliases, experiments=wanted) as client:
+            answers = [asked(client, model=model) for model in ("claude-3", "firstpass")]
+        said = [one.json()["choices"][0]["message"]["content"] for one in answers]
+        assert said == ["I am far.", "I am the draft."]
+
+
+def test_a_count_needs_no_model_of_an_arm(tmp_path: Path) -> None:
+    """The arm's may not be loaded, and the first can count as it does without an experiment."""
+    arms = {"usual": {"share": 0.001}, "large": {"share": 0.999, "model": "large"}}
+    body = {"model": "firstpass", "messages": [{"role": "user", "content": "one two"}]}
+    with serving(counts_words(openai_app(says("I am small.")))) as small:
+        urls = {"small": small, "large": "http://127.0.0.1:9"}
+        with fronted_by(urls, tmp_path, experiments={"e": {"arms": arms}}) as client:
+            assert client.post("/v1/messages/count_tokens", json=body).is_success
 
 
 def test_a_key_splits_and_may_be_for_less_than_its_arm(tmp_path: Path) -> None:
@@ -114,15 +172,29 @@ def test_a_shadow_is_recorded_and_answers_nobody(tmp_path: Path) -> None:
         assert shadow.ask.messages == its.ask.messages and shadow.ask.id != its.ask.id
         assert shadow.answer is not None and shadow.answer.text == "I am far."
     assert 'firstpass_shadows_total{outcome="asked"} 3.0' in metrics
+    requests = [line for line in metrics.splitlines() if line.startswith("firstpass_requests_total{")]
+    assert [line.split()[-1] for line in requests] == ["3.0"], "nobody requested a shadow"
 
 
-def test_the_ceiling_of_a_request_holds_for_its_shadow(tmp_path: Path) -> None:
-    with judged_by(tmp_path, two(), experiments={"e": SHADOWED}) as client:
-        asked(client, firstpass={"egress": "local-only"})
-        found = until(tmp_path, 2)
-    [shadow] = [one for one in found if one.ask.shadows]
-    assert not shadow.receipts and shadow.answer is None
-    assert shadow.ending is not None and "egress_forbidden" in str(shadow.ending)
+@pytest.mark.parametrize("arms", [SPLIT, SHADOWED])
+def test_what_may_not_leave_for_one_arm_is_in_no_experiment(tmp_path: Path, arms: dict[str, Any]) -> None:
+    """Else the arm would refuse what is answered without it, and the arms would have different requests."""
+    key, _ = new_key(tmp_path, ceiling="local-only")
+    with judged_by(tmp_path, two(), experiments={"e": arms}) as client:
+        for _ in range(8):
+            for answer in (asked(client, firstpass={"egress": "local-only"}), asked(client, headers=bearer(key))):
+                assert answer.is_success and "x-firstpass-experiment" not in answer.headers
+    assert not of_experiment(tmp_path)
+
+
+def test_what_a_verifier_s_api_has_no_word_for_is_in_no_experiment_with_it(tmp_path: Path) -> None:
+    claude = {"near": (anthropic_app(claude_says("I am Claude.")), {"dialect": "anthropic", "api_key": "k"})}
+    arms = {"drafted": {"share": 0.001}, "strong": {"share": 0.999, "model": "strong"}}
+    with judged_by(tmp_path, claude, experiments={"e": {"arms": arms}}) as client:
+        assert asked(client).headers["x-firstpass-experiment"] == "e/strong"
+        for wanted in ({"seed": 7}, {"temperature": 1.5}, {"logit_bias": {"1": 1}}, {"min_p": 0.1}):
+            answer = asked(client, **wanted)
+            assert answer.is_success and "x-firstpass-experiment" not in answer.headers
 
 
 def test_a_shadow_counts_against_the_cap_of_the_key_whose_request_it_repeats(tmp_path: Path) -> None:
@@ -141,6 +213,26 @@ def test_a_shadow_without_a_record_leaves_no_words(tmp_path: Path) -> None:
     assert len(found) == 2 and "hush" not in str(found) and "I am far" not in str(found)
 
 
+def test_a_deleted_response_is_deleted_in_its_shadows_too(tmp_path: Path) -> None:
+    with judged_by(tmp_path, two(), experiments={"e": SHADOWED}) as client:
+        first = client.post("/v1/responses", json={"model": "firstpass", "input": "hush"}).json()
+        until(tmp_path, 2)
+        assert client.delete(f"/v1/responses/{first['id']}").is_success
+        found = of_experiment(tmp_path)
+    assert len(found) == 2 and "hush" not in str(found) and "I am far" not in str(found)
+    done = firstpass("audit", "verify", FIRSTPASS_SERVER__DATA_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_shadow_that_ends_after_its_response_was_deleted_leaves_no_words(tmp_path: Path) -> None:
+    slow = {"near": two()["near"], "far": (openai_app(_slowly), {})}
+    with judged_by(tmp_path, slow, experiments={"e": SHADOWED}) as client:
+        first = client.post("/v1/responses", json={"model": "firstpass", "input": "hush"}).json()
+        assert client.delete(f"/v1/responses/{first['id']}").is_success
+        found = until(tmp_path, 2)
+    assert len(found) == 2 and "hush" not in str(found) and "I am far" not in str(found)
+
+
 def test_shadows_hold_up_nobody_and_are_left_out_where_there_are_many(tmp_path: Path) -> None:
     slow = {"near": two()["near"], "far": (openai_app(_slowly), {})}
     with judged_by(tmp_path, slow, experiments={"e": SHADOWED}) as client:
@@ -150,6 +242,18 @@ def test_shadows_hold_up_nobody_and_are_left_out_where_there_are_many(tmp_path: 
         took = time.monotonic() - began
         left_out = [line for line in client.get("/metrics").text.splitlines() if 'outcome="left out"' in line]
     assert took < 12 * SLOW_SECONDS and left_out and float(left_out[0].split()[-1]) >= 1
+
+
+def test_a_shadow_is_left_out_where_its_verifier_has_no_place(tmp_path: Path) -> None:
+    """It was recorded as one that had no answer, which was then the arm's fault."""
+    slow = {"near": two()["near"], "far": (openai_app(_slowly), {"in_flight_limit": 1})}
+    with judged_by(tmp_path, slow, experiments={"e": SHADOWED}) as client:
+        for number in range(3):
+            assert asked(client, str(number)).is_success
+        time.sleep(1.5 * SLOW_SECONDS)
+        found = until(tmp_path, 4)
+    [shadow] = [one for one in found if one.ask.shadows]
+    assert shadow.answer is not None and len(found) == 4
 
 
 SLOW_SECONDS = 2.0
@@ -197,6 +301,11 @@ def test_an_experiment_that_the_record_does_not_have_is_an_error_that_says_which
             {"contracts": ["free"], "arms": {"a": {"share": 1}, "b": {"shadow": True, "contract": "free@99"}}},
             "arms.b.contract: there is no free@99",
         ),
+        (
+            {"contracts": ["none"], "arms": {"a": {"share": 1}, "b": {"shadow": True, "contract": "none@1"}}},
+            "arms.b.contract: there is no none@1",
+        ),
+        ({"arms": {"a": {"share": 1}, "b": {"shadow": True, "gates": ["nowhere.json"]}}}, "gate nowhere.json: No such"),
     ],
 )
 def test_an_experiment_about_what_there_is_not_is_an_error(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
@@ -204,4 +313,12 @@ def test_an_experiment_about_what_there_is_not_is_an_error(tmp_path: Path, chang
     wanted = {"engine": engine, "server": {"data_dir": tmp_path}, "experiments": {"e": changes}}
     wanted["verifier"] = {"url": "http://127.0.0.1:9/v1", "model": "m", "hosted": False}
     with pytest.raises((BadSettings, ValidationError), match=named):
+        app.build(Settings.model_validate(wanted))
+
+
+def test_a_gate_that_is_not_there_is_an_error_in_the_settings(tmp_path: Path) -> None:
+    """The files of gates were read for the digest of the settings before anyone looked whether they are gates."""
+    engine = {"kind": "external", "url": "http://127.0.0.1:9/v1"}
+    wanted = {"engine": engine, "server": {"data_dir": tmp_path}, "policy": {"gates": ["nowhere.json"]}}
+    with pytest.raises(BadSettings, match=r"gate nowhere.json: No such"):
         app.build(Settings.model_validate(wanted))

@@ -10,11 +10,12 @@ import argparse
 import json
 import math
 import random
+from typing import get_args
 
-from firstpass.bench.trials import FALSE_ALARMS, LEAST_UNITS, Z, boundary
+from firstpass.bench.trials import FALSE_ALARMS, LEAST_UNITS, Measure, Z, boundary
 
-MEASURES = 6
-"""Between which the allowed false alarms are divided, as in a table of two arms with labels, checks and latencies."""
+MEASURES = len(get_args(Measure))
+"""Between which the allowed false alarms are divided, of two arms."""
 
 
 def looked(rng: random.Random, first: float, second: float, most: int, every: int) -> tuple[int | None, int | None]:

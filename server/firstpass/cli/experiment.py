@@ -42,7 +42,8 @@ def experiment(
 ) -> None:
     """Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.
 
-    Percentages have 95% intervals. A difference is called real where it is so however often one looks.
+    Percentages have 95% intervals. A difference is called real where it is so however often one looks, as long as what
+    is looked at begins at the same time.
     """
     settings = load(config)
     since = 0.0 if days is None else time.time() - days * DAY_SECONDS
@@ -51,7 +52,8 @@ def experiment(
         trials = list(read.trials(name, since))
         if not trials:
             there = ", ".join(store.experiments()) or "none"
-            fail(f"the record has no request of an experiment {name!r}; those that it has are: {there}")
+            when = "" if days is None else f" of the last {days:g} days"
+            fail(f"the record has no request{when} of an experiment {name!r}; those that it has are: {there}")
     arms = _in_order(figures_of(trials), settings, name)
     against = next(iter(arms))
     found = differences(arms, against)
@@ -71,6 +73,7 @@ class Read:
         self._prices = {name: prices(one) for name, one in settings.ordered_verifiers.items()}
         self.damaged: list[str] = []
         self.ran_under: set[str | None] = set()
+        self._units: dict[str, str] = {}
 
     def trials(self, name: str, since_unix: float) -> Iterator[Trial]:
         for exchange in self._store.of_experiment(name, since_unix):
@@ -81,7 +84,11 @@ class Read:
 
     def _trial(self, exchange: Exchange) -> Trial:
         self.ran_under.add(exchange.ask.settings)
-        return trial_of(exchange, self._store.labels(exchange.ask.id), self._cost)
+        ask = exchange.ask
+        before = self._units.get(ask.previous) if ask.previous else None
+        trial = trial_of(exchange, self._store.labels(ask.id), self._cost, before)
+        self._units[ask.id] = trial.unit
+        return trial
 
     def _cost(self, verifier: str | None, usage: Usage) -> float | None:
         found = self._prices.get(verifier or "")

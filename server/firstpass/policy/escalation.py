@@ -177,6 +177,14 @@ class EscalationPolicy:
         target: Target = "strong" if first.tier == "verifier" else "local"
         return target, next((rule for rule in self.rules if rule.name == first.rule), None)
 
+    def rule(self, ask: Ask) -> Rule | None:
+        """The one that says where it goes, if one does."""
+        return first_fit(self.rules, ask) if ask.target == "cascade" else None
+
+    def may_be_verified(self, ask: Ask) -> bool:
+        """Whether a verifier may be asked it."""
+        return self._barrier(ask) is None
+
     def _barrier(self, ask: Ask) -> Failure | None:
         """Why the verifier may not be asked, if it may not."""
         where = self._verifier if ask.verifier is None else self._verifiers[ask.verifier]

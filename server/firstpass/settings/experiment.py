@@ -25,7 +25,8 @@ class ArmSettings(Section):
     keys: tuple[str, ...] = Field((), description="Owners of API keys, where they are split by keys.")
     values: tuple[str, ...] = Field((), description="Of the experiment's header, where they are split by that.")
     model: str | None = Field(
-        None, description="Who answers: firstpass, local, strong, an engine, a verifier or an alias. Rules come first."
+        None,
+        description="Who answers: firstpass, local, strong, an engine, a verifier or an alias. Rules come first.",
     )
     contract: str | None = Field(None, description="NAME@VERSION, of the one contract that the experiment is about.")
     temperature: float | None = Field(None, ge=0, le=2)
@@ -50,7 +51,8 @@ class ExperimentSettings(Section):
     """The first experiment that takes a request has it alone."""
 
     models: tuple[str, ...] = Field(
-        (), description="Names that requests for it ask for; by default all that mean the cascade."
+        (),
+        description="Names that requests for it ask for, with * for any text; by default all that mean the cascade.",
     )
     contracts: tuple[str, ...] = Field(
         (), description="Names without versions; `none` for requests without one; by default all."

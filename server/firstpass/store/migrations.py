@@ -127,7 +127,9 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         "0008_experiments",
         """
         ALTER TABLE exchanges ADD COLUMN experiment TEXT;
+        ALTER TABLE exchanges ADD COLUMN shadows TEXT;
         CREATE INDEX exchanges_by_experiment ON exchanges (experiment) WHERE experiment IS NOT NULL;
+        CREATE INDEX exchanges_by_shadows ON exchanges (shadows) WHERE shadows IS NOT NULL;
         """,
     ),
 )
@@ -143,9 +145,11 @@ vouches for rows again has to be let in there."""
 
 
 def schema(connection: apsw.Connection) -> dict[tuple[str, str], str]:
-    """What makes each thing in a file, by its type and name."""
-    sql = "SELECT type, name, concat_ws(' ', tbl_name, sql) FROM sqlite_schema"
-    return {(kind, name): made for kind, name, made in connection.execute(sql)}
+    """What makes each thing in a file, by its type and name; damaged text may be no UTF-8."""
+    parts = ("type", "name", "concat_ws(' ', tbl_name, sql)")
+    sql = f"SELECT {', '.join(f'CAST({part} AS BLOB)' for part in parts)} FROM sqlite_schema"  # noqa: S608
+    rows = ([bytes(part).decode(errors="replace") for part in row] for row in connection.execute(sql))
+    return {(kind, name): made for kind, name, made in rows}
 
 
 def schema_after(count: int) -> dict[tuple[str, str], str]:

@@ -37,9 +37,9 @@ A departure's digest and count of bytes, which are a receipt, have no salt, and 
 
 EXCHANGE = (
     "id, received_unix, model, contract, session, route, status, seconds, prompt_tokens, completion_tokens, body,"
-    " experiment, entry, salt"
+    " experiment, shadows, entry, salt"
 )
-INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
+INSERT = f"INSERT INTO exchanges ({EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SALT})"  # noqa: S608
 LABEL = "exchange_id, verdict, source, made_unix, text, key, salt"
 ADD_LABEL = f"INSERT INTO labels ({LABEL}) VALUES (?, ?, ?, ?, ?, ?, {SALT}) RETURNING number"  # noqa: S608
 P = ParamSpec("P")
@@ -84,7 +84,13 @@ class SqliteStore(SqliteKeys):
         return done
 
     def append(self, exchange: Exchange) -> None:
-        self._write("append an exchange", lambda: self._append(_row(kept(exchange))))
+        self._write("append an exchange", lambda: self._append(_row(self._kept(exchange))))
+
+    def _kept(self, exchange: Exchange) -> Exchange:
+        """A shadow may end when the words of the request that it repeats have been deleted already."""
+        shadows = exchange.ask.shadows
+        repeated = None if shadows is None else _exchange(self._log, shadows)
+        return kept(exchange) if repeated is None or repeated.ask.store else forgotten(exchange)
 
     def _append(self, row: tuple[Any, ...]) -> None:
         self._connection.execute(INSERT, (*row, self._log.size()))
@@ -97,7 +103,8 @@ class SqliteStore(SqliteKeys):
         return self._reader.do("read an exchange", lambda: _exchange(self._reader.log, exchange_id))
 
     def forget(self, exchange_id: str) -> bool:
-        """The words are out of the record at once, and off the disk unless another process is just reading the file.
+        """Its words and its shadows' are out of the record at once, and off the disk unless another process is just
+        reading the file.
 
         Then they leave it with the first exchange that is appended or forgotten after that, or the next start.
         """
@@ -119,6 +126,8 @@ class SqliteStore(SqliteKeys):
             self._log.checked("labels", number)
             run(f"UPDATE labels SET text = NULL, salt = {SALT} WHERE number = ?", (number,))  # noqa: S608
             self._log.vouch("forgotten", "labels", number, exchange=exchange_id)
+        for (shadow,) in list(run("SELECT id FROM exchanges WHERE shadows = ?", (exchange_id,))):
+            self._forget(shadow)
         return True
 
     def latest(self, limit: int) -> list[Exchange | Damaged]:
@@ -312,4 +321,5 @@ def _row(exchange: Exchange) -> tuple[Any, ...]:
         sum(usage.completion_tokens for usage in usages),
         encode(exchange),
         ask.experiment,
+        ask.shadows,
     )

@@ -40,6 +40,10 @@ class OrderedTier:
         """Whether there is one that takes it."""
         return bool(self._those(ask))
 
+    def first(self, ask: Ask) -> Verifier | None:
+        """The one that is asked before the others."""
+        return next(iter(self._those(ask)), None)
+
     async def reply(self, ask: Ask, listener: Listener) -> Reply:
         """See `Tier.reply`.
 

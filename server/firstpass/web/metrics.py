@@ -41,7 +41,7 @@ class Metrics:
         self._broken = self._gauge("firstpass_gate_broken", "1 where a gate accepts nothing any more.", "gate")
 
     def _add_requests(self) -> None:
-        about = "Ended exchanges."
+        about = "Ended exchanges, without shadows."
         requests = self._counter("firstpass_requests", about, "model", "dialect", "route", "status")
         about = "From the parsed ask to its end."
         seconds = self._histogram("firstpass_request_seconds", about, SECONDS, "model", "route")
@@ -122,13 +122,9 @@ class Metrics:
         self._responses(group, status).inc()
 
     def observe(self, exchange: Exchange) -> None:
-        model, ending = OWN_NAMES[exchange.ask.target], exchange.ending
-        route = ending.route if isinstance(ending, Answer) else "refused"
-        status = ending.failure.status if isinstance(ending, Refuse) else 200
-        self._requests(model, exchange.ask.dialect, route, status).inc()
-        self._seconds(model, route).observe(exchange.seconds or 0)
-        if isinstance(ending, Refuse):
-            self.refused(ending.failure.code, ending.failure.part)
+        """A shadow is no request, but its steps take the same tiers' time, and leave the machine as others do."""
+        if exchange.ask.shadows is None:
+            self._observe_request(exchange)
         for step in exchange.steps:
             self._observe_step(step)
         if any(step.move.tier == "verifier" and step.move.purpose == "verify" for step in exchange.steps):
@@ -136,6 +132,15 @@ class Metrics:
         for receipt in exchange.receipts:
             self._departures.inc()
             self._departed.inc(receipt.bytes)
+
+    def _observe_request(self, exchange: Exchange) -> None:
+        model, ending = OWN_NAMES[exchange.ask.target], exchange.ending
+        route = ending.route if isinstance(ending, Answer) else "refused"
+        status = ending.failure.status if isinstance(ending, Refuse) else 200
+        self._requests(model, exchange.ask.dialect, route, status).inc()
+        self._seconds(model, route).observe(exchange.seconds or 0)
+        if isinstance(ending, Refuse):
+            self.refused(ending.failure.code, ending.failure.part)
 
     def _observe_step(self, step: Step) -> None:
         for finding in step.findings:

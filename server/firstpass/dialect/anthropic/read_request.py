@@ -61,9 +61,12 @@ def messages(raw: bytes, caller: Caller, house: House) -> Ask:
 
 
 def prompt(raw: bytes, caller: Caller, house: House) -> Ask:
-    """What is to be counted; nobody will be asked. Raises: BadAsk, NotFound (an unknown model)."""
+    """What is to be counted; nobody will be asked, in no arm of an experiment either: its model may not be loaded.
+
+    Raises: BadAsk, NotFound (an unknown model).
+    """
     body = validated(PromptBody, raw, house.sees)
-    ask = replace(_ask(body, caller, house, {}), forwarded=_forwarded(caller))
+    ask = replace(_ask(body, caller, replace(house, experiments=()), {}), forwarded=_forwarded(caller))
     if ask.contract is not None:
         raise BadAsk("only what is sent is counted, not what a contract makes of it", param="firstpass.contract")
     return ask

@@ -54,10 +54,10 @@ def _bad(message: str, param: str) -> NoReturn:
     raise BadAsk(f"{param}: {message}", part=PART, param=param)
 
 
-def _refuse_foreign(ask: Ask) -> None:
-    """What would change the answer and can not be said here is an error; a field at its default changes nothing."""
+def foreign(ask: Ask) -> tuple[str, ...]:
+    """What would change the answer and can not be said here; a field at its default changes nothing."""
     asked = ask.sampling
-    foreign = {
+    wanted = {
         "prompt": ask.kind != "chat",
         "n": asked.n not in (None, 1),
         "logprobs": ask.logprobs_required and bool(asked.logprobs),
@@ -68,12 +68,16 @@ def _refuse_foreign(ask: Ask) -> None:
         "repetition_penalty": asked.repetition_penalty not in (None, 1),
         "chat_template_kwargs": bool(asked.chat_template_kwargs),
         "seed": asked.seed is not None and "seed" not in ask.wishes,
+        "temperature": (asked.temperature or 0) > 1,
     }
-    for param, is_asked in foreign.items():
-        if is_asked:
-            _bad("the verifier speaks the Anthropic API, which has nothing like it", param)
-    if (asked.temperature or 0) > 1:
-        _bad("the verifier speaks the Anthropic API, where 1 is the highest", "temperature")
+    return tuple(param for param, is_asked in wanted.items() if is_asked)
+
+
+def _refuse_foreign(ask: Ask) -> None:
+    """Raises: BadAsk."""
+    for param in foreign(ask):
+        why = "where 1 is the highest" if param == "temperature" else "which has nothing like it"
+        _bad(f"the verifier speaks the Anthropic API, {why}", param)
 
 
 def _max_tokens(asked: Sampling, *, thinks: bool) -> int:
