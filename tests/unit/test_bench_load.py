@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from firstpass.bench.figures import percentile
 from firstpass.bench.load.arrivals import offsets
 from firstpass.bench.load.figures import Slo, figures, ratio, ratios, student, values, warnings
-from firstpass.bench.load.request import Target, Timed, read
+from firstpass.bench.load.request import Target, Timed, lags, read
 from firstpass.bench.load.roofline import bandwidth, distinct_experts, roofline, step_bytes
 from firstpass.bench.load.run import Block, Load, Ran, prompt, run
 from firstpass.catalogue import named
@@ -67,6 +67,7 @@ class Engine:
             await asyncio.sleep(GAP if number else FIRST)
             yield f"data: {json.dumps({'type': 'content_block_delta', 'delta': {'text': 'a b c d '}})}\n\n"
         yield f"data: {json.dumps({'type': 'message_delta', 'usage': {'output_tokens': 4 * self.pieces}})}\n\n"
+        yield f"data: {json.dumps({'type': 'message_stop'})}\n\n"
 
 
 def ran(load: Load, *engines: tuple[str, Engine], api: Any = "openai") -> Ran:
@@ -122,22 +123,106 @@ def test_an_error_is_counted_and_is_no_latency() -> None:
     assert all(math.isnan(one.figure.value) for one in ratios(done, Slo()) if one.name != "tokens_per_s")
 
 
+WORD: dict[str, Any] = {"choices": [{"delta": {"content": "a"}}]}
+END: dict[str, Any] = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+USAGE: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+def heard(text: str, api: Any = "openai") -> Timed:
+    return read(api, [(0.1, text.encode())], Timed(0, 0, 1))
+
+
+def said(*events: object, before: str = "data: ", after: str = "\n\n") -> str:
+    return "".join(f"{before}{json.dumps(event)}{after}" for event in events)
+
+
 @pytest.mark.parametrize(
     ("events", "error"),
     [
-        ([{"choices": [{"delta": {"content": "a"}}]}], "no usage"),
+        ([WORD, END], "no usage"),
+        ([WORD, END, {"choices": [], "usage": {"total_tokens": 3}}], "no usage"),
+        ([WORD, END, {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": -1}}], "no usage"),
+        ([WORD | {"usage": {"prompt_tokens": 7, "completion_tokens": 1}}], "cut off"),
         ([{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 0}}], "no text came"),
-        ([{"error": {"message": "out of memory"}}], "out of memory"),
+        ([{"error": {"message": "out of\n\x1b[31mmemory"}}], "out of [31mmemory"),
+        ([WORD, {"error": "overloaded"}, USAGE], "overloaded"),
+        (
+            [{"choices": [None, 3, {"delta": "x"}]}, {"choices": {"a": 1}}, {"choices": 3, "usage": [1]}, 5],
+            "no text came",
+        ),
         ([], "no text came"),
     ],
 )
-def test_what_can_not_be_counted_is_an_error(events: list[dict[str, Any]], error: str) -> None:
-    pieces = [(0.1, f"data: {json.dumps(event)}\n\n".encode()) for event in events]
-    assert error in (read("openai", pieces, Timed(0, 0, 1)).error or "")
+def test_what_can_not_be_counted_is_an_error(events: list[Any], error: str) -> None:
+    assert error in (heard(said(*events)).error or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        said(WORD, END, USAGE, before="data:"),
+        said(WORD, END, USAGE, after="\r\n\r\n"),
+        said(WORD, END, USAGE, after="\r\r"),
+        ": a comment\n\nevent: x\n" + said(WORD, END, USAGE),
+        said(WORD, END, USAGE).removesuffix("\n\n"),
+        said(WORD, END, USAGE).replace('"choices":', '"choices":\ndata: '),
+        said(*({**event, "error": None} for event in (WORD, END, USAGE))),
+        said(WORD | {"usage": {"prompt_tokens": 7, "completion_tokens": 1}}, END, USAGE),
+        said(WORD, USAGE) + "data: [DONE]\n\n",
+    ],
+)
+def test_a_stream_may_be_written_in_any_way_that_the_standard_has(text: str) -> None:
+    found = heard(text)
+    assert (found.error, found.heard, found.tokens_in, found.tokens_out) == (None, (0.1,), 7, 3)
+
+
+def test_an_answer_of_messages_that_was_cut_off_is_an_error() -> None:
+    """Its beginning says one token already."""
+    begin = {"type": "message_start", "message": {"usage": {"input_tokens": 7, "output_tokens": 1}}}
+    text = said(begin, {"type": "content_block_delta", "delta": {"text": "a"}})
+    assert "cut off" in (heard(text, "anthropic").error or "")
+    assert heard(text + said({"type": "message_stop"}), "anthropic").error is None
+
+
+def test_nested_beyond_measure_is_an_error() -> None:
+    assert "no JSON" in (heard(f"data: {'[' * 100_000}\n\n").error or "")
+
+
+@pytest.mark.parametrize(("url", "key"), [("http://a..b", None), ("http://127.0.0.1:9", "a\nb")])
+def test_what_can_not_be_sent_is_an_error_of_that_request(url: str, key: str | None) -> None:
+    [block] = asyncio.run(run([Target("a", url, "m", key=key)], Load(1, 1, 3, 9), 1, lambda: None)).blocks
+    assert block.requests[0].error
+
+
+def test_a_redirect_is_an_error_and_takes_no_key_elsewhere() -> None:
+    asked: list[str] = []
+
+    async def answer(request: Request) -> Response:
+        asked.append(request.url.path)
+        return Response(status_code=307, headers={"location": "/elsewhere"})
+
+    with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])) as url:
+        [block] = asyncio.run(run([Target("a", url, "m")], Load(1, 1, 3, 9), 1, lambda: None)).blocks
+    assert "307" in (block.requests[0].error or "") and set(asked) == {"/v1/chat/completions"}
+
+
+def test_one_long_wait_counts_for_every_look_that_it_held_up() -> None:
+    """A client that stood still a tenth of the time would else have one late look in ninety."""
+
+    async def looked() -> list[float]:
+        found: list[float] = []
+        looking = asyncio.create_task(lags(found))
+        await asyncio.sleep(0.02)
+        time.sleep(0.5)  # noqa: ASYNC251
+        await asyncio.sleep(0.3)
+        looking.cancel()
+        return found
+
+    assert sum(one > 0.1 for one in asyncio.run(looked())) >= 35
 
 
 def test_an_event_counts_from_the_piece_that_ends_it() -> None:
-    whole = b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n'
+    whole = said(WORD, END, USAGE).encode()
     assert read("openai", [(0.1, whole[:20]), (0.7, whole[20:])], Timed(0, 0, 1)).heard == (0.7,)
 
 
