@@ -73,9 +73,11 @@ def title(name: str) -> str:
 
 
 def shown(figure: Figure | None) -> str:
-    """A value with its interval."""
+    """A value with its interval, where it has one."""
     if figure is None or math.isnan(figure.value):
         return "-"
+    if math.isnan(figure.low):
+        return _digits(figure.value)
     value, low, high = map(_digits, (figure.value, figure.low, figure.high))
     return f"{value} ({low}-{high})"
 
