@@ -25,8 +25,8 @@ from firstpass.bench.load import report
 from firstpass.bench.load.arrivals import offsets
 from firstpass.bench.load.figures import Ratio, Slo, figures, ratio, ratios, student, values, warnings
 from firstpass.bench.load.request import Target, Timed, lags, read
-from firstpass.bench.load.roofline import bandwidth, distinct_experts, roofline, step_bytes
-from firstpass.bench.load.run import Block, Load, Ran, prompt, run
+from firstpass.bench.load.roofline import bandwidth, decoded_at_once, distinct_experts, roofline, sentence, step_bytes
+from firstpass.bench.load.run import Block, Load, Ran, is_here, prompt, run
 from firstpass.catalogue import named
 from firstpass.cli.main import app
 from tests.conftest import serving
@@ -348,11 +348,15 @@ def test_what_speaks_against_a_run_is_said() -> None:
     uneven = replace(TIMED, tokens_in=20)
     behind = [replace(TIMED, heard=(0.1 + 0.1 * at, 9.0)) for at in range(30)]
     pair = [TARGET, replace(TARGET, name="b")]
-    done = Ran(pair, Load(30, 1, 5, 9, rate=10), 1, other_cores=1.5, client_cores=0.9, lags=[0.5] * 10)
-    done.blocks = [Block("a", 0, [late] * 3, 1.0), Block("b", 0, [*behind, uneven, uneven], 1.0)]
+    done = Ran(pair, Load(30, 1, 5, 9, rate=10), 1, other_cores=1.5, lags=[0.5] * 10)
+    done.blocks = [Block("a", 0, [late] * 3, 1.0, 0.9), Block("b", 0, [*[uneven] * 12, *behind], 9.0, 0.1)]
     told = "\n".join(warnings(done, figures(done, Slo())))
-    assert "requests of a left 50.0 ms late" in told and "event loop" in told and "0.90 of the one core" in told
-    assert "b fell behind" in told and "to 11 tokens" in told and "1.5 cores" in told
+    assert (
+        "requests of a left 50.0 ms late" in told
+        and "event loop" in told
+        and "0.90 of the one core that it can while it asked a" in told
+    )
+    assert "b fell behind" in told and "to 13 tokens" in told and "1.5 cores" in told
     quiet = Ran(pair, Load(3, 1, 5, 9), 1, blocks=[Block(name, 0, [TIMED] * 3, 1.0) for name in "ab"])
     assert not list(warnings(quiet, figures(quiet, Slo())))
 
@@ -371,9 +375,49 @@ def test_a_step_reads_the_experts_that_any_of_its_tokens_chose() -> None:
 def test_a_roofline_is_of_the_batch_that_there_was() -> None:
     done = Ran([TARGET], Load(4, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED] * 4, 2.0)])
     roof = roofline(named("granite-3.1-1b-a400m"), done, "a", 1e10)
-    assert (roof.batch, roof.context_tokens) == (2.0, 18.0)
+    assert (roof.batch, roof.context_tokens) == (4.0, 18.0), "it decoded four while it decoded, whatever it idled"
     assert roof.used(roof.step_bytes / 1e10) == pytest.approx(1.0)
-    assert roof.tokens_per_s == pytest.approx(2 * 1e10 / roof.step_bytes)
+    assert roof.tokens_per_s == pytest.approx(4 * 1e10 / roof.step_bytes)
+
+
+def test_a_step_has_those_whose_first_token_came_and_not_those_who_wait() -> None:
+    assert decoded_at_once([(0, 4), (2, 6), (8, 9)]) == pytest.approx((2 * 1 + 2 * 4 + 2 * 1 + 1) / (2 + 4 + 2 + 1))
+    assert decoded_at_once([]) == decoded_at_once([(1, 1)]) == 1
+
+
+def test_answers_that_came_in_one_piece_have_a_roofline_without_a_share() -> None:
+    whole = replace(TIMED, heard=(0.5, 0.5))
+    done = Ran([TARGET], Load(4, 1, 5, 9), 1, blocks=[Block("a", 0, [whole] * 4, 2.0)])
+    said = sentence(
+        "a", roofline(named("granite-3.1-1b-a400m"), done, "a", 1e10), figures(done, Slo())["a"]["tpot_ms.p50"]
+    )
+    assert "S-MBU" not in said
+
+
+def test_answers_that_differ_in_length_are_said_unless_chance_explains_it() -> None:
+    rng, pair = random.Random(1), [TARGET, replace(TARGET, name="b")]
+    lengths = {name: [rng.randint(5, 60) for _ in range(40)] for name in "ab"}
+    for more, told in ((0, False), (30, True)):
+        made = [
+            Block(name, 0, [replace(TIMED, tokens_out=one + more * (name == "b")) for one in found], 1.0)
+            for name, found in lengths.items()
+        ]
+        done = Ran(pair, Load(40, 1, 5, 9), 1, blocks=made)
+        assert any("answers have" in one for one in warnings(done, figures(done, Slo()))) == told
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://[::1]:8000/v", True),
+        ("https://localhost", True),
+        ("http://10.0.0.1", False),
+    ],
+)
+def test_an_arm_on_this_machine_is_none_of_the_others_that_disturb_it(url: str, here: bool) -> None:
+    """Else every run of a server that works here would be called disturbed."""
+    assert is_here(replace(TARGET, url=url)) == here
 
 
 def test_memory_is_read_no_faster_than_memory_is() -> None:

@@ -21,6 +21,9 @@ from firstpass.bench.load.run import Block, Ran
 
 DRAWS = 500
 Z = 1.959964
+CHANCE = 3.0
+"""So many standard errors are not chance."""
+
 SHARES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 Latency = Literal["ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "ttft_from_sent_ms", "queue_ms"]
@@ -239,17 +242,20 @@ def warnings(ran: Ran, found: Mapping[str, Mapping[str, Figure]], bounds: Bounds
     lag_ms = 1000 * percentile(sorted(ran.lags), 0.99) if ran.lags else 0.0
     if lag_ms > bounds.lag_ms:
         yield f"this client's event loop was {lag_ms:.0f} ms late (p99): its figures are partly its own"
-    if ran.client_cores > bounds.cores:
-        yield f"this client used {ran.client_cores:.2f} of the one core that it can: it is the bottleneck"
     for target in ran.targets:
         blocks = list(ran.of(target.name))
+        cores = sum(block.client_cores * block.seconds for block in blocks) / sum(block.seconds for block in blocks)
+        if cores > bounds.cores:
+            text = f"this client used {cores:.2f} of the one core that it can while it asked {target.name}"
+            yield f"{text}: it is the bottleneck"
         if errors := [timed.error for block in blocks for timed in block.requests if timed.error]:
             yield f"{len(errors)} requests of {target.name} failed, and count for no latency; the first: {errors[0]}"
         if ran.load.rate is not None and (grown := _growth(blocks)) > bounds.growth:
             yield f"{target.name} fell behind: first tokens came {grown:.1f} times later at a block's end than before"
-    means = [mean for target in ran.targets if (mean := _mean_tokens(list(ran.of(target.name))))]
-    if means and max(means) > (1 + bounds.uneven) * min(means):
-        yield f"prompts have {min(means):.0f} to {max(means):.0f} tokens on the mean: the arms' loads are not the same"
+    if uneven := _uneven(ran, "tokens_in", bounds):
+        yield f"prompts have {uneven} tokens on the mean: the arms' loads are not the same"
+    if uneven := _uneven(ran, "tokens_out", bounds):
+        yield f"answers have {uneven} tokens on the mean: whole answers' times are not of the same work"
     if ran.other_cores is not None and ran.other_cores > bounds.others_cores:
         yield f"others used {ran.other_cores:.1f} cores of the client's machine: read ratios, not milliseconds"
 
@@ -264,6 +270,19 @@ def _growth(blocks: Iterable[Block]) -> float:
     return statistics.fmean(late) / statistics.fmean(early) if early and late else 1.0
 
 
-def _mean_tokens(blocks: Iterable[Block]) -> float:
-    found = [timed.tokens_in for block in blocks for timed in block.requests if timed.error is None]
-    return statistics.fmean(found) if found else 0.0
+def _uneven(ran: Ran, name: Literal["tokens_in", "tokens_out"], bounds: Bounds) -> str | None:
+    """The least and the most of arms' means, where chance does not explain how far they are apart."""
+    answered = {
+        target.name: [
+            getattr(timed, name) for block in ran.of(target.name) for timed in block.requests if not timed.error
+        ]
+        for target in ran.targets
+    }
+    means = [(statistics.fmean(found), _error(found)) for found in answered.values() if found]
+    (least, one), (most, two) = min(means, default=(0.0, 0.0)), max(means, default=(0.0, 0.0))
+    far = most - least > max(bounds.uneven * least, CHANCE * math.hypot(one, two))
+    return f"{least:.0f} to {most:.0f}" if far else None
+
+
+def _error(found: Sequence[int]) -> float:
+    return statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else 0.0
