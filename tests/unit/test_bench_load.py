@@ -29,6 +29,7 @@ from firstpass.bench.load.roofline import bandwidth, decoded_at_once, distinct_e
 from firstpass.bench.load.run import Block, Load, Ran, is_here, prompt, run
 from firstpass.catalogue import named
 from firstpass.cli.main import app
+from firstpass.errors import BadLabels
 from tests.conftest import serving
 
 TIMED = Timed(0.0, 0.0, 1.0, (0.1, 0.2, 0.3, 0.4), tokens_in=10, tokens_out=16)
@@ -431,7 +432,7 @@ def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: 
         done = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "r"), "--require", "ttft_ms.p50<60000"])
         assert done.exit_code == 0, done.output
         failing = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "s"), "--require", "again:ttft_ms.p50<1"])
-    assert failing.exit_code == 1 and "not met" in failing.output
+    assert failing.exit_code == 1 and "not met: again:ttft_ms.p50<1: it is" in failing.output
     told = json.loads((tmp_path / "r" / "results.json").read_text())
     assert list(told["arms"]) == ["a", "again"] and len(told["arms"]["a"]["rounds"]) == 2
     assert len((tmp_path / "r" / "requests.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
@@ -443,10 +444,60 @@ def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: 
     assert "not told apart" in same.output
 
 
+def result(rounds: object, rate: float = 1.0, **more: Any) -> dict[str, Any]:
+    return {"format": 1, "load": {"rate": rate}, "arms": {"a": {"rounds": rounds}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        (result([], format=2), "its format is 2"),
+        ({"arms": {}}, "no result"),
+        (result([3]), "no result"),
+        (result([{"e2e_ms.p50": "x"}]), "no result"),
+        (result([{"e2e_ms.p50": -1}]), "no result"),
+        (result([{"e2e_ms.p50": math.nan}]), "no result"),
+        (result(3), "no result"),
+        ([], "no result"),
+        ({**result([]), "arms": {}}, "no result"),
+        ({**result([]), "arms": [1]}, "no result"),
+    ],
+)
+def test_what_is_no_result_is_said(told: object, named: str, tmp_path: Path) -> None:
+    (tmp_path / "it").write_text(json.dumps(told))
+    done = CliRunner().invoke(app, ["bench", "compare", str(tmp_path / "it"), str(tmp_path / "it")])
+    assert done.exit_code != 0 and isinstance(done.exception, BadLabels) and named in str(done.exception)
+
+
+def test_a_run_of_which_more_requests_failed_is_status_1(tmp_path: Path) -> None:
+    """Those that fail have no latency, so that nothing else of it is longer."""
+    good = [{"e2e_ms.p50": 100.0 + at, "tokens_per_s": 50.0, "errors": 0.0} for at in range(3)]
+    for name, rounds in (("old", good), ("new", [{"errors": 1.0, "tokens_per_s": 0.0}] * 3)):
+        (tmp_path / name).write_text(json.dumps(result(rounds)))
+    done = CliRunner().invoke(app, ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")])
+    assert done.exit_code == 1 and "100.0% of the requests failed after" in done.output
+
+
+@pytest.mark.parametrize("option", ["--rate", "--slo-ttft-ms", "--slo-tpot-ms"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_no_option_is_other_than_finite(option: str, value: str) -> None:
+    done = CliRunner().invoke(app, ["bench", "run", "--arm", "a=http://127.0.0.1:9", option, value])
+    assert done.exit_code == 2 and "Invalid value" in done.output
+
+
+def test_a_place_that_can_not_be_written_is_an_error_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    engine = Engine(1)
+    with serving(engine.app) as url:
+        command = ["bench", "run", "--arm", f"a={url}", "--rounds", "1", "--requests", "1", "--out"]
+        done = CliRunner().invoke(app, [*command, str(tmp_path / "file" / "r")])
+    assert isinstance(done.exception, OSError) and engine.began == math.inf
+
+
 def test_a_run_that_is_surely_slower_than_another_is_status_1(tmp_path: Path) -> None:
     for name, times in (("old", 1.0), ("new", 2.0)):
         rounds = [{"e2e_ms.p50": times * (100 + at), "tokens_per_s": 50.0} for at in range(5)]
-        (tmp_path / name).write_text(json.dumps({"load": {"rate": times}, "arms": {"a": {"rounds": rounds}}}))
+        (tmp_path / name).write_text(json.dumps(result(rounds, times)))
     command = ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 1 and "not the same load: rate was 1.0 and is 2.0" in done.output
@@ -461,6 +512,10 @@ def test_a_run_that_is_surely_slower_than_another_is_status_1(tmp_path: Path) ->
         (["--arm", "a=http://127.0.0.1:9", "--arm", "a=http://127.0.0.1:9"], "given twice"),
         (["--arm", "a=http://127.0.0.1:9", "--require", "speed<3"], "figures are"),
         (["--arm", "a=http://127.0.0.1:9", "--require", "b:ttft_ms.p50<3"], "no arm 'b'"),
+        (["--arm", "a=http://127.0.0.1:9", "--require", "ttft_ms<3"], "figures are"),
+        (["--arm", "a=http://127.0.0.1:9", "--require", "ttft_ms.p95<3"], "figures are"),
+        (["--arm", "a=http://127.0.0.1:9", "--require", "tokens_per_s.p50>3"], "figures are"),
+        (["--arm", "a=http://127.0.0.1:9", "--require", "goodput>0.9"], "--slo-ttft-ms"),
     ],
 )
 def test_what_can_not_be_asked_for_is_an_error(options: list[str], named: str) -> None:
