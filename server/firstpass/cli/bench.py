@@ -7,6 +7,7 @@ import re
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,20 +41,34 @@ _REQUIREMENT = re.compile(
 )
 
 
+def _finite(value: float | None) -> float | None:
+    """No least value of an option keeps infinity away."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
+
+
 Arms = Annotated[
     list[str], typer.Option("--arm", help="NAME=URL or NAME=URL#MODEL; repeatable, others are compared with the first.")
 ]
 Model = Annotated[str, typer.Option(help="What arms without a model of their own are asked for.")]
 Speaks = Annotated[Api, typer.Option(help="What the arms speak.")]
 Key = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
-Rate = Annotated[float | None, typer.Option(help="Requests a second, whatever was answered: an open loop.", min=0.001)]
+Rate = Annotated[
+    float | None,
+    typer.Option(help="Requests a second, whatever was answered: an open loop.", min=0.001, callback=_finite),
+]
 AtOnce = Annotated[int, typer.Option(help="Without --rate: callers who ask again as soon as they are answered.", min=1)]
 Requests = Annotated[int, typer.Option(help="Of each arm in each round.", min=1)]
 Rounds = Annotated[int, typer.Option(help="The more of them, the narrower the intervals.", min=1)]
 WarmUp = Annotated[int, typer.Option(help="Requests of each arm beforehand, which count for nothing.", min=1)]
 Twice = Annotated[bool, typer.Option("--a-a", help="The first arm stands twice: what the method itself makes up.")]
-SloFirst = Annotated[float | None, typer.Option(help="For goodput: the most to the first token.", min=0)]
-SloToken = Annotated[float | None, typer.Option(help="For goodput: the most for a token after it.", min=0)]
+SloFirst = Annotated[
+    float | None, typer.Option(help="For goodput: the most to the first token.", min=0, callback=_finite)
+]
+SloToken = Annotated[
+    float | None, typer.Option(help="For goodput: the most for a token after it.", min=0, callback=_finite)
+]
 Requirements = Annotated[
     list[str] | None, typer.Option(help="As 'ttft_ms.p99<500' or 'new:tokens_per_s>20'; status 1 where one is not met.")
 ]
@@ -96,10 +111,12 @@ def run_command(
     Writes results.json, requests.csv, report.md and report.html.
     """
     targets = _targets(arm, model, api, api_key, a_a=a_a)
-    wanted = [_requirement(text, targets) for text in require or ()]
+    slo = Slo(slo_ttft_ms, slo_tpot_ms)
+    wanted = [_requirement(text, targets, slo) for text in require or ()]
     shown = None if card is None else catalogue.named(card)
     load = Load(requests, rounds, words, tokens, rate, pace, at_once, warm_up)
-    slo = Slo(slo_ttft_ms, slo_tpot_ms)
+    folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
+    folder.mkdir(parents=True, exist_ok=True)
     with Progress(console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("asking", total=len(targets) * (requests * rounds + warm_up))
         ran = asyncio.run(run(targets, load, seed, lambda: bar.advance(task)))
@@ -112,12 +129,11 @@ def run_command(
         read = bandwidth()
         roofs = {target.name: roofline(shown, ran, target.name, read) for target in targets}
     done = Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)), roofs)
-    folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
     _write(done, folder)
     _print(done, folder, as_json=as_json)
-    broken = [text for text, one in zip(require or (), wanted, strict=True) if not one.met(found)]
-    for text in broken:
-        err.print(f"[red]not met:[/] {escape(text)}")
+    broken = [one for one in wanted if not one.met(found)]
+    for one in broken:
+        err.print(f"[red]not met:[/] {escape(one.said(found))}")
     if broken:
         raise typer.Exit(NOT_MET)
     if strict and done.warnings:
@@ -129,17 +145,20 @@ def compare_command(
     before: Results,
     after: Results,
     arm: Annotated[str | None, typer.Option(help="Of both runs; by default the first of each.")] = None,
-    slower: Annotated[float, typer.Option(help="How many times as long a latency may be.", min=1)] = 1.0,
+    slower: Annotated[
+        float, typer.Option(help="How many times as long a latency may be.", min=1, callback=_finite)
+    ] = 1.0,
 ) -> None:
     """Compare two runs that were made at different times, which is less sure than two arms of one run.
 
-    Status 1 where a latency of the second is longer, or its throughput lower, and the interval leaves no doubt.
+    Status 1 where a latency of the second is longer, or its throughput lower, and the interval leaves no doubt; or
+    where more of its requests failed.
     """
     (was, old), (is_, new) = (_rounds_of(path, arm) for path in (before, after))
     for name in was.keys() | is_.keys():
         if was.get(name) != is_.get(name):
-            err.print(f"[bold red]not the same load: {name} was {was.get(name)} and is {is_.get(name)}[/]")
-    worse = False
+            err.print(f"[bold red]not the same load: {escape(f'{name} was {was.get(name)} and is {is_.get(name)}')}[/]")
+    worse = _lost(old, new)
     for name in COMPARED:
         one = Ratio("after", "before", name, _unpaired([row.get(name) for row in new], [row.get(name) for row in old]))
         out.print(escape(report.sentence(one)))
@@ -149,18 +168,28 @@ def compare_command(
         raise typer.Exit(NOT_MET)
 
 
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """arm: of the run; name: of a figure; at_most: or at least."""
 
-    def __init__(self, arm: str, name: str, value: float, *, at_most: bool) -> None:
-        self._arm, self._name, self._value, self._at_most = arm, name, value, at_most
+    text: str
+    arm: str
+    name: str
+    value: float
+    at_most: bool
 
     def met(self, found: Mapping[str, Mapping[str, Figure]]) -> bool:
         """Not where there is no such figure."""
-        figure = found[self._arm].get(self._name)
-        if figure is None or math.isnan(figure.value):
-            return False
-        return figure.value < self._value if self._at_most else figure.value > self._value
+        value = self._found(found)
+        return value < self.value if self.at_most else value > self.value
+
+    def said(self, found: Mapping[str, Mapping[str, Figure]]) -> str:
+        value = self._found(found)
+        return f"{self.text}: {'no answer has it' if math.isnan(value) else f'it is {value:.4g}'}"
+
+    def _found(self, found: Mapping[str, Mapping[str, Figure]]) -> float:
+        figure = found[self.arm].get(self.name)
+        return math.nan if figure is None else figure.value
 
 
 def _targets(arms: Sequence[str], model: str, api: Api, key: str | None, *, a_a: bool) -> list[Target]:
@@ -180,29 +209,44 @@ def _targets(arms: Sequence[str], model: str, api: Api, key: str | None, *, a_a:
     return found
 
 
-def _requirement(text: str, targets: Sequence[Target]) -> Requirement:
+def _requirement(text: str, targets: Sequence[Target], slo: Slo) -> Requirement:
     """Raises: BadLabels."""
     match = _REQUIREMENT.fullmatch(text.replace(" ", ""))
-    if match is None or match["name"].partition(".")[0] not in report.NAMES:
-        raise BadLabels(f"--require {text!r}: must be as ttft_ms.p99<500; figures are {', '.join(report.NAMES)}")
+    if match is None or match["name"] not in report.FIGURES:
+        raise BadLabels(f"--require {text!r}: must be as ttft_ms.p99<500; figures are {', '.join(report.FIGURES)}")
+    if match["name"].startswith("goodput") and not slo.asked:
+        raise BadLabels(f"--require {text!r}: goodput is of --slo-ttft-ms or --slo-tpot-ms, and neither is given")
     arm = match["arm"] or targets[0].name
     if arm not in {target.name for target in targets}:
         raise BadLabels(f"--require {text!r}: there is no arm {arm!r}")
-    return Requirement(arm, match["name"], float(match["value"]), at_most=match["sign"] == "<")
+    return Requirement(text, arm, match["name"], float(match["value"]), match["sign"] == "<")
 
 
-def _rounds_of(path: Path, arm: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _rounds_of(path: Path, arm: str | None) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """(The load, an arm's figures of every round). Raises: BadLabels."""
     path = path / "results.json" if path.is_dir() else path
     try:
-        told = json.loads(path.read_text())
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["format"] != report.FORMAT:
+            raise BadLabels(f"{path}: its format is {told['format']}, and this firstpass reads {report.FORMAT}")
         arms = told["arms"]
         name = arm or next(iter(arms))
         if name not in arms:
-            raise BadLabels(f"{path}: it has no arm {name!r}, only {', '.join(arms)}")
-        return dict(told["load"]), list(arms[name]["rounds"])
-    except (OSError, ValueError, KeyError, StopIteration, TypeError) as error:
+            raise BadLabels(f"--arm {name!r}: {path} has only {', '.join(arms)}")
+        rounds = [{figure: float(value) for figure, value in row.items()} for row in arms[name]["rounds"]]
+        if any(not 0 <= value < math.inf for row in rounds for value in row.values()):
+            raise ValueError("a figure is no number from 0 up")
+        return dict(told["load"]), rounds
+    except (OSError, ValueError, LookupError, StopIteration, TypeError, AttributeError, RecursionError) as error:
         raise BadLabels(f"{path} is no result of firstpass bench run: {error}") from error
+
+
+def _lost(old: Sequence[Mapping[str, float]], new: Sequence[Mapping[str, float]]) -> bool:
+    """Whether more requests failed; said, since those that fail have no latency that could be longer."""
+    was, is_ = (statistics.fmean(row.get("errors", 0.0) for row in rows) if rows else 0.0 for rows in (old, new))
+    if is_ > was:
+        err.print(f"[bold red]{is_:.1%} of the requests failed after, {was:.1%} before[/]")
+    return is_ > was
 
 
 def _unpaired(new: Sequence[float | None], old: Sequence[float | None]) -> Figure:
@@ -217,7 +261,6 @@ def _unpaired(new: Sequence[float | None], old: Sequence[float | None]) -> Figur
 
 
 def _write(done: Report, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     written = {
         "results.json": report.as_json(done),
         "requests.csv": report.as_csv(done),
@@ -241,4 +284,4 @@ def _print(done: Report, folder: Path, *, as_json: bool) -> None:
             out.print(escape(sentence))
     for warning in done.warnings:
         err.print(f"[bold red]{escape(warning)}[/]")
-    err.print(f"written to {folder}")
+    err.print(f"written to {escape(str(folder))}")

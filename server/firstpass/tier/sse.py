@@ -46,7 +46,7 @@ async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
     9.2.6: an event without data is none. What the stream breaks off in comes too, and is not whole.
     Raises: TooMuch.
     """
-    lines, number = _Lines(), 0
+    lines, number = Lines(), 0
     async for part in parts:
         for event in lines.read(part):
             yield event
@@ -108,7 +108,7 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
-class _Lines:
+class Lines:
     """9.2.5: a line ends with CRLF, LF or CR and with nothing else; one leading BOM is not text."""
 
     def __init__(self) -> None:

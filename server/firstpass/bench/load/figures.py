@@ -1,15 +1,16 @@
 """Latencies, rates and goodput of a run with their intervals, and one arm against another. Knows no server.
 
-An arm's intervals are 95% percentile bootstraps over rounds. Arms are compared round by round, since blocks of one
-round met the same machine: the mean of the logarithms of their ratios, with Student's interval, which is wide enough
-for few rounds where a bootstrap is too narrow. Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-chapters 13 and 22; Georges, Buytaert and Eeckhout, Statistically Rigorous Java Performance Evaluation, 2007; Abramowitz
-and Stegun, 26.7.5 (Student's quantiles).
+An arm's intervals are 95% percentile bootstraps over rounds, expanded where those are few. Arms are compared round by
+round, since blocks of one round met the same machine: the mean of the logarithms of their ratios, with Student's
+interval, which is wide enough for few rounds where a bootstrap is too narrow. Sources: Efron and Tibshirani, An
+Introduction to the Bootstrap, 1993, chapters 13 and 22; Georges, Buytaert and Eeckhout, Statistically Rigorous Java
+Performance Evaluation, 2007; Abramowitz and Stegun, 26.7.5 (Student's quantiles).
 """
 
 import math
 import random
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,8 +19,11 @@ from firstpass.bench.figures import Figure, percentile
 from firstpass.bench.load.request import Timed
 from firstpass.bench.load.run import Block, Ran
 
-DRAWS = 300
+DRAWS = 500
 Z = 1.959964
+CHANCE = 3.0
+"""So many standard errors are not chance."""
+
 SHARES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 Latency = Literal["ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "ttft_from_sent_ms", "queue_ms"]
@@ -41,8 +45,8 @@ class Slo:
     def met(self, timed: Timed) -> bool:
         if timed.error is not None or timed.first_seconds is None:
             return False
-        token = timed.token_seconds or 0.0
-        return timed.first_seconds * 1000 <= (self.ttft_ms or math.inf) and token * 1000 <= (self.tpot_ms or math.inf)
+        within = self.ttft_ms is None or timed.first_seconds * 1000 <= self.ttft_ms
+        return within and (self.tpot_ms is None or (timed.token_seconds or 0.0) * 1000 <= self.tpot_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class Ratio:
 
     @property
     def real(self) -> bool:
-        """Whether the interval leaves out 1."""
-        return not self.figure.low <= 1 <= self.figure.high
+        """Whether the interval leaves out 1; not where there is none."""
+        return self.figure.low > 1 or self.figure.high < 1
 
 
 def milliseconds(blocks: Iterable[Block], latency: Latency) -> list[float]:
@@ -84,23 +88,65 @@ def _seconds(timed: Timed, latency: Latency) -> Iterator[float]:
         yield found
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the figures of a block are made of, so that it is read once however often it is drawn."""
+
+    latencies: Mapping[Latency, Sequence[float]]
+    seconds: float
+    number: int
+    answered: int
+    tokens: int
+    met: int
+
+
+def _counted(block: Block, slo: Slo) -> _Counted:
+    every = block.requests
+    answered = [timed for timed in every if timed.error is None]
+    latencies = {latency: milliseconds([block], latency) for latency in LATENCIES}
+    tokens = sum(timed.tokens_out for timed in answered)
+    return _Counted(latencies, block.seconds, len(every), len(answered), tokens, sum(map(slo.met, every)))
+
+
 def values(blocks: Sequence[Block], slo: Slo) -> dict[str, float]:
     """Every figure of some blocks by its name, as `ttft_ms.p99`."""
+    every = [_counted(block, slo) for block in blocks]
+    return _values(every, _pooled(every), slo)
+
+
+def _pooled(every: Sequence[_Counted]) -> Mapping[Latency, Sequence[float]]:
+    return {name: sorted(one for counted in every for one in counted.latencies[name]) for name in LATENCIES}
+
+
+def _values(every: Sequence[_Counted], pooled: Mapping[Latency, Sequence[float]], slo: Slo) -> dict[str, float]:
+    """pooled: at least all latencies of `every`, in order."""
     found = {
-        f"{latency}.{name}": percentile(ordered, share)
+        f"{latency}.{name}": _percentile(parts, pooled[latency], share)
         for latency in LATENCIES
-        if (ordered := milliseconds(blocks, latency))
+        if any(parts := [counted.latencies[latency] for counted in every])
         for name, share in SHARES.items()
     }
-    every = [timed for block in blocks for timed in block.requests]
-    seconds = sum(block.seconds for block in blocks)
-    found["requests_per_s"] = sum(timed.error is None for timed in every) / seconds
-    found["tokens_per_s"] = sum(timed.tokens_out for timed in every) / seconds
-    found["errors"] = sum(timed.error is not None for timed in every) / len(every)
+    number, seconds = sum(one.number for one in every), sum(one.seconds for one in every)
+    found["requests_per_s"] = sum(one.answered for one in every) / seconds
+    found["tokens_per_s"] = sum(one.tokens for one in every) / seconds
+    found["errors"] = 1 - sum(one.answered for one in every) / number
     if slo.asked:
-        met = sum(map(slo.met, every))
-        found |= {"goodput": met / len(every), "goodput_per_s": met / seconds}
+        met = sum(one.met for one in every)
+        found |= {"goodput": met / number, "goodput_per_s": met / seconds}
     return found
+
+
+def _percentile(parts: Sequence[Sequence[float]], pooled: Sequence[float], share: float) -> float:
+    """As `percentile` of all parts together, which are not put together: that takes minutes for long answers."""
+    last = sum(map(len, parts)) - 1
+    place = share * last
+    low = int(place)
+
+    def ranked(rank: int) -> float:
+        return pooled[bisect_left(pooled, rank + 1, key=lambda one: sum(bisect_right(part, one) for part in parts))]
+
+    below, above = ranked(low), ranked(min(low + 1, last))
+    return below + (place - low) * (above - below)
 
 
 def figures(ran: Ran, slo: Slo) -> dict[str, dict[str, Figure]]:
@@ -109,14 +155,28 @@ def figures(ran: Ran, slo: Slo) -> dict[str, dict[str, Figure]]:
 
 
 def _of_arm(blocks: Sequence[Block], slo: Slo, seed: int) -> dict[str, Figure]:
-    rng, whole = random.Random(seed), values(blocks, slo)
-    drawn = [values(rng.choices(blocks, k=len(blocks)), slo) for _ in range(DRAWS)]
-    return {name: _figure(value, [one[name] for one in drawn if name in one]) for name, value in whole.items()}
+    """One round says nothing about how much rounds differ: it has no interval."""
+    rng, every = random.Random(seed), [_counted(block, slo) for block in blocks]
+    pooled = _pooled(every)
+    whole = _values(every, pooled, slo)
+    if len(every) < 2:
+        return {name: Figure(value, math.nan, math.nan) for name, value in whole.items()}
+    drawn = [_values(rng.choices(every, k=len(every)), pooled, slo) for _ in range(DRAWS)]
+    tail = _tail(len(every))
+    return {name: _figure(value, [one[name] for one in drawn if name in one], tail) for name, value in whole.items()}
 
 
-def _figure(value: float, draws: Iterable[float]) -> Figure:
+def _tail(rounds: int) -> float:
+    """Of the draws, the share that is beyond each end: less than 2.5% for few rounds, whose draws are too narrow.
+
+    Source: Hesterberg, What Teachers Should Know About the Bootstrap, 2015, 5.4 (expanded percentile intervals).
+    """
+    return statistics.NormalDist().cdf(-math.sqrt(rounds / (rounds - 1)) * student(rounds - 1))
+
+
+def _figure(value: float, draws: Iterable[float], tail: float) -> Figure:
     ordered = sorted(draws)
-    return Figure(value, percentile(ordered, 0.025), percentile(ordered, 0.975))
+    return Figure(value, percentile(ordered, tail), percentile(ordered, 1 - tail))
 
 
 def ratios(ran: Ran, slo: Slo) -> list[Ratio]:
@@ -182,17 +242,20 @@ def warnings(ran: Ran, found: Mapping[str, Mapping[str, Figure]], bounds: Bounds
     lag_ms = 1000 * percentile(sorted(ran.lags), 0.99) if ran.lags else 0.0
     if lag_ms > bounds.lag_ms:
         yield f"this client's event loop was {lag_ms:.0f} ms late (p99): its figures are partly its own"
-    if ran.client_cores > bounds.cores:
-        yield f"this client used {ran.client_cores:.2f} of the one core that it can: it is the bottleneck"
     for target in ran.targets:
         blocks = list(ran.of(target.name))
+        cores = sum(block.client_cores * block.seconds for block in blocks) / sum(block.seconds for block in blocks)
+        if cores > bounds.cores:
+            text = f"this client used {cores:.2f} of the one core that it can while it asked {target.name}"
+            yield f"{text}: it is the bottleneck"
         if errors := [timed.error for block in blocks for timed in block.requests if timed.error]:
             yield f"{len(errors)} requests of {target.name} failed, and count for no latency; the first: {errors[0]}"
         if ran.load.rate is not None and (grown := _growth(blocks)) > bounds.growth:
             yield f"{target.name} fell behind: first tokens came {grown:.1f} times later at a block's end than before"
-    means = [mean for target in ran.targets if (mean := _mean_tokens(list(ran.of(target.name))))]
-    if means and max(means) > (1 + bounds.uneven) * min(means):
-        yield f"prompts have {min(means):.0f} to {max(means):.0f} tokens on the mean: the arms' loads are not the same"
+    if uneven := _uneven(ran, "tokens_in", bounds):
+        yield f"prompts have {uneven} tokens on the mean: the arms' loads are not the same"
+    if uneven := _uneven(ran, "tokens_out", bounds):
+        yield f"answers have {uneven} tokens on the mean: whole answers' times are not of the same work"
     if ran.other_cores is not None and ran.other_cores > bounds.others_cores:
         yield f"others used {ran.other_cores:.1f} cores of the client's machine: read ratios, not milliseconds"
 
@@ -207,6 +270,19 @@ def _growth(blocks: Iterable[Block]) -> float:
     return statistics.fmean(late) / statistics.fmean(early) if early and late else 1.0
 
 
-def _mean_tokens(blocks: Iterable[Block]) -> float:
-    found = [timed.tokens_in for block in blocks for timed in block.requests if timed.error is None]
-    return statistics.fmean(found) if found else 0.0
+def _uneven(ran: Ran, name: Literal["tokens_in", "tokens_out"], bounds: Bounds) -> str | None:
+    """The least and the most of arms' means, where chance does not explain how far they are apart."""
+    answered = {
+        target.name: [
+            getattr(timed, name) for block in ran.of(target.name) for timed in block.requests if not timed.error
+        ]
+        for target in ran.targets
+    }
+    means = [(statistics.fmean(found), _error(found)) for found in answered.values() if found]
+    (least, one), (most, two) = min(means, default=(0.0, 0.0)), max(means, default=(0.0, 0.0))
+    far = most - least > max(bounds.uneven * least, CHANCE * math.hypot(one, two))
+    return f"{least:.0f} to {most:.0f}" if far else None
+
+
+def _error(found: Sequence[int]) -> float:
+    return statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else 0.0

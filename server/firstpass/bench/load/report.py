@@ -28,6 +28,10 @@ NAMES: Mapping[str, str] = {
     "goodput_per_s": "of them a second",
     "errors": "requests that failed",
 }
+FIGURES = (
+    *(f"{latency}.{share}" for latency in LATENCIES for share in SHARES),
+    *(name for name in NAMES if name not in LATENCIES),
+)
 FIELDS = ("arm", "round", "intended_s", "sent_s", "ttft_ms", "tpot_ms", "e2e_ms", "tokens_in", "tokens_out", "error")
 
 
@@ -54,17 +58,11 @@ def table(done: Report) -> list[list[str]]:
     """The head and a row a figure."""
     arms = [target.name for target in done.ran.targets]
     rows = [["", *arms]]
-    for name in _names(done):
+    for name in FIGURES:
         found = [done.figures[arm].get(name) for arm in arms]
         if any(found):
             rows.append([title(name), *(shown(one) for one in found)])
     return rows
-
-
-def _names(done: Report) -> Iterator[str]:
-    for latency in LATENCIES:
-        yield from (f"{latency}.{share}" for share in SHARES)
-    yield from (name for name in NAMES if name not in LATENCIES)
 
 
 def title(name: str) -> str:
@@ -73,9 +71,11 @@ def title(name: str) -> str:
 
 
 def shown(figure: Figure | None) -> str:
-    """A value with its interval."""
+    """A value with its interval, where it has one."""
     if figure is None or math.isnan(figure.value):
         return "-"
+    if math.isnan(figure.low):
+        return _digits(figure.value)
     value, low, high = map(_digits, (figure.value, figure.low, figure.high))
     return f"{value} ({low}-{high})"
 
@@ -104,6 +104,7 @@ def as_json(done: Report) -> str:
         "format": FORMAT,
         **done.facts,
         "load": {name: getattr(ran.load, name) for name in ran.load.__slots__},
+        "slo": asdict(done.slo),
         "seed": ran.seed,
         "client_cores": ran.client_cores,
         "other_cores": ran.other_cores,
@@ -185,6 +186,10 @@ def notes(done: Report) -> Iterator[str]:
     yield "Intervals are 95%: of an arm by a bootstrap over rounds, of a ratio Student's over their logarithms."
     yield f"Prompts of {load.words} made-up words, answers of at most {load.tokens} tokens; seed {done.ran.seed}."
     yield f"Of each arm the first {load.warm_up} requests were a warm-up and count for nothing."
+    limits = {"to the first token": done.slo.ttft_ms, "for a token after it": done.slo.tpot_ms}
+    if done.slo.asked:
+        slo = ", ".join(f"{most:g} ms {name}" for name, most in limits.items() if most is not None)
+        yield f"The SLO: {slo}; a request that failed is not within it."
     others = done.ran.other_cores
     known = "" if others is None else f"; others used {others:.2f}"
     yield f"The client used {done.ran.client_cores:.2f} cores of {done.facts['machine']}{known}."

@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 import aiohttp
 
+from firstpass.client import TooMuch
+from firstpass.tier.sse import Lines
+
 Api = Literal["openai", "anthropic"]
 PATHS: Mapping[Api, str] = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 ERROR_CHARACTERS = 200
@@ -36,7 +39,7 @@ class Target:
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
     def body(self, prompt: str, tokens: int) -> Mapping[str, Any]:
-        """tokens: the answer's length; an engine that may is told not to end sooner."""
+        """tokens: of the answer, at most; it may end sooner."""
         said = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens}
         if self.api == "anthropic":
             return said | {"stream": True}
@@ -91,89 +94,122 @@ class Timed:
 
 
 async def ask(session: aiohttp.ClientSession, target: Target, prompt: str, tokens: int, intended: float) -> Timed:
-    """What became of it; a failure is an outcome too. intended: by time.perf_counter()."""
+    """What became of it; a failure is an outcome too, and so is a redirect. intended: by time.perf_counter()."""
     body, pieces = json.dumps(target.body(prompt, tokens)).encode(), list[tuple[float, bytes]]()
     headers = {**target.headers, "content-type": "application/json"}
-    sent = time.perf_counter()
+    url, sent = target.url + PATHS[target.api], time.perf_counter()
     try:
-        async with session.post(target.url + PATHS[target.api], data=body, headers=headers) as response:
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             async for piece in response.content.iter_any():
                 pieces.append((time.perf_counter(), piece))
             status = response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return Timed(intended, sent, time.perf_counter(), error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS])
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return Timed(intended, sent, time.perf_counter(), error=_line(f"{type(error).__name__}: {error}"))
     ended = time.perf_counter()
     if status != OK:
         said = b"".join(piece for _, piece in pieces).decode(errors="replace")
-        return Timed(intended, sent, ended, error=f"{status} {said}"[:ERROR_CHARACTERS])
+        return Timed(intended, sent, ended, error=_line(f"{status} {said}"))
     return read(target.api, pieces, Timed(intended, sent, ended))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one event says. text: whether it has something of the model's; tokens: all until now, None: it says none."""
+
+    text: bool = False
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    ends: bool = False
+    error: str | None = None
 
 
 def read(api: Api, pieces: list[tuple[float, bytes]], timed: Timed) -> Timed:
     """pieces: as they came, and when. An event counts from the piece that ends it."""
-    heard, tokens_in, tokens_out, error = list[float](), 0, 0, None
-    for at, event in _events(pieces):
-        match api:
-            case "openai":
-                text, usage, error = _openai(event)
-            case "anthropic":
-                text, usage, error = _anthropic(event)
-        if error is not None:
-            break
-        if text:
+    heard, tokens_in, tokens_out, ended, error = list[float](), 0, 0, False, None
+    for at, said in _said(api, pieces):
+        if said.text:
             heard.append(at)
-        tokens_in, tokens_out = usage.get("in", tokens_in), usage.get("out", tokens_out)
-    if error is None and heard and not tokens_out:
-        error = "the server says no usage, so that no tokens can be counted"
+        tokens_in = tokens_in if said.tokens_in is None else said.tokens_in
+        tokens_out = tokens_out if said.tokens_out is None else said.tokens_out
+        ended |= said.ends
+        if (error := said.error) is not None:
+            break
     if error is None and not heard:
         error = "no text came"
+    if error is None and not ended:
+        error = "the answer was cut off: nothing says that it ended"
+    if error is None and not tokens_out:
+        error = "the server says no usage, so that no tokens can be counted"
     return Timed(timed.intended, timed.sent, timed.ended, tuple(heard), tokens_in, tokens_out, error)
 
 
-def _events(pieces: list[tuple[float, bytes]]) -> Iterator[tuple[float, Mapping[str, Any]]]:
-    left = b""
-    for at, piece in pieces:
-        *lines, left = (left + piece).split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
-                continue
-            try:
-                event = json.loads(line[5:])
-            except ValueError:
-                event = {"error": {"message": "an event that is no JSON"}}
-            if isinstance(event, dict):
-                yield at, event
+def _said(api: Api, pieces: list[tuple[float, bytes]]) -> Iterator[tuple[float, Said]]:
+    lines = Lines()
+    try:
+        for at, piece in pieces:
+            yield from ((at, _event(api, event.data)) for event in lines.read(piece))
+        if pieces and (last := lines.end()) is not None:
+            yield pieces[-1][0], _event(api, last.data)
+    except TooMuch as error:
+        yield pieces[-1][0], Said(error=str(error))
 
 
-def _openai(event: Mapping[str, Any]) -> tuple[bool, Mapping[str, int], str | None]:
-    """(Whether it has something that the model said, tokens, an error)"""
-    if "error" in event:
-        return False, {}, _message(event["error"])
-    usage = event.get("usage") or {}
-    said = any(
-        value
-        for choice in event.get("choices") or ()
-        for name, value in (choice.get("delta") or {}).items()
-        if name in ("content", "reasoning", "reasoning_content", "tool_calls")
+def _event(api: Api, data: bytes) -> Said:
+    if data == b"[DONE]":
+        return Said(ends=True)
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return Said(error="an event that is no JSON")
+    return _openai(_dict(event)) if api == "openai" else _anthropic(_dict(event))
+
+
+def _openai(event: Mapping[str, Any]) -> Said:
+    if event.get("error") is not None:
+        return Said(error=_message(event["error"]))
+    choices = [_dict(one) for one in found] if isinstance(found := event.get("choices"), list) else []
+    deltas = [_dict(choice.get("delta")) for choice in choices]
+    usage = _dict(event.get("usage"))
+    return Said(
+        any(
+            delta.get(name) for delta in deltas for name in ("content", "reasoning", "reasoning_content", "tool_calls")
+        ),
+        _number(usage.get("prompt_tokens")),
+        _number(usage.get("completion_tokens")),
+        any(choice.get("finish_reason") is not None for choice in choices),
     )
-    found = {"in": usage["prompt_tokens"], "out": usage["completion_tokens"]} if usage else {}
-    return said, found, None
 
 
-def _anthropic(event: Mapping[str, Any]) -> tuple[bool, Mapping[str, int], str | None]:
+def _anthropic(event: Mapping[str, Any]) -> Said:
     if event.get("type") == "error":
-        return False, {}, _message(event.get("error"))
-    usage = (event.get("message") or {}).get("usage") or event.get("usage") or {}
-    names = {"in": "input_tokens", "out": "output_tokens"}
-    found = {name: usage[theirs] for name, theirs in names.items() if usage.get(theirs) is not None}
-    delta = event.get("delta") or {}
-    said = any(delta.get(name) for name in ("text", "thinking", "partial_json"))
-    return bool(said), found, None
+        return Said(error=_message(event.get("error")))
+    usage = _dict(_dict(event.get("message")).get("usage")) or _dict(event.get("usage"))
+    delta = _dict(event.get("delta"))
+    return Said(
+        any(delta.get(name) for name in ("text", "thinking", "partial_json")),
+        _number(usage.get("input_tokens")),
+        _number(usage.get("output_tokens")),
+        event.get("type") == "message_stop" or delta.get("stop_reason") is not None,
+    )
+
+
+def _dict(value: object) -> Mapping[str, Any]:
+    """A server may say anything; what is no object has nothing in it."""
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def _message(error: object) -> str:
     said = error.get("message") if isinstance(error, dict) else error
-    return str(said)[:ERROR_CHARACTERS]
+    return _line(str(said))
+
+
+def _line(said: str) -> str:
+    """One line without control characters: it goes to terminals, tables and pages."""
+    return " ".join("".join(one if one.isprintable() else " " for one in said).split())[:ERROR_CHARACTERS]
 
 
 def session(seconds: float) -> aiohttp.ClientSession:
@@ -183,8 +219,12 @@ def session(seconds: float) -> aiohttp.ClientSession:
 
 
 async def lags(found: list[float], every_seconds: float = 0.01) -> None:
-    """For ever: by how much this event loop is late, in seconds. Where it is, the figures are the client's own."""
+    """For ever: by how much this event loop is late, in seconds. Where it is, the figures are the client's own.
+
+    Looks are due at fixed times, so that one long wait counts for each that it held up.
+    """
+    due = time.perf_counter()
     while True:
-        due = time.perf_counter() + every_seconds
-        await asyncio.sleep(every_seconds)
+        due += every_seconds
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
         found.append(time.perf_counter() - due)

@@ -23,8 +23,8 @@ from firstpass.catalogue.card import (
     weight_bytes,
 )
 
-BUFFER_BYTES = 2**28
-"""For each thread: more than any cache holds."""
+BUFFER_BYTES, ALL_BYTES = 2**28, 2**31
+"""For each thread, but no more for all of them: more than any cache holds, and less than a machine can spare."""
 
 READS, TRIES = 2, 3
 
@@ -59,24 +59,26 @@ def bandwidth() -> float:
     library = ctypes.CDLL(None)
     library.memchr.restype = ctypes.c_void_p
     library.memchr.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-    buffers = [bytearray(BUFFER_BYTES) for _ in os.sched_getaffinity(0)]
-    places = [ctypes.addressof((ctypes.c_char * BUFFER_BYTES).from_buffer(one)) for one in buffers]
+    cores = len(os.sched_getaffinity(0))
+    size = min(BUFFER_BYTES, ALL_BYTES // cores)
+    buffers = [bytearray(size) for _ in range(cores)]
+    places = [ctypes.addressof((ctypes.c_char * size).from_buffer(one)) for one in buffers]
 
     def read(place: int) -> None:
         for _ in range(READS):
-            library.memchr(place, 1, BUFFER_BYTES)
+            library.memchr(place, 1, size)
 
-    return max(_rate(places, read) for _ in range(TRIES))
+    return max(cores * READS * size / _seconds(places, read) for _ in range(TRIES))
 
 
-def _rate(places: Sequence[int], read: Callable[[int], None]) -> float:
+def _seconds(places: Sequence[int], read: Callable[[int], None]) -> float:
     threads = [threading.Thread(target=read, args=(place,)) for place in places]
     began = time.perf_counter()
     for one in threads:
         one.start()
     for one in threads:
         one.join()
-    return len(places) * READS * BUFFER_BYTES / (time.perf_counter() - began)
+    return time.perf_counter() - began
 
 
 def distinct_experts(card: Card, batch: float) -> float:
@@ -97,18 +99,28 @@ def step_bytes(card: Card, batch: float, context_tokens: float) -> float:
 
 def roofline(card: Card, ran: Ran, arm: str, bytes_a_second: float) -> Roofline:
     """At the batch and the context that the arm really had."""
-    blocks = list(ran.of(arm))
-    answered = [timed for block in blocks for timed in block.requests if timed.error is None]
-    seconds = sum(block.seconds for block in blocks)
-    batch = max(1.0, sum(timed.ended - timed.sent for timed in answered) / seconds)
+    answered = [timed for block in ran.of(arm) for timed in block.requests if timed.error is None]
+    batch = decoded_at_once([(timed.heard[0], timed.heard[-1]) for timed in answered])
     context = sum(timed.tokens_in + timed.tokens_out / 2 for timed in answered) / max(1, len(answered))
     return Roofline(card.name, bytes_a_second, batch, context, step_bytes(card, batch, context))
+
+
+def decoded_at_once(spans: Sequence[tuple[float, float]]) -> float:
+    """Sequences that a step had on the mean, as one of them sees it: while nobody is answered there are no steps.
+
+    spans: of each, when its first token came and its last. Those that wait for their first one are in no step.
+    """
+    now, last, seconds, shared = 0, 0.0, 0.0, 0.0
+    for moment, change in sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans]):
+        seconds, shared = seconds + now * (moment - last), shared + now**2 * (moment - last)
+        now, last = now + change, moment
+    return shared / seconds if seconds else 1.0
 
 
 def sentence(arm: str, roof: Roofline, token_ms: Figure | None) -> str:
     """How near an arm comes to what its machine allows, where that is this one."""
     text = f"{arm}: {roof.card} reads {roof.step_bytes / 1e6:,.0f} MB a step at a batch of {roof.batch:.1f}"
     text += f"; this machine's {roof.bandwidth / 1e9:.1f} GB/s allow {roof.tokens_per_s:,.0f} tokens a second"
-    if token_ms is None:
+    if token_ms is None or not token_ms.value:
         return f"{text}."
     return f"{text}; it uses {roof.used(token_ms.value / 1000):.2f} of them (S-MBU, by the median token)."

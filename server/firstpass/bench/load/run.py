@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -20,6 +21,9 @@ from firstpass.bench.load.request import Target, Timed, ask, lags, session
 ANSWER_SECONDS = 600.0
 BEGIN_SECONDS = 0.05
 """Until the first request of a block is due."""
+
+QUIET_SECONDS = 0.3
+"""Before a run and after it, without a request, to see what others use."""
 
 One = Callable[[int, float], Awaitable[Timed]]
 """Sends the request of that number, which was intended then."""
@@ -46,12 +50,16 @@ class Load:
 
 @dataclass(slots=True)
 class Block:
-    """One arm's requests in one round. seconds: from its beginning until its last answer was there."""
+    """One arm's requests in one round. seconds: from its beginning until its last answer was there.
+
+    client_cores: that this client used meanwhile.
+    """
 
     arm: str
     round: int
     requests: list[Timed]
     seconds: float
+    client_cores: float = 0.0
 
 
 @dataclass(slots=True)
@@ -59,8 +67,8 @@ class Ran:
     """salt: of this run's prompts, so that no server has them in a cache of an earlier one; lengths are the seed's.
     warm: the first requests of each arm, which count for nothing else. lags: of the client's event loop, in seconds.
 
-    client_cores: that this client used. other_cores: that everybody else on its machine used; None where that is not
-    known.
+    client_cores: that this client used. other_cores: that everybody else on its machine used, and only before and
+    after where an arm is on that machine, for it is one of them meanwhile; None where that is not known.
     """
 
     targets: Sequence[Target]
@@ -80,24 +88,42 @@ class Ran:
 async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callable[[], None]) -> Ran:
     """advance: is called for every request that has ended."""
     ran, order = Ran(targets, load, seed), random.Random(seed)
-    async with session(ANSWER_SECONDS) as asking:
-        looking = asyncio.create_task(lags(ran.lags))
-        began, own, whole = time.perf_counter(), time.process_time(), _machine_seconds()
-        try:
-            for target in targets:
-                warming = Load(load.warm_up, 1, load.words, load.tokens)
-                ran.warm.append(await _block(ran, asking, target, warming, f"{seed} warm", 0, advance))
-            for number in range(load.rounds):
-                for target in order.sample(list(targets), len(targets)):
-                    ran.blocks.append(await _block(ran, asking, target, load, str(seed), number, advance))
-        finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
-    seconds, used = time.perf_counter() - began, time.process_time() - own
-    ran.client_cores = used / seconds
-    if whole is not None and (now := _machine_seconds()) is not None:
-        ran.other_cores = max(0.0, (now - whole - used) / seconds)
+    here = any(map(is_here, targets))
+    before = await _used_by_others(asyncio.sleep(QUIET_SECONDS if here else 0))
+    meanwhile = await _used_by_others(_rounds(ran, order, advance))
+    ran.other_cores = meanwhile
+    if here:
+        after = await _used_by_others(asyncio.sleep(QUIET_SECONDS))
+        ran.other_cores = None if before is None or after is None else (before + after) / 2
     return ran
+
+
+async def _rounds(ran: Ran, order: random.Random, advance: Callable[[], None]) -> None:
+    load, targets = ran.load, list(ran.targets)
+    began, own = time.perf_counter(), time.process_time()
+    async with session(ANSWER_SECONDS) as asking:
+        for target in targets:
+            warming = Load(load.warm_up, 1, load.words, load.tokens)
+            ran.warm.append(await _block(ran, asking, target, warming, f"{ran.seed} warm", 0, advance))
+        ran.lags.clear()
+        for number in range(load.rounds):
+            for target in order.sample(targets, len(targets)):
+                ran.blocks.append(await _block(ran, asking, target, load, str(ran.seed), number, advance))
+    ran.client_cores = (time.process_time() - own) / (time.perf_counter() - began)
+
+
+def is_here(target: Target) -> bool:
+    """Whether it is on this machine, as far as its URL says."""
+    host = urlsplit(target.url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+async def _used_by_others(what: Awaitable[None]) -> float | None:
+    """Cores that all others used during it."""
+    began, own, whole = time.perf_counter(), time.process_time(), _machine_seconds()
+    await what
+    seconds, used, now = time.perf_counter() - began, time.process_time() - own, _machine_seconds()
+    return None if whole is None or now is None or not seconds else max(0.0, (now - whole - used) / seconds)
 
 
 async def _block(
@@ -118,13 +144,19 @@ async def _block(
         advance()
         return timed
 
-    if load.rate is not None:
-        due = [began + offset for offset in offsets(load.pace, load.rate, load.requests, f"{seed} {number}")]
-        found = await asyncio.gather(*(_at(when, at, one) for at, when in enumerate(due)))
-    else:
-        found = await _closed(load, one)
-        began = min(timed.intended for timed in found)
-    return Block(target.name, number, list(found), max(timed.ended for timed in found) - began)
+    looking, used = asyncio.create_task(lags(ran.lags)), time.process_time()
+    try:
+        if load.rate is not None:
+            due = [began + offset for offset in offsets(load.pace, load.rate, load.requests, f"{seed} {number}")]
+            found = await asyncio.gather(*(_at(when, at, one) for at, when in enumerate(due)))
+        else:
+            found = await _closed(load, one)
+            began = min(timed.intended for timed in found)
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+    seconds, used = max(timed.ended for timed in found) - began, time.process_time() - used
+    return Block(target.name, number, list(found), seconds, used / seconds)
 
 
 async def _at(when: float, at: int, one: One) -> Timed:
