@@ -243,6 +243,13 @@ def test_no_two_prompts_are_alike_and_each_is_as_long_in_every_arm() -> None:
     assert all(len(one) == len(two) for one, two in zip(texts[::2], texts[1::2], strict=True))
 
 
+def test_a_password_in_an_arm_s_address_is_in_no_result() -> None:
+    target = replace(TARGET, url="http://ann:hush@127.0.0.1:9/base")
+    done = Ran([target], Load(1, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED], 1.0)])
+    told = report.as_json(report.Report({"machine": "m"}, done, Slo(), figures(done, Slo()), [], []))
+    assert "hush" not in told and "http://127.0.0.1:9/base" in told
+
+
 def test_a_second_run_has_prompts_of_its_own() -> None:
     """With the first one's a server would find them in its cache."""
     one, two = (Ran([TARGET], Load(1, 1, 5, 9), 1).salt for _ in range(2))

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from yarl import URL
+
 from firstpass.bench.figures import Figure
 from firstpass.bench.load import roofline
 from firstpass.bench.load.figures import LATENCIES, SHARES, Ratio, Slo, values
@@ -110,7 +112,7 @@ def as_json(done: Report) -> str:
         "other_cores": ran.other_cores,
         "arms": {
             target.name: {
-                "url": target.url,
+                "url": str(URL(target.url).with_user(None)),  # Without a password.
                 "model": target.model,
                 "api": target.api,
                 "figures": {name: _plain(one) for name, one in done.figures[target.name].items()},
