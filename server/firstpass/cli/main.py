@@ -66,7 +66,7 @@ COMMANDS = (
     Later(
         "unload",
         "firstpass.cli.fleet:unload",
-        "Have a model that nobody uses leave a running server's memory. The next request loads it again.",
+        "Have a model that nobody uses leave a running server's memory, or sleep. The next request has it back.",
     ),
     Later(
         "reload",
