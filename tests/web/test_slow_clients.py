@@ -348,14 +348,20 @@ def test_one_key_s_large_bodies_take_no_more_than_half_of_the_room(engine: str, 
 
         @contextmanager
         def begun(key: str) -> Iterator[None]:
-            with connected(url) as connection:
-                given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 190000\r\n\r\n"
-                connection.sendall(given.encode() + b" " * 150_000)
-                until(lambda: answered(key) == 429)
+            given = f"{HEAD}authorization: Bearer {key}\r\ncontent-length: 190000\r\n\r\n"
+            with ExitStack() as held:
+
+                def holds() -> bool:
+                    """What has just been answered may still count, so that this is refused itself; then once more."""
+                    held.pop_all().close()
+                    held.enter_context(connected(url)).sendall(given.encode() + b" " * 150_000)
+                    return any(answered(key) == 429 for _ in range(50))
+
+                until(holds)
                 yield
 
         with begun(hog):
-            assert answered(other, 70_000) == 200  # it may still count as the next begins
+            assert answered(other, 70_000) == 200
             with begun(one):
                 assert answered(other, 130_000) == 503
                 assert [answered(key, 1000) for key in (hog, one, other)] == [200] * 3
