@@ -61,20 +61,25 @@ class Experiment:
     contracts: tuple[str, ...] = ()
     header: str | None = None
 
+    @property
+    def _differ(self) -> set[str]:
+        """The fields of `Sampling` that any arm says."""
+        return {field for arm in self.arms for field in arm.decoding or ()}
+
     def takes(self, ask: Ask, *, pinned: bool) -> bool:
         """pinned: the request itself says which version of its contract it wants."""
         if self.models:
             named = any(fits(pattern, ask.model) for pattern in self.models)
         else:
             named = ask.target == "cascade" and ask.engine is None and ask.verifier is None
-        differ = {field for arm in self.arms for field in arm.decoding or ()}
+        says = {name for field in self._differ for name in (field, *SAYING.get(field, ()))}
         images = any(message.images for message in ask.messages)
         return (
             named
             and ask.kind != "embedding"
             and (not self.contracts or (ask.contract or "none").partition("@")[0] in self.contracts)
             and not (pinned and any(arm.contract for arm in self.arms))
-            and all(getattr(ask.sampling, name) is None for field in differ for name in (field, *SAYING.get(field, ())))
+            and all(getattr(ask.sampling, name) is None for name in says)
             and (not images or all(arm.sees for arm in self.arms))
             and all(arm.answers(self.in_arm(ask, arm)) for arm in self.arms)
         )
@@ -108,8 +113,7 @@ class Experiment:
 
     def in_arm(self, ask: Ask, arm: Arm) -> Ask:
         """The request as that arm has it, whatever arm it was in. Where it goes is for the policy to say."""
-        differ = {field for one in self.arms for field in one.decoding or ()}
-        decoding = dict.fromkeys(differ) | dict(arm.decoding or {})
+        decoding = dict.fromkeys(self._differ) | dict(arm.decoding or {})
         sampling = replace(ask.sampling, **decoding) if decoding else ask.sampling
         contract = arm.contract or ask.contract
         ask = replace(ask, experiment=self.name, arm=arm.name, contract=contract, sampling=sampling)

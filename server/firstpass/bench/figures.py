@@ -15,6 +15,8 @@ from firstpass.bench.cases import Case
 from firstpass.bench.runner import Outcome
 
 DRAWS = 1000
+Z = 1.959964
+"""Of a normal distribution, 95% lie within so many standard deviations."""
 
 Metric = Literal[
     "pass",

@@ -17,13 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from firstpass.bench.figures import Figure, percentile
+from firstpass.bench.figures import Figure, Z, percentile
 from firstpass.chat import Usage
 from firstpass.errors import Abandoned, Stopping
 from firstpass.exchange import Answer, Exchange, Label, Refuse
-
-Z = 1.959964
-"""Of a normal distribution, 95% lie within so many standard deviations."""
 
 FALSE_ALARMS = 0.05
 TUNED_FOR = 500

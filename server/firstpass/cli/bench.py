@@ -28,7 +28,7 @@ from firstpass.bench.load.request import Api, Target
 from firstpass.bench.load.roofline import bandwidth, roofline
 from firstpass.bench.load.run import Load, run
 from firstpass.cli.eval import machine
-from firstpass.cli.terminal import AsJson, err, out, print_table, table
+from firstpass.cli.terminal import AsJson, err, out, print_rows, write_files
 from firstpass.errors import BadLabels, TierFailed
 
 A_A = "again"
@@ -267,19 +267,14 @@ def _write(done: Report, folder: Path) -> None:
         "report.md": report.as_markdown(done),
         "report.html": as_html(done),
     }
-    for name, text in written.items():
-        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_files(folder, written)
 
 
 def _print(done: Report, folder: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(report.as_json(done), nl=False)
     else:
-        head, *rows = report.table(done)
-        told = table(*head)
-        for row in rows:
-            told.add_row(*row)
-        print_table(told)
+        print_rows(report.table(done))
         for sentence in done.sentences:
             out.print(escape(sentence))
     for warning in done.warnings:

@@ -28,7 +28,7 @@ from firstpass.bench.history import History
 from firstpass.bench.report import Run
 from firstpass.bench.require import requirement
 from firstpass.bench.runner import NONSENSE, Arm, Bench, Outcome, run, said
-from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_table, table
+from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows, write_files
 from firstpass.contract.form import Form, Section, form_of
 from firstpass.errors import BadLabels, NotFound, TierFailed
 from firstpass.settings import Settings, load
@@ -306,19 +306,14 @@ def _write(done: Run, folder: Path) -> None:
         "report.html": page.as_html(done),
         "outcomes.jsonl": "".join(f"{line}\n" for line in report.lines_of_outcomes(done)),
     }
-    for name, text in written.items():
-        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_files(folder, written)
 
 
 def _print(done: Run, folder: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(report.as_json(done), nl=False)
     else:
-        head, *rows = report.table(done)
-        shown = table(*head)
-        for row in rows:
-            shown.add_row(*row)
-        print_table(shown)
+        print_rows(report.table(done))
         for one in done.figures.comparisons:
             out.print(report.sentence(one))
     for judgement in done.judgements:

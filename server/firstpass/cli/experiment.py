@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 
 from firstpass.assembly import prices
-from firstpass.bench.figures import Figure
 from firstpass.bench.report import shown
 from firstpass.bench.trials import ArmFigures, Difference, Measure, Trial, differences, figures_of, trial_of
 from firstpass.chat import Usage
@@ -140,18 +139,14 @@ def _plain(name: str, arms: Mapping[str, ArmFigures], found: Iterable[Difference
                 "requests": one.requests,
                 "units": one.units,
                 "labelled": one.labelled,
-                **{measure: _figure(measured.figure) for measure, measured in one.measured.items()},
+                **{measure: asdict(measured.figure) for measure, measured in one.measured.items()},
             }
             for arm, one in arms.items()
         },
         "differences": [
-            {"arm": one.arm, "other": one.other, "measure": one.measure, **_figure(one.figure), "real": one.real}
+            {"arm": one.arm, "other": one.other, "measure": one.measure, **asdict(one.figure), "real": one.real}
             for one in found
         ],
         "damaged": read.damaged,
         "settings": len(read.ran_under),
     }
-
-
-def _figure(figure: Figure) -> dict[str, float]:
-    return asdict(figure)

@@ -3,7 +3,7 @@
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,21 @@ def table(*names: str) -> Table:
 
 def print_table(rows: Table) -> None:
     Console(width=TABLE_WIDTH).print(rows)
+
+
+def print_rows(rows: Iterable[Sequence[str]]) -> None:
+    """The first is the head."""
+    head, *body = rows
+    shown = table(*head)
+    for row in body:
+        shown.add_row(*row)
+    print_table(shown)
+
+
+def write_files(folder: Path, written: Mapping[str, str]) -> None:
+    """written: texts by the names of their files. What is no UTF-8 is escaped."""
+    for name, text in written.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def fail(message: str, status: int = 1) -> NoReturn:

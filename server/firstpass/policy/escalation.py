@@ -169,7 +169,7 @@ class EscalationPolicy:
         if ask.target != "cascade":
             return meant, None
         if not exchange.steps:
-            rule = first_fit(self.rules, ask)
+            rule = self.rule(ask)
             return (rule.then, rule) if rule else (meant, None)
         first = exchange.steps[0].move
         if first.rule is None:

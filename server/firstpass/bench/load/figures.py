@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from firstpass.bench.figures import Figure, percentile
+from firstpass.bench.figures import Figure, Z, percentile
 from firstpass.bench.load.request import Timed
 from firstpass.bench.load.run import Block, Ran
 
 DRAWS = 500
-Z = 1.959964
 CHANCE = 3.0
 """So many standard errors are not chance."""
 
