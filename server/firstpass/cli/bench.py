@@ -25,11 +25,12 @@ from firstpass.bench.load.figures import COMPARED, Ratio, Slo, figures, ratios, 
 from firstpass.bench.load.page import as_html
 from firstpass.bench.load.report import Report
 from firstpass.bench.load.request import Api, Target
-from firstpass.bench.load.roofline import bandwidth, roofline
+from firstpass.bench.load.roofline import roofline
 from firstpass.bench.load.run import Load, run
 from firstpass.cli.eval import machine
 from firstpass.cli.terminal import AsJson, err, out, print_rows, write_files
 from firstpass.errors import BadLabels, TierFailed
+from firstpass.plan.rates import bandwidth
 
 A_A = "again"
 NOT_MET, IN_THE_WAY = 1, 3
