@@ -58,7 +58,7 @@ class Gguf:
     template: of its chats, and the one for tools where that is another; empty where it has none. bytes: of the file.
     embeds: it is made for embeddings, and writes nothing. experts: of a layer, of which `experts_per_token` are read.
     expert_bytes: of all of them. unread_bytes: of an embedding of which a token reads one row. parameters: as many as
-    all its tensors have, and those of its experts.
+    all its tensors have; of its experts; of its output. hidden: numbers that a layer hands on for a token.
     """
 
     name: str
@@ -76,6 +76,8 @@ class Gguf:
     unread_bytes: int = 0
     parameters: int = 0
     expert_parameters: int = 0
+    head_parameters: int = 0
+    hidden: int = 0
 
     @property
     def layers(self) -> int:
@@ -253,6 +255,8 @@ def _model(reader: _Reader, said: Mapping[str, Value], weights: _Weights) -> Ggu
         expert_bytes=sum(weights.bytes[tensor] for tensor in experts),
         unread_bytes=weights.bytes.get(EMBEDDING, 0) if OUTPUT in weights.bytes else 0,
         parameters=sum(weights.parameters.values()),
+        head_parameters=weights.parameters.get(EMBEDDING, 0),
+        hidden=number("embedding_length"),
         expert_parameters=sum(weights.parameters[tensor] for tensor in experts),
     )
 

@@ -1,7 +1,7 @@
 """How fast a way will be: time to the first token and tokens a second, from the hardware's rates and the model's bytes.
 
 A step takes the time of its calls, which a small model has most of, and the time in which its bytes are read. A prompt
-takes its arithmetic, two operations a parameter and token, and a step. How much of a rate an engine gets out of a
+takes its arithmetic and a step. How much of a rate an engine gets out of a
 machine was measured once for each engine (benchmarks/suites/plan); `firstpass plan --measure` corrects it for another.
 """
 
@@ -67,7 +67,7 @@ def predicted(way: Way, rates: Rates, prompt_tokens: int, correction: Correction
     reckons = costs.emulated_reckons if way.emulated else costs.reckons
     calls = (costs.step_calls + costs.layer_calls * way.shape.layers) * rates.operation_seconds
     step = calls + reading / reads
-    arithmetic = 2 * way.shape.active_parameters * prompt_tokens / (flops * reckons)
+    arithmetic = way.shape.prompt_operations(prompt_tokens) / (flops * reckons)
     first = calls + max(arithmetic, whole / reads)
     return Prediction(prompt_tokens, first * correction.prompt, step * correction.step, 1 / reading)
 

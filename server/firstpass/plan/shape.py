@@ -23,6 +23,8 @@ class Shape:
     of its own, of which a token reads one row; among the fixed ones.
 
     cache_token_bytes: of one token's keys and values in all layers. active_parameters: used for one token.
+    head_parameters: among them, of what turns the last token of a prompt into an answer's first. hidden: numbers that a
+    layer hands on for a token; of both 0 where they are not known.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Shape:
     context_tokens: int
     active_parameters: float
     unread_bytes: float = 0.0
+    head_parameters: float = 0.0
+    hidden: int = 0
 
     @property
     def weight_bytes(self) -> float:
@@ -55,6 +59,11 @@ class Shape:
         fixed = self.fixed_bytes - self.unread_bytes
         return fixed + self.read_expert_bytes(batch) + batch * context_tokens * self.cache_token_bytes
 
+    def prompt_operations(self, tokens: int) -> float:
+        """To read so many: two a parameter and token, and what each token looks at of those before it."""
+        body = 2 * (self.active_parameters - self.head_parameters) * tokens
+        return body + 2 * self.head_parameters + 2 * self.layers * self.hidden * float(tokens) ** 2
+
 
 def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | None = None) -> Shape:
     """number_bytes: of one weight, where an engine keeps them otherwise than the card says; expert_bits: of the
@@ -63,7 +72,7 @@ def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | 
     each = WEIGHT_BYTES[card.dtype] if number_bytes is None else number_bytes
     experts = expert_parameters(card)
     bits = expert_bits or (card.expert_bits if number_bytes is None else 0) or each * 8
-    embedding = 0 if card.tied else card.vocabulary * card.hidden
+    embedding = card.vocabulary * card.hidden
     return Shape(
         name=card.name,
         layers=card.layers,
@@ -74,7 +83,9 @@ def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | 
         cache_token_bytes=cache_token_bytes(card) * (each / 2 if number_bytes else 1),
         context_tokens=card.context_tokens,
         active_parameters=card.parameters_active,
-        unread_bytes=embedding * each,
+        unread_bytes=0.0 if card.tied else embedding * each,
+        head_parameters=embedding,
+        hidden=card.hidden,
     )
 
 
@@ -92,4 +103,6 @@ def of_gguf(name: str, file: Gguf) -> Shape:
         context_tokens=file.context_tokens,
         active_parameters=file.parameters - file.expert_parameters * (1 - share),
         unread_bytes=file.unread_bytes,
+        head_parameters=file.head_parameters,
+        hidden=file.hidden,
     )
