@@ -218,6 +218,14 @@ def write_config(card: Card, directory: Path) -> None:
     model.config.save_pretrained(directory)
 
 
+def name_layers(card: Card, directory: Path) -> None:
+    """As the published config does; transformers 5.19 gives them names of its own, which others do not know."""
+    file, (_, differs) = directory / "config.json", SHAPES[card.name]
+    if "layer_types" in differs:
+        said = json.loads(file.read_text()) | {"layer_types": differs["layer_types"]}
+        file.write_text(json.dumps(said, indent=2) + "\n")
+
+
 def write_zeros(card: Card, directory: Path) -> None:
     """One sparse file whose header has the tensors by the names that a published checkpoint gives them."""
     write_config(card, directory)
@@ -304,6 +312,7 @@ def main() -> None:
         return
     asked.directory.mkdir(parents=True, exist_ok=True)
     asked.write(card, asked.directory)
+    name_layers(card, asked.directory)
     for name in (*TOKENIZER_FILES, "generation_config.json"):
         shutil.copy(BUNDLED / name, asked.directory)
 

@@ -4,7 +4,7 @@ All of them stay loaded together, so that blocks can take turns; they have to fi
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,10 +25,14 @@ class Starts:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """seconds: from the start of an arm's engine until it had answered its first request, by the arm's name."""
+    """seconds: from the start of an arm's engine until it had answered its first request, by the arm's name.
+
+    engines: by the arm's name too; they are `running`'s to end.
+    """
 
     targets: Sequence[Target]
     seconds: dict[str, float]
+    engines: Mapping[str, Engine]
 
 
 @asynccontextmanager
@@ -50,7 +54,7 @@ async def running(arms: Sequence[Target | Starts], say: Callable[[str], None]) -
                 seconds[arm.name] = time.perf_counter() - began
                 arm = Target(arm.name, "http://engine", endpoint.model, arm.api, uds=endpoint.uds)
             targets.append(arm)
-        yield Started(targets, seconds)
+        yield Started(targets, seconds, engines)
 
 
 def _built(arm: Starts, say: Callable[[str], None]) -> Engine:
