@@ -79,6 +79,8 @@ def engine_spec(settings: Settings, wanted: EngineSettings) -> EngineSpec:
         context_tokens=wanted.context_tokens,
         holds_tokens=model.context_tokens,
         threads=wanted.threads,
+        cpus=wanted.cpu_numbers,
+        preload=wanted.preload,
         data_dir=settings.server.data_dir,
         extra_args=(model.vllm_flags if kind == "vllm" else ()) + wanted.extra_args,
         start_deadline_seconds=wanted.start_deadline_seconds,

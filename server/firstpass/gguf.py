@@ -37,6 +37,12 @@ BLOCKS = {
 }  # fmt: skip
 """By a tensor's type: how many of its numbers make a block, and the block's bytes. Source: ggml.c, type_traits."""
 
+EXPERTS = "_exps."
+"""In the names of those tensors that hold the weights of all of a layer's experts."""
+
+EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
+"""Without the second, the first is both; else one row of it is read for a token."""
+
 TEMPLATES = ("tokenizer.chat_template", "tokenizer.chat_template.tool_use")
 
 CACHED_BYTES = 2
@@ -50,7 +56,9 @@ class Gguf:
     """kv_heads: of each layer, 0 for one that keeps no keys and values. key_size, value_size: of each of its heads.
 
     template: of its chats, and the one for tools where that is another; empty where it has none. bytes: of the file.
-    embeds: it is made for embeddings, and writes nothing.
+    embeds: it is made for embeddings, and writes nothing. experts: of a layer, of which `experts_per_token` are read.
+    expert_bytes: of all of them. unread_bytes: of an embedding of which a token reads one row. parameters: as many as
+    all its tensors have, and those of its experts.
     """
 
     name: str
@@ -62,6 +70,12 @@ class Gguf:
     template: str
     embeds: bool
     bytes: int
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_bytes: int = 0
+    unread_bytes: int = 0
+    parameters: int = 0
+    expert_parameters: int = 0
 
     @property
     def layers(self) -> int:
@@ -160,8 +174,7 @@ def _read(reader: _Reader) -> Gguf:
         if value is not None:
             said[key] = value
     _refuse_parts(reader, said, tensors)
-    _require_all(reader, said, tensors)
-    return _model(reader, said)
+    return _model(reader, said, _require_all(reader, said, tensors))
 
 
 def _refuse_parts(reader: _Reader, said: Mapping[str, Value], tensors: int) -> None:
@@ -180,21 +193,33 @@ def _refuse_parts(reader: _Reader, said: Mapping[str, Value], tensors: int) -> N
         raise reader.wrong("has no weights: it is a vocabulary alone")
 
 
-def _require_all(reader: _Reader, said: Mapping[str, Value], tensors: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """bytes: by tensor. parameters: likewise."""
+
+    bytes: Mapping[str, int]
+    parameters: Mapping[str, int]
+
+
+def _require_all(reader: _Reader, said: Mapping[str, Value], tensors: int) -> _Weights:
     """Raises: BadSettings where the file ends before its weights do, as far as their types are known."""
     end = 0
+    sizes: dict[str, int] = {}
+    parameters: dict[str, int] = {}
     for _ in range(tensors):
-        reader.text()
+        name = reader.text()
         shape = [reader.count() for _ in range(min(reader.count("<I"), KEPT_ITEMS))]
         numbers, size = BLOCKS.get(reader.count("<I"), (1, 0))
-        end = max(end, reader.count() + prod(shape) // numbers * size)
+        sizes[name], parameters[name] = prod(shape) // numbers * size, prod(shape)
+        end = max(end, reader.count() + sizes[name])
     alignment = said.get("general.alignment", ALIGNMENT)
     unit = alignment if isinstance(alignment, int) and alignment > 0 else ALIGNMENT
     if -(-reader.at // unit) * unit + end > reader.size:
         raise reader.cut_off()
+    return _Weights(sizes, parameters)
 
 
-def _model(reader: _Reader, said: Mapping[str, Value]) -> Gguf:
+def _model(reader: _Reader, said: Mapping[str, Value], weights: _Weights) -> Gguf:
     architecture = said.get("general.architecture")
     if not isinstance(architecture, str):
         raise reader.wrong("is damaged: it names no architecture")
@@ -212,6 +237,7 @@ def _model(reader: _Reader, said: Mapping[str, Value]) -> Gguf:
     kept = _heads(said.get(f"{architecture}.attention.head_count_kv"), layers) or heads
     usual = number("embedding_length") // max((1, *heads)) or 1
     name = said.get("general.name")
+    experts = [tensor for tensor in weights.bytes if EXPERTS in tensor]
     return Gguf(
         name=name if isinstance(name, str) else "",
         architecture=architecture,
@@ -222,6 +248,12 @@ def _model(reader: _Reader, said: Mapping[str, Value]) -> Gguf:
         template="\n".join(str(said[name]) for name in TEMPLATES if name in said),
         embeds=bool(said.get(f"{architecture}.pooling_type")),
         bytes=reader.size,
+        experts=number("expert_count", 1) if experts else 0,
+        experts_per_token=number("expert_used_count", 1) if experts else 0,
+        expert_bytes=sum(weights.bytes[tensor] for tensor in experts),
+        unread_bytes=weights.bytes.get(EMBEDDING, 0) if OUTPUT in weights.bytes else 0,
+        parameters=sum(weights.parameters.values()),
+        expert_parameters=sum(weights.parameters[tensor] for tensor in experts),
     )
 
 

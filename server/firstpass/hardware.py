@@ -1,5 +1,6 @@
 """What this machine has, as far as this process may use it. Reads Linux's own files; knows no model and no engine."""
 
+import math
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,25 @@ SMI_SECONDS = 10.0
 
 BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"})
 """Names of instructions for it, as Linux lists them on x86 and on ARM."""
+
+TOLD = BFLOAT16 | {
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "sve",
+}
+"""Of all the instructions that a CPU has, those that matter to an engine."""
+
+CPU_FILES = ("cpu.max",), ("cpu.cfs_quota_us",)
+MEMORY_FILES = ("memory.max", "memory.high"), ("memory.limit_in_bytes",)
+"""Of a group's limits, in the second version of cgroups and in the first. Above memory.high the second slows a group
+down till it stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,26 @@ class Machine:
         return max(LEAST_RESERVE_BYTES, int(self.memory_bytes * RESERVE_SHARE))
 
 
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """name: as its maker calls it. cores: that this process may use at once, by its affinity and its cgroup's quota.
+    features: its instructions that matter to an engine, as Linux names them.
+    """
+
+    name: str
+    cores: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """bytes: of its memory. capability: of CUDA, as 9.0."""
+
+    name: str
+    bytes: int
+    capability: float
+
+
 def this(root: Path = Path("/")) -> Machine:
     """root: where /proc and /sys are. What is not said there is as on the simplest machine."""
     gpu = any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/kfd").exists()
@@ -50,14 +90,39 @@ def spare_bytes(root: Path = Path("/")) -> int:
     return max(0, min(_available_bytes(root), *_cgroup_spare(root)) - this(root).reserve_bytes)
 
 
-def gpu_bytes() -> int:
-    """Of the largest GPU, as far as vLLM takes it when it is told nothing; 0 where NVIDIA's program does not say."""
-    query = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+def cpu(root: Path = Path("/")) -> Cpu:
+    """root: as above."""
+    said: dict[str, str] = {}
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            said.setdefault(name.strip().lower(), value.strip())
+    features = TOLD.intersection(said.get("flags", said.get("features", "")).split())
+    return Cpu(said.get("model name", "a CPU without a name"), cores(root), tuple(sorted(features)))
+
+
+def cores(root: Path = Path("/")) -> int:
+    """That this process may use at once. A container with a quota of 2 on a machine of 64 runs on all of them, and
+    stands still for most of the time where 64 threads use the quota up. root: as above.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, *map(math.ceil, (allowed, *_cgroup_cores(root)))))
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """In the order of their numbers; none where NVIDIA's program does not say."""
+    query = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
     try:
         said = subprocess.run(query, capture_output=True, text=True, timeout=SMI_SECONDS, check=True).stdout
-        return int(max(map(float, said.split())) * 2**20 * GPU_SHARE)
+        rows = [line.rsplit(",", 2) for line in said.splitlines() if line.strip()]
+        return tuple(Gpu(name.strip(), int(float(size) * 2**20), float(version)) for name, size, version in rows)
     except (OSError, ValueError, subprocess.SubprocessError):
-        return 0
+        return ()
+
+
+def gpu_bytes() -> int:
+    """Of the largest GPU, as far as vLLM takes it when it is told nothing; 0 where none is known."""
+    return int(max((gpu.bytes for gpu in gpus()), default=0) * GPU_SHARE)
 
 
 def _physical_bytes(root: Path) -> int:
@@ -86,16 +151,33 @@ def _cgroup_spare(root: Path) -> list[int]:
 
 def _limited_groups(root: Path) -> Iterator[tuple[Path, int]]:
     """(Its directory, a limit of it in bytes)"""
+    for group, said in _said_by_groups(root, "memory", MEMORY_FILES):
+        if said.isdecimal():
+            yield group, int(said)
+
+
+def _cgroup_cores(root: Path) -> Iterator[float]:
+    """Of the groups that have a quota: microseconds of processor time in so many, in one file or in two."""
+    for group, said in _said_by_groups(root, "cpu", CPU_FILES):
+        quota, _, period = (said if " " in said else f"{said} {_text(group / 'cpu.cfs_period_us').strip()}").partition(
+            " "
+        )
+        if quota.isdecimal() and period.isdecimal() and int(period):
+            yield int(quota) / int(period)
+
+
+def _said_by_groups(
+    root: Path, controller: str, files: tuple[Sequence[str], Sequence[str]]
+) -> Iterator[tuple[Path, str]]:
+    """(A directory, what a file in it says), of this process's group and of all above it. files: as above."""
     for line in _text(root / "proc/self/cgroup").split("\n"):  # The only character that no group's name has.
         if line.count(":") < 2:
             continue
         _, controllers, path = line.split(":", 2)
-        tops, names = _cgroup_files(root / "sys/fs/cgroup", controllers.split(","))
+        tops, names = _cgroup_files(root / "sys/fs/cgroup", controllers.split(","), controller, files)
         group = Path(path.lstrip("/"))
         for top, one, name in product(tops, (group, *group.parents), names):
-            said = _text(top / one / name).strip()
-            if said.isdecimal():
-                yield top / one, int(said)
+            yield top / one, _text(top / one / name).strip()
 
 
 def _used_bytes(group: Path) -> int:
@@ -108,17 +190,19 @@ def _used_bytes(group: Path) -> int:
     return int(used) - sum(int(kept.get(f"{total}{one}_file", 0)) for one in ("active", "inactive"))
 
 
-def _cgroup_files(mounts: Path, controllers: Sequence[str]) -> tuple[list[Path], Sequence[str]]:
-    """(Where the groups of memory are, names of the files of their limits) for a line of /proc/self/cgroup.
+def _cgroup_files(
+    mounts: Path, controllers: Sequence[str], wanted: str, files: tuple[Sequence[str], Sequence[str]]
+) -> tuple[list[Path], Sequence[str]]:
+    """(Where the groups are, names of the files of their limits) for a line of /proc/self/cgroup.
 
-    The second version of cgroups has one tree, whose line names no controller; above memory.high it slows a group down
-    till it stands still. The first has a tree for each controller, or for some together: `hugetlb,memory`.
+    The second version of cgroups has one tree, whose line names no controller. The first has a tree for each
+    controller, or for some together: `hugetlb,memory`.
     """
     if controllers == [""]:
-        return [mounts], ("memory.max", "memory.high")
-    if "memory" not in controllers:
+        return [mounts], files[0]
+    if wanted not in controllers:
         return [], ()
-    return [top for top in mounts.glob("*memory*") if "memory" in top.name.split(",")], ("memory.limit_in_bytes",)
+    return [top for top in mounts.glob(f"*{wanted}*") if wanted in top.name.split(",")], files[1]
 
 
 def _reckons_in_bfloat16(root: Path) -> bool:

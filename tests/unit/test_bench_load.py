@@ -23,7 +23,7 @@ from firstpass.bench.load import report
 from firstpass.bench.load.arrivals import offsets
 from firstpass.bench.load.figures import Ratio, Slo, figures, ratio, ratios, student, values, warnings
 from firstpass.bench.load.request import Target, Timed, lags, read
-from firstpass.bench.load.roofline import bandwidth, decoded_at_once, distinct_experts, roofline, sentence, step_bytes
+from firstpass.bench.load.roofline import decoded_at_once, roofline, sentence
 from firstpass.bench.load.run import Block, Load, Ran, is_here, prompt, run
 from firstpass.catalogue import named
 from firstpass.cli.main import app
@@ -357,17 +357,6 @@ def test_what_speaks_against_a_run_is_said() -> None:
     assert not list(warnings(quiet, figures(quiet, Slo())))
 
 
-def test_a_step_reads_the_experts_that_any_of_its_tokens_chose() -> None:
-    """Of 32 experts 8 for one token, all for very many; what is fixed is read once, a cache for each sequence."""
-    card = named("granite-3.1-1b-a400m")
-    assert distinct_experts(card, 1) == pytest.approx(8) and distinct_experts(card, 1000) == pytest.approx(32)
-    one, two = (step_bytes(card, batch, 0) for batch in (1, 2))
-    expert = 24 * 3 * 1024 * 512 * 2
-    fixed = 1_330_000_000 * 2 - 32 * expert
-    assert one == pytest.approx(fixed + 8 * expert) and two == pytest.approx(fixed + 32 * (1 - 0.75**2) * expert)
-    assert step_bytes(card, 2, 100) - two == 2 * 100 * 2 * 24 * 8 * 64 * 2
-
-
 def test_a_roofline_is_of_the_batch_that_there_was() -> None:
     done = Ran([TARGET], Load(4, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED] * 4, 2.0)])
     roof = roofline(named("granite-3.1-1b-a400m"), done, "a", 1e10)
@@ -414,10 +403,6 @@ def test_answers_that_differ_in_length_are_said_unless_chance_explains_it() -> N
 def test_an_arm_on_this_machine_is_none_of_the_others_that_disturb_it(url: str, here: bool) -> None:
     """Else every run of a server that works here would be called disturbed."""
     assert is_here(replace(TARGET, url=url)) == here
-
-
-def test_memory_is_read_no_faster_than_memory_is() -> None:
-    assert 1e8 < bandwidth() < 1e12
 
 
 def test_the_command_writes_what_it_measured_and_says_what_is_not_met(tmp_path: Path) -> None:

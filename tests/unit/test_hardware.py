@@ -101,7 +101,15 @@ def test_the_reserve_is_a_tenth_and_a_gibibyte_at_least() -> None:
     assert Machine(GIB // 2, bfloat16=True).usable_bytes == 0
 
 
-@pytest.mark.parametrize(("script", "gibibytes"), [("echo 24576; echo 81920", 80), ("echo none", 0), ("exit 9", 0)])
+@pytest.mark.parametrize(
+    ("script", "gibibytes"),
+    [
+        ("echo 'NVIDIA A10, 24576, 8.6'; echo 'NVIDIA H100, 80 GB, 81920, 9.0'", 80),
+        ("echo none", 0),
+        ("echo 'NVIDIA A10, [N/A], 8.6'", 0),
+        ("exit 9", 0),
+    ],
+)
 def test_the_largest_gpu_is_what_nvidia_s_program_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, gibibytes: int
 ) -> None:
@@ -146,3 +154,36 @@ def test_what_a_group_caches_of_files_is_spare(
     assert hardware.spare_bytes(root) == 1 * GIB
     (directory / "memory.stat").write_text(stat)
     assert hardware.spare_bytes(root) == 3 * GIB
+
+
+def cpu_quota(root: Path, group: str, **files: str) -> Path:
+    path = root / "sys/fs/cgroup" / group
+    path.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (path / name.replace("__", ".")).write_text(f"{text}\n")
+    return root
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("250000 100000", 3), ("50000 100000", 1), ("max 100000", 8)])
+def test_cores_are_those_that_a_quota_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    root = machine(tmp_path, proc__self__cgroup="0::/a/b\n")
+    assert hardware.cores(cpu_quota(root, "a", cpu__max=quota)) == cores
+
+
+def test_a_quota_of_the_first_version_is_in_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    root = machine(tmp_path, proc__self__cgroup="5:cpuset:/c\n4:cpu,cpuacct:/c\n")
+    cpu_quota(root, "cpu,cpuacct/c", cpu__cfs_quota_us="400000", cpu__cfs_period_us="200000")
+    cpu_quota(root, "cpu,cpuacct", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
+    assert hardware.cores(root) == 2
+
+
+def test_a_cpu_says_its_name_and_what_matters_of_its_instructions(tmp_path: Path) -> None:
+    told = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 avx512_bf16 lm\n\nprocessor\t: 1\nflags\t: x\n"
+    found = hardware.cpu(machine(tmp_path, proc__cpuinfo=told))
+    assert (found.name, found.features) == ("Some CPU", ("avx2", "avx512_bf16"))
+    arm = hardware.cpu(machine(tmp_path / "arm", proc__cpuinfo="processor\t: 0\nFeatures\t: fp asimd bf16 i8mm\n"))
+    assert arm.features == ("asimd", "bf16", "i8mm") and "without a name" in arm.name

@@ -23,13 +23,14 @@ from firstpass import engine, hardware
 from firstpass.bench.load.engines import Starts, running
 from firstpass.bench.load.figures import Slo, figures, ratios, warnings
 from firstpass.bench.load.report import sentence, shown
-from firstpass.bench.load.roofline import bandwidth, roofline
+from firstpass.bench.load.roofline import roofline
 from firstpass.bench.load.run import Load, Ran, run
 from firstpass.catalogue import Card
 from firstpass.catalogue.card import CARD, WEIGHT_BYTES, read_card, weight_bytes
 from firstpass.engine import EngineSpec, Kind
 from firstpass.engine.recipe import thread_count
 from firstpass.engine.vllm import sized
+from firstpass.plan.rates import bandwidth
 
 CATALOGUE = Path(__file__).parents[3] / "models" / "catalogue"
 NO_SLO = Slo()

@@ -31,8 +31,8 @@ import torch
 import transformers
 from transformers.core_model_loading import revert_weight_conversion
 
-from firstpass.bench.load.roofline import distinct_experts
 from firstpass.catalogue.card import CARD, Card, read_card
+from firstpass.plan.shape import of_card
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
@@ -275,7 +275,9 @@ def tell_routing(card: Card, directory: Path) -> None:
     answers = model.generate(prompts, max_new_tokens=16, do_sample=False)[:, 16:]
     steps = [one.reshape(4, -1) for one in chosen if one.numel() == 4 * card.experts_per_token]
     mean = sum(one.unique().numel() for one in steps) / len(steps)
-    print(f"{mean:.1f} of {card.experts} experts in a step of 4; at random it were {distinct_experts(card, 4):.1f}")
+    print(
+        f"{mean:.1f} of {card.experts} experts in a step of 4; at random it were {of_card(card).distinct_experts(4):.1f}"
+    )
     print(f"{answers.unique().numel()} tokens among {answers.numel()}")
 
 

@@ -42,6 +42,7 @@ class Card:
 
     directory: where the card lies.
     parameters_active: used for one token; some publishers leave the input embedding out.
+    vocabulary: its tokens; 0 where they are not known. tied: whether the embeddings of input and output are one matrix.
     expert_width: rows of an expert's first matrix; 0 where it is not known.
     moe_layers: layers with experts; None: all.
     kv_layers: layers whose cache grows with the context (not sliding windows, Mamba, convolutions); None: all.
@@ -71,6 +72,8 @@ class Card:
     directory: Path
     summary: str = ""
     shared_experts: int = 0
+    vocabulary: int = 0
+    tied: bool = True
     expert_width: int = 0
     moe_layers: int | None = None
     kv_layers: int | None = None

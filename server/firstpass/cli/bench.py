@@ -27,7 +27,7 @@ from firstpass.bench.load.recorded import lines
 from firstpass.bench.load.report import Report
 from firstpass.bench.load.request import Api, Target
 from firstpass.bench.load.require import faults, requirement
-from firstpass.bench.load.roofline import bandwidth, roofline
+from firstpass.bench.load.roofline import roofline
 from firstpass.bench.load.run import Load, Ran, run
 from firstpass.bench.load.workload import read_workload, written
 from firstpass.catalogue import Card
@@ -36,6 +36,7 @@ from firstpass.cli.keys import opened, seconds_of
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows, write_files
 from firstpass.drafting import engine_spec
 from firstpass.errors import BadLabels, TierFailed
+from firstpass.plan.rates import bandwidth
 from firstpass.settings import EngineSettings
 from firstpass.settings import load as load_settings
 from firstpass.store import Damaged

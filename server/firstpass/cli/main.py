@@ -17,6 +17,11 @@ COMMANDS = (
         "Latency and throughput of servers under a load, side by side.",
     ),
     Later(
+        "plan",
+        "firstpass.cli.plan:plan",
+        "What this machine can run, on which engine and with which flags, and how fast it will be.",
+    ),
+    Later(
         "calibrate",
         "firstpass.cli.calibrate:calibrate",
         "Fit a score on some repositories, find on others the threshold that keeps a promise, and write both to a"

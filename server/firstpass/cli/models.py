@@ -45,13 +45,13 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
             f"{_count(card.parameters_total)}/{_count(card.parameters_active)}",
             _experts(card),
             card.licence,
-            _size(memory_bytes(card)),
+            size(memory_bytes(card)),
             _fits(card, room),
             _where(card, models_dir),
         )
     print_table(rows)
     out.print("[dim]memory: weights and one sequence of the whole context[/]")
-    out.print(f"[dim]fits: that, or how long a context does, in the {_size(room)} {kind} that this machine can give[/]")
+    out.print(f"[dim]fits: that, or how long a context does, in the {size(room)} {kind} that this machine can give[/]")
 
 
 @models.command("show")
@@ -155,7 +155,7 @@ def pull(card: Card, directory: Path, endpoint: str | None = None) -> None:
     for number, file in enumerate(snapshot.files, 1):
         digest = hub.held(directory, file)
         if digest is None:
-            err.print(f"{number}/{len(snapshot.files)} {escape(file.name)}, {_size(file.bytes)}")
+            err.print(f"{number}/{len(snapshot.files)} {escape(file.name)}, {size(file.bytes)}")
             digest = hub.fetch(snapshot, file, directory, endpoint)
         files[file.name] = Held(file.bytes, digest)
     for name in (before.files if before else {}).keys() - files.keys():
@@ -172,7 +172,7 @@ def _nothing_to_do(lock: Lock | None, revision: str, directory: Path) -> bool:
 def _require_space(directory: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(directory).free
     if needed_bytes > free:
-        raise PullFailed(f"{_size(needed_bytes)} are to come, and {directory} has {_size(free)} free", part="egress")
+        raise PullFailed(f"{size(needed_bytes)} are to come, and {directory} has {size(free)} free", part="egress")
 
 
 def _public(card: Card, models_dir: Path, room: int) -> dict[str, Any]:
@@ -191,8 +191,8 @@ def _public(card: Card, models_dir: Path, room: int) -> dict[str, Any]:
 
 def _lines(card: Card, models_dir: Path, room: int) -> list[tuple[str, str]]:
     memory = (
-        f"{_size(weight_bytes(card))} weights, {cache_token_bytes(card):,} bytes a token of context;"
-        f" {_size(memory_bytes(card))} with one whole context (engine.context_tokens lowers it)"
+        f"{size(weight_bytes(card))} weights, {cache_token_bytes(card):,} bytes a token of context;"
+        f" {size(memory_bytes(card))} with one whole context (engine.context_tokens lowers it)"
     )
     lines = [
         ("name", card.name),
@@ -258,7 +258,7 @@ def _count(parameters: int) -> str:
     return f"{parameters / 1e9:.3g}B" if parameters >= 1e9 else f"{parameters / 1e6:.3g}M"
 
 
-def _size(size_bytes: int) -> str:
+def size(size_bytes: int) -> str:
     """In units of ten, as disks and the hub count: 1 GB is 10^9 bytes."""
     factor, unit = next(((f, u) for f, u in ((1e9, "GB"), (1e6, "MB")) if size_bytes >= f), (1e3, "kB"))
     return f"{size_bytes / factor:.1f} {unit}"

@@ -15,13 +15,21 @@ from firstpass.settings import load
 def serve(
     config: Config = None,
     host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Overrides engine.model, run as `firstpass plan` says unless the settings say how."),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Overrides server.port.", min=0, max=65535)] = None,
 ) -> None:
     """Start the engine and the front, and serve until Ctrl-C."""
     from firstpass.assembly import keys_required
     from firstpass.front import front, run
+    from firstpass.planning import overrides
 
-    again = partial(load, config, _overridden(host, port))
+    environment = _overridden(host, port)
+    if model is not None:
+        environment |= overrides(model, load(config, environment))
+    again = partial(load, config, environment)
     settings = again()
     show_log(settings.server.log_format)
     if keys_required(settings):

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 from asyncio.subprocess import Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -66,7 +66,9 @@ class GuardedLauncher:
                 check_private(command.endpoint, scratch)
             log_path = log_file(self._spec.data_dir, self._spec.name)
             with fresh(log_path) as written:
-                process = await spawn(command.argv, command.environment, scratch, written, isolate=isolate)
+                environment = {**command.environment, **preloading(self._spec, command.environment)}
+                cpus = self._spec.cpus
+                process = await spawn(command.argv, environment, scratch, written, isolate=isolate, cpus=cpus)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -74,8 +76,22 @@ class GuardedLauncher:
         return GuardedChild(process, command.endpoint, self._recipe, scratch, log_path, sleeper, isolated=isolate)
 
 
+def preloading(spec: EngineSpec, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The libraries of the spec, before those that this process itself was started with."""
+    if not spec.preload:
+        return {}
+    before = environment.get("LD_PRELOAD", "")
+    return {"LD_PRELOAD": ":".join((*map(str, spec.preload), *([before] if before else [])))}
+
+
 async def spawn(
-    argv: tuple[str, ...], environment: Mapping[str, str], scratch: Path, log: IO[bytes], *, isolate: bool = False
+    argv: tuple[str, ...],
+    environment: Mapping[str, str],
+    scratch: Path,
+    log: IO[bytes],
+    *,
+    isolate: bool = False,
+    cpus: Sequence[int] = (),
 ) -> Process:
     """The guard, with the command below it, in a session of its own: a terminal's Ctrl-C is the front's to handle.
 
@@ -85,6 +101,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *guarded,
         *(["--isolate"] if isolate else []),
+        *(["--cpus", ",".join(map(str, cpus))] if cpus else []),
         "--",
         *argv,
         env=dict(environment),

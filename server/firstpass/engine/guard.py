@@ -1,6 +1,6 @@
 """The processes between the front and an engine, so that no part of the engine outlives the front or the rest of it.
 
-    python -m firstpass.engine.guard [--grace SECONDS] [--remove DIR] [--isolate] -- COMMAND...
+    python -m firstpass.engine.guard [--grace SECONDS] [--remove DIR] [--cpus 0,1] [--isolate] -- COMMAND...
 
 Its standard input is a pipe that the front holds open and never writes to. When that pipe ends (the front exited, or
 was killed with signal 9), on SIGTERM, and when the command exits, the guard ends every process below it and waits until
@@ -294,9 +294,12 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="guard", description="Run a command that never outlives the caller.")
     parser.add_argument("--grace", type=float, default=8.0, help="seconds between SIGTERM and SIGKILL")
     parser.add_argument("--remove", type=Path, help="a directory to remove in the end")
+    parser.add_argument("--cpus", type=lambda said: {int(one) for one in said.split(",")}, help="to run on, as 0,1")
     parser.add_argument("--isolate", action="store_true", help="in a network of its own, or not at all")
     parser.add_argument("command", nargs="+")
     wanted = parser.parse_args(argv)
+    if wanted.cpus:
+        os.sched_setaffinity(0, wanted.cpus)
     try:
         if wanted.isolate:
             leave_the_network()

@@ -10,15 +10,17 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from firstpass import gguf
 from firstpass.engine import llama_arguments
 from firstpass.engine.arguments import value_of
-from firstpass.engine.cache_size import Needs, fitted, tell_cut
+from firstpass.engine.cache_size import CacheSize, Needs, fitted, tell_cut
 from firstpass.engine.recipe import Command, clean_environment, thread_count
 from firstpass.engine.spec import Endpoint, EngineSpec, Need
 from firstpass.errors import BadSettings
+from firstpass.gguf import Gguf
 from firstpass.hardware import Machine
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class LlamaCppRecipe:
         model = gguf.read(spec.gguf)
         refuse_what_it_is_not(spec, model)
         needs = Needs(model.bytes, model.token_bytes, spec.holds_tokens or model.context_tokens)
-        size = fitted(spec, machine, needs, SLOTS, on_gpu=machine.gpu)
+        needs, size = placed(spec, machine, model, needs)
         tell_cut(spec, size, needs.longest_tokens)
         self._context_tokens = size.context_tokens
         self._slots = max(1, min(SLOTS, size.bytes // (size.token_bytes * size.context_tokens)))
@@ -91,6 +93,25 @@ class LlamaCppRecipe:
         argv += ["--offline", "--no-webui", "--no-slots", "--cache-ram", "0", "--fit", "off"]
         environment = clean_environment(TMPDIR=str(scratch), LLAMA_CACHE=str(scratch))
         return Command((*argv, *spec.extra_args), environment, endpoint)
+
+
+def placed(spec: EngineSpec, machine: Machine, model: Gguf, needs: Needs) -> tuple[Needs, CacheSize]:
+    """(What of the file is in memory, the cache beside it). Experts that find no room stay in the file, which is mapped
+    into memory, and are read whenever they are chosen: slow, and the only way to run the largest models.
+
+    Raises: BadSettings for a model that is too large even so.
+    """
+    try:
+        return needs, fitted(spec, machine, needs, SLOTS, on_gpu=machine.gpu)
+    except BadSettings:
+        if not model.expert_bytes:
+            raise
+    size = fitted(spec, machine, replace(needs, weight_bytes=model.bytes - model.expert_bytes), 1)
+    held = machine.usable_bytes - size.bytes
+    log.warning(
+        "engine %s: %.1f GB of its experts stay on the disk: it will be slow", spec.name, (model.bytes - held) / 1e9
+    )
+    return replace(needs, weight_bytes=held), size
 
 
 def leaves_out(spec: EngineSpec) -> frozenset[str]:

@@ -56,6 +56,7 @@ class EngineSpec:
     context_tokens: longest prompt plus answer, where one is asked for; None: as much of the model's as fits.
     holds_tokens: the longest that the model's makers vouch for; None leaves it to its config.
     threads: None for as many as this process may run on.
+    cpus: numbers of those that it runs on and no others; empty: any. preload: libraries that are loaded before its own.
     url: an external engine's base URL, or `unix:/path` for one that listens on a socket.
     contracts, least_told: as the model's card says. images: whether the model takes some.
     sleeps: whether it is put to sleep where it would else be ended.
@@ -72,6 +73,8 @@ class EngineSpec:
     context_tokens: int | None = None
     holds_tokens: int | None = None
     threads: int | None = None
+    cpus: tuple[int, ...] = ()
+    preload: tuple[Path, ...] = ()
     extra_args: tuple[str, ...] = ()
     start_deadline_seconds: float = 300.0
     url: str | None = None

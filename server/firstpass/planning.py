@@ -1,0 +1,156 @@
+"""A plan by the settings: what is installed and on this disk, what was measured here, and what `serve` takes of it."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from firstpass import catalogue, gguf, hardware
+from firstpass.catalogue import Card
+from firstpass.engine import Kind, llama_cpp, vllm
+from firstpass.errors import BadSettings
+from firstpass.plan import kept
+from firstpass.plan.kept import Kept
+from firstpass.plan.prediction import Prediction, predicted
+from firstpass.plan.shape import of_gguf
+from firstpass.plan.ways import Hardware, Way, place, ways
+from firstpass.settings import Settings
+
+PROMPT_TOKENS, ANSWER_TOKENS = 1000, 64
+"""Of a diff with its summary, by whose time ways are compared."""
+
+Ways = Callable[[Hardware, int | None], list[Way]]
+
+
+def present(settings: Settings) -> Hardware:
+    """What this machine has, and which engines."""
+    engines: set[Kind] = set()
+    if find_spec("vllm") is not None:
+        engines.add("vllm")
+    if find_spec("transformers") is not None:
+        engines.add("transformers")
+    try:
+        llama_cpp.program(settings.first_engine.binary)
+        engines.add("llama.cpp")
+    except BadSettings:
+        pass
+    return Hardware(hardware.this(), hardware.gpus(), frozenset(engines), vllm.runs_on_cpu())
+
+
+def machine_name(here: Hardware) -> str:
+    cpu = hardware.cpu()
+    return kept.named(cpu.name, cpu.cores, here.machine.memory_bytes, [gpu.name for gpu in here.gpus])
+
+
+def known(settings: Settings, here: Hardware) -> Kept:
+    """What was measured on this machine. Raises: BadSettings."""
+    return kept.read(settings.server.data_dir, machine_name(here))
+
+
+def wanted(model: str | None, settings: Settings) -> Mapping[str, Ways]:
+    """By name, what finds the ways of a model: of each card, or of a card or a GGUF file. Raises: BadSettings."""
+    if model is None:
+        return {card.name: _of_card(card, settings) for card in catalogue.cards()}
+    path = Path(model)
+    if path.suffix == gguf.SUFFIX:
+        return {path.name: lambda here, tokens: [_of_file(path, path.name, here, tokens)]}
+    return {model: _of_card(catalogue.named(model), settings)}
+
+
+def _of_card(card: Card, settings: Settings) -> Ways:
+    models_dir = settings.models_dir
+
+    def found(here: Hardware, tokens: int | None) -> list[Way]:
+        pulled = catalogue.place(card, models_dir) != "not pulled"
+        each = ways(card, here, tokens)
+        lack = "" if pulled else f"firstpass models pull {card.name}"
+        return [
+            _from_disk(one, card, models_dir, here, tokens)
+            if one.engine == "llama.cpp"
+            else replace(one, weights_lack=lack)
+            for one in each
+        ]
+
+    return found
+
+
+def _from_disk(way: Way, card: Card, models_dir: Path, here: Hardware, tokens: int | None) -> Way:
+    """As the file has it, where there is one of the model."""
+    file = next(iter(files_of(card, models_dir)), None)
+    if file is None:
+        return replace(way, weights_lack=f"a GGUF file, {models_dir / f'{card.name}-{way.weights}.gguf'}")
+    return _of_file(file, card.name, here, tokens)
+
+
+def files_of(card: Card, models_dir: Path) -> Sequence[Path]:
+    """GGUF files of a model, as `NAME-Q4_K_M.gguf`, the largest first."""
+    return sorted(models_dir.glob(f"{card.name}-*{gguf.SUFFIX}"), key=lambda path: -path.stat().st_size)
+
+
+def _of_file(path: Path, name: str, here: Hardware, tokens: int | None) -> Way:
+    lacks = "" if "llama.cpp" in here.engines else f"llama.cpp's {llama_cpp.PROGRAM} is not installed"
+    way = place(of_gguf(name, gguf.read(path)), "as in its file", here, tokens, lacks)
+    return replace(way, file=path)
+
+
+def expected(way: Way, known: Kept, prompt_tokens: int) -> Prediction | None:
+    """None where it does not fit, or where the machine's rates are not known."""
+    if not way.fits or known.rates is None:
+        return None
+    return predicted(way, known.rates, prompt_tokens, known.correction(way))
+
+
+def chosen(every: Sequence[Way], known: Kept) -> Way | None:
+    """Of those that fit the fastest one, as far as that is known; before it goes whose engine is here, and weights.
+
+    transformers gives no log-probabilities: it is for where nothing else runs.
+    """
+
+    def nearness(way: Way) -> tuple[bool, bool, bool, float]:
+        found = expected(way, known, PROMPT_TOKENS)
+        speed = 1 / found.whole_seconds(ANSWER_TOKENS) if found else 0.0
+        return not way.engine_lacks, not way.weights_lack, way.engine != "transformers", speed
+
+    return max((way for way in every if way.fits), key=nearness, default=None)
+
+
+def settings_of(model: str, way: Way, known: Kept) -> Mapping[str, str]:
+    """The settings of an engine that run it so, by their names in the section `engine`; values as in the environment.
+
+    What was found by measuring the model here goes before what is usual.
+    """
+    said = {"kind": way.engine, "model": str(way.file or model)}
+    if way.context_tokens < way.shape.context_tokens:
+        said["context_tokens"] = str(way.context_tokens)
+    found = known.of(way)
+    if found and found.threads:
+        said["threads"] = str(found.threads)
+    if arguments := (*way.arguments, *(found.arguments if found else ())):
+        said["extra_args"] = shlex.join(arguments)
+    if found and found.preload:
+        said["preload"] = ",".join(found.preload)
+    return said
+
+
+def overrides(model: str, settings: Settings) -> dict[str, str]:
+    """The environment's variables by which `serve` runs a model as planned. What the settings say themselves stays.
+
+    Raises: BadSettings for a model that does not fit or is not here, with why.
+    """
+    if settings.engines:
+        raise BadSettings("--model is for one engine, and the settings have several: name it among them")
+    here = present(settings)
+    found = known(settings, here)
+    every = next(iter(wanted(model, settings).values()))(here, settings.engine.context_tokens)
+    own = settings.engine.kind if "kind" in settings.engine.model_fields_set else "auto"
+    every = [way for way in every if own in ("auto", way.engine)]
+    way = chosen(every, found)
+    if way is None or way.lacks:
+        reasons = (
+            "; ".join(f"{way.engine}: {way.why_not or way.lacks}" for way in every) or f"kind {own} can not run it"
+        )
+        raise BadSettings(f"--model {model}: {reasons}")
+    said = settings_of(model, way, found)
+    set_already = settings.engine.model_fields_set - {"model"}
+    return {f"FIRSTPASS_ENGINE__{name.upper()}": value for name, value in said.items() if name not in set_already}

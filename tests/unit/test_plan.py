@@ -1,0 +1,285 @@
+"""What a machine can run, how, and how fast, by machines and models that are written down here."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from firstpass import planning
+from firstpass.catalogue import Card, named
+from firstpass.catalogue.card import weight_bytes
+from firstpass.engine import Kind
+from firstpass.errors import BadSettings
+from firstpass.gguf import Gguf
+from firstpass.hardware import Gpu, Machine
+from firstpass.plan import kept
+from firstpass.plan.kept import Kept, Measured
+from firstpass.plan.prediction import COSTS, Correction, predicted
+from firstpass.plan.rates import Rates, bandwidth, disk_bytes_per_s
+from firstpass.plan.shape import Shape, of_card, of_gguf
+from firstpass.plan.ways import Hardware, Way, place, ways
+from firstpass.settings import load
+
+GB = 10**9
+EVERY: frozenset[Kind] = frozenset({"vllm", "transformers", "llama.cpp"})
+LAPTOP = Hardware(Machine(32 * GB, bfloat16=True), (), EVERY, vllm_on_cpu=True)
+RATES = Rates(40e9, 200e9, 5e-6, gpu_bytes_per_s=2e12, gpu_flops=400e12, disk_bytes_per_s=2e9)
+
+
+def gpus(number: int, each: int, capability: float = 9.0, memory: int = 64) -> Hardware:
+    return Hardware(
+        Machine(memory * GB, bfloat16=True, gpu=True), [Gpu("a GPU", each * GB, capability)] * number, EVERY
+    )
+
+
+def of(engine: str, card: str, hardware: Hardware, context: int | None = None) -> Way:
+    return next(way for way in ways(named(card), hardware, context) if way.engine == engine)
+
+
+def test_a_step_reads_the_experts_that_any_of_its_tokens_chose() -> None:
+    """Of 32 experts 8 for one token, all for very many; what is fixed is read once, a cache for each sequence."""
+    shape = of_card(named("granite-3.1-1b-a400m"))
+    assert shape.distinct_experts(1) == pytest.approx(8) and shape.distinct_experts(1000) == pytest.approx(32)
+    one, two = (shape.step_bytes(batch, 0) for batch in (1, 2))
+    expert = 24 * 3 * 1024 * 512 * 2
+    fixed = 1_330_000_000 * 2 - 32 * expert
+    assert one == pytest.approx(fixed + 8 * expert) and two == pytest.approx(fixed + 32 * (1 - 0.75**2) * expert)
+    assert shape.step_bytes(2, 100) - two == 2 * 100 * 2 * 24 * 8 * 64 * 2
+
+
+def test_an_embedding_of_its_own_is_not_read_for_a_token() -> None:
+    card = named("qwen3-30b-a3b")
+    tied = replace(card, tied=True)
+    assert of_card(tied).step_bytes(1, 0) - of_card(card).step_bytes(1, 0) == 151936 * 2048 * 2
+    assert of_card(card).weight_bytes == weight_bytes(card)
+
+
+def test_a_shape_has_what_its_file_has() -> None:
+    file = Gguf("m", "qwen3moe", 4096, (4,) * 6, 64, 64, "", False, 1000, 8, 2, 800, 50, 500, 400)
+    shape = of_gguf("m", file)
+    assert (shape.fixed_bytes, shape.expert_bytes, shape.step_bytes(1, 0)) == (200, 800, 150 + 200)
+    assert shape.active_parameters == 100 + 100 and shape.layers == 6
+
+
+def test_memory_is_read_no_faster_than_memory_is() -> None:
+    assert 1e8 < bandwidth() < 1e12
+
+
+def test_a_disk_is_read_past_the_caches_or_not_at_all(tmp_path: Path) -> None:
+    assert 0 <= disk_bytes_per_s(tmp_path) < 1e11 and not list(tmp_path.iterdir())
+
+
+def test_what_fits_a_gpu_goes_there_whole() -> None:
+    way = of("vllm", "gpt-oss-20b", gpus(1, 24))
+    assert way.fits and (way.gpus, way.place, way.arguments) == (1, "GPU", ())
+    assert 15 * GB < way.gpu_bytes <= 24 * GB
+
+
+def test_a_model_is_divided_between_as_few_gpus_as_hold_it() -> None:
+    way = of("vllm", "glm-4.5-air", gpus(8, 80))
+    assert (way.gpus, way.arguments) == (4, ("--tensor-parallel-size", "4"))
+    assert "8" not in way.arguments and of("vllm", "glm-4.5-air", gpus(2, 80)).why_not
+
+
+@pytest.mark.parametrize(("capability", "arguments"), [(7.5, ("--dtype", "half")), (8.6, ())])
+def test_a_gpu_without_bfloat16_gets_float16(capability: float, arguments: tuple[str, ...]) -> None:
+    assert of("vllm", "granite-3.1-1b-a400m", gpus(1, 16, capability)).arguments == arguments
+
+
+def test_quantised_experts_need_a_gpu_that_knows_them_and_are_refused_on_a_cpu() -> None:
+    assert "capability" in of("vllm", "gpt-oss-20b", gpus(1, 24, 7.5)).why_not
+    assert "unquantised" in of("vllm", "gpt-oss-20b", LAPTOP).why_not
+    assert of("llama.cpp", "gpt-oss-20b", LAPTOP).fits
+
+
+def test_a_cpu_without_bfloat16_has_both_types_of_numbers_with_the_contexts_that_they_leave() -> None:
+    old = replace(LAPTOP, machine=Machine(25 * GB, bfloat16=False))
+    found = {way.weights: way for way in ways(named("granite-3.1-1b-a400m"), old) if way.engine == "vllm"}
+    assert set(found) == {"float32", "bfloat16"}
+    assert found["float32"].context_tokens < found["bfloat16"].context_tokens
+    assert found["bfloat16"].emulated and not found["float32"].emulated
+    large = [way for way in ways(named("lfm2-8b-a1b"), old) if way.engine == "vllm"]
+    assert [way.weights for way in large] == ["bfloat16"]
+
+
+def test_the_most_bits_that_fit_are_taken_for_a_gguf_file() -> None:
+    assert of("llama.cpp", "granite-3.1-1b-a400m", LAPTOP).weights == "Q8_0"
+    assert of("llama.cpp", "qwen3-30b-a3b", LAPTOP).weights == "Q4_K_M"
+
+
+def test_experts_that_no_gpu_holds_are_in_main_memory_as_few_layers_as_need_be() -> None:
+    """llama.cpp's --n-cpu-moe; the attention and as many layers' experts as fit stay on the GPU."""
+    way = of("llama.cpp", "gpt-oss-120b", gpus(1, 24, memory=128))
+    assert way.place == "GPU and CPU" and 0 < way.cpu_layers < 36
+    assert way.arguments == ("--n-gpu-layers", "999", "--n-cpu-moe", str(way.cpu_layers))
+    assert way.gpu_bytes <= 24 * GB and not way.disk_bytes
+    each = way.shape.expert_bytes / 36
+    assert way.main_bytes == pytest.approx(way.cpu_layers * each)
+    more_on_gpu = (
+        way.gpu_bytes - way.context_tokens * way.shape.cache_token_bytes + each + 4096 * way.shape.cache_token_bytes
+    )
+    assert more_on_gpu > 24 * GB * 0.92 and of("llama.cpp", "gpt-oss-120b", gpus(1, 96)).cpu_layers == 0
+
+
+def test_experts_that_no_memory_holds_stay_on_the_disk() -> None:
+    way = of("llama.cpp", "gpt-oss-120b", LAPTOP)
+    assert way.place == "disk" and way.fits
+    assert way.main_bytes <= LAPTOP.machine.usable_bytes
+    assert way.disk_bytes == pytest.approx(
+        way.shape.weight_bytes + way.context_tokens * way.shape.cache_token_bytes + 150e6 - way.main_bytes, rel=0.01
+    )
+    beside = of("llama.cpp", "gpt-oss-120b", gpus(1, 24, memory=32))
+    assert beside.gpus == 1 and beside.disk_bytes > 0 and beside.place == "disk"
+
+
+def test_what_does_not_fit_says_what_it_takes_and_what_there_is() -> None:
+    small = replace(LAPTOP, machine=Machine(4 * GB, bfloat16=True))
+    way = of("vllm", "olmoe-1b-7b", small)
+    assert not way.fits and "13.8 GB" in way.why_not and "2.9 GB" in way.why_not
+    assert "65.6" in of("vllm", "gpt-oss-120b", gpus(1, 24)).why_not
+
+
+def test_a_wanted_context_has_room_or_the_model_does_not_fit() -> None:
+    shape = of_card(named("olmoe-1b-7b"))
+    tight = replace(LAPTOP, machine=Machine(int((shape.weight_bytes + 2.3 * GB) / 0.9), bfloat16=True))
+    assert of("vllm", "olmoe-1b-7b", tight, 2000).fits
+    assert (
+        "4096 tokens"
+        in of("vllm", "olmoe-1b-7b", replace(tight, machine=Machine(16 * GB, bfloat16=True)), 4096).why_not
+    )
+
+
+def shape(**changes: float) -> Shape:
+    fields = {"fixed_bytes": 1e9, "expert_bytes": 8e9, "experts": 8, "experts_per_token": 2, "layers": 10}
+    numbers = {**fields, "cache_token_bytes": 0.0, "context_tokens": 4096, "active_parameters": 1e9, **changes}
+    return Shape(name="m", **numbers)  # type: ignore[arg-type]
+
+
+def test_a_step_takes_its_bytes_from_where_they_lie() -> None:
+    """1 GB fixed and a quarter of 8 GB of experts; half of the layers' experts in main memory; all but 2 GB on disk."""
+    whole = Way("llama.cpp", "Q8_0", shape(), main_bytes=9e9)
+    costs = COSTS["llama.cpp", False]
+    calls = (costs.step_calls + 10 * costs.layer_calls) * RATES.operation_seconds
+    found = predicted(whole, RATES, 1)
+    assert found is not None and found.ceiling == pytest.approx(40 / 3)
+    assert found.token_seconds == pytest.approx(calls + 3 / 40 / costs.reads)
+    split = Way("llama.cpp", "Q8_0", shape(), gpus=1, cpu_layers=5, main_bytes=4e9)
+    on_both = predicted(split, RATES, 1)
+    assert on_both is not None and 1 / on_both.ceiling == pytest.approx(1 / 40 + 2 / 2000)
+    far = Way("llama.cpp", "Q8_0", shape(), main_bytes=3e9, disk_bytes=6e9)
+    from_disk = predicted(far, RATES, 1)
+    assert from_disk is not None and 1 / from_disk.ceiling == pytest.approx((3 - 1.5) / 40 + 1.5 / 2)
+
+
+def test_nothing_is_predicted_by_a_rate_that_nobody_measured() -> None:
+    assert predicted(Way("vllm", "bfloat16", shape(), gpus=1), replace(RATES, gpu_bytes_per_s=0.0), 1) is None
+    far = Way("llama.cpp", "Q8_0", shape(), main_bytes=3e9, disk_bytes=6e9)
+    assert predicted(far, replace(RATES, disk_bytes_per_s=0.0), 1) is None
+
+
+def test_a_longer_prompt_takes_longer_and_a_correction_is_a_factor() -> None:
+    way = Way("vllm", "bfloat16", shape(), main_bytes=9e9)
+    short, long = (predicted(way, RATES, tokens) for tokens in (10, 4000))
+    assert short is not None and long is not None and long.first_seconds > 10 * short.first_seconds
+    corrected = predicted(way, RATES, 4000, Correction(2.0, 3.0))
+    assert corrected is not None and corrected.token_seconds == pytest.approx(2 * long.token_seconds)
+    assert corrected.first_seconds == pytest.approx(3 * long.first_seconds)
+
+
+def took(model: str, step: float, engine: str = "vllm") -> Measured:
+    return Measured(model, engine, "bfloat16", "CPU", 1000, 2.0, 0.1 * step, 1.0, 0.1, 1.0)
+
+
+def test_a_correction_is_the_model_s_own_else_the_median_of_its_engine_s(tmp_path: Path) -> None:
+    known = Kept("here", RATES, (took("a", 1.5), took("b", 3.0), took("c", 2.0), took("d", 9.0, "llama.cpp")))
+    ways_ = {name: Way("vllm", "bfloat16", replace(shape(), name=name)) for name in ("b", "other")}
+    assert known.correction(ways_["b"]).step == pytest.approx(3.0)
+    assert known.correction(ways_["other"]).step == pytest.approx(2.0)
+    assert known.correction(replace(ways_["b"], weights="float32")).step == pytest.approx(2.0)
+    again = known.with_(took("b", 1.0))
+    assert len(again.measured) == 4 and again.correction(ways_["b"]).step == pytest.approx(1.0)
+    kept.write(tmp_path, again)
+    assert kept.read(tmp_path, "here") == again and kept.read(tmp_path, "elsewhere") == Kept("elsewhere")
+
+
+def test_a_plan_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / kept.FILE).write_text("{")
+    with pytest.raises(BadSettings, match=r"plan\.json can not be read"):
+        kept.read(tmp_path, "here")
+
+
+def test_the_engine_that_is_here_goes_before_a_faster_one_that_is_not() -> None:
+    here = Way("vllm", "bfloat16", shape(), main_bytes=9e9)
+    faster = Way("llama.cpp", "Q4_K_M", shape(expert_bytes=1e9), engine_lacks="not installed")
+    last = Way("transformers", "bfloat16", shape(expert_bytes=1e9))
+    known = Kept("here", RATES)
+    assert planning.chosen([faster, last, here], known) is here
+    assert planning.chosen([faster, last], known) is last
+    assert planning.chosen([replace(here, why_not="too large")], known) is None
+
+
+@pytest.fixture
+def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory; the machine has every engine, and no model but the bundled ones."""
+    monkeypatch.setattr(planning, "present", lambda _: LAPTOP)
+    monkeypatch.setenv("FIRSTPASS_SERVER__DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_serve_takes_of_the_plan_what_the_settings_do_not_say(pulled: Path) -> None:
+    del pulled
+    said = planning.overrides("firstpass-draft-10m", load())
+    assert said == {"FIRSTPASS_ENGINE__KIND": "vllm", "FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+    own = load(environment={"FIRSTPASS_ENGINE__KIND": "transformers", "FIRSTPASS_ENGINE__MODEL": "other"})
+    assert planning.overrides("firstpass-draft-10m", own) == {"FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+
+
+def test_what_measuring_has_found_is_served_too(pulled: Path) -> None:
+    found = replace(took("firstpass-draft-10m", 1.0), threads=1, arguments=("--a", "b c"), preload=("/lib/x.so",))
+    kept.write(pulled, Kept(planning.machine_name(LAPTOP), RATES, (found,)))
+    said = planning.overrides("firstpass-draft-10m", load())
+    assert said["FIRSTPASS_ENGINE__THREADS"] == "1" and said["FIRSTPASS_ENGINE__EXTRA_ARGS"] == "--a 'b c'"
+    assert said["FIRSTPASS_ENGINE__PRELOAD"] == "/lib/x.so"
+
+
+def test_serve_says_why_it_can_not_run_a_model(pulled: Path) -> None:
+    del pulled
+    with pytest.raises(BadSettings, match=r"models pull granite-3\.1-1b-a400m"):
+        planning.overrides("granite-3.1-1b-a400m", load())
+    with pytest.raises(BadSettings, match="no model 'nobody'"):
+        planning.overrides("nobody", load())
+    several = load(environment={"FIRSTPASS_ENGINES__A__MODEL": "firstpass-draft-10m"})
+    with pytest.raises(BadSettings, match="several"):
+        planning.overrides("firstpass-draft-10m", several)
+
+
+def test_a_file_of_the_model_beside_the_others_is_planned_as_it_is(pulled: Path) -> None:
+    models = pulled / "models"
+    models.mkdir()
+    (models / "granite-3.1-1b-a400m-Q8_0.gguf").write_bytes(b"GGUF no more")
+    with pytest.raises(BadSettings, match="GGUF of version"):
+        planning.overrides("granite-3.1-1b-a400m", load())
+
+
+def card_of_every_kind() -> list[Card]:
+    return [named(name) for name in ("firstpass-draft-10m", "granite-4.0-h-tiny", "gpt-oss-20b", "qwen3-30b-a3b-fp8")]
+
+
+@pytest.mark.parametrize("card", card_of_every_kind(), ids=lambda card: card.name)
+@pytest.mark.parametrize("hardware", [LAPTOP, gpus(1, 16), gpus(1, 80), gpus(8, 80)], ids=["cpu", "16", "80", "8x80"])
+def test_no_way_takes_more_than_there_is(card: Card, hardware: Hardware) -> None:
+    for way in ways(card, hardware):
+        if way.fits:
+            assert way.main_bytes <= hardware.machine.usable_bytes
+            assert way.gpus <= len(hardware.gpus)
+            assert not way.gpus or way.gpu_bytes <= hardware.gpus[0].bytes
+            assert 0 < way.context_tokens <= card.context_tokens
+            assert json.dumps(planning.settings_of(card.name, way, Kept("x")))
+        else:
+            assert way.why_not
+
+
+def test_a_file_with_a_gpu_beside_it_is_placed_by_its_own_bytes() -> None:
+    way = place(shape(fixed_bytes=4e9, expert_bytes=40e9, layers=40), "as in its file", gpus(1, 24), None)
+    assert way.fits and way.cpu_layers == 24
