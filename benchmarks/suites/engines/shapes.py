@@ -275,9 +275,8 @@ def tell_routing(card: Card, directory: Path) -> None:
     answers = model.generate(prompts, max_new_tokens=16, do_sample=False)[:, 16:]
     steps = [one.reshape(4, -1) for one in chosen if one.numel() == 4 * card.experts_per_token]
     mean = sum(one.unique().numel() for one in steps) / len(steps)
-    print(
-        f"{mean:.1f} of {card.experts} experts in a step of 4; at random it were {of_card(card).distinct_experts(4):.1f}"
-    )
+    random = of_card(card).distinct_experts(4)
+    print(f"{mean:.1f} of {card.experts} experts in a step of 4; at random it were {random:.1f}")
     print(f"{answers.unique().numel()} tokens among {answers.numel()}")
 
 
