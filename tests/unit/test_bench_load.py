@@ -6,8 +6,6 @@ import math
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from typer.testing import CliRunner
 
@@ -31,60 +29,16 @@ from firstpass.catalogue import named
 from firstpass.cli.main import app
 from firstpass.errors import BadLabels
 from tests.conftest import serving
+from tests.timed import FIRST, GAP, Engine, several
 
 TIMED = Timed(0.0, 0.0, 1.0, (0.1, 0.2, 0.3, 0.4), tokens_in=10, tokens_out=16)
 TARGET = Target("a", "http://127.0.0.1:9", "m")
-GAP, FIRST = 0.08, 0.05
-
-
-class Engine:
-    """Says `pieces` pieces of four tokens each, a gap apart. stalls: from when to when it answers nobody."""
-
-    def __init__(self, pieces: int = 4, stalls: tuple[float, float] = (0.0, 0.0), status: int = 200) -> None:
-        self.pieces, self.stalls, self.status, self.began = pieces, stalls, status, math.inf
-        routes = [Route("/v1/chat/completions", self._answer, methods=["POST"])]
-        self.app = Starlette(routes=[*routes, Route("/v1/messages", self._answer, methods=["POST"])])
-
-    async def _answer(self, request: Request) -> Response:
-        body, now = await request.json(), time.monotonic()
-        if self.status != 200:
-            return JSONResponse({"error": {"message": "no"}}, self.status)
-        self.began = min(self.began, now)
-        begin, end = self.stalls
-        if begin <= now - self.began < end:
-            await asyncio.sleep(end - (now - self.began))
-        claude = "stream_options" not in body
-        return StreamingResponse(self._claude() if claude else self._openai(), media_type="text/event-stream")
-
-    async def _openai(self) -> AsyncIterator[str]:
-        for number in range(self.pieces):
-            await asyncio.sleep(GAP if number else FIRST)
-            yield f"data: {json.dumps({'choices': [{'delta': {'content': 'a b c d '}}]})}\n\n"
-        usage = {"prompt_tokens": 7, "completion_tokens": 4 * self.pieces}
-        yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
-
-    async def _claude(self) -> AsyncIterator[str]:
-        yield f"data: {json.dumps({'type': 'message_start', 'message': {'usage': {'input_tokens': 7}}})}\n\n"
-        for number in range(self.pieces):
-            await asyncio.sleep(GAP if number else FIRST)
-            yield f"data: {json.dumps({'type': 'content_block_delta', 'delta': {'text': 'a b c d '}})}\n\n"
-        yield f"data: {json.dumps({'type': 'message_delta', 'usage': {'output_tokens': 4 * self.pieces}})}\n\n"
-        yield f"data: {json.dumps({'type': 'message_stop'})}\n\n"
 
 
 def ran(load: Load, *engines: tuple[str, Engine], api: Any = "openai") -> Ran:
     with several(engines) as urls:
         targets = [Target(name, url, "m", api) for (name, _), url in zip(engines, urls, strict=True)]
         return asyncio.run(run(targets, load, 1, lambda: None))
-
-
-@contextmanager
-def several(engines: tuple[tuple[str, Engine], ...]) -> Iterator[list[str]]:
-    if not engines:
-        yield []
-        return
-    with serving(engines[0][1].app) as url, several(engines[1:]) as urls:
-        yield [url, *urls]
 
 
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
@@ -206,6 +160,40 @@ def test_a_redirect_is_an_error_and_takes_no_key_elsewhere() -> None:
     with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])) as url:
         [block] = asyncio.run(run([Target("a", url, "m")], Load(1, 1, 3, 9), 1, lambda: None)).blocks
     assert "307" in (block.requests[0].error or "") and set(asked) == {"/v1/chat/completions"}
+
+
+def test_a_server_that_closes_each_connection_after_its_answer_and_says_nothing_of_it_has_no_failures() -> None:
+    """llama.cpp's does so after a stream: every second request failed."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(one.split(b":")[1]) for one in head.split(b"\r\n") if one.lower().startswith(b"content-length")
+        )
+        await reader.readexactly(length)
+        text = said(WORD, END, USAGE).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text))
+        await writer.drain()
+        writer.close()
+
+    async def asked() -> Ran:
+        async with await asyncio.start_server(answer, "127.0.0.1") as server:
+            port = server.sockets[0].getsockname()[1]
+            return await run([Target("a", f"http://127.0.0.1:{port}", "m")], Load(30, 1, 3, 9), 1, lambda: None)
+
+    assert [timed.error for block in asyncio.run(asked()).blocks for timed in block.requests] == [None] * 30
+
+
+def test_a_server_that_answers_nobody_fails_at_once() -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def asked() -> Ran:
+        async with await asyncio.start_server(leave, "127.0.0.1") as server:
+            port = server.sockets[0].getsockname()[1]
+            return await run([Target("a", f"http://127.0.0.1:{port}", "m")], Load(3, 1, 3, 9), 1, lambda: None)
+
+    assert all(timed.error for block in asyncio.run(asked()).blocks for timed in block.requests)
 
 
 def test_one_long_wait_counts_for_every_look_that_it_held_up() -> None:
@@ -492,7 +480,7 @@ def test_a_run_that_is_surely_slower_than_another_is_status_1(tmp_path: Path) ->
         (tmp_path / name).write_text(json.dumps(result(rounds, times)))
     command = ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]
     done = CliRunner().invoke(app, command)
-    assert done.exit_code == 1 and "not the same load: rate was 1.0 and is 2.0" in done.output
+    assert done.exit_code == 1 and "not alike: rate was 1.0 and is 2.0" in done.output
     assert CliRunner().invoke(app, [*command, "--slower", "3"]).exit_code == 0
     assert CliRunner().invoke(app, [*command[:2], command[3], command[2]]).exit_code == 0
 

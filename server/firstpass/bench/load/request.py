@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import aiohttp
@@ -24,13 +26,17 @@ OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server and a model to ask it for. key: an API key, if it wants one."""
+    """A server and a model to ask it for. key: an API key, if it wants one.
+
+    uds: the Unix socket of an engine that this run started, whose URL's host means nothing.
+    """
 
     name: str
     url: str
     model: str
     api: Api = "openai"
     key: str | None = None
+    uds: Path | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -38,12 +44,14 @@ class Target:
             return {"anthropic-version": "2023-06-01"} | ({"x-api-key": self.key} if self.key else {})
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
-    def body(self, prompt: str, tokens: int) -> Mapping[str, Any]:
-        """tokens: of the answer, at most; it may end sooner."""
-        said = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens}
-        if self.api == "anthropic":
-            return said | {"stream": True}
-        return said | {"stream": True, "stream_options": {"include_usage": True}}
+    def body(self, fields: Mapping[str, Any]) -> bytes:
+        """fields: of the request, but those that an arm sets. An engine has none of Firstpass's own."""
+        said = {"model": self.model, **fields, "stream": True}
+        if self.uds is not None:
+            said.pop("firstpass", None)
+        if self.api == "openai":
+            said["stream_options"] = {"include_usage": True}
+        return json.dumps(said).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +101,40 @@ class Timed:
                 yield (after - before) / self.tokens_a_piece
 
 
-async def ask(session: aiohttp.ClientSession, target: Target, prompt: str, tokens: int, intended: float) -> Timed:
-    """What became of it; a failure is an outcome too, and so is a redirect. intended: by time.perf_counter()."""
-    body, pieces = json.dumps(target.body(prompt, tokens)).encode(), list[tuple[float, bytes]]()
+async def ask(session: aiohttp.ClientSession, target: Target, body: bytes, intended: float) -> Timed:
+    """What became of it; a failure is an outcome too, and so is a redirect. intended: by time.perf_counter().
+
+    Where a kept connection turns out to be closed, it is sent again on another one: llama.cpp's server closes each
+    after a stream and says nothing of it. The time that this takes counts.
+    """
+    sent = time.perf_counter()
+    while (timed := await _asked(session, target, body, intended, sent)) is None:
+        pass
+    return timed
+
+
+async def _asked(
+    session: aiohttp.ClientSession, target: Target, body: bytes, intended: float, sent: float
+) -> Timed | None:
+    """None where nothing came over a connection that had been kept."""
+    pieces, kept = list[tuple[float, bytes]](), SimpleNamespace(used=False, answered=False)
     headers = {**target.headers, "content-type": "application/json"}
-    url, sent = target.url + PATHS[target.api], time.perf_counter()
+    asking = session.post(
+        target.url + PATHS[target.api], data=body, headers=headers, allow_redirects=False, trace_request_ctx=kept
+    )
     try:
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        async with asking as response:
+            kept.answered = True
             async for piece in response.content.iter_any():
                 pieces.append((time.perf_counter(), piece))
             status = response.status
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        if (
+            kept.used
+            and not kept.answered
+            and isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+        ):
+            return None
         return Timed(intended, sent, time.perf_counter(), error=_line(f"{type(error).__name__}: {error}"))
     ended = time.perf_counter()
     if status != OK:
@@ -212,10 +243,20 @@ def _line(said: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in said).split())[:ERROR_CHARACTERS]
 
 
-def session(seconds: float) -> aiohttp.ClientSession:
-    """For any number of connections. seconds: for one whole answer."""
+def session(target: Target, seconds: float) -> aiohttp.ClientSession:
+    """For any number of connections to it. seconds: for one whole answer."""
+    if target.uds is None:
+        connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0)
+    else:
+        connector = aiohttp.UnixConnector(str(target.uds), limit=0)
+    noting = aiohttp.TraceConfig()
+    noting.on_connection_reuseconn.append(_note_used)
     timeout = aiohttp.ClientTimeout(total=seconds)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout, read_bufsize=2**20)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**20, trace_configs=[noting])
+
+
+async def _note_used(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.used = True
 
 
 async def lags(found: list[float], every_seconds: float = 0.01) -> None:
