@@ -1,0 +1,159 @@
+"""Does `firstpass plan` foretell how fast a model is? Models of nine shapes on vLLM, and what was predicted of each.
+
+    python benchmarks/suites/plan/measure.py DIRECTORY [--out FILE]
+    python benchmarks/suites/plan/measure.py --of FILE
+
+Four shapes find the engine's costs (what a step and a layer take beside reading, what share of the memory's bandwidth
+and of the arithmetic it gets), by least squares of relative errors; the other five are predicted by these. Models with
+random weights are made in DIRECTORY, right for speed and wrong for quality; two of the five are those of the wheel and
+the repository. The machine's rates are measured before each model. --of has an earlier run's figures.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from firstpass import catalogue, hardware
+from firstpass.bench.trying import running, took
+from firstpass.catalogue import Card
+from firstpass.engine import EngineSpec
+from firstpass.plan import prediction
+from firstpass.plan.prediction import Costs, predicted
+from firstpass.plan.rates import Rates, measured
+from firstpass.plan.shape import of_card
+from firstpass.plan.ways import Way
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.suites.engines.shapes import BUNDLED, TOKENIZER_FILES, on_meta, write_random  # noqa: E402
+
+LIKE = "granite-3.1-1b-a400m"
+CONTEXT_TOKENS, PROMPT_TOKENS = 1024, 400
+NUMBER_BYTES = 4
+
+FITTED: Mapping[str, Mapping[str, int]] = {
+    "small": {"layers": 8, "hidden": 512, "experts": 16, "experts_per_token": 4, "expert_width": 256},
+    "deep": {"layers": 32, "hidden": 512, "experts": 16, "experts_per_token": 4, "expert_width": 512},
+    "wide": {"layers": 8, "hidden": 1536, "experts": 16, "experts_per_token": 4, "expert_width": 1024},
+    "many": {"layers": 12, "hidden": 1024, "experts": 32, "experts_per_token": 8, "expert_width": 512},
+}
+FORETOLD: Mapping[str, Mapping[str, int]] = {
+    "middle": {"layers": 16, "hidden": 768, "experts": 24, "experts_per_token": 4, "expert_width": 512},
+    "tall": {"layers": 28, "hidden": 1024, "experts": 16, "experts_per_token": 2, "expert_width": 1024},
+    LIKE: {},
+}
+OURS = ("firstpass-draft-10m", "firstpass-verify-30m")
+
+
+def made(name: str, changes: Mapping[str, int], directory: Path) -> tuple[Card, Path]:
+    """A model of the granite family, whose parameters are counted."""
+    card = replace(catalogue.named(LIKE), **changes)  # type: ignore[arg-type]
+    with_parts = on_meta(card)
+    total = sum(one.numel() for one in with_parts.parameters())
+    experts = 3 * card.layers * card.hidden * card.expert_width
+    active = total - experts * (card.experts - card.experts_per_token)
+    card = replace(card, parameters_total=total, parameters_active=active)
+    place = directory / name
+    if not (place / "config.json").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        write_random(card, place)
+        for file in (*TOKENIZER_FILES, "generation_config.json"):
+            (place / file).write_bytes((BUNDLED / file).read_bytes())
+    return replace(card, name=name), place
+
+
+async def asked(card: Card, model: Path, data: Path) -> dict[str, Any]:
+    rates = measured(hardware.this())
+    spec = EngineSpec(card.name, "vllm", data, model_dir=model, context_tokens=CONTEXT_TOKENS)
+    async with running(spec) as asking:
+        found = await took(asking, PROMPT_TOKENS)
+    return {"name": card.name, **asdict(found), "rates": asdict(rates), "way": asdict(way_of(card))}
+
+
+def way_of(card: Card) -> Way:
+    """As vLLM runs it where the CPU has no bfloat16."""
+    return Way("vllm", "float32", of_card(card, NUMBER_BYTES))
+
+
+def fitted(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card]) -> Costs:
+    """step seconds = operation (step_calls + layers layer_calls) + reading / reads; a prompt's arithmetic / reckons."""
+    rows, ones, shares = list[list[float]](), list[float](), list[float]()
+    for one in every:
+        way, rates = way_of(cards[one["name"]]), Rates(**one["rates"])
+        reading = way.shape.step_bytes(1, one["short_tokens"]) / rates.bytes_per_s
+        call = rates.operation_seconds
+        rows.append([part / one["token_seconds"] for part in (call, call * way.shape.layers, reading)])
+        ones.append(1.0)
+    step, layer, slow = not_negative(rows, ones)
+    for one in every:
+        way, rates = way_of(cards[one["name"]]), Rates(**one["rates"])
+        calls = (step + layer * way.shape.layers) * rates.operation_seconds
+        arithmetic = way.shape.prompt_operations(one["prompt_tokens"]) / rates.flops
+        shares.append(arithmetic / max(1e-9, one["first_seconds"] - calls))
+    return Costs(step, layer, 1 / max(slow, 1e-9), statistics.geometric_mean(shares))
+
+
+def not_negative(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]:
+    """Least squares, without those whose best number would be below nothing."""
+    used = list(range(len(rows[0])))
+    while True:
+        matrix = torch.tensor([[row[at] for at in used] for row in rows], dtype=torch.float64)
+        found = torch.linalg.lstsq(matrix, torch.tensor(wanted, dtype=torch.float64)[:, None]).solution[:, 0].tolist()
+        if min(found) >= 0:
+            return [dict(zip(used, found, strict=True)).get(at, 0.0) for at in range(len(rows[0]))]
+        used.pop(found.index(min(found)))
+
+
+def table(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card], costs: Costs) -> list[str]:
+    prediction.COSTS = {("vllm", False): costs}
+    lines = [
+        "| shape | tokens/s | predicted, of it | first token of 400, s | predicted, of it |",
+        "|---|---|---|---|---|",
+    ]
+    for one in every:
+        way, rates = way_of(cards[one["name"]]), Rates(**one["rates"])
+        step, first = (predicted(way, rates, one[tokens]) for tokens in ("short_tokens", "prompt_tokens"))
+        assert step is not None and first is not None
+        speed, soon = one["token_seconds"] / step.token_seconds, first.first_seconds / one["first_seconds"]
+        used = one["token_seconds"] * rates.bytes_per_s
+        share = way.shape.step_bytes(1, one["short_tokens"]) / used
+        lines.append(
+            f"| {one['name']} (S-MBU {share:.2f}) | {1 / one['token_seconds']:.1f} | {speed:.2f}"
+            f" | {one['first_seconds']:.2f} | {soon:.2f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", nargs="?", type=Path, default=Path("plan-shapes"))
+    parser.add_argument("--of", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("plan.json"))
+    wanted = parser.parse_args()
+    models = {name: made(name, changes, wanted.directory) for name, changes in {**FITTED, **FORETOLD}.items()}
+    models |= {name: (catalogue.named(name), catalogue.named(name).directory) for name in OURS}
+    cards = {name: card for name, (card, _) in models.items()}
+    if wanted.of:
+        every = json.loads(wanted.of.read_text())
+    else:
+        every = []
+        for card, model in models.values():
+            every.append(asyncio.run(asked(card, model, wanted.directory)))
+            print(json.dumps(every[-1]), file=sys.stderr, flush=True)
+            wanted.out.write_text(json.dumps(every, indent=1) + "\n")
+    costs = fitted([one for one in every if one["name"] in FITTED], cards)
+    print(costs)
+    print("\n".join(table(every, cards, costs)))
+
+
+if __name__ == "__main__":
+    main()
