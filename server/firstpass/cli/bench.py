@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import os
 import re
 import statistics
 import time
@@ -23,15 +24,23 @@ from firstpass.bench.load import report
 from firstpass.bench.load.arrivals import Pace
 from firstpass.bench.load.figures import COMPARED, Ratio, Slo, figures, ratios, student, warnings
 from firstpass.bench.load.page import as_html
+from firstpass.bench.load.recorded import lines
 from firstpass.bench.load.report import Report
 from firstpass.bench.load.request import Api, Target
 from firstpass.bench.load.roofline import bandwidth, roofline
 from firstpass.bench.load.run import Load, run
+from firstpass.bench.load.workload import read_workload, written
 from firstpass.cli.eval import machine
-from firstpass.cli.terminal import AsJson, err, out, print_rows, write_files
+from firstpass.cli.keys import opened, seconds_of
+from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows, write_files
 from firstpass.errors import BadLabels, TierFailed
+from firstpass.settings import load as load_settings
+from firstpass.store import Damaged
 
 A_A = "again"
+LEAST_LINES, MOST_LINES = 2, 100_000
+"""Of a workload with times, that is made of the record."""
+
 NOT_MET, IN_THE_WAY = 1, 3
 """Exit statuses: a requirement is not met; something speaks against the figures, with --strict."""
 
@@ -58,7 +67,10 @@ Rate = Annotated[
     float | None,
     typer.Option(help="Requests a second, whatever was answered: an open loop.", min=0.001, callback=_finite),
 ]
-AtOnce = Annotated[int, typer.Option(help="Without --rate: callers who ask again as soon as they are answered.", min=1)]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(help="Callers who ask again as soon as they are answered: a closed loop. By default one.", min=1),
+]
 Requests = Annotated[int, typer.Option(help="Of each arm in each round.", min=1)]
 Rounds = Annotated[int, typer.Option(help="The more of them, the narrower the intervals.", min=1)]
 WarmUp = Annotated[int, typer.Option(help="Requests of each arm beforehand, which count for nothing.", min=1)]
@@ -78,6 +90,12 @@ OfCard = Annotated[
     str | None, typer.Option(help="Of the model that the arms serve on this machine: how near they come to its memory.")
 ]
 Results = Annotated[Path, typer.Argument(help="results.json of a run, or its folder.", exists=True)]
+Lines = Annotated[
+    Path | None,
+    typer.Option("--workload", help="A file of requests to ask in the place of made-up words.", dir_okay=False),
+]
+Speed = Annotated[float, typer.Option(help="How many times as fast its own times are replayed.", min=0.001)]
+Fresh = Annotated[bool, typer.Option("--fresh", help="A first line of its own for each prompt: no cache knows it.")]
 
 bench = typer.Typer(no_args_is_help=True, help="Latency and throughput of servers under a load, side by side.")
 
@@ -90,7 +108,10 @@ def run_command(
     api_key: Key = None,
     rate: Rate = None,
     pace: Annotated[Pace, typer.Option(help="Of an open loop.")] = "poisson",
-    at_once: AtOnce = 1,
+    at_once: AtOnce = None,
+    workload: Lines = None,
+    speed: Speed = 1.0,
+    fresh: Fresh = False,
     requests: Requests = 20,
     rounds: Rounds = 10,
     words: Annotated[int, typer.Option(help="Of a prompt.", min=1)] = 100,
@@ -114,7 +135,9 @@ def run_command(
     slo = Slo(slo_ttft_ms, slo_tpot_ms)
     wanted = [_requirement(text, targets, slo) for text in require or ()]
     shown = None if card is None else catalogue.named(card)
-    load = Load(requests, rounds, words, tokens, rate, pace, at_once, warm_up)
+    asked = None if workload is None else read_workload(workload)
+    load = Load(requests, rounds, words, tokens, rate, pace, at_once or 1, warm_up, asked, speed, fresh)
+    _refuse(load, at_once)
     folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(console=err, disable=not err.is_terminal) as bar:
@@ -138,6 +161,43 @@ def run_command(
         raise typer.Exit(NOT_MET)
     if strict and done.warnings:
         raise typer.Exit(IN_THE_WAY)
+
+
+def _refuse(load: Load, at_once: int | None) -> None:
+    """What would else be left out without a word. Raises: BadLabels."""
+    if load.replayed and load.rate is not None:
+        raise BadLabels("--rate: the workload has times of its own; without at_s in its lines it has none")
+    if load.is_open and at_once is not None:
+        raise BadLabels("--at-once: of an open loop nobody knows how many ask at once")
+    if load.speed != 1 and not load.replayed:
+        raise BadLabels("--speed: there are no times to replay; the lines of a workload have at_s for that")
+    if load.fresh and load.workload is None:
+        raise BadLabels("--fresh: made-up words are new in any case; it is for a workload")
+
+
+@bench.command("record")
+def record_command(
+    to: Annotated[Path, typer.Option(help="The file of requests to write; it has their words.", dir_okay=False)],
+    last: Annotated[str | None, typer.Option(help="Only those of the last 1h, 30m, 7d.")] = None,
+    limit: Annotated[int, typer.Option(help="How many of the newest.", min=1, max=MOST_LINES)] = 1000,
+    config: Config = None,
+) -> None:
+    """Make a workload of the recorded exchanges, for `bench run --workload`; needs no server.
+
+    Left out is what the record has no words of, what was no chat, and shadows of experiments.
+    """
+    since = 0.0 if last is None else time.time() - seconds_of(last)
+    with opened(load_settings(config)) as store:
+        newest = store.latest(limit)
+    exchanges = [one for one in reversed(newest) if isinstance(one, Damaged) or one.ask.received_unix >= since]
+    found, left_out = lines(exchanges)
+    for why, number in left_out.items():
+        err.print(f"left out: {number}, {escape(why)}")
+    if len(found) < LEAST_LINES:
+        fail(f"the record has {len(found)} such requests; at least {LEAST_LINES} are needed")
+    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(written(found))
+    err.print(f"{len(found)} requests of {found[-1].at_s or 0:.0f} s written to {escape(str(to))}")
 
 
 @bench.command("compare")

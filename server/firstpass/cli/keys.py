@@ -125,7 +125,7 @@ def rotate_key(
         if after := [one.id for one in whole_keys(store.list_keys()) if _follows(one, old, now)]:
             fail(f"key {key} was rotated already: rotate {after[-1]}, which took its place")
         made, record = mint_after(old, load_pepper(settings.server.pepper_path), now)
-        ends = now + _seconds(grace)
+        ends = now + seconds_of(grace)
         store.rotate_key(old.id, record, ends)
     out_of_use = min(ends, old.expires_unix or ends)
     err.print(f"key {old.id} ends {moment(out_of_use)}")
@@ -170,7 +170,8 @@ def _spend(said: str | None, settings: Settings) -> Spend | None:
     return Spend(float(found[1]), "month" if found[2] == "month" else "day")
 
 
-def _seconds(said: str) -> int:
+def seconds_of(said: str) -> int:
+    """Of a time such as 90d, 12h or 30m. What is none ends the command."""
     found = DURATION.fullmatch(said)
     if found is None:
         fail(f"{said!r} is no time, such as 90d, 12h or 30m")
@@ -182,7 +183,7 @@ def _when(said: str, now_unix: float) -> float:
     try:
         return datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
     except ValueError:
-        return now_unix + _seconds(said)
+        return now_unix + seconds_of(said)
 
 
 def _spent(store: Store, record: KeyRecord, now_unix: float) -> float:

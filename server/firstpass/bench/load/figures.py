@@ -249,14 +249,26 @@ def warnings(ran: Ran, found: Mapping[str, Mapping[str, Figure]], bounds: Bounds
             yield f"{text}: it is the bottleneck"
         if errors := [timed.error for block in blocks for timed in block.requests if timed.error]:
             yield f"{len(errors)} requests of {target.name} failed, and count for no latency; the first: {errors[0]}"
-        if ran.load.rate is not None and (grown := _growth(blocks)) > bounds.growth:
+        if ran.load.is_open and (grown := _growth(blocks)) > bounds.growth:
             yield f"{target.name} fell behind: first tokens came {grown:.1f} times later at a block's end than before"
+    if shared := _shared(ran):
+        text = f"{shared} are one server and one model, and are asked the same lines: whoever is later may find them"
+        yield f"{text} in a cache; --fresh makes each new"
     if uneven := _uneven(ran, "tokens_in", bounds):
         yield f"prompts have {uneven} tokens on the mean: the arms' loads are not the same"
     if uneven := _uneven(ran, "tokens_out", bounds):
         yield f"answers have {uneven} tokens on the mean: whole answers' times are not of the same work"
     if ran.other_cores is not None and ran.other_cores > bounds.others_cores:
         yield f"others used {ran.other_cores:.1f} cores of the client's machine: read ratios, not milliseconds"
+
+
+def _shared(ran: Ran) -> str | None:
+    """Arms that find each other's lines in one cache."""
+    if ran.load.workload is None or ran.load.fresh:
+        return None
+    at = [(target.url, target.uds, target.model) for target in ran.targets]
+    names = [target.name for target, place in zip(ran.targets, at, strict=True) if at.count(place) > 1]
+    return " and ".join(names) or None
 
 
 def _growth(blocks: Iterable[Block]) -> float:

@@ -14,7 +14,7 @@ from firstpass.bench.figures import Figure
 from firstpass.bench.load import roofline
 from firstpass.bench.load.figures import LATENCIES, SHARES, Ratio, Slo, values
 from firstpass.bench.load.roofline import Roofline
-from firstpass.bench.load.run import Ran
+from firstpass.bench.load.run import Load, Ran
 
 FORMAT = 1
 NAMES: Mapping[str, str] = {
@@ -105,7 +105,7 @@ def as_json(done: Report) -> str:
     told = {
         "format": FORMAT,
         **done.facts,
-        "load": {name: getattr(ran.load, name) for name in ran.load.__slots__},
+        "load": ran.load.told,
         "slo": asdict(done.slo),
         "seed": ran.seed,
         "client_cores": ran.client_cores,
@@ -174,6 +174,23 @@ def as_markdown(done: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _loop(load: Load) -> str:
+    if load.replayed:
+        return f"at the workload's own times, {load.speed:g} times as fast"
+    if load.rate is not None:
+        return f"{load.rate:g} requests a second ({load.pace})"
+    return f"{load.at_once} callers who ask again at once"
+
+
+def _asked(load: Load) -> str:
+    if load.workload is None:
+        return f"Prompts of {load.words} made-up words, answers of at most {load.tokens} tokens"
+    where = f"Lines of {load.workload.name} ({len(load.workload.lines)}, sha256 {load.workload.digest}...), in order"
+    if load.fresh:
+        return f"{where}; each prompt with a first line of its own, so that no cache knows it"
+    return f"{where} and the same in every arm; what a server remembers of one, its cache may have ready"
+
+
 def heading(done: Report) -> str:
     return f"{' and '.join(target.name for target in done.ran.targets)} under load"
 
@@ -181,12 +198,13 @@ def heading(done: Report) -> str:
 def notes(done: Report) -> Iterator[str]:
     """How it was measured."""
     load = done.ran.load
-    open_loop = f"{load.rate:g} requests a second ({load.pace})" if load.rate else ""
-    how = open_loop or f"{load.at_once} callers who ask again at once"
-    yield f"{load.rounds} rounds; in each, every arm has a block of {load.requests} requests, in random order; {how}."
+    yield (
+        f"{load.rounds} rounds; in each, every arm has a block of {load.requests} requests, in random order; "
+        f"{_loop(load)}."
+    )
     yield "Latency counts from the moment at which a request was to be sent; tokens are those of the server's usage."
     yield "Intervals are 95%: of an arm by a bootstrap over rounds, of a ratio Student's over their logarithms."
-    yield f"Prompts of {load.words} made-up words, answers of at most {load.tokens} tokens; seed {done.ran.seed}."
+    yield f"{_asked(load)}; seed {done.ran.seed}."
     yield f"Of each arm the first {load.warm_up} requests were a warm-up and count for nothing."
     limits = {"to the first token": done.slo.ttft_ms, "for a token after it": done.slo.tpot_ms}
     if done.slo.asked:

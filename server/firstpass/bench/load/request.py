@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
@@ -24,13 +25,17 @@ OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server and a model to ask it for. key: an API key, if it wants one."""
+    """A server and a model to ask it for. key: an API key, if it wants one.
+
+    uds: the Unix socket of an engine that this run started, whose URL's host means nothing.
+    """
 
     name: str
     url: str
     model: str
     api: Api = "openai"
     key: str | None = None
+    uds: Path | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -38,12 +43,14 @@ class Target:
             return {"anthropic-version": "2023-06-01"} | ({"x-api-key": self.key} if self.key else {})
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
-    def body(self, prompt: str, tokens: int) -> Mapping[str, Any]:
-        """tokens: of the answer, at most; it may end sooner."""
-        said = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens}
-        if self.api == "anthropic":
-            return said | {"stream": True}
-        return said | {"stream": True, "stream_options": {"include_usage": True}}
+    def body(self, fields: Mapping[str, Any]) -> bytes:
+        """fields: of the request, but those that an arm sets. An engine has none of Firstpass's own."""
+        said = {"model": self.model, **fields, "stream": True}
+        if self.uds is not None:
+            said.pop("firstpass", None)
+        if self.api == "openai":
+            said["stream_options"] = {"include_usage": True}
+        return json.dumps(said).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +100,9 @@ class Timed:
                 yield (after - before) / self.tokens_a_piece
 
 
-async def ask(session: aiohttp.ClientSession, target: Target, prompt: str, tokens: int, intended: float) -> Timed:
+async def ask(session: aiohttp.ClientSession, target: Target, body: bytes, intended: float) -> Timed:
     """What became of it; a failure is an outcome too, and so is a redirect. intended: by time.perf_counter()."""
-    body, pieces = json.dumps(target.body(prompt, tokens)).encode(), list[tuple[float, bytes]]()
+    pieces = list[tuple[float, bytes]]()
     headers = {**target.headers, "content-type": "application/json"}
     url, sent = target.url + PATHS[target.api], time.perf_counter()
     try:
@@ -212,10 +219,14 @@ def _line(said: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in said).split())[:ERROR_CHARACTERS]
 
 
-def session(seconds: float) -> aiohttp.ClientSession:
-    """For any number of connections. seconds: for one whole answer."""
+def session(target: Target, seconds: float) -> aiohttp.ClientSession:
+    """For any number of connections to it. seconds: for one whole answer."""
+    if target.uds is None:
+        connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0)
+    else:
+        connector = aiohttp.UnixConnector(str(target.uds), limit=0)
     timeout = aiohttp.ClientTimeout(total=seconds)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout, read_bufsize=2**20)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**20)
 
 
 async def lags(found: list[float], every_seconds: float = 0.01) -> None:

@@ -1,22 +1,26 @@
 """Arms under the same load, in blocks that take turns: a machine that is busy for a while is so for each of them.
 
-In each round every arm has one block, in random order. Prompts are as long in each arm, and no two are alike, so that
-no server finds one in its cache that another did not. An arm that stands twice (A/A) shows what the method makes up.
+In each round every arm has one block, in random order. Made-up prompts are as long in each arm, and no two are alike,
+so that no server finds one in its cache that another did not; lines of a workload are the same in every arm. An arm
+that stands twice (A/A) shows what the method makes up.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from firstpass.bench.load.arrivals import Pace, offsets
 from firstpass.bench.load.request import Target, Timed, ask, lags, session
+from firstpass.bench.load.workload import Workload, begun, limited
 
 ANSWER_SECONDS = 600.0
 BEGIN_SECONDS = 0.05
@@ -28,6 +32,10 @@ QUIET_SECONDS = 0.3
 One = Callable[[int, float], Awaitable[Timed]]
 """Sends the request of that number, which was intended then."""
 
+WARM_UP = -1
+"""The round before the first one."""
+
+FRESH_WORDS = 6
 SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "xu", "za")
 
 
@@ -35,7 +43,9 @@ SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "
 class Load:
     """rate: requests a second, in an open loop; None: `at_once` callers who ask again as soon as they were answered.
 
-    words: of a prompt. tokens: of an answer, at most. requests: of a block.
+    words: of a made-up prompt. tokens: of an answer, at most, where a line does not say. requests: of a block.
+    workload: lines in the place of made-up words; where they have times, those are kept, `speed` times as fast. fresh:
+    each of their prompts has a first line of its own. fields: of every request beside those.
     """
 
     requests: int
@@ -46,6 +56,27 @@ class Load:
     pace: Pace = "poisson"
     at_once: int = 1
     warm_up: int = 1
+    workload: Workload | None = None
+    speed: float = 1.0
+    fresh: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def replayed(self) -> bool:
+        return self.workload is not None and self.workload.timed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are sent whatever was answered."""
+        return self.rate is not None or self.replayed
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """As plain data: of a workload its name, its digest and how many lines it has."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        if self.workload is not None:
+            plain["workload"] = f"{self.workload.name} {self.workload.digest} ({len(self.workload.lines)} lines)"
+        return plain
 
 
 @dataclass(slots=True)
@@ -101,19 +132,21 @@ async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callabl
 async def _rounds(ran: Ran, order: random.Random, advance: Callable[[], None]) -> None:
     load, targets = ran.load, list(ran.targets)
     began, own = time.perf_counter(), time.process_time()
-    async with session(ANSWER_SECONDS) as asking:
+    async with AsyncExitStack() as stack:
+        asking = {one.name: await stack.enter_async_context(session(one, ANSWER_SECONDS)) for one in targets}
         for target in targets:
-            warming = Load(load.warm_up, 1, load.words, load.tokens)
-            ran.warm.append(await _block(ran, asking, target, warming, f"{ran.seed} warm", 0, advance))
+            ran.warm.append(await _block(ran, asking[target.name], target, warming(load), WARM_UP, advance))
         ran.lags.clear()
         for number in range(load.rounds):
             for target in order.sample(targets, len(targets)):
-                ran.blocks.append(await _block(ran, asking, target, load, str(ran.seed), number, advance))
+                ran.blocks.append(await _block(ran, asking[target.name], target, load, number, advance))
     ran.client_cores = (time.process_time() - own) / (time.perf_counter() - began)
 
 
 def is_here(target: Target) -> bool:
     """Whether it is on this machine, as far as its URL says."""
+    if target.uds is not None:
+        return True
     host = urlsplit(target.url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
@@ -131,23 +164,22 @@ async def _block(
     asking: aiohttp.ClientSession,
     target: Target,
     load: Load,
-    seed: str,
     number: int,
     advance: Callable[[], None],
 ) -> Block:
-    whose = f"{target.name} {ran.salt}"
-    prompts = [prompt(f"{seed} {number} {at}", whose, load.words) for at in range(load.requests)]
+    seed = f"{ran.seed} {number}"
+    bodies = [target.body(one) for one in asked(load, seed, number, f"{target.name} {ran.salt}")]
     began = time.perf_counter() + BEGIN_SECONDS
 
     async def one(at: int, intended: float) -> Timed:
-        timed = await ask(asking, target, prompts[at], load.tokens, intended)
+        timed = await ask(asking, target, bodies[at], intended)
         advance()
         return timed
 
     looking, used = asyncio.create_task(lags(ran.lags)), time.process_time()
     try:
-        if load.rate is not None:
-            due = [began + offset for offset in offsets(load.pace, load.rate, load.requests, f"{seed} {number}")]
+        if load.is_open:
+            due = [began + offset for offset in arrivals(load, seed, number)]
             found = await asyncio.gather(*(_at(when, at, one) for at, when in enumerate(due)))
         else:
             found = await _closed(load, one)
@@ -157,6 +189,34 @@ async def _block(
         await asyncio.gather(looking, return_exceptions=True)
     seconds, used = max(timed.ended for timed in found) - began, time.process_time() - used
     return Block(target.name, number, list(found), seconds, used / seconds)
+
+
+def asked(load: Load, seed: str, number: int, whose: str) -> Iterator[Mapping[str, Any]]:
+    """Of each request of a block the fields, but those that an arm sets. number: of the round.
+
+    Those of a workload go on where the round before ended.
+    """
+    if load.workload is None:
+        for at in range(load.requests):
+            said = prompt(f"{seed} {at}", whose, load.words)
+            yield {"messages": [{"role": "user", "content": said}], "max_tokens": load.tokens, **load.fields}
+        return
+    for at, body in enumerate(load.workload.block(number * load.requests, load.requests)):
+        body = begun(body, prompt(f"{seed} {at}", whose, FRESH_WORDS)) if load.fresh else body
+        yield {**limited(body, load.tokens), **load.fields}
+
+
+def arrivals(load: Load, seed: str, number: int) -> list[float]:
+    """Of an open loop, seconds from a block's beginning."""
+    if load.workload is not None and load.workload.timed:
+        return load.workload.offsets(number * load.requests, load.requests, load.speed)
+    assert load.rate is not None, "an open loop has a rate, or a workload with times"
+    return offsets(load.pace, load.rate, load.requests, seed)
+
+
+def warming(load: Load) -> Load:
+    """As the load itself, so that what is warm then is what it needs."""
+    return replace(load, requests=load.warm_up)
 
 
 async def _at(when: float, at: int, one: One) -> Timed:
