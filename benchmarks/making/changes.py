@@ -6,7 +6,7 @@ What is new in a change is known, since whoever made it put it in: names that we
 import difflib
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 
@@ -56,17 +56,15 @@ class Work:
 
     def edit(self) -> None:
         """One more, somewhere."""
-        kinds = list[tuple[Callable[[], None], int]](
-            [
-                (self._add_call, 10),
-                (self._replace, 6),
-                (self._add_function, 4),
-                (self._note, 3),
-                (self._remove, 2),
-                (self._add_file, 1),
-            ]
-        )
-        [(kind, _)] = self._chance.choices(kinds, [often for _, often in kinds])
+        kinds = {
+            self._add_call: 10,
+            self._replace: 6,
+            self._add_function: 4,
+            self._note: 3,
+            self._remove: 2,
+            self._add_file: 1,
+        }
+        [kind] = self._chance.choices(list(kinds), list(kinds.values()))
         kind()
 
     def grow(self, least_bytes: int) -> Change:

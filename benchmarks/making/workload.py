@@ -4,13 +4,14 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from firstpass import catalogue
 from firstpass.bench.load.arrivals import offsets
+from firstpass.bench.load.workload import Line, written
 from firstpass.chat import Abilities, Message, Sampling
 from firstpass.contract import Learned, PromptedContract, Shelf
 from firstpass.contract.prompted import no_repository
@@ -39,17 +40,12 @@ def options(description: str | None, number: int) -> argparse.ArgumentParser:
 def write(wanted: argparse.Namespace, bodies: Iterable[Body]) -> None:
     """As `options` were understood."""
     made = list(bodies)
-    times = offsets("poisson", wanted.rate, len(made), str(wanted.seed)) if wanted.rate else None
-    text = "".join(lines(made, times))
+    times = offsets("poisson", wanted.rate, len(made), str(wanted.seed)) if wanted.rate else [None] * len(made)
+    text = "".join(written(map(Line, made, times)))
     if wanted.out is None:
         sys.stdout.write(text)
     else:
         wanted.out.write_text(text, encoding="utf-8")
-
-
-def lines(bodies: Sequence[Body], times: Sequence[float] | None = None) -> Iterator[str]:
-    for at, body in enumerate(bodies):
-        yield json.dumps({"body": body} | ({"at_s": round(times[at], 6)} if times else {})) + "\n"
 
 
 def chat(*said: str, max_tokens: int) -> Body:
@@ -60,8 +56,13 @@ def chat(*said: str, max_tokens: int) -> Body:
 
 
 def contracted(diff: str) -> Body:
-    """For Firstpass: the diff, and which contract its answer has to keep."""
-    return {"messages": [{"role": "user", "content": diff}], "firstpass": {"contract": CONTRACT}}
+    """For Firstpass: the diff, and which contract its answer has to keep. Its limit is the contract's own."""
+    limit = Shelf.of(None).find(CONTRACT).spec.decoding.max_tokens
+    return {
+        "messages": [{"role": "user", "content": diff}],
+        "max_tokens": limit,
+        "firstpass": {"contract": CONTRACT},
+    }
 
 
 def rendered(diff: str, model: str = MODEL) -> Body:

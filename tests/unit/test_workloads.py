@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from benchmarks.making.changes import Change, Work
 from benchmarks.making.languages import LANGUAGES, Language
-from benchmarks.making.workload import contracted, counter, lines, rendered
+from benchmarks.making.workload import contracted, counter, rendered
 from benchmarks.suites.chat import make as chat
 from benchmarks.suites.diffs import make as diffs
 from benchmarks.suites.long import make as long
 from benchmarks.suites.prefix import make as prefix
 
+from firstpass.bench.load.workload import Line, read_workload, written
 from firstpass.catalogue import named
 from firstpass.evidence import gather, language_of, normalised
 
@@ -47,11 +48,9 @@ def test_a_seed_makes_the_same_requests_again_and_another_one_others(made: Calla
 
 
 @pytest.mark.parametrize("made", MADE.values(), ids=MADE)
-def test_no_line_says_what_an_arm_says(made: Callable[[int], Iterator[Any]]) -> None:
-    for line in lines(list(made(1))):
-        told = json.loads(line)
-        assert told.keys() == {"body"} and not {"model", "stream", "stream_options"} & told["body"].keys()
-        assert all(message["content"] for message in told["body"]["messages"])
+def test_firstpass_bench_reads_what_is_made(made: Callable[[int], Iterator[Any]], tmp_path: Path) -> None:
+    (tmp_path / "made.jsonl").write_text("".join(written(map(Line, made(1)))))
+    assert [line.body for line in read_workload(tmp_path / "made.jsonl").lines] == list(made(1))
 
 
 def test_all_lines_have_a_time_where_a_rate_is_given_and_it_only_grows(tmp_path: Path) -> None:
@@ -59,12 +58,10 @@ def test_all_lines_have_a_time_where_a_rate_is_given_and_it_only_grows(tmp_path:
     program = [sys.executable, "-m", "benchmarks.suites.diffs.make", "--number", "20", "--seed", "5"]
     for out, rate in ((tmp_path / "timed", ["--rate", "4"]), (tmp_path / "plain", [])):
         subprocess.run([*program, *rate, "--out", out], cwd=ROOT, check=True)
-    timed, plain = (
-        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("timed", "plain")
-    )
-    assert [line["body"] for line in timed] == [contracted(change.diff) for change in diffs.changes(20, 5)]
-    assert plain == [{"body": line["body"]} for line in timed]
-    assert all(0 <= one["at_s"] < other["at_s"] for one, other in pairwise(timed))
+    timed, plain = (read_workload(tmp_path / name).lines for name in ("timed", "plain"))
+    assert [line.body for line in timed] == [contracted(change.diff) for change in diffs.changes(20, 5)]
+    assert list(plain) == [Line(line.body) for line in timed]
+    assert all(0 <= (one.at_s or 0) < (other.at_s or 0) for one, other in pairwise(timed))
 
 
 @pytest.mark.parametrize("change", CHANGES[:20], ids=lambda change: f"{len(change.diff)} bytes")
@@ -124,7 +121,7 @@ def test_an_engine_is_asked_for_the_same_diffs_in_the_words_that_its_model_learn
     assert asked["messages"][0]["content"] == change.diff and asked["firstpass"] == {"contract": "pr-summary"}
     assert message["content"].startswith("Write a pull request summary") and "firstpass" not in told
     assert all(line in message["content"] for line in change.diff.split("\n") if line[:1] == "+" and line[:3] != "+++")
-    assert told["max_tokens"] > 0 and told["temperature"] == 0
+    assert told["max_tokens"] == asked["max_tokens"] > 64 and told["temperature"] == 0
 
 
 def test_a_turn_of_a_chat_has_all_that_was_said_before_it() -> None:
