@@ -16,6 +16,8 @@ from benchmarks.making.languages import LANGUAGES, Language
 from benchmarks.making.workload import contracted, counter, rendered
 from benchmarks.suites.chat import make as chat
 from benchmarks.suites.diffs import make as diffs
+from benchmarks.suites.diffs import measure
+from benchmarks.suites.long import by_length
 from benchmarks.suites.long import make as long
 from benchmarks.suites.prefix import make as prefix
 
@@ -38,7 +40,7 @@ MADE: dict[str, Callable[[int], Iterator[Any]]] = {
     "chat": lambda seed: chat.bodies(20, seed),
     "prefix, questions": lambda seed: prefix.bodies(12, seed, "questions"),
     "prefix, grown": lambda seed: prefix.bodies(12, seed, "grown"),
-    "long": lambda seed: long.bodies(4, seed, 600, 16, words),
+    "long": lambda seed: long.bodies(4, seed, [600, 300], 16, words),
 }
 
 
@@ -149,9 +151,9 @@ def test_a_diff_that_grows_is_longer_each_time() -> None:
 
 
 def test_a_long_prompt_is_as_long_as_whole_lines_allow() -> None:
-    for tokens in (100, 2_000):
-        for body in long.bodies(3, 1, tokens, 16, words):
-            assert tokens - 25 < words(body) <= tokens and body["max_tokens"] == 16
+    for at, body in enumerate(long.bodies(4, 1, [100, 2_000], 16, words)):
+        tokens = (100, 2_000)[at % 2]
+        assert tokens - 25 < words(body) <= tokens and body["max_tokens"] == 16
 
 
 def test_every_request_fits_into_the_bundled_models_context() -> None:
@@ -160,5 +162,28 @@ def test_every_request_fits_into_the_bundled_models_context() -> None:
     asked = [*map(rendered, (change.diff for change in CHANGES)), *chat.bodies(60, 1)]
     asked += list(prefix.bodies(32, 1, "questions"))
     asked += [rendered(body["messages"][0]["content"]) for body in prefix.bodies(32, 1, "grown")]
-    asked += list(long.bodies(2, 1, 3_900, 32, count))
+    asked += list(long.bodies(2, 1, [3_900], 32, count))
     assert max(count(body) + body["max_tokens"] for body in asked) <= MODEL.context_tokens
+
+
+def test_past_firstpass_an_engine_is_asked_for_the_diff_of_the_same_line() -> None:
+    fields = contracted(CHANGES[0].diff)
+    past = json.loads(measure.PastIt("engine", "http://engine", "m", uds=Path("/engine")).body(fields))
+    early = json.loads(measure.Early("optimistic", "http://here", "firstpass").body(fields))
+    assert past["messages"] == rendered(CHANGES[0].diff)["messages"] and past["model"] == "m" and past["stream"]
+    assert early["messages"] == fields["messages"]
+    assert early["firstpass"] == {"contract": "pr-summary", "optimistic": True}
+
+
+def test_lengths_of_prompts_are_shown_apart_and_failures_left_out() -> None:
+    asked = {"arm": "a", "tpot_ms": "10", "error": ""}
+    rows = [
+        {**asked, "tokens_in": "1990", "ttft_ms": "40"},
+        {**asked, "tokens_in": "498", "ttft_ms": "10"},
+        {**asked, "tokens_in": "503", "ttft_ms": "14"},
+        {**asked, "tokens_in": "0", "ttft_ms": "", "error": "503"},
+    ]
+    assert list(by_length.table(rows))[2:] == [
+        "| a | 500 | 2 | 12.0 | 1.00 | 10.0 | 1.00 |",
+        "| a | 2,000 | 1 | 40.0 | 3.33 | 10.0 | 1.00 |",
+    ]

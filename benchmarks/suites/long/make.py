@@ -1,13 +1,13 @@
-"""Makes a workload of prompts of one length, up to nearly the whole context: source files, and a question at their end.
+"""Makes a workload of prompts of some lengths, up to nearly the whole context: source files, and a question at the end.
 
-    python -m benchmarks.suites.long.make --tokens 3900 --out long-3900.jsonl
+    python -m benchmarks.suites.long.make --tokens 500 1000 2000 3900 --out long.jsonl
 
-A prompt has as many whole lines of code as fit, so it is a few tokens shorter than was asked for. Tokens are counted by
-the tokenizer of the bundled model, or by `--tokenizer FILE`, a tokenizer.json. Needs the package tokenizers, which
-every engine brings.
+Lengths take turns, so that a machine that is busy for a while is so for each. A prompt has as many whole lines as fit,
+so it is a few tokens shorter than was asked for. The tokenizer of the bundled model counts them, or that of
+`--tokenizer FILE`, a tokenizer.json. Needs the package tokenizers, which every engine brings.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.making.changes import Work
@@ -18,9 +18,11 @@ PIECE_LINES = 40
 """That are counted at once."""
 
 
-def bodies(number: int, seed: int, tokens: int, answer_tokens: int, count: Callable[[Body], int]) -> Iterator[Body]:
+def bodies(
+    number: int, seed: int, tokens: Sequence[int], answer_tokens: int, count: Callable[[Body], int]
+) -> Iterator[Body]:
     for at in range(number):
-        yield longest(code(f"{seed} {at}"), tokens, answer_tokens, count)
+        yield longest(code(f"{seed} {at}"), tokens[at % len(tokens)], answer_tokens, count)
 
 
 def longest(lines: Iterator[str], tokens: int, answer_tokens: int, count: Callable[[Body], int]) -> Body:
@@ -50,8 +52,10 @@ def code(seed: str) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = options(__doc__, 40)
-    parser.add_argument("--tokens", type=int, default=3_900, help="of a prompt, at most")
+    parser = options(__doc__, 80)
+    parser.add_argument(
+        "--tokens", type=int, nargs="+", default=[3_900], help="of a prompt, at most; one length or more"
+    )
     parser.add_argument("--answer-tokens", type=int, default=32, help="at most")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json")
     wanted = parser.parse_args()
