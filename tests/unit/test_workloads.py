@@ -20,10 +20,12 @@ from benchmarks.suites.diffs import measure
 from benchmarks.suites.long import by_length
 from benchmarks.suites.long import make as long
 from benchmarks.suites.prefix import make as prefix
+from tree_sitter import Parser
 
 from firstpass.bench.load.workload import Line, read_workload, written
 from firstpass.catalogue import named
 from firstpass.evidence import gather, language_of, normalised
+from firstpass.evidence.trees.languages import grammar
 
 ROOT = Path(__file__).parents[2]
 MODEL = named("firstpass-draft-10m")
@@ -187,3 +189,13 @@ def test_lengths_of_prompts_are_shown_apart_and_failures_left_out() -> None:
         "| a | 500 | 2 | 12.0 | 1.00 | 10.0 | 1.00 |",
         "| a | 2,000 | 1 | 40.0 | 3.33 | 10.0 | 1.00 |",
     ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
+def test_a_made_file_is_of_its_language(language: Language) -> None:
+    name = language_of(f"made.{language.suffix}")
+    assert name == language.name
+    parser = Parser(grammar(name).language)
+    for seed in range(4):
+        for path, text in Work(f"grammar {seed}", [language]).grow(3_000).after.items():
+            assert not parser.parse(text.encode()).root_node.has_error, path
