@@ -57,12 +57,13 @@ class Work:
     def edit(self) -> None:
         """One more, somewhere."""
         kinds = {
-            self._add_call: 10,
-            self._replace: 6,
-            self._add_function: 4,
-            self._note: 3,
-            self._remove: 2,
-            self._add_file: 1,
+            self._change: 40,
+            self._remove: 20,
+            self._add_call: 20,
+            self._add_function: 15,
+            self._call_instead: 10,
+            self._add_file: 3,
+            self._note: 2,
         }
         [kind] = self._chance.choices(list(kinds), list(kinds.values()))
         kind()
@@ -83,11 +84,19 @@ class Work:
         at = self._chance.randrange(len(function.body))
         function.body.insert(at, self._coder.call(language, function.at_hand(at)))
 
-    def _replace(self) -> None:
-        """A statement by another, which sets the same variable if that one did."""
+    def _call_instead(self) -> None:
+        """Of a statement; what that one sets is set as before."""
         language, function = self._place()
         at = self._chance.randrange(len(function.body) - 1)
         function.body[at] = self._coder.call(language, function.at_hand(at), function.body[at].sets)
+
+    def _change(self) -> None:
+        """Of a statement that calls nothing, or one more of them."""
+        language, function = self._place()
+        at = self._chance.randrange(len(function.body) - 1)
+        old = function.body[at]
+        made = self._coder.quiet(language, function.at_hand(at), old.sets if old.call is None else None)
+        function.body[at : at + (old.call is None)] = [made]
 
     def _note(self) -> None:
         language, function = self._place()

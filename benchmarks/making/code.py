@@ -7,6 +7,9 @@ from string import Template
 
 from benchmarks.making.languages import NOUNS, QUALIFIERS, TODO_TASKS, VERBS, Language
 
+CALLS = 0.3
+"""Of a new function's statements, those that call something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -86,9 +89,8 @@ class Coder:
         made = Function(name, takes, Template(language.opening).substitute(slots))
         for _ in range(self._chance.randint(2, 7)):
             known = made.at_hand(len(made.body))
-            made.body.append(
-                self.call(language, known) if self._chance.random() < 0.5 else self._quiet(language, known)
-            )
+            makes = self.call if self._chance.random() < CALLS else self.quiet
+            made.body.append(makes(language, known))
         given = next((one.sets for one in reversed(made.body) if one.sets), takes[1])
         made.body.append(Statement(Template(language.last).substitute(v=given)))
         return made
@@ -103,8 +105,10 @@ class Coder:
         name = _pascal(words) if "$F" in shape else _cased(words, language)
         return self._statement(shape, known, name, sets)
 
-    def _quiet(self, language: Language, known: list[str]) -> Statement:
-        return self._statement(self._chance.choice(language.quiet), known)
+    def quiet(self, language: Language, known: list[str], sets: str | None = None) -> Statement:
+        """One that calls nothing."""
+        shapes = [one for one in language.quiet if sets is None or _sets(one)]
+        return self._statement(self._chance.choice(shapes), known, None, sets)
 
     def todo(self, language: Language) -> Statement:
         task = self._chance.choice(TODO_TASKS).format(noun=" ".join(self._words()[1:]))

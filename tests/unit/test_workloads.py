@@ -114,7 +114,7 @@ def test_diffs_are_of_every_size_and_language_and_add_calls_todos_and_files() ->
     assert diffs.LEAST_BYTES <= sizes[0] < 1_000 and diffs.MOST_BYTES * 2 / 3 < sizes[-1] < diffs.MOST_BYTES + 2_500
     paths = {path for change in CHANGES for path in change.after if change.before.get(path) != change.after[path]}
     assert {language_of(path) for path in paths} == {language.name for language in LANGUAGES}
-    assert sum(bool(change.calls) for change in CHANGES) > 50 and sum(bool(change.todos) for change in CHANGES) > 15
+    assert sum(bool(change.calls) for change in CHANGES) > 50 and sum(bool(change.todos) for change in CHANGES) > 5
     assert any("new file mode" in change.diff for change in CHANGES)
 
 
