@@ -162,6 +162,40 @@ def test_a_redirect_is_an_error_and_takes_no_key_elsewhere() -> None:
     assert "307" in (block.requests[0].error or "") and set(asked) == {"/v1/chat/completions"}
 
 
+def test_a_server_that_closes_each_connection_after_its_answer_and_says_nothing_of_it_has_no_failures() -> None:
+    """llama.cpp's does so after a stream: every second request failed."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(one.split(b":")[1]) for one in head.split(b"\r\n") if one.lower().startswith(b"content-length")
+        )
+        await reader.readexactly(length)
+        text = said(WORD, END, USAGE).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text))
+        await writer.drain()
+        writer.close()
+
+    async def asked() -> Ran:
+        async with await asyncio.start_server(answer, "127.0.0.1") as server:
+            port = server.sockets[0].getsockname()[1]
+            return await run([Target("a", f"http://127.0.0.1:{port}", "m")], Load(30, 1, 3, 9), 1, lambda: None)
+
+    assert [timed.error for block in asyncio.run(asked()).blocks for timed in block.requests] == [None] * 30
+
+
+def test_a_server_that_answers_nobody_fails_at_once() -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def asked() -> Ran:
+        async with await asyncio.start_server(leave, "127.0.0.1") as server:
+            port = server.sockets[0].getsockname()[1]
+            return await run([Target("a", f"http://127.0.0.1:{port}", "m")], Load(3, 1, 3, 9), 1, lambda: None)
+
+    assert all(timed.error for block in asyncio.run(asked()).blocks for timed in block.requests)
+
+
 def test_one_long_wait_counts_for_every_look_that_it_held_up() -> None:
     """A client that stood still a tenth of the time would else have one late look in ninety."""
 
@@ -461,7 +495,7 @@ def test_a_run_that_is_surely_slower_than_another_is_status_1(tmp_path: Path) ->
         (tmp_path / name).write_text(json.dumps(result(rounds, times)))
     command = ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]
     done = CliRunner().invoke(app, command)
-    assert done.exit_code == 1 and "not the same load: rate was 1.0 and is 2.0" in done.output
+    assert done.exit_code == 1 and "not alike: rate was 1.0 and is 2.0" in done.output
     assert CliRunner().invoke(app, [*command, "--slower", "3"]).exit_code == 0
     assert CliRunner().invoke(app, [*command[:2], command[3], command[2]]).exit_code == 0
 

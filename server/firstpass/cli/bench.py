@@ -1,39 +1,42 @@
 """`firstpass bench`: how fast servers answer under a load, side by side. Asks them as a client does."""
 
 import asyncio
-import json
 import math
 import os
 import re
-import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.progress import Progress
 
 from firstpass import catalogue
-from firstpass.bench.figures import Figure
-from firstpass.bench.load import report
+from firstpass.bench.load import compare, report
 from firstpass.bench.load.arrivals import Pace
-from firstpass.bench.load.figures import COMPARED, Ratio, Slo, figures, ratios, student, warnings
+from firstpass.bench.load.engines import Starts, running
+from firstpass.bench.load.figures import Slo, figures, ratios, warnings
 from firstpass.bench.load.page import as_html
 from firstpass.bench.load.recorded import lines
 from firstpass.bench.load.report import Report
 from firstpass.bench.load.request import Api, Target
+from firstpass.bench.load.require import faults, requirement
 from firstpass.bench.load.roofline import bandwidth, roofline
-from firstpass.bench.load.run import Load, run
+from firstpass.bench.load.run import Load, Ran, run
 from firstpass.bench.load.workload import read_workload, written
+from firstpass.catalogue import Card
 from firstpass.cli.eval import machine
 from firstpass.cli.keys import opened, seconds_of
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows, write_files
+from firstpass.drafting import engine_spec
 from firstpass.errors import BadLabels, TierFailed
+from firstpass.settings import EngineSettings
 from firstpass.settings import load as load_settings
 from firstpass.store import Damaged
 
@@ -41,12 +44,18 @@ A_A = "again"
 LEAST_LINES, MOST_LINES = 2, 100_000
 """Of a workload with times, that is made of the record."""
 
-NOT_MET, IN_THE_WAY = 1, 3
-"""Exit statuses: a requirement is not met; something speaks against the figures, with --strict."""
+NOT_MET, IN_THE_WAY, INTERRUPTED = 1, 3, 130
+"""Exit statuses: a requirement is not met; something speaks against the figures, with --strict; Ctrl-C."""
 
-_ARM = re.compile(r"(?P<name>[\w-]{1,40})=(?P<url>https?://[^\s#]+?)/*(?:#(?P<model>\S+))?")
-_REQUIREMENT = re.compile(
-    r"(?:(?P<arm>[\w-]+):)?(?P<name>[a-z_0-9]+(?:\.p\d\d)?)(?P<sign>[<>])(?P<value>\d+(?:\.\d+)?)"
+NEVER_SECONDS = 1e9
+"""Between two canaries of an engine: they would be in the way."""
+
+_ARM = re.compile(
+    r"(?P<name>[\w-]{1,40})=(?:(?P<url>https?://[^\s#]+?)/*(?:#(?P<model>\S+))?"
+    r"|(?P<kind>vllm|llama\.cpp|transformers):(?P<where>\S.*))"
+)
+ARM_FORMS = (
+    "NAME=URL, NAME=URL#MODEL, or of an engine to start NAME=vllm:MODEL, NAME=llama.cpp:FILE, NAME=transformers:DIR"
 )
 
 
@@ -57,9 +66,7 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
-Arms = Annotated[
-    list[str], typer.Option("--arm", help="NAME=URL or NAME=URL#MODEL; repeatable, others are compared with the first.")
-]
+Arms = Annotated[list[str], typer.Option("--arm", help=f"{ARM_FORMS}; repeatable, others are compared with the first.")]
 Model = Annotated[str, typer.Option(help="What arms without a model of their own are asked for.")]
 Speaks = Annotated[Api, typer.Option(help="What the arms speak.")]
 Key = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
@@ -95,6 +102,12 @@ Lines = Annotated[
     typer.Option("--workload", help="A file of requests to ask in the place of made-up words.", dir_okay=False),
 ]
 Speed = Annotated[float, typer.Option(help="How many times as fast its own times are replayed.", min=0.001)]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of every request; else what its line or the server says.", min=0, callback=_finite)
+]
+IgnoreEos = Annotated[
+    bool, typer.Option("--ignore-eos", help="Answers as long as they may be: vLLM and llama.cpp take that.")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="A first line of its own for each prompt: no cache knows it.")]
 
 bench = typer.Typer(no_args_is_help=True, help="Latency and throughput of servers under a load, side by side.")
@@ -112,6 +125,8 @@ def run_command(
     workload: Lines = None,
     speed: Speed = 1.0,
     fresh: Fresh = False,
+    temperature: Temperature = None,
+    ignore_eos: IgnoreEos = False,
     requests: Requests = 20,
     rounds: Rounds = 10,
     words: Annotated[int, typer.Option(help="Of a prompt.", min=1)] = 100,
@@ -125,45 +140,82 @@ def run_command(
     out_dir: Out = None,
     card: OfCard = None,
     seed: Annotated[int, typer.Option(help="Of prompts, arrivals and orders.")] = 1,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Put the same load on every arm, in blocks that take turns, and compare them round by round.
 
     Writes results.json, requests.csv, report.md and report.html.
     """
-    targets = _targets(arm, model, api, api_key, a_a=a_a)
+    folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
+    arms = _arms(arm, model, api, api_key, config)
+    names = _names(arms, a_a=a_a)
     slo = Slo(slo_ttft_ms, slo_tpot_ms)
-    wanted = [_requirement(text, targets, slo) for text in require or ()]
+    wanted = [requirement(text, names, slo) for text in require or ()]
     shown = None if card is None else catalogue.named(card)
     asked = None if workload is None else read_workload(workload)
-    load = Load(requests, rounds, words, tokens, rate, pace, at_once or 1, warm_up, asked, speed, fresh)
-    _refuse(load, at_once)
-    folder = out_dir or Path(datetime.now(UTC).strftime("bench-%Y%m%d-%H%M%S"))
-    folder.mkdir(parents=True, exist_ok=True)
-    with Progress(console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task("asking", total=len(targets) * (requests * rounds + warm_up))
-        ran = asyncio.run(run(targets, load, seed, lambda: bar.advance(task)))
-    if all(timed.error for block in ran.blocks for timed in block.requests):
-        raise TierFailed(f"no request was answered: {ran.blocks[0].requests[0].error}")
-    found = figures(ran, slo)
-    facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
-    roofs = {}
-    if shown is not None:
-        read = bandwidth()
-        roofs = {target.name: roofline(shown, ran, target.name, read) for target in targets}
-    done = Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)), roofs)
+    said = ({} if temperature is None else {"temperature": temperature}) | ({"ignore_eos": True} if ignore_eos else {})
+    load = Load(requests, rounds, words, tokens, rate, pace, at_once or 1, warm_up, asked, speed, fresh, said)
+    _refuse(load, at_once, arms)
+    try:
+        with _kept_where_written(folder):
+            ran, seconds = asyncio.run(_measured(arms, load, seed, a_a=a_a))
+            if all(timed.error for block in ran.blocks for timed in block.requests):
+                raise TierFailed(f"no request was answered: {ran.blocks[0].requests[0].error}")
+    except KeyboardInterrupt:
+        err.print("stopped before a round was whole: there is nothing to write")
+        raise typer.Exit(INTERRUPTED) from None
+    done = _report(ran, slo, shown, seconds)
     _write(done, folder)
     _print(done, folder, as_json=as_json)
-    broken = [one for one in wanted if not one.met(found)]
+    broken = faults(wanted, done.figures)
     for one in broken:
-        err.print(f"[red]not met:[/] {escape(one.said(found))}")
+        err.print(f"[red]not met:[/] {escape(one)}")
+    if ran.cut_short:
+        raise typer.Exit(INTERRUPTED)
     if broken:
         raise typer.Exit(NOT_MET)
     if strict and done.warnings:
         raise typer.Exit(IN_THE_WAY)
 
 
-def _refuse(load: Load, at_once: int | None) -> None:
+@contextmanager
+def _kept_where_written(folder: Path) -> Iterator[None]:
+    """A folder for results, which does not stay where there are none. Raises: OSError where it can not be made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # What is in it stays.
+            folder.rmdir()
+        raise
+
+
+def _report(ran: Ran, slo: Slo, card: Card | None, seconds: Mapping[str, float]) -> Report:
+    found = figures(ran, slo)
+    facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
+    roofs = {}
+    if card is not None:
+        read = bandwidth()
+        roofs = {target.name: roofline(card, ran, target.name, read) for target in ran.targets}
+    return Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)), roofs, seconds)
+
+
+async def _measured(
+    arms: Sequence[Target | Starts], load: Load, seed: int, *, a_a: bool
+) -> tuple[Ran, dict[str, float]]:
+    """And the seconds that engines took to start."""
+    with Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("asking", total=(len(arms) + a_a) * (load.requests * load.rounds + load.warm_up))
+        async with running(arms, lambda said: bar.update(task, description=escape(said))) as started:
+            bar.update(task, description="asking")
+            targets = list(started.targets)
+            if a_a:
+                targets.insert(1, replace(targets[0], name=A_A))
+            return await run(targets, load, seed, lambda: bar.advance(task)), started.seconds
+
+
+def _refuse(load: Load, at_once: int | None, arms: Sequence[Target | Starts]) -> None:
     """What would else be left out without a word. Raises: BadLabels."""
     if load.replayed and load.rate is not None:
         raise BadLabels("--rate: the workload has times of its own; without at_s in its lines it has none")
@@ -173,6 +225,9 @@ def _refuse(load: Load, at_once: int | None) -> None:
         raise BadLabels("--speed: there are no times to replay; the lines of a workload have at_s for that")
     if load.fresh and load.workload is None:
         raise BadLabels("--fresh: made-up words are new in any case; it is for a workload")
+    for arm in arms if "ignore_eos" in load.fields else ():
+        if arm.api == "anthropic" or (isinstance(arm, Starts) and arm.spec.kind == "transformers"):
+            raise BadLabels(f"--ignore-eos: there is no such field in what {arm.name} speaks")
 
 
 @bench.command("record")
@@ -214,110 +269,66 @@ def compare_command(
     Status 1 where a latency of the second is longer, or its throughput lower, and the interval leaves no doubt; or
     where more of its requests failed.
     """
-    (was, old), (is_, new) = (_rounds_of(path, arm) for path in (before, after))
-    for name in was.keys() | is_.keys():
-        if was.get(name) != is_.get(name):
-            err.print(f"[bold red]not the same load: {escape(f'{name} was {was.get(name)} and is {is_.get(name)}')}[/]")
+    old, new = compare.read_result(before, arm), compare.read_result(after, arm)
+    for said in compare.unlike(old, new):
+        err.print(f"[bold red]not alike: {escape(said)}[/]")
     worse = _lost(old, new)
-    for name in COMPARED:
-        one = Ratio("after", "before", name, _unpaired([row.get(name) for row in new], [row.get(name) for row in old]))
+    for one in compare.changes(old, new):
         out.print(escape(report.sentence(one)))
-        higher_is_better = name == "tokens_per_s"
-        worse |= one.figure.high < 1 / slower if higher_is_better else one.figure.low > slower
+        worse |= compare.is_worse(one, slower)
     if worse:
         raise typer.Exit(NOT_MET)
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """arm: of the run; name: of a figure; at_most: or at least."""
-
-    text: str
-    arm: str
-    name: str
-    value: float
-    at_most: bool
-
-    def met(self, found: Mapping[str, Mapping[str, Figure]]) -> bool:
-        """Not where there is no such figure."""
-        value = self._found(found)
-        return value < self.value if self.at_most else value > self.value
-
-    def said(self, found: Mapping[str, Mapping[str, Figure]]) -> str:
-        value = self._found(found)
-        return f"{self.text}: {'no answer has it' if math.isnan(value) else f'it is {value:.4g}'}"
-
-    def _found(self, found: Mapping[str, Mapping[str, Figure]]) -> float:
-        figure = found[self.arm].get(self.name)
-        return math.nan if figure is None else figure.value
+def _lost(old: compare.Result, new: compare.Result) -> bool:
+    """Whether more requests failed than chance explains; said, since those have no latency that could be longer."""
+    rise = compare.lost(old, new)
+    if not rise.value > 0:
+        return False
+    verdict = "a difference" if rise.low > 0 else "not told apart"
+    sure = f"{rise.value:+.1%} ({rise.low:+.1%} to {rise.high:+.1%})"
+    err.print(f"[bold red]{new.failed / new.asked:.1%} of the requests failed after, {sure}: {verdict}[/]")
+    return rise.low > 0
 
 
-def _targets(arms: Sequence[str], model: str, api: Api, key: str | None, *, a_a: bool) -> list[Target]:
-    """Raises: BadLabels."""
-    found: list[Target] = []
-    for text in arms:
+def _arms(texts: Sequence[str], model: str, api: Api, key: str | None, config: Path | None) -> list[Target | Starts]:
+    """Raises: BadLabels; BadSettings for an engine that there is not."""
+    found: list[Target | Starts] = []
+    for text in texts:
         match = _ARM.fullmatch(text)
         if match is None:
-            raise BadLabels(f"--arm {text!r}: must be NAME=URL or NAME=URL#MODEL")
-        url = match["url"].removesuffix("/v1")
-        found.append(Target(match["name"], url, match["model"] or model, api, key))
-    if a_a:
-        found.insert(1, Target(A_A, found[0].url, found[0].model, api, key))
-    names = [target.name for target in found]
-    if len(set(names)) < len(names):
-        raise BadLabels(f"--arm {next(name for name in names if names.count(name) > 1)}: given twice")
+            raise BadLabels(f"--arm {text!r}: must be {ARM_FORMS}")
+        if match["kind"] is None:
+            url = match["url"].removesuffix("/v1")
+            found.append(Target(match["name"], url, match["model"] or model, api, key))
+        else:
+            found.append(_engine(match, api, config))
     return found
 
 
-def _requirement(text: str, targets: Sequence[Target], slo: Slo) -> Requirement:
-    """Raises: BadLabels."""
-    match = _REQUIREMENT.fullmatch(text.replace(" ", ""))
-    if match is None or match["name"] not in report.FIGURES:
-        raise BadLabels(f"--require {text!r}: must be as ttft_ms.p99<500; figures are {', '.join(report.FIGURES)}")
-    if match["name"].startswith("goodput") and not slo.asked:
-        raise BadLabels(f"--require {text!r}: goodput is of --slo-ttft-ms or --slo-tpot-ms, and neither is given")
-    arm = match["arm"] or targets[0].name
-    if arm not in {target.name for target in targets}:
-        raise BadLabels(f"--require {text!r}: there is no arm {arm!r}")
-    return Requirement(text, arm, match["name"], float(match["value"]), match["sign"] == "<")
+def _engine(match: re.Match[str], api: Api, config: Path | None) -> Starts:
+    """Of its settings the model and its kind; where llama-server is and where models lie the file of settings says."""
+    settings = load_settings(config)
+    ours = settings.engine
+    wanted = EngineSettings.model_validate(
+        {"kind": match["kind"], "model": match["where"], "canary_idle_seconds": NEVER_SECONDS}
+        | {"binary": ours.binary, "models_dir": ours.models_dir}
+    )
+    spec = engine_spec(settings, wanted)
+    name = match["name"]
+    named = replace(spec, name=f"bench-{name}", served_name=spec.name, title=f"the engine of {name}")
+    return Starts(name, named, api)
 
 
-def _rounds_of(path: Path, arm: str | None) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """(The load, an arm's figures of every round). Raises: BadLabels."""
-    path = path / "results.json" if path.is_dir() else path
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["format"] != report.FORMAT:
-            raise BadLabels(f"{path}: its format is {told['format']}, and this firstpass reads {report.FORMAT}")
-        arms = told["arms"]
-        name = arm or next(iter(arms))
-        if name not in arms:
-            raise BadLabels(f"--arm {name!r}: {path} has only {', '.join(arms)}")
-        rounds = [{figure: float(value) for figure, value in row.items()} for row in arms[name]["rounds"]]
-        if any(not 0 <= value < math.inf for row in rounds for value in row.values()):
-            raise ValueError("a figure is no number from 0 up")
-        return dict(told["load"]), rounds
-    except (OSError, ValueError, LookupError, StopIteration, TypeError, AttributeError, RecursionError) as error:
-        raise BadLabels(f"{path} is no result of firstpass bench run: {error}") from error
-
-
-def _lost(old: Sequence[Mapping[str, float]], new: Sequence[Mapping[str, float]]) -> bool:
-    """Whether more requests failed; said, since those that fail have no latency that could be longer."""
-    was, is_ = (statistics.fmean(row.get("errors", 0.0) for row in rows) if rows else 0.0 for rows in (old, new))
-    if is_ > was:
-        err.print(f"[bold red]{is_:.1%} of the requests failed after, {was:.1%} before[/]")
-    return is_ > was
-
-
-def _unpaired(new: Sequence[float | None], old: Sequence[float | None]) -> Figure:
-    """Of the means of the logarithms, with Welch's interval, for which the fewer rounds count."""
-    logs = [[math.log(one) for one in side if one] for side in (new, old)]
-    if any(len(side) < 2 for side in logs):
-        return Figure(math.nan, math.nan, math.nan)
-    mean = statistics.fmean(logs[0]) - statistics.fmean(logs[1])
-    error = math.sqrt(sum(statistics.variance(side) / len(side) for side in logs))
-    reach = student(min(map(len, logs)) - 1) * error
-    return Figure(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+def _names(arms: Sequence[Target | Starts], *, a_a: bool) -> list[str]:
+    """Raises: BadLabels where two are alike."""
+    names = [arm.name for arm in arms]
+    if a_a:
+        names.insert(1, A_A)
+    for name in names:
+        if names.count(name) > 1:
+            raise BadLabels(f"--arm {name}: given twice")
+    return names
 
 
 def _write(done: Report, folder: Path) -> None:

@@ -233,6 +233,8 @@ class Bounds:
 
 def warnings(ran: Ran, found: Mapping[str, Mapping[str, Figure]], bounds: Bounds = Bounds()) -> Iterator[str]:
     """What speaks against the figures, worst first."""
+    if ran.cut_short:
+        yield f"cut short after {len({block.round for block in ran.blocks})} of {ran.load.rounds} rounds"
     for arm, figures_ in found.items():
         queue, first = figures_.get("queue_ms.p99"), figures_.get("ttft_ms.p50")
         if queue and first and queue.value > max(1.0, bounds.queue_share * first.value):

@@ -39,7 +39,10 @@ FIELDS = ("arm", "round", "intended_s", "sent_s", "ttft_ms", "tpot_ms", "e2e_ms"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """facts: of the run as a whole, by name. roofs: by arm, where it serves a model with a card on this machine."""
+    """facts: of the run as a whole, by name. roofs: by arm, where it serves a model with a card on this machine.
+
+    starts: by arm, the seconds that its engine took, where the run started it.
+    """
 
     facts: Mapping[str, Any]
     ran: Ran
@@ -48,6 +51,7 @@ class Report:
     ratios: Sequence[Ratio]
     warnings: Sequence[str]
     roofs: Mapping[str, Roofline] = field(default_factory=dict)
+    starts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:
@@ -108,11 +112,13 @@ def as_json(done: Report) -> str:
         "load": ran.load.told,
         "slo": asdict(done.slo),
         "seed": ran.seed,
+        "cut_short": ran.cut_short,
         "client_cores": ran.client_cores,
         "other_cores": ran.other_cores,
         "arms": {
             target.name: {
-                "url": str(URL(target.url).with_user(None)),  # Without a password.
+                "url": None if target.uds else str(URL(target.url).with_user(None)),  # Without a password.
+                "start_seconds": done.starts.get(target.name),
                 "model": target.model,
                 "api": target.api,
                 "figures": {name: _plain(one) for name, one in done.figures[target.name].items()},
@@ -198,13 +204,17 @@ def heading(done: Report) -> str:
 def notes(done: Report) -> Iterator[str]:
     """How it was measured."""
     load = done.ran.load
+    rounds = len({block.round for block in done.ran.blocks})
     yield (
-        f"{load.rounds} rounds; in each, every arm has a block of {load.requests} requests, in random order; "
-        f"{_loop(load)}."
+        f"{rounds} rounds; in each, every arm has a block of {load.requests} requests, in random order; {_loop(load)}."
     )
     yield "Latency counts from the moment at which a request was to be sent; tokens are those of the server's usage."
     yield "Intervals are 95%: of an arm by a bootstrap over rounds, of a ratio Student's over their logarithms."
     yield f"{_asked(load)}; seed {done.ran.seed}."
+    for arm, seconds in done.starts.items():
+        yield f"The engine of {arm} was started for this and had answered its first request after {seconds:.1f} s."
+    if len(done.starts) > 1:
+        yield "Engines that were started for this stayed loaded together; those that were not asked had nothing to do."
     yield f"Of each arm the first {load.warm_up} requests were a warm-up and count for nothing."
     limits = {"to the first token": done.slo.ttft_ms, "for a token after it": done.slo.tpot_ms}
     if done.slo.asked:

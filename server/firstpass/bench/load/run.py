@@ -100,6 +100,7 @@ class Ran:
 
     client_cores: that this client used. other_cores: that everybody else on its machine used, and only before and
     after where an arm is on that machine, for it is one of them meanwhile; None where that is not known.
+    cut_short: there are fewer rounds than were wanted, all of them whole.
     """
 
     targets: Sequence[Target]
@@ -111,17 +112,21 @@ class Ran:
     lags: list[float] = field(default_factory=list)
     client_cores: float = 0.0
     other_cores: float | None = None
+    cut_short: bool = False
 
     def of(self, arm: str) -> Iterator[Block]:
         return (block for block in self.blocks if block.arm == arm)
 
 
 async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callable[[], None]) -> Ran:
-    """advance: is called for every request that has ended."""
+    """advance: is called for every request that has ended.
+
+    Raises: CancelledError where it is cancelled before a round is whole; later it returns those that are.
+    """
     ran, order = Ran(targets, load, seed), random.Random(seed)
     here = any(map(is_here, targets))
     before = await _used_by_others(asyncio.sleep(QUIET_SECONDS if here else 0))
-    meanwhile = await _used_by_others(_rounds(ran, order, advance))
+    meanwhile = await _used_by_others(_whole(ran, order, advance))
     ran.other_cores = meanwhile
     if here:
         after = await _used_by_others(asyncio.sleep(QUIET_SECONDS))
@@ -129,18 +134,31 @@ async def run(targets: Sequence[Target], load: Load, seed: int, advance: Callabl
     return ran
 
 
+async def _whole(ran: Ran, order: random.Random, advance: Callable[[], None]) -> None:
+    """All rounds, or those that were whole when it was cancelled."""
+    try:
+        await _rounds(ran, order, advance)
+    except asyncio.CancelledError:
+        whole = len(ran.blocks) // len(ran.targets) * len(ran.targets)
+        if not whole:
+            raise
+        ran.cut_short, ran.blocks = True, ran.blocks[:whole]
+
+
 async def _rounds(ran: Ran, order: random.Random, advance: Callable[[], None]) -> None:
     load, targets = ran.load, list(ran.targets)
     began, own = time.perf_counter(), time.process_time()
-    async with AsyncExitStack() as stack:
-        asking = {one.name: await stack.enter_async_context(session(one, ANSWER_SECONDS)) for one in targets}
-        for target in targets:
-            ran.warm.append(await _block(ran, asking[target.name], target, warming(load), WARM_UP, advance))
-        ran.lags.clear()
-        for number in range(load.rounds):
-            for target in order.sample(targets, len(targets)):
-                ran.blocks.append(await _block(ran, asking[target.name], target, load, number, advance))
-    ran.client_cores = (time.process_time() - own) / (time.perf_counter() - began)
+    try:
+        async with AsyncExitStack() as stack:
+            asking = {one.name: await stack.enter_async_context(session(one, ANSWER_SECONDS)) for one in targets}
+            for target in targets:
+                ran.warm.append(await _block(ran, asking[target.name], target, warming(load), WARM_UP, advance))
+            ran.lags.clear()
+            for number in range(load.rounds):
+                for target in order.sample(targets, len(targets)):
+                    ran.blocks.append(await _block(ran, asking[target.name], target, load, number, advance))
+    finally:
+        ran.client_cores = (time.process_time() - own) / (time.perf_counter() - began)
 
 
 def is_here(target: Target) -> bool:
