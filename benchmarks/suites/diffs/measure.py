@@ -8,7 +8,6 @@ prompt is in the engine's cache: it has none.
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -65,7 +64,7 @@ def served(folder: Path) -> Iterator[tuple[str, Path]]:
         "FIRSTPASS_SERVER__PORT": str(port),
         "FIRSTPASS_SERVER__DATA_DIR": str(folder),
         "FIRSTPASS_ENGINE__KIND": "vllm",
-        "FIRSTPASS_ENGINE__EXTRA_ARGS": json.dumps(["--no-enable-prefix-caching"]),
+        "FIRSTPASS_ENGINE__EXTRA_ARGS": "--no-enable-prefix-caching",
     }
     with (folder / "front.log").open("wb") as log:
         front = psutil.Popen([sys.executable, "-m", "firstpass", "serve"], env=environment, stdout=log, stderr=log)
