@@ -2,16 +2,17 @@
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
-from firstpass.bench.load.request import Target, Timed, ask
+from firstpass.bench.load.engines import Starts
+from firstpass.bench.load.engines import running as started
+from firstpass.bench.load.request import Target, Timed, ask, session
 from firstpass.bench.load.run import ANSWER_SECONDS, prompt
-from firstpass.engine import Engine, EngineSpec, build
+from firstpass.engine import EngineSpec
 from firstpass.errors import TierFailed
 
 ASKED, TOKENS, FEW_WORDS = 5, 48, 20
@@ -20,20 +21,13 @@ ASKED, TOKENS, FEW_WORDS = 5, 48, 20
 @dataclass(frozen=True, slots=True)
 class Took:
     """The medians of a few answers, one at a time. prompt_tokens: of the long prompts, which the first token was waited
-    for. short_tokens: of the others, after which tokens were counted.
+    for. short_tokens: of the others, after which the time between two tokens was taken.
     """
 
     prompt_tokens: int
     first_seconds: float
     short_tokens: int
     token_seconds: float
-
-
-class Whole(Target):
-    """Answers as many tokens as it may, the likeliest ones."""
-
-    def body(self, prompt: str, tokens: int) -> Mapping[str, Any]:
-        return {**super().body(prompt, tokens), "temperature": 0, "ignore_eos": True}
 
 
 @dataclass(slots=True)
@@ -50,8 +44,10 @@ class Asking:
         return await self.say(prompt(f"{self.target.name} {self.asked}", "plan", words))
 
     async def say(self, text: str) -> Timed:
-        """Raises: TierFailed."""
-        timed = await ask(self.session, self.target, text, TOKENS, time.perf_counter())
+        """Has TOKENS tokens answered, the likeliest ones. Raises: TierFailed."""
+        fields = {"max_tokens": TOKENS, "temperature": 0, "ignore_eos": True}
+        body = self.target.body({"messages": [{"role": "user", "content": text}], **fields})
+        timed = await ask(self.session, self.target, body, time.perf_counter())
         if timed.error is not None:
             raise TierFailed(f"the engine {self.target.name} answered: {timed.error}", part="draft")
         return timed
@@ -60,23 +56,12 @@ class Asking:
 @asynccontextmanager
 async def running(spec: EngineSpec) -> AsyncIterator[Asking]:
     """Started and warm, and ended afterwards whatever happens. Raises: BadSettings, TierFailed, TierUnavailable."""
-    engine = build(spec)
-    try:
-        async with _session(engine) as asking:
-            await asking.ask(FEW_WORDS)
-            yield asking
-    finally:
-        await engine.close()
-
-
-@asynccontextmanager
-async def _session(engine: Engine) -> AsyncIterator[Asking]:
-    endpoint = await engine.ensure_ready()
-    url = endpoint.base_url.removesuffix("/v1")
-    connector = aiohttp.UnixConnector(str(endpoint.uds)) if endpoint.uds else None
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**20) as session:
-        yield Asking(session, Whole(engine.name, url, endpoint.model))
+    async with started([Starts(spec.name, spec)], lambda _: None) as found:
+        target = found.targets[0]
+        async with session(target, ANSWER_SECONDS) as asking:
+            ready = Asking(asking, target)
+            await ready.ask(FEW_WORDS)
+            yield ready
 
 
 async def took(asking: Asking, prompt_tokens: int) -> Took:
