@@ -118,11 +118,13 @@ async def _mended(exchange: Exchange, move: Mend, parts: Parts) -> Step:
     """One step without a tier: what code makes of an earlier step's answer, and what the checks find on that."""
     ask = exchange.ask
     assert ask.contract is not None, "only an answer to a contract is mended"
+    began = parts.clock()
     try:
         text, findings = await parts.aside(mended, parts.contracts[ask.contract], exchange, move)
     except FirstpassError as error:
         return Step(move, failure=error.failure)
-    return Step(move) if text is None else Step(move, findings=(*findings, *ask.notes), edited=text)
+    step = Step(move, checks_seconds=parts.clock() - began)
+    return step if text is None else replace(step, findings=(*findings, *ask.notes), edited=text)
 
 
 async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: StepListener) -> Step:
@@ -142,13 +144,15 @@ async def _consult(exchange: Exchange, move: Consult, parts: Parts, listener: St
             foreseen.cancel()
         if listener.fault is not None:
             return listener.step(reply=replace(reply, finish_reason=ESCALATED), findings=(listener.fault,))
+        began = parts.clock()
         with parts.spans("checks") as note:
             text, findings, signals = await parts.aside(judged, contract, exchange, move, reply)
             note("firstpass.findings", len(findings))
     except FirstpassError as error:
         return listener.step(reply=reply, failure=error.failure)
     edited = None if text == reply.text else text
-    return replace(listener.step(reply=reply), findings=(*findings, *ask.notes), edited=edited, signals=signals)
+    step = replace(listener.step(reply=reply), checks_seconds=parts.clock() - began)
+    return replace(step, findings=(*findings, *ask.notes), edited=edited, signals=signals)
 
 
 async def _asked(ask: Ask, move: Consult, parts: Parts, listener: StepListener) -> Reply:

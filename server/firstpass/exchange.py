@@ -340,6 +340,8 @@ class Step:
     """What the reply shows of how sure its model was, by name; empty where the move did not want it."""
     instead: dict[str, str] = field(default_factory=dict)
     """What the endpoint was asked with in the place of what the caller said, by the field's name."""
+    checks_seconds: float | None = None
+    """For which code looked at the answer, and mended it where it did; None where there was nothing to look at."""
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from firstpass.bench.figures import Figure, percentile
 from firstpass.bench.load import report
 from firstpass.bench.load.arrivals import offsets
-from firstpass.bench.load.figures import Ratio, Slo, figures, ratio, ratios, student, values, warnings
+from firstpass.bench.load.doubts import warnings
+from firstpass.bench.load.figures import Ratio, Slo, Wanted, by_round, measured, ratio, ratios, student, values
 from firstpass.bench.load.request import Target, Timed, lags, read
 from firstpass.bench.load.roofline import bandwidth, decoded_at_once, distinct_experts, roofline, sentence, step_bytes
 from firstpass.bench.load.run import Block, Load, Ran, is_here, prompt, run
@@ -45,7 +46,7 @@ def ran(load: Load, *engines: tuple[str, Engine], api: Any = "openai") -> Ran:
 def test_tokens_are_exact_and_times_are_of_tokens_where_a_piece_has_four(api: str) -> None:
     """Counted by pieces, a token would take four times as long."""
     done = ran(Load(3, 2, 5, 99), ("a", Engine()), api=api)
-    found = figures(done, Slo())["a"]
+    found = measured(done).arms["a"]
     requests = [timed for block in done.blocks for timed in block.requests]
     assert {(timed.tokens_in, timed.tokens_out, len(timed.heard)) for timed in requests} == {(7, 16, 4)}
     assert 1000 * GAP / 4 * 0.9 < found["itl_ms.p50"].value < 1000 * GAP / 4 * 2
@@ -73,10 +74,10 @@ def test_a_stall_counts_for_all_who_were_to_ask_meanwhile() -> None:
 
 def test_an_error_is_counted_and_is_no_latency() -> None:
     done = ran(Load(2, 1, 3, 9), ("a", Engine()), ("b", Engine(status=500)))
-    found = figures(done, Slo())
+    found = measured(done).arms
     assert found["b"]["errors"].value == 1.0 and "ttft_ms.p50" not in found["b"]
-    assert any("2 requests of b failed" in one and "500" in one for one in warnings(done, found))
-    assert all(math.isnan(one.figure.value) for one in ratios(done, Slo()) if one.name != "tokens_per_s")
+    assert any("2 requests of b failed" in one and "500" in one for one in warnings(done, measured(done)))
+    assert all(math.isnan(one.figure.value) for one in ratios(by_round(done)) if one.name != "tokens_per_s")
 
 
 WORD: dict[str, Any] = {"choices": [{"delta": {"content": "a"}}]}
@@ -234,7 +235,7 @@ def test_no_two_prompts_are_alike_and_each_is_as_long_in_every_arm() -> None:
 def test_a_password_in_an_arm_s_address_is_in_no_result() -> None:
     target = replace(TARGET, url="http://ann:hush@127.0.0.1:9/base")
     done = Ran([target], Load(1, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED], 1.0)])
-    told = report.as_json(report.Report({"machine": "m"}, done, Slo(), figures(done, Slo()), [], []))
+    told = report.as_json(report.Report({"machine": "m"}, done, Wanted(), measured(done), []))
     assert "hush" not in told and "http://127.0.0.1:9/base" in told
 
 
@@ -261,7 +262,7 @@ def test_two_arms_alike_are_seldom_told_apart_and_a_twentieth_is() -> None:
     for _ in range(200):
         for times in (1.0, 1.05):
             done = Ran(pair, Load(20, 10, 5, 9), 1, blocks=[*blocks("a", rng), *blocks("b", rng, times)])
-            [told] = [one for one in ratios(done, Slo()) if one.name == "e2e_ms.p50"]
+            [told] = [one for one in ratios(by_round(done)) if one.name == "e2e_ms.p50"]
             if times == 1.0:
                 alike += told.real
             else:
@@ -288,7 +289,7 @@ def test_a_ratio_that_has_no_value_is_no_difference() -> None:
 
 def test_one_round_has_no_interval() -> None:
     done = Ran([TARGET], Load(3, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED] * 3, 1.0)])
-    figure = figures(done, Slo())["a"]["e2e_ms.p50"]
+    figure = measured(done).arms["a"]["e2e_ms.p50"]
     assert figure.value == 1000 and math.isnan(figure.low) and report.shown(figure) == "1000"
 
 
@@ -296,10 +297,10 @@ def test_the_percentiles_are_those_of_all_requests_together() -> None:
     rng = random.Random(5)
     some = [*blocks("a", rng, rounds=3), Block("a", 3, [replace(TIMED, error="no")], 1.0)]
     every = sorted(1000 * timed.whole_seconds for block in some[:3] for timed in block.requests)
-    found = values([*some, some[0]], Slo())
+    found = values([*some, some[0]], Wanted())
     twice = sorted([*every, *(1000 * timed.whole_seconds for timed in some[0].requests)])
     for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
-        assert values(some, Slo())[f"e2e_ms.{name}"] == pytest.approx(percentile(every, share))
+        assert values(some, Wanted())[f"e2e_ms.{name}"] == pytest.approx(percentile(every, share))
         assert found[f"e2e_ms.{name}"] == pytest.approx(percentile(twice, share))
 
 
@@ -311,7 +312,7 @@ def test_an_interval_over_few_rounds_is_wider_than_plain_draws() -> None:
         for number in range(5):
             whole = rng.lognormvariate(0, 0.1)
             rounds.append(Block("a", number, [Timed(0, 0, whole, (whole / 2,), 1, 1)], whole))
-        figure = figures(Ran([TARGET], Load(1, 5, 5, 9), 1, blocks=rounds), Slo())["a"]["requests_per_s"]
+        figure = measured(Ran([TARGET], Load(1, 5, 5, 9), 1, blocks=rounds)).arms["a"]["requests_per_s"]
         held += figure.low <= 1 / math.exp(0.1**2 / 2) <= figure.high
     assert held / 60 >= 0.85, held
 
@@ -321,9 +322,9 @@ def test_long_answers_are_counted_in_seconds_not_in_minutes() -> None:
     heard = tuple(at / 100 for at in range(1, 500))
     some = [Block("a", at, [Timed(0, 0, 9, heard, 9, 500)] * 10, 9.0) for at in range(10)]
     began = time.process_time()
-    values(some, Slo())
+    values(some, Wanted())
     once = time.process_time() - began
-    figures(Ran([TARGET], Load(10, 10, 5, 9), 1, blocks=some), Slo())
+    measured(Ran([TARGET], Load(10, 10, 5, 9), 1, blocks=some))
     assert time.process_time() - began < 60 * once
 
 
@@ -334,9 +335,11 @@ def test_a_limit_of_nothing_is_a_limit() -> None:
 def test_goodput_is_of_those_within_both_limits() -> None:
     slow = replace(TIMED, heard=(0.3, 0.4))
     block = Block("a", 0, [TIMED, slow, replace(TIMED, error="no")], 2.0)
-    assert values([block], Slo(ttft_ms=200))["goodput"] == pytest.approx(1 / 3)
-    assert values([block], Slo(ttft_ms=500, tpot_ms=0.001))["goodput"] == 0
-    assert values([block], Slo(ttft_ms=500))["goodput_per_s"] == 1.0 and "goodput" not in values([block], Slo())
+    assert values([block], Wanted(Slo(ttft_ms=200)))["goodput"] == pytest.approx(1 / 3)
+    assert values([block], Wanted(Slo(ttft_ms=500, tpot_ms=0.001)))["goodput"] == 0
+    assert values([block], Wanted(Slo(ttft_ms=500)))["goodput_per_s"] == 1.0 and "goodput" not in values(
+        [block], Wanted()
+    )
 
 
 def test_what_speaks_against_a_run_is_said() -> None:
@@ -346,7 +349,7 @@ def test_what_speaks_against_a_run_is_said() -> None:
     pair = [TARGET, replace(TARGET, name="b")]
     done = Ran(pair, Load(30, 1, 5, 9, rate=10), 1, other_cores=1.5, lags=[0.5] * 10)
     done.blocks = [Block("a", 0, [late] * 3, 1.0, 0.9), Block("b", 0, [*[uneven] * 12, *behind], 9.0, 0.1)]
-    told = "\n".join(warnings(done, figures(done, Slo())))
+    told = "\n".join(warnings(done, measured(done)))
     assert (
         "requests of a left 50.0 ms late" in told
         and "event loop" in told
@@ -354,7 +357,7 @@ def test_what_speaks_against_a_run_is_said() -> None:
     )
     assert "b fell behind" in told and "to 13 tokens" in told and "1.5 cores" in told
     quiet = Ran(pair, Load(3, 1, 5, 9), 1, blocks=[Block(name, 0, [TIMED] * 3, 1.0) for name in "ab"])
-    assert not list(warnings(quiet, figures(quiet, Slo())))
+    assert not list(warnings(quiet, measured(quiet)))
 
 
 def test_a_step_reads_the_experts_that_any_of_its_tokens_chose() -> None:
@@ -385,7 +388,7 @@ def test_answers_that_came_in_one_piece_have_a_roofline_without_a_share() -> Non
     whole = replace(TIMED, heard=(0.5, 0.5))
     done = Ran([TARGET], Load(4, 1, 5, 9), 1, blocks=[Block("a", 0, [whole] * 4, 2.0)])
     said = sentence(
-        "a", roofline(named("granite-3.1-1b-a400m"), done, "a", 1e10), figures(done, Slo())["a"]["tpot_ms.p50"]
+        "a", roofline(named("granite-3.1-1b-a400m"), done, "a", 1e10), measured(done).arms["a"]["tpot_ms.p50"]
     )
     assert "S-MBU" not in said
 
@@ -399,7 +402,7 @@ def test_answers_that_differ_in_length_are_said_unless_chance_explains_it() -> N
             for name, found in lengths.items()
         ]
         done = Ran(pair, Load(40, 1, 5, 9), 1, blocks=made)
-        assert any("answers have" in one for one in warnings(done, figures(done, Slo()))) == told
+        assert any("answers have" in one for one in warnings(done, measured(done))) == told
 
 
 @pytest.mark.parametrize(

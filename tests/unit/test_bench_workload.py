@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from firstpass.bench.load import report
-from firstpass.bench.load.figures import Slo, figures, warnings
+from firstpass.bench.load.doubts import warnings
+from firstpass.bench.load.figures import Wanted, measured
 from firstpass.bench.load.recorded import lines
 from firstpass.bench.load.request import Target, Timed
 from firstpass.bench.load.run import Block, Load, Ran, run
@@ -94,7 +95,7 @@ def test_two_arms_that_are_one_server_are_said_to_share_its_cache() -> None:
     pair = [Target("a", "http://127.0.0.1:9", "m"), Target("b", "http://127.0.0.1:9", "m")]
     blocks = [Block(name, 0, [Timed(0, 0, 1, (1,), 1, 1)], 1.0) for name in "ab"]
     told = [
-        list(warnings(Ran(pair, load, 1, blocks=blocks), {}))
+        list(warnings(done := Ran(pair, load, 1, blocks=blocks), measured(done)))
         for load in (Load(1, 1, 1, 1, workload=made(2)), Load(1, 1, 1, 1, workload=made(2), fresh=True))
     ]
     assert any("a and b are one server" in one for one in told[0]) and not told[1]
@@ -164,9 +165,9 @@ def test_options_of_a_workload_are_refused_without_one(option: list[str], said: 
 def test_a_report_says_which_lines_were_asked() -> None:
     load = Load(1, 1, 1, 9, workload=made(2, 0.0, 1.0), speed=2.0)
     ran, _ = played(load, "a")
-    told = report.as_json(report.Report({"machine": "m"}, ran, Slo(), figures(ran, Slo()), [], []))
+    told = report.as_json(report.Report({"machine": "m"}, ran, Wanted(), measured(ran), []))
     assert json.loads(told)["load"]["workload"] == "w d (2 lines)"
-    notes = "\n".join(report.notes(report.Report({"machine": "m"}, ran, Slo(), figures(ran, Slo()), [], [])))
+    notes = "\n".join(report.notes(report.Report({"machine": "m"}, ran, Wanted(), measured(ran), [])))
     assert "2 times as fast" in notes and "Lines of w" in notes
 
 

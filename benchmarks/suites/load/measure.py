@@ -33,7 +33,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from firstpass.bench.figures import percentile
-from firstpass.bench.load.figures import Slo, figures, ratios
+from firstpass.bench.load.figures import by_round, measured, ratios
 from firstpass.bench.load.request import Target
 from firstpass.bench.load.run import Load, run
 
@@ -132,7 +132,7 @@ def until_up(port: int) -> None:
 def stall(url: str) -> dict[str, float]:
     load = Load(STALL_REQUESTS, 1, 5, 20, rate=STALL_RATE, pace="constant")
     ran = asyncio.run(run([Target("a", f"{url}/1/stalls", "m")], load, 1, lambda: None))
-    found = figures(ran, Slo())["a"]
+    found = measured(ran).arms["a"]
     return of_truth({name: found[f"ttft_ms.{name}"].value for name in ("p90", "p99")})
 
 
@@ -179,7 +179,7 @@ def tokens(url: str) -> dict[str, float]:
     ran = asyncio.run(run([Target("a", f"{url}/1/plain", "m")], Load(20, 2, 5, 20), 1, lambda: None))
     every = [timed for block in ran.blocks for timed in block.requests]
     truth = 1000 * GAP_SECONDS / TOKENS_A_PIECE
-    found = figures(ran, Slo())["a"]["itl_ms.p50"].value
+    found = measured(ran).arms["a"]["itl_ms.p50"].value
     wrong = sum(timed.tokens_out != TOKENS_A_PIECE * PIECES for timed in every)
     return {"answers": len(every), "with another number": wrong, "itl_ratio": found / truth}
 
@@ -189,7 +189,7 @@ def compared(url: str, times: float, runs: int) -> dict[str, float]:
     found = dict.fromkeys(COMPARED, 0)
     for seed in range(runs):
         pair = [Target("a", f"{url}/1/plain", "m"), Target("b", f"{url}/{times}/plain", "m")]
-        for one in ratios(asyncio.run(run(pair, BLOCKS, seed, lambda: None)), Slo()):
+        for one in ratios(by_round(asyncio.run(run(pair, BLOCKS, seed, lambda: None)))):
             if one.name in found:
                 found[one.name] += one.real
     return {name: told / runs for name, told in found.items()}

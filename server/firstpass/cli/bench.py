@@ -20,18 +20,19 @@ from rich.progress import Progress
 from firstpass import catalogue
 from firstpass.bench.load import compare, report
 from firstpass.bench.load.arrivals import Pace
+from firstpass.bench.load.doubts import warnings
 from firstpass.bench.load.engines import Starts, running
-from firstpass.bench.load.figures import Slo, figures, ratios, warnings
+from firstpass.bench.load.figures import Slo, Wanted, measured
 from firstpass.bench.load.page import as_html
 from firstpass.bench.load.recorded import lines
 from firstpass.bench.load.report import Report
 from firstpass.bench.load.request import Api, Target
 from firstpass.bench.load.require import faults, requirement
 from firstpass.bench.load.roofline import bandwidth, roofline
-from firstpass.bench.load.run import Load, Ran, run
+from firstpass.bench.load.run import Load, Ran, run, warming
 from firstpass.bench.load.workload import read_workload, written
 from firstpass.catalogue import Card
-from firstpass.cli.eval import machine
+from firstpass.cli.eval import PriceIn, PriceOut, machine, price_of
 from firstpass.cli.keys import opened, seconds_of
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows, write_files
 from firstpass.drafting import engine_spec
@@ -80,7 +81,9 @@ AtOnce = Annotated[
 ]
 Requests = Annotated[int, typer.Option(help="Of each arm in each round.", min=1)]
 Rounds = Annotated[int, typer.Option(help="The more of them, the narrower the intervals.", min=1)]
-WarmUp = Annotated[int, typer.Option(help="Requests of each arm beforehand, which count for nothing.", min=1)]
+WarmUp = Annotated[
+    int, typer.Option(help="Requests of each arm beforehand, at least one a caller; they count for nothing.", min=1)
+]
 Twice = Annotated[bool, typer.Option("--a-a", help="The first arm stands twice: what the method itself makes up.")]
 SloFirst = Annotated[
     float | None, typer.Option(help="For goodput: the most to the first token.", min=0, callback=_finite)
@@ -135,6 +138,8 @@ def run_command(
     a_a: Twice = False,
     slo_ttft_ms: SloFirst = None,
     slo_tpot_ms: SloToken = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     require: Requirements = None,
     strict: Strict = False,
     out_dir: Out = None,
@@ -151,7 +156,8 @@ def run_command(
     arms = _arms(arm, model, api, api_key, config)
     names = _names(arms, a_a=a_a)
     slo = Slo(slo_ttft_ms, slo_tpot_ms)
-    wanted = [requirement(text, names, slo) for text in require or ()]
+    required = [requirement(text, names, slo) for text in require or ()]
+    wanted = Wanted(slo, price_of(price_in, price_out))
     shown = None if card is None else catalogue.named(card)
     asked = None if workload is None else read_workload(workload)
     said = ({} if temperature is None else {"temperature": temperature}) | ({"ignore_eos": True} if ignore_eos else {})
@@ -165,10 +171,10 @@ def run_command(
     except KeyboardInterrupt:
         err.print("stopped before a round was whole: there is nothing to write")
         raise typer.Exit(INTERRUPTED) from None
-    done = _report(ran, slo, shown, seconds)
+    done = _report(ran, wanted, shown, seconds)
     _write(done, folder)
     _print(done, folder, as_json=as_json)
-    broken = faults(wanted, done.figures)
+    broken = faults(required, done.measured.arms)
     for one in broken:
         err.print(f"[red]not met:[/] {escape(one)}")
     if ran.cut_short:
@@ -191,14 +197,14 @@ def _kept_where_written(folder: Path) -> Iterator[None]:
         raise
 
 
-def _report(ran: Ran, slo: Slo, card: Card | None, seconds: Mapping[str, float]) -> Report:
-    found = figures(ran, slo)
+def _report(ran: Ran, wanted: Wanted, card: Card | None, seconds: Mapping[str, float]) -> Report:
+    found = measured(ran, wanted)
     facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
     roofs = {}
     if card is not None:
         read = bandwidth()
         roofs = {target.name: roofline(card, ran, target.name, read) for target in ran.targets}
-    return Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)), roofs, seconds)
+    return Report(facts, ran, wanted, found, list(warnings(ran, found)), roofs, seconds)
 
 
 async def _measured(
@@ -206,7 +212,7 @@ async def _measured(
 ) -> tuple[Ran, dict[str, float]]:
     """And the seconds that engines took to start."""
     with Progress(console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task("asking", total=(len(arms) + a_a) * (load.requests * load.rounds + load.warm_up))
+        task = bar.add_task("asking", total=(len(arms) + a_a) * (load.requests * load.rounds + warming(load).requests))
         async with running(arms, lambda said: bar.update(task, description=escape(said))) as started:
             bar.update(task, description="asking")
             targets = list(started.targets)

@@ -99,9 +99,7 @@ def evaluate(
     """
     arms = _arms(arm)
     wanted = [requirement(text, {one.name: one for one in arms}) for text in require or ()]
-    if (price_in is None) != (price_out is None):
-        fail("--price-in and --price-out belong together")
-    price = Price(price_in, price_out) if price_in is not None and price_out is not None else None
+    price = price_of(price_in, price_out)
     cases, left_out = cases_of(sources, repo or [], commits, most_bytes, seed)
     folder = out_dir or Path(datetime.now(UTC).strftime("eval-%Y%m%d-%H%M%S"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -287,6 +285,13 @@ def own_server(settings: Settings) -> AbstractContextManager[str]:
     here = settings.server.model_copy(update=own | plain)
     err.print("starting a server for this run")
     return beside(settings.model_copy(update={"server": here}))
+
+
+def price_of(price_in: float | None, price_out: float | None) -> Price | None:
+    """Ends the command where only one is given."""
+    if (price_in is None) != (price_out is None):
+        fail("--price-in and --price-out belong together")
+    return Price(price_in, price_out) if price_in is not None and price_out is not None else None
 
 
 def machine() -> str:

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from firstpass.assembly import prices
+from firstpass.bench.report import ROWS as NAMES
 from firstpass.bench.report import shown
 from firstpass.bench.trials import ArmFigures, Difference, Measure, Trial, differences, figures_of, trial_of
 from firstpass.chat import Usage
@@ -23,12 +24,12 @@ DAY_SECONDS = 86_400
 ROWS: Mapping[Measure, tuple[str, str]] = {
     "right": ("right, by labels", "%"),
     "passed": ("passed the checks", "%"),
-    "refused": ("no answer", "%"),
-    "escalated": ("asked the verifier", "%"),
-    "usd": ("verifier's cost of 1,000 requests", "$"),
-    "p50_ms": ("latency p50", "ms"),
-    "p90_ms": ("latency p90", "ms"),
-    "p99_ms": ("latency p99", "ms"),
+    "refused": NAMES["errors"],
+    "escalated": NAMES["escalations"],
+    "usd": NAMES["cost_usd"],
+    "p50_ms": NAMES["p50_ms"],
+    "p90_ms": NAMES["p90_ms"],
+    "p99_ms": NAMES["p99_ms"],
 }
 """In the table's order: what a figure is called, and its unit."""
 

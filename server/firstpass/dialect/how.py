@@ -9,13 +9,18 @@ from firstpass.exchange import Finding, Judgement, Receipt, Route
 
 
 class HowStep(BaseModel):
-    """One step, without its text."""
+    """One step, without its text.
+
+    seconds, first_token_seconds: of the model's reply; the latter where it streamed. checks_seconds: of code alone.
+    """
 
     tier: Literal["draft", "verifier", "code"]
     purpose: Literal["answer", "draft", "redraft", "score", "verify", "mend"]
     rule: str | None
     model: str | None
     seconds: float | None
+    first_token_seconds: float | None
+    checks_seconds: float | None
     usage: Usage | None
     finish_reason: str | None
     failed_checks: int

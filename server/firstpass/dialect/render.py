@@ -75,6 +75,8 @@ def _outline(step: Step) -> dict[str, Any]:
         "rule": step.move.rule,
         "model": step.reply.model if step.reply else None,
         "seconds": step.reply.seconds if step.reply else None,
+        "first_token_seconds": step.reply.first_token_seconds if step.reply else None,
+        "checks_seconds": step.checks_seconds,
         "usage": asdict(step.reply.usage) if step.reply and step.reply.usage else None,
         "finish_reason": step.reply.finish_reason if step.reply else None,
         "failed_checks": len(step.failed),

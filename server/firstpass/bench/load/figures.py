@@ -13,20 +13,33 @@ import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from firstpass.bench.figures import Figure, Z, percentile
+from firstpass.bench.figures import Figure, Price, Z, percentile
 from firstpass.bench.load.request import Timed
 from firstpass.bench.load.run import Block, Ran
 
 DRAWS = 500
-CHANCE = 3.0
-"""So many standard errors are not chance."""
-
 SHARES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
-Latency = Literal["ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "ttft_from_sent_ms", "queue_ms"]
-LATENCIES: tuple[Latency, ...] = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "ttft_from_sent_ms", "queue_ms")
+LEAST_ROUNDS = 5
+"""For an arm's interval: of fewer, draws say too little of how much rounds differ."""
+
+Latency = Literal[
+    "ttft_ms",
+    "tpot_ms",
+    "itl_ms",
+    "piece_ms",
+    "e2e_ms",
+    "ttft_from_sent_ms",
+    "queue_ms",
+    "draft_ttft_ms",
+    "checks_ms",
+]
+LATENCIES: tuple[Latency, ...] = get_args(Latency)
+Rounds = Mapping[str, Sequence[Mapping[str, float]]]
+"""Of each arm's rounds the figures by name."""
+
 COMPARED = ("ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "e2e_ms.p50", "e2e_ms.p99", "tokens_per_s")
 
 
@@ -73,6 +86,8 @@ def _seconds(timed: Timed, latency: Latency) -> Iterator[float]:
     match latency:
         case "itl_ms":
             yield from timed.gaps()
+        case "piece_ms":
+            yield from timed.piece_gaps()
         case "ttft_ms":
             found = timed.first_seconds
         case "ttft_from_sent_ms":
@@ -83,13 +98,20 @@ def _seconds(timed: Timed, latency: Latency) -> Iterator[float]:
             found = timed.whole_seconds
         case "queue_ms":
             found = timed.queue_seconds
-    if latency != "itl_ms" and found is not None:
+        case "draft_ttft_ms":
+            found = timed.made.draft_first_seconds if timed.made else None
+        case "checks_ms":
+            found = timed.made.checks_seconds if timed.made else None
+    if latency not in ("itl_ms", "piece_ms") and found is not None:
         yield found
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What the figures of a block are made of, so that it is read once however often it is drawn."""
+    """What the figures of a block are made of, so that it is read once however often it is drawn.
+
+    made: answers whose server says how it made them; judged: of those, whom it checked.
+    """
 
     latencies: Mapping[Latency, Sequence[float]]
     seconds: float
@@ -97,27 +119,49 @@ class _Counted:
     answered: int
     tokens: int
     met: int
+    made: int
+    escalated: int
+    judged: int
+    accepted: int
+    verifier_tokens: int
+    usd: float
 
 
-def _counted(block: Block, slo: Slo) -> _Counted:
+def _counted(block: Block, wanted: "Wanted") -> _Counted:
     every = block.requests
     answered = [timed for timed in every if timed.error is None]
     latencies = {latency: milliseconds([block], latency) for latency in LATENCIES}
-    tokens = sum(timed.tokens_out for timed in answered)
-    return _Counted(latencies, block.seconds, len(every), len(answered), tokens, sum(map(slo.met, every)))
+    made = [timed.made for timed in answered if timed.made is not None]
+    judged = [one.accepted for one in made if one.accepted is not None]
+    tokens_in, tokens_out = sum(one.tokens_in for one in made), sum(one.tokens_out for one in made)
+    price = wanted.price
+    return _Counted(
+        latencies,
+        block.seconds,
+        len(every),
+        len(answered),
+        sum(timed.tokens_out for timed in answered),
+        sum(map(wanted.slo.met, every)),
+        len(made),
+        sum(one.escalated for one in made),
+        len(judged),
+        sum(judged),
+        tokens_in + tokens_out,
+        (price.tokens_in * tokens_in + price.tokens_out * tokens_out) / 1e6 if price else math.nan,
+    )
 
 
-def values(blocks: Sequence[Block], slo: Slo) -> dict[str, float]:
+def values(blocks: Sequence[Block], wanted: "Wanted") -> dict[str, float]:
     """Every figure of some blocks by its name, as `ttft_ms.p99`."""
-    every = [_counted(block, slo) for block in blocks]
-    return _values(every, _pooled(every), slo)
+    every = [_counted(block, wanted) for block in blocks]
+    return _values(every, _pooled(every), wanted)
 
 
 def _pooled(every: Sequence[_Counted]) -> Mapping[Latency, Sequence[float]]:
     return {name: sorted(one for counted in every for one in counted.latencies[name]) for name in LATENCIES}
 
 
-def _values(every: Sequence[_Counted], pooled: Mapping[Latency, Sequence[float]], slo: Slo) -> dict[str, float]:
+def _values(every: Sequence[_Counted], pooled: Mapping[Latency, Sequence[float]], wanted: "Wanted") -> dict[str, float]:
     """pooled: at least all latencies of `every`, in order."""
     found = {
         f"{latency}.{name}": _percentile(parts, pooled[latency], share)
@@ -129,9 +173,22 @@ def _values(every: Sequence[_Counted], pooled: Mapping[Latency, Sequence[float]]
     found["requests_per_s"] = sum(one.answered for one in every) / seconds
     found["tokens_per_s"] = sum(one.tokens for one in every) / seconds
     found["errors"] = 1 - sum(one.answered for one in every) / number
-    if slo.asked:
+    if wanted.slo.asked:
         met = sum(one.met for one in every)
         found |= {"goodput": met / number, "goodput_per_s": met / seconds}
+    return found | _of_cascade(every)
+
+
+def _of_cascade(every: Sequence[_Counted]) -> dict[str, float]:
+    """Of answers whose server says how it made them. What there is nothing of has no figure."""
+    made, judged, accepted = (sum(getattr(one, name) for one in every) for name in ("made", "judged", "accepted"))
+    found = {"escalations": sum(one.escalated for one in every) / made} if made else {}
+    if judged:
+        found["accepted"] = accepted / judged
+    if accepted:
+        found["verifier_tokens_per_accepted"] = sum(one.verifier_tokens for one in every) / accepted
+        usd = sum(one.usd for one in every) / accepted
+        found |= {} if math.isnan(usd) else {"usd_per_1000_accepted": 1000 * usd}
     return found
 
 
@@ -148,19 +205,55 @@ def _percentile(parts: Sequence[Sequence[float]], pooled: Sequence[float], share
     return below + (place - low) * (above - below)
 
 
-def figures(ran: Ran, slo: Slo) -> dict[str, dict[str, Figure]]:
-    """By arm and name."""
-    return {target.name: _of_arm(list(ran.of(target.name)), slo, ran.seed) for target in ran.targets}
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Of figures. price: of a verifier's tokens, for what accepted answers cost."""
+
+    slo: Slo = Slo()
+    price: Price | None = None
 
 
-def _of_arm(blocks: Sequence[Block], slo: Slo, seed: int) -> dict[str, Figure]:
-    """One round says nothing about how much rounds differ: it has no interval."""
-    rng, every = random.Random(seed), [_counted(block, slo) for block in blocks]
-    pooled = _pooled(every)
-    whole = _values(every, pooled, slo)
-    if len(every) < 2:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """arms: figures by arm and name. rounds, warm: the same of each round, and of the warm-up, as plain values.
+
+    ratios: of every other arm to the first.
+    """
+
+    arms: Mapping[str, Mapping[str, Figure]]
+    rounds: Rounds
+    warm: Mapping[str, Mapping[str, float]]
+    ratios: Sequence[Ratio]
+
+
+def measured(ran: Ran, wanted: Wanted = Wanted()) -> Measured:
+    every = {target.name: [_counted(block, wanted) for block in ran.of(target.name)] for target in ran.targets}
+    rounds = _by_round(every, wanted)
+    return Measured(
+        {arm: _of_arm(counted, wanted, ran.seed) for arm, counted in every.items()},
+        rounds,
+        {block.arm: values([block], wanted) for block in ran.warm},
+        ratios(rounds),
+    )
+
+
+def by_round(ran: Ran, wanted: Wanted = Wanted()) -> Rounds:
+    """Every figure of each round, without what takes time: intervals of arms."""
+    every = {target.name: [_counted(block, wanted) for block in ran.of(target.name)] for target in ran.targets}
+    return _by_round(every, wanted)
+
+
+def _by_round(every: Mapping[str, Sequence[_Counted]], wanted: Wanted) -> Rounds:
+    return {arm: [_values([one], one.latencies, wanted) for one in counted] for arm, counted in every.items()}
+
+
+def _of_arm(every: Sequence[_Counted], wanted: Wanted, seed: int) -> dict[str, Figure]:
+    """Few rounds say too little about how much rounds differ: there is no interval."""
+    rng, pooled = random.Random(seed), _pooled(every)
+    whole = _values(every, pooled, wanted)
+    if len(every) < LEAST_ROUNDS:
         return {name: Figure(value, math.nan, math.nan) for name, value in whole.items()}
-    drawn = [_values(rng.choices(every, k=len(every)), pooled, slo) for _ in range(DRAWS)]
+    drawn = [_values(rng.choices(every, k=len(every)), pooled, wanted) for _ in range(DRAWS)]
     tail = _tail(len(every))
     return {name: _figure(value, [one[name] for one in drawn if name in one], tail) for name, value in whole.items()}
 
@@ -178,13 +271,12 @@ def _figure(value: float, draws: Iterable[float], tail: float) -> Figure:
     return Figure(value, percentile(ordered, tail), percentile(ordered, 1 - tail))
 
 
-def ratios(ran: Ran, slo: Slo) -> list[Ratio]:
-    """Of every other arm to the first."""
-    first, *others = [target.name for target in ran.targets]
-    of = {name: {block.round: values([block], slo) for block in ran.of(name)} for name in (first, *others)}
+def ratios(rounds: Rounds) -> list[Ratio]:
+    """Of every other arm to the first, round by round."""
+    (first, base), *others = rounds.items()
     return [
-        Ratio(other, first, name, ratio([(of[other][at].get(name), of[first][at].get(name)) for at in of[first]]))
-        for other in others
+        Ratio(other, first, name, ratio([(one.get(name), two.get(name)) for one, two in zip(found, base, strict=True)]))
+        for other, found in others
         for name in COMPARED
     ]
 
@@ -215,87 +307,3 @@ def student(freedom: int) -> float:
 
 FEW = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447)
 """For which the series is not near enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """When the client itself is in the way. queue_share: of the first token's median; lag_ms: of its event loop, p99;
-    cores: of the one that it has. uneven: by how much arms' prompts may differ in tokens.
-    """
-
-    queue_share: float = 0.05
-    lag_ms: float = 20.0
-    cores: float = 0.8
-    uneven: float = 0.05
-    others_cores: float = 0.5
-    growth: float = 2.0
-
-
-def warnings(ran: Ran, found: Mapping[str, Mapping[str, Figure]], bounds: Bounds = Bounds()) -> Iterator[str]:
-    """What speaks against the figures, worst first."""
-    if ran.cut_short:
-        yield f"cut short after {len({block.round for block in ran.blocks})} of {ran.load.rounds} rounds"
-    for arm, figures_ in found.items():
-        queue, first = figures_.get("queue_ms.p99"), figures_.get("ttft_ms.p50")
-        if queue and first and queue.value > max(1.0, bounds.queue_share * first.value):
-            text = f"requests of {arm} left {queue.value:.1f} ms late (p99): this client is the bottleneck"
-            yield f"{text}; lower the rate or run it elsewhere"
-    lag_ms = 1000 * percentile(sorted(ran.lags), 0.99) if ran.lags else 0.0
-    if lag_ms > bounds.lag_ms:
-        yield f"this client's event loop was {lag_ms:.0f} ms late (p99): its figures are partly its own"
-    for target in ran.targets:
-        blocks = list(ran.of(target.name))
-        cores = sum(block.client_cores * block.seconds for block in blocks) / sum(block.seconds for block in blocks)
-        if cores > bounds.cores:
-            text = f"this client used {cores:.2f} of the one core that it can while it asked {target.name}"
-            yield f"{text}: it is the bottleneck"
-        if errors := [timed.error for block in blocks for timed in block.requests if timed.error]:
-            yield f"{len(errors)} requests of {target.name} failed, and count for no latency; the first: {errors[0]}"
-        if ran.load.is_open and (grown := _growth(blocks)) > bounds.growth:
-            yield f"{target.name} fell behind: first tokens came {grown:.1f} times later at a block's end than before"
-    if shared := _shared(ran):
-        text = f"{shared} are one server and one model, and are asked the same lines: whoever is later may find them"
-        yield f"{text} in a cache; --fresh makes each new"
-    if uneven := _uneven(ran, "tokens_in", bounds):
-        yield f"prompts have {uneven} tokens on the mean: the arms' loads are not the same"
-    if uneven := _uneven(ran, "tokens_out", bounds):
-        yield f"answers have {uneven} tokens on the mean: whole answers' times are not of the same work"
-    if ran.other_cores is not None and ran.other_cores > bounds.others_cores:
-        yield f"others used {ran.other_cores:.1f} cores of the client's machine: read ratios, not milliseconds"
-
-
-def _shared(ran: Ran) -> str | None:
-    """Arms that find each other's lines in one cache."""
-    if ran.load.workload is None or ran.load.fresh:
-        return None
-    at = [(target.url, target.uds, target.model) for target in ran.targets]
-    names = [target.name for target, place in zip(ran.targets, at, strict=True) if at.count(place) > 1]
-    return " and ".join(names) or None
-
-
-def _growth(blocks: Iterable[Block]) -> float:
-    """Of first tokens' mean time, from the first third of each block to its last: a queue that only grows."""
-    early, late = list[float](), list[float]()
-    for block in blocks:
-        times = [timed.first_seconds for timed in block.requests if timed.first_seconds is not None]
-        third = len(times) // 3
-        early, late = early + times[:third], late + times[len(times) - third :] if third else late
-    return statistics.fmean(late) / statistics.fmean(early) if early and late else 1.0
-
-
-def _uneven(ran: Ran, name: Literal["tokens_in", "tokens_out"], bounds: Bounds) -> str | None:
-    """The least and the most of arms' means, where chance does not explain how far they are apart."""
-    answered = {
-        target.name: [
-            getattr(timed, name) for block in ran.of(target.name) for timed in block.requests if not timed.error
-        ]
-        for target in ran.targets
-    }
-    means = [(statistics.fmean(found), _error(found)) for found in answered.values() if found]
-    (least, one), (most, two) = min(means, default=(0.0, 0.0)), max(means, default=(0.0, 0.0))
-    far = most - least > max(bounds.uneven * least, CHANCE * math.hypot(one, two))
-    return f"{least:.0f} to {most:.0f}" if far else None
-
-
-def _error(found: Sequence[int]) -> float:
-    return statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else 0.0

@@ -12,29 +12,43 @@ from yarl import URL
 
 from firstpass.bench.figures import Figure
 from firstpass.bench.load import roofline
-from firstpass.bench.load.figures import LATENCIES, SHARES, Ratio, Slo, values
+from firstpass.bench.load.figures import LATENCIES, LEAST_ROUNDS, SHARES, Measured, Ratio, Wanted
+from firstpass.bench.load.made import Made
 from firstpass.bench.load.roofline import Roofline
-from firstpass.bench.load.run import Load, Ran
+from firstpass.bench.load.run import Load, Ran, warming
 
 FORMAT = 1
 NAMES: Mapping[str, str] = {
     "ttft_ms": "to the first token, ms",
     "tpot_ms": "a token after it, ms",
     "itl_ms": "between two tokens, ms",
+    "piece_ms": "between two pieces, ms",
     "e2e_ms": "whole answer, ms",
     "ttft_from_sent_ms": "to the first token from the actual send, ms",
     "queue_ms": "sent too late by this client, ms",
+    "draft_ttft_ms": "to the draft's first token, as the server says, ms",
+    "checks_ms": "checks by code, as the server says, ms",
     "requests_per_s": "answers a second",
     "tokens_per_s": "tokens a second",
     "goodput": "requests within the SLO",
     "goodput_per_s": "of them a second",
+    "escalations": "asked the verifier",
+    "accepted": "answers that passed the checks",
+    "verifier_tokens_per_accepted": "verifier's tokens for one of them",
+    "usd_per_1000_accepted": "verifier's cost of 1,000 of them, $",
     "errors": "requests that failed",
 }
+WARM = {"ttft_ms.p50": "to the first token", "e2e_ms.p50": "for a whole answer"}
+"""What is said of a warm-up."""
+
 FIGURES = (
     *(f"{latency}.{share}" for latency in LATENCIES for share in SHARES),
     *(name for name in NAMES if name not in LATENCIES),
 )
-FIELDS = ("arm", "round", "intended_s", "sent_s", "ttft_ms", "tpot_ms", "e2e_ms", "tokens_in", "tokens_out", "error")
+FIELDS = (
+    *("arm", "round", "intended_s", "sent_s", "ttft_ms", "tpot_ms", "e2e_ms", "tokens_in", "tokens_out"),
+    *("draft_ttft_ms", "checks_ms", "escalated", "accepted", "verifier_tokens", "error"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +60,8 @@ class Report:
 
     facts: Mapping[str, Any]
     ran: Ran
-    slo: Slo
-    figures: Mapping[str, Mapping[str, Figure]]
-    ratios: Sequence[Ratio]
+    wanted: Wanted
+    measured: Measured
     warnings: Sequence[str]
     roofs: Mapping[str, Roofline] = field(default_factory=dict)
     starts: Mapping[str, float] = field(default_factory=dict)
@@ -56,8 +69,9 @@ class Report:
     @property
     def sentences(self) -> list[str]:
         """Each comparison and each roofline."""
-        roofs = (roofline.sentence(arm, one, self.figures[arm].get("tpot_ms.p50")) for arm, one in self.roofs.items())
-        return [*map(sentence, self.ratios), *roofs]
+        token_ms = {arm: found.get("tpot_ms.p50") for arm, found in self.measured.arms.items()}
+        roofs = (roofline.sentence(arm, one, token_ms[arm]) for arm, one in self.roofs.items())
+        return [*map(sentence, self.measured.ratios), *roofs]
 
 
 def table(done: Report) -> list[list[str]]:
@@ -65,7 +79,7 @@ def table(done: Report) -> list[list[str]]:
     arms = [target.name for target in done.ran.targets]
     rows = [["", *arms]]
     for name in FIGURES:
-        found = [done.figures[arm].get(name) for arm in arms]
+        found = [done.measured.arms[arm].get(name) for arm in arms]
         if any(found):
             rows.append([title(name), *(shown(one) for one in found)])
     return rows
@@ -110,7 +124,8 @@ def as_json(done: Report) -> str:
         "format": FORMAT,
         **done.facts,
         "load": ran.load.told,
-        "slo": asdict(done.slo),
+        "slo": asdict(done.wanted.slo),
+        "prices_usd_per_million_tokens": asdict(done.wanted.price) if done.wanted.price else None,
         "seed": ran.seed,
         "cut_short": ran.cut_short,
         "client_cores": ran.client_cores,
@@ -121,21 +136,16 @@ def as_json(done: Report) -> str:
                 "start_seconds": done.starts.get(target.name),
                 "model": target.model,
                 "api": target.api,
-                "figures": {name: _plain(one) for name, one in done.figures[target.name].items()},
-                "warm_up_ms": [
-                    timed.whole_seconds * 1000
-                    for block in ran.warm
-                    if block.arm == target.name
-                    for timed in block.requests
-                ],
+                "figures": {name: _plain(one) for name, one in done.measured.arms[target.name].items()},
+                "warm_up": done.measured.warm.get(target.name),
                 "roofline": asdict(done.roofs[target.name]) if target.name in done.roofs else None,
-                "rounds": [values([block], done.slo) for block in ran.of(target.name)],
+                "rounds": done.measured.rounds[target.name],
             }
             for target in ran.targets
         },
         "ratios": [
             {"arm": one.arm, "other": one.other, "name": one.name, **_plain(one.figure), "real": one.real}
-            for one in done.ratios
+            for one in done.measured.ratios
         ],
         "warnings": list(done.warnings),
     }
@@ -154,22 +164,34 @@ def as_csv(done: Report) -> str:
     begin = min(timed.intended for block in done.ran.blocks for timed in block.requests)
     for block in done.ran.blocks:
         for one in block.requests:
-            first, token = one.first_seconds, one.token_seconds
             lines.writerow(
                 [
                     block.arm,
                     block.round,
                     f"{one.intended - begin:.6f}",
                     f"{one.sent - begin:.6f}",
-                    "" if first is None else f"{first * 1000:.3f}",
-                    "" if token is None else f"{token * 1000:.3f}",
-                    f"{one.whole_seconds * 1000:.3f}",
+                    _ms(one.first_seconds),
+                    _ms(one.token_seconds),
+                    _ms(one.whole_seconds),
                     one.tokens_in,
                     one.tokens_out,
+                    *_made(one.made),
                     one.error or "",
                 ]
             )
     return told.getvalue()
+
+
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.3f}"
+
+
+def _made(made: Made | None) -> list[object]:
+    if made is None:
+        return [""] * 5
+    accepted = "" if made.accepted is None else int(made.accepted)
+    tokens = made.tokens_in + made.tokens_out
+    return [_ms(made.draft_first_seconds), _ms(made.checks_seconds), int(made.escalated), accepted, tokens]
 
 
 def as_markdown(done: Report) -> str:
@@ -178,6 +200,12 @@ def as_markdown(done: Report) -> str:
     lines += ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body)]
     lines += ["", *(f"- {one}" for one in done.sentences), "", *(f"- {note}" for note in notes(done))]
     return "\n".join(lines) + "\n"
+
+
+def _warm(arm: str, found: Mapping[str, float]) -> str:
+    """The cold beside the steady."""
+    times = [f"{found[name]:.1f} ms {said}" for name, said in WARM.items() if name in found]
+    return f"{arm} in its warm-up, medians: {' and '.join(times) or 'no answer'}."
 
 
 def _loop(load: Load) -> str:
@@ -209,15 +237,27 @@ def notes(done: Report) -> Iterator[str]:
         f"{rounds} rounds; in each, every arm has a block of {load.requests} requests, in random order; {_loop(load)}."
     )
     yield "Latency counts from the moment at which a request was to be sent; tokens are those of the server's usage."
-    yield "Intervals are 95%: of an arm by a bootstrap over rounds, of a ratio Student's over their logarithms."
+    few = f"; of fewer than {LEAST_ROUNDS} rounds there is none" if rounds < LEAST_ROUNDS else ""
+    yield f"Intervals are 95%: of an arm by a bootstrap over rounds{few}, of a ratio Student's over their logarithms."
+    yield (
+        "The time between two tokens is that between two pieces, shared among a piece's tokens; how long a reader saw "
+        "nothing new is the time between two pieces."
+    )
     yield f"{_asked(load)}; seed {done.ran.seed}."
     for arm, seconds in done.starts.items():
         yield f"The engine of {arm} was started for this and had answered its first request after {seconds:.1f} s."
     if len(done.starts) > 1:
         yield "Engines that were started for this stayed loaded together; those that were not asked had nothing to do."
-    yield f"Of each arm the first {load.warm_up} requests were a warm-up and count for nothing."
-    limits = {"to the first token": done.slo.ttft_ms, "for a token after it": done.slo.tpot_ms}
-    if done.slo.asked:
+    number = warming(load).requests
+    yield f"Of each arm the first {number} requests were a warm-up under the same load, and count for nothing."
+    yield from (_warm(arm, found) for arm, found in done.measured.warm.items())
+    if any("escalations" in found for found in done.measured.arms.values()):
+        yield (
+            "What became of drafts is as a Firstpass server says with each answer; accepted is what its checks found no"
+            " fault in, and a plain answer is not checked."
+        )
+    limits = {"to the first token": done.wanted.slo.ttft_ms, "for a token after it": done.wanted.slo.tpot_ms}
+    if done.wanted.slo.asked:
         slo = ", ".join(f"{most:g} ms {name}" for name, most in limits.items() if most is not None)
         yield f"The SLO: {slo}; a request that failed is not within it."
     others = done.ran.other_cores

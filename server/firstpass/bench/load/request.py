@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from firstpass.bench.load.made import Made, of_headers, of_object
 from firstpass.client import TooMuch
 from firstpass.tier.sse import Lines
 
@@ -58,7 +59,7 @@ class Target:
 class Timed:
     """One request. Times are in seconds of one clock. intended: when it was to be sent; sent: when it was.
 
-    heard: when each piece of text came. error: what came in the place of an answer.
+    heard: when each piece of text came. error: what came in the place of an answer. made: how, where the server says.
     """
 
     intended: float
@@ -68,6 +69,7 @@ class Timed:
     tokens_in: int = 0
     tokens_out: int = 0
     error: str | None = None
+    made: Made | None = None
 
     @property
     def queue_seconds(self) -> float:
@@ -97,8 +99,13 @@ class Timed:
     def gaps(self) -> Iterator[float]:
         """Between two tokens (ITL): the time between two pieces, shared among the tokens of one."""
         if self.tokens_out:
-            for before, after in pairwise(self.heard):
-                yield (after - before) / self.tokens_a_piece
+            for gap in self.piece_gaps():
+                yield gap / self.tokens_a_piece
+
+    def piece_gaps(self) -> Iterator[float]:
+        """Between two pieces, however many tokens they have: for so long a reader saw nothing new."""
+        for before, after in pairwise(self.heard):
+            yield after - before
 
 
 async def ask(session: aiohttp.ClientSession, target: Target, body: bytes, intended: float) -> Timed:
@@ -127,7 +134,7 @@ async def _asked(
             kept.answered = True
             async for piece in response.content.iter_any():
                 pieces.append((time.perf_counter(), piece))
-            status = response.status
+            status, made = response.status, of_headers(response.headers)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         if (
             kept.used
@@ -140,29 +147,33 @@ async def _asked(
     if status != OK:
         said = b"".join(piece for _, piece in pieces).decode(errors="replace")
         return Timed(intended, sent, ended, error=_line(f"{status} {said}"))
-    return read(target.api, pieces, Timed(intended, sent, ended))
+    return read(target.api, pieces, Timed(intended, sent, ended, made=made))
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one event says. text: whether it has something of the model's; tokens: all until now, None: it says none."""
+    """What one event says. text: whether it has something of the model's; tokens: all until now, None: it says none.
+
+    made: how the answer was made.
+    """
 
     text: bool = False
     tokens_in: int | None = None
     tokens_out: int | None = None
     ends: bool = False
     error: str | None = None
+    made: Made | None = None
 
 
 def read(api: Api, pieces: list[tuple[float, bytes]], timed: Timed) -> Timed:
     """pieces: as they came, and when. An event counts from the piece that ends it."""
-    heard, tokens_in, tokens_out, ended, error = list[float](), 0, 0, False, None
+    heard, tokens_in, tokens_out, ended, error, made = list[float](), 0, 0, False, None, timed.made
     for at, said in _said(api, pieces):
         if said.text:
             heard.append(at)
         tokens_in = tokens_in if said.tokens_in is None else said.tokens_in
         tokens_out = tokens_out if said.tokens_out is None else said.tokens_out
-        ended |= said.ends
+        ended, made = ended or said.ends, said.made or made
         if (error := said.error) is not None:
             break
     if error is None and not heard:
@@ -171,7 +182,7 @@ def read(api: Api, pieces: list[tuple[float, bytes]], timed: Timed) -> Timed:
         error = "the answer was cut off: nothing says that it ended"
     if error is None and not tokens_out:
         error = "the server says no usage, so that no tokens can be counted"
-    return Timed(timed.intended, timed.sent, timed.ended, tuple(heard), tokens_in, tokens_out, error)
+    return Timed(timed.intended, timed.sent, timed.ended, tuple(heard), tokens_in, tokens_out, error, made)
 
 
 def _said(api: Api, pieces: list[tuple[float, bytes]]) -> Iterator[tuple[float, Said]]:
@@ -208,6 +219,7 @@ def _openai(event: Mapping[str, Any]) -> Said:
         _number(usage.get("prompt_tokens")),
         _number(usage.get("completion_tokens")),
         any(choice.get("finish_reason") is not None for choice in choices),
+        made=of_object(event.get("firstpass")),
     )
 
 
@@ -221,6 +233,7 @@ def _anthropic(event: Mapping[str, Any]) -> Said:
         _number(usage.get("input_tokens")),
         _number(usage.get("output_tokens")),
         event.get("type") == "message_stop" or delta.get("stop_reason") is not None,
+        made=of_object(event.get("firstpass")),
     )
 
 

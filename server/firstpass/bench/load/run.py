@@ -233,8 +233,8 @@ def arrivals(load: Load, seed: str, number: int) -> list[float]:
 
 
 def warming(load: Load) -> Load:
-    """As the load itself, so that what is warm then is what it needs."""
-    return replace(load, requests=load.warm_up)
+    """As the load itself, so that what is warm then is what it needs: each caller asks at least once."""
+    return replace(load, requests=max(load.warm_up, 0 if load.is_open else load.at_once))
 
 
 async def _at(when: float, at: int, one: One) -> Timed:
