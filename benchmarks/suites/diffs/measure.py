@@ -25,7 +25,9 @@ from benchmarks.making.workload import MODEL, contracted, rendered
 from benchmarks.suites.diffs.make import changes
 
 from firstpass.bench.load import report
-from firstpass.bench.load.figures import Slo, figures, ratios, warnings
+from firstpass.bench.load.doubts import warnings
+from firstpass.bench.load.figures import Wanted
+from firstpass.bench.load.figures import measured as figures
 from firstpass.bench.load.request import Target
 from firstpass.bench.load.run import Load, run
 from firstpass.bench.load.workload import Line, read_workload, written
@@ -98,9 +100,9 @@ def measured(load: Load, seed: int) -> report.Report:
             Early("optimistic", url, "firstpass"),
         ]
         ran = asyncio.run(run(targets, load, seed, lambda: None))
-    found, slo = figures(ran, Slo()), Slo()
+    asked, found = Wanted(), figures(ran)
     facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
-    return report.Report(facts, ran, slo, found, ratios(ran, slo), list(warnings(ran, found)))
+    return report.Report(facts, ran, asked, found, list(warnings(ran, found)))
 
 
 def main() -> None:

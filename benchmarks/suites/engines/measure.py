@@ -21,7 +21,8 @@ from typing import Any
 
 from firstpass import engine, hardware
 from firstpass.bench.load.engines import Starts, running
-from firstpass.bench.load.figures import Slo, figures, ratios, warnings
+from firstpass.bench.load.doubts import warnings
+from firstpass.bench.load.figures import measured
 from firstpass.bench.load.report import sentence, shown
 from firstpass.bench.load.roofline import roofline
 from firstpass.bench.load.run import Load, Ran, run
@@ -33,7 +34,6 @@ from firstpass.engine.vllm import sized
 from firstpass.plan.rates import bandwidth
 
 CATALOGUE = Path(__file__).parents[3] / "models" / "catalogue"
-NO_SLO = Slo()
 WORD_TOKENS = 5
 """At the most of a made-up word, by the bundled tokenizer."""
 
@@ -144,9 +144,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         specs = specs_of(asked, Path(folder), context)
         arms, ran = asyncio.run(measure(specs, load, asked.seed))
-    found, read = figures(ran, NO_SLO), bandwidth()
-    rows = [HEAD, *(row(arm, ran, found[arm.spec.name], card, read) for arm in arms)]
-    sentences = [sentence(one) for one in ratios(ran, NO_SLO)]
+    found, read = measured(ran), bandwidth()
+    rows = [HEAD, *(row(arm, ran, found.arms[arm.spec.name], card, read) for arm in arms)]
+    sentences = [sentence(one) for one in found.ratios]
     said = list(warnings(ran, found))
     anchors = {
         arm.spec.name: anchor(asked, arm.spec, float(cells[5]), load)
