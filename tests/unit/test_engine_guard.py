@@ -212,3 +212,17 @@ def test_a_private_directory_leaves_room_for_a_socket_s_path(monkeypatch: pytest
     made = private_directory()
     assert len(os.fsencode(made)) < 60 and made.stat().st_mode & 0o777 == 0o700
     made.rmdir()
+
+
+async def test_an_engine_runs_on_its_cpus_alone_with_its_libraries_before_its_own(tmp_path: Path) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    seen = tmp_path / "seen"
+    script = f"grep Cpus_allowed_list /proc/self/status > {seen}; echo $LD_PRELOAD >> {seen}"
+    library = tmp_path / "not-there.so"
+    spec = EngineSpec("m", "vllm", tmp_path, model_dir=tmp_path, cpus=(cpu,), preload=(library,), isolate="off")
+    child = await GuardedLauncher(spec, ShellRecipe(script)).launch()  # type: ignore[arg-type]
+    await child.exited()
+    await child.stop()
+    allowed, preloaded = seen.read_text().splitlines()
+    assert allowed.split() == ["Cpus_allowed_list:", str(cpu)]
+    assert preloaded.split(":")[0] == str(library)

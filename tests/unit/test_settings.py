@@ -35,6 +35,11 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[server]\nprot = 1\n", "server.prot"),
         ("[serve]\nport = 1\n", "serve"),
         ("[server]\nport = 70000\n", "server.port"),
+        ('[engine]\ncpus = "0-"\n', "engine.cpus"),
+        ('[engine]\ncpus = "0,9999"\n', "no CPU 9999"),
+        ('[engine]\npreload = ["libx.so"]\n', "preload: libx.so"),
+        ('[engine]\npreload = ["/no/libx.so"]\n', "preload: /no/libx.so"),
+        ('[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/v1"\ncpus = "0"\n', "do not reach"),
         ('[engine]\nkind = "external"\n', "engine.url"),
         ('[engine]\nkind = "external"\nurl = "http://10.0.0.1/v1"\n', "loopback"),
         ('[engine]\nkind = "external"\nurl = "http://127.0.0.1:1/modèle"\n', "no URL has"),
@@ -150,3 +155,8 @@ def test_the_environment_reaches_engines_and_verifiers_by_their_names() -> None:
     assert settings.ordered_verifiers["far"].model == "m"
     with pytest.raises(BadSettings, match="FIRSTPASS_ENGINES__<NAME>__<KEY>"):
         load(environment={"FIRSTPASS_ENGINES__MODEL": "x"})
+
+
+def test_cpus_are_numbers_and_ranges() -> None:
+    assert EngineSettings(cpus="0").cpu_numbers == (0,) and EngineSettings().cpu_numbers == ()
+    assert EngineSettings.model_construct(cpus="0-2,5,4-4").cpu_numbers == (0, 1, 2, 4, 5)

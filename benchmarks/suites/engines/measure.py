@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from firstpass import engine, hardware
-from firstpass.bench.load.engines import Starts, running
 from firstpass.bench.load.doubts import warnings
+from firstpass.bench.load.engines import Starts, running
 from firstpass.bench.load.figures import measured
 from firstpass.bench.load.report import sentence, shown
 from firstpass.bench.load.roofline import roofline

@@ -79,7 +79,7 @@ async def tuned(
     """With the changes that help. prompts: of the kind that it will be asked. Raises: BadSettings, TierFailed."""
     best = spec
     for change in every:
-        with_it = change.made(replace(best, name=f"{spec.name}-{len(change.name)}"))
+        with_it = change.made(replace(best, name=f"{spec.name}-changed"))
         try:
             found = await beside(best, with_it, prompts)
         except FirstpassError as error:
