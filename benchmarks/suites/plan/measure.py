@@ -34,7 +34,8 @@ from firstpass.plan.ways import Way
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.suites.engines.shapes import BUNDLED, TOKENIZER_FILES, on_meta, write_random  # noqa: E402
+from benchmarks.suites.engines.shapes import BUNDLED, on_meta, write_random  # noqa: E402
+from tests.vllm.architectures import TOKENIZER_FILES  # noqa: E402
 
 LIKE = "granite-3.1-1b-a400m"
 CONTEXT_TOKENS, PROMPT_TOKENS = 1024, 400
