@@ -1,6 +1,7 @@
 """What load benchmarks say of a cascade's answers, of warm-ups and of rounds that were not steady."""
 
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,14 @@ def test_an_answer_s_own_words_say_how_it_was_made() -> None:
     assert noted is not None and noted.accepted, "a note is no fault"
 
 
-@pytest.mark.parametrize("told", [None, 3, [], {}, {"steps": 3}, {**TOLD, "findings": 3}, {**TOLD, "steps": [{}]}])
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(None, 3, [], {}, {"steps": 3}, {**TOLD, "findings": 3}, {**TOLD, "steps": [{}]}),
+        *({**TOLD, "steps": [{**DRAFT, "checks_seconds": odd}]} for odd in ("x", -1, math.nan, math.inf, 10**400)),
+        {**TOLD, "steps": [step("verifier", usage={"prompt_tokens": "x", "completion_tokens": 1})]},
+    ],
+)
 def test_what_is_no_such_object_says_nothing(told: object) -> None:
     assert of_object(told) is None
 

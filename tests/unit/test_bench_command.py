@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from firstpass.bench.figures import Figure
 from firstpass.bench.load.compare import Result, lost
+from firstpass.bench.load.engines import _check_room
 from firstpass.bench.load.figures import Slo
 from firstpass.bench.load.require import faults, requirement
 from firstpass.cli.main import app
+from firstpass.engine import Need
 from firstpass.errors import BadLabels, BadSettings
 from tests.conftest import serving
 from tests.timed import Engine
@@ -56,7 +60,7 @@ def test_ctrl_c_before_a_round_is_whole_leaves_nothing(tmp_path: Path) -> None:
         until_asked(engine, 1)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=WAIT_SECONDS)
-    assert running.returncode == 130 and "nothing to write" in said and not folder.exists()
+    assert running.returncode == 130 and "nothing is written" in said and not folder.exists()
 
 
 def test_a_run_of_which_nothing_was_answered_leaves_no_folder(tmp_path: Path) -> None:
@@ -139,6 +143,19 @@ def test_what_two_runs_do_not_have_in_common_is_said(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]).output
     assert "not alike: machine was here and is there" in said and "not alike: model was m and is n" in said
     assert "rate was" not in said and "api was" not in said
+
+
+@dataclass
+class Needy:
+    need: Need
+
+
+def test_engines_that_do_not_fit_together_are_refused_before_any_is_started() -> None:
+    engines: Any = [Needy(Need(10**18)), Needy(Need(1))]
+    with pytest.raises(BadSettings, match=r"need 1000000000\.0 GB of the machine"):
+        _check_room(engines)
+    _check_room(engines[:1])  # Of one alone its own recipe says whether it fits.
+    _check_room([*engines[1:], Needy(Need(1))])
 
 
 def test_options_of_every_request_are_in_it(tmp_path: Path) -> None:

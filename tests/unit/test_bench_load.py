@@ -287,10 +287,23 @@ def test_a_ratio_that_has_no_value_is_no_difference() -> None:
     )
 
 
-def test_one_round_has_no_interval() -> None:
-    done = Ran([TARGET], Load(3, 1, 5, 9), 1, blocks=[Block("a", 0, [TIMED] * 3, 1.0)])
-    figure = measured(done).arms["a"]["e2e_ms.p50"]
-    assert figure.value == 1000 and math.isnan(figure.low) and report.shown(figure) == "1000"
+def test_fewer_than_five_rounds_have_no_interval() -> None:
+    for rounds, has in ((1, False), (4, False), (5, True)):
+        done = Ran(
+            [TARGET], Load(3, rounds, 5, 9), 1, blocks=[Block("a", at, [TIMED] * 3, 1.0) for at in range(rounds)]
+        )
+        found = measured(done)
+        figure = found.arms["a"]["e2e_ms.p50"]
+        assert figure.value == 1000 and math.isnan(figure.low) != has and (report.shown(figure) == "1000") != has
+        notes = "\n".join(report.notes(report.Report({"machine": "m"}, done, Wanted(), found, [])))
+        assert ("of fewer than 5 rounds there is none" in notes) != has
+
+
+def test_a_client_that_is_a_few_milliseconds_late_is_not_in_the_way() -> None:
+    """Timers and neighbours make it so; of a first token that takes longer, a twentieth is."""
+    for late, told in ((0.004, False), (0.006, True)):
+        done = Ran([TARGET], Load(3, 1, 5, 9), 1, blocks=[Block("a", 0, [replace(TIMED, sent=late)] * 3, 1.0)])
+        assert any("late" in one for one in warnings(done, measured(done))) == told
 
 
 def test_the_percentiles_are_those_of_all_requests_together() -> None:
@@ -461,7 +474,7 @@ def test_a_run_of_which_more_requests_failed_is_status_1(tmp_path: Path) -> None
     assert done.exit_code == 1 and "100.0% of the requests failed after" in done.output
 
 
-@pytest.mark.parametrize("option", ["--rate", "--slo-ttft-ms", "--slo-tpot-ms"])
+@pytest.mark.parametrize("option", ["--rate", "--slo-ttft-ms", "--slo-tpot-ms", "--speed", "--temperature"])
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_no_option_is_other_than_finite(option: str, value: str) -> None:
     done = CliRunner().invoke(app, ["bench", "run", "--arm", "a=http://127.0.0.1:9", option, value])

@@ -105,7 +105,9 @@ Lines = Annotated[
     Path | None,
     typer.Option("--workload", help="A file of requests to ask in the place of made-up words.", dir_okay=False),
 ]
-Speed = Annotated[float, typer.Option(help="How many times as fast its own times are replayed.", min=0.001)]
+Speed = Annotated[
+    float, typer.Option(help="How many times as fast its own times are replayed.", min=0.001, callback=_finite)
+]
 Temperature = Annotated[
     float | None, typer.Option(help="Of every request; else what its line or the server says.", min=0, callback=_finite)
 ]
@@ -169,11 +171,11 @@ def run_command(
             ran, seconds = asyncio.run(_measured(arms, load, seed, a_a=a_a))
             if all(timed.error for block in ran.blocks for timed in block.requests):
                 raise TierFailed(f"no request was answered: {ran.blocks[0].requests[0].error}")
+            done = _report(ran, wanted, shown, seconds)
+            _write(done, folder)
     except KeyboardInterrupt:
-        err.print("stopped before a round was whole: there is nothing to write")
+        err.print("stopped before a round was whole: nothing is written")
         raise typer.Exit(INTERRUPTED) from None
-    done = _report(ran, wanted, shown, seconds)
-    _write(done, folder)
     _print(done, folder, as_json=as_json)
     broken = faults(required, done.measured.arms)
     for one in broken:

@@ -23,6 +23,7 @@ Api = Literal["openai", "anthropic"]
 PATHS: Mapping[Api, str] = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 ERROR_CHARACTERS = 200
 OK = 200
+MOST_TOKENS = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +244,7 @@ def _dict(value: object) -> Mapping[str, Any]:
 
 
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value < MOST_TOKENS else None
 
 
 def _message(error: object) -> str:
