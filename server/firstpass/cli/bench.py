@@ -37,7 +37,7 @@ from firstpass.cli.keys import opened, seconds_of
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows, write_files
 from firstpass.drafting import engine_spec
 from firstpass.errors import BadLabels, TierFailed
-from firstpass.plan.rates import bandwidth
+from firstpass.plan.rates import where_models_are
 from firstpass.settings import EngineSettings
 from firstpass.settings import load as load_settings
 from firstpass.store import Damaged
@@ -205,7 +205,7 @@ def _report(ran: Ran, wanted: Wanted, card: Card | None, seconds: Mapping[str, f
     facts = {"made_unix": time.time(), "version": version("firstpass"), "machine": machine()}
     roofs = {}
     if card is not None:
-        read = bandwidth()
+        read = where_models_are()
         roofs = {target.name: roofline(card, ran, target.name, read) for target in ran.targets}
     return Report(facts, ran, wanted, found, list(warnings(ran, found)), roofs, seconds)
 

@@ -64,6 +64,13 @@ def measured(machine: hardware.Machine, disk: Path | None = None) -> Rates:
     return Rates(bandwidth(), flops, operation, _gpu_bytes_per_s(torch), gpu_flops, read)
 
 
+def where_models_are() -> float:
+    """Bytes a second of the memory that engines read: of the first GPU, where PyTorch has one, else the main one."""
+    import torch
+
+    return _gpu_bytes_per_s(torch) if torch.cuda.is_available() else bandwidth()
+
+
 def bandwidth() -> float:
     """Bytes a second that as many threads read as this process has cores; the most of a few tries.
 
