@@ -1,12 +1,13 @@
 """Does `firstpass plan` foretell how fast a model is? Models of nine shapes on vLLM, and what was predicted of each.
 
-    python benchmarks/suites/plan/measure.py DIRECTORY [--out FILE]
+    python benchmarks/suites/plan/measure.py DIRECTORY [--bfloat16] [--out FILE]
     python benchmarks/suites/plan/measure.py --of FILE
 
 Four shapes find the engine's costs (what a step and a layer take beside reading, what share of the memory's bandwidth
 and of the arithmetic it gets), by least squares of relative errors; the other five are predicted by these. Models with
 random weights are made in DIRECTORY, right for speed and wrong for quality; two of the five are those of the wheel and
-the repository. The machine's rates are measured before each model. --of has an earlier run's figures.
+the repository. The machine's rates are measured before each model. --of has an earlier run's figures. On a CPU that has
+no bfloat16, as it is meant for, vLLM runs them in float32; with --bfloat16 it emulates that.
 """
 
 import argparse
@@ -39,7 +40,6 @@ from tests.vllm.architectures import TOKENIZER_FILES  # noqa: E402
 
 LIKE = "granite-3.1-1b-a400m"
 CONTEXT_TOKENS, PROMPT_TOKENS = 1024, 400
-NUMBER_BYTES = 4
 
 FITTED: Mapping[str, Mapping[str, int]] = {
     "small": {"layers": 8, "hidden": 512, "experts": 16, "experts_per_token": 4, "expert_width": 256},
@@ -72,35 +72,37 @@ def made(name: str, changes: Mapping[str, int], directory: Path) -> tuple[Card, 
     return replace(card, name=name), place
 
 
-async def asked(card: Card, model: Path, data: Path) -> dict[str, Any]:
+async def asked(card: Card, model: Path, data: Path, *, emulated: bool) -> dict[str, Any]:
     rates = measured(hardware.this())
-    spec = EngineSpec(card.name, "vllm", data, model_dir=model, context_tokens=CONTEXT_TOKENS)
+    dtype = ("--dtype", "bfloat16") if emulated else ()
+    spec = EngineSpec(card.name, "vllm", data, model_dir=model, context_tokens=CONTEXT_TOKENS, extra_args=dtype)
     async with running(spec) as asking:
         found = await took(asking, PROMPT_TOKENS)
-    return {"name": card.name, **asdict(found), "rates": asdict(rates), "way": asdict(way_of(card))}
+    return {"name": card.name, **asdict(found), "rates": asdict(rates), "emulated": emulated}
 
 
-def way_of(card: Card) -> Way:
-    """As vLLM runs it where the CPU has no bfloat16."""
-    return Way("vllm", "float32", of_card(card, NUMBER_BYTES))
+def way_of(card: Card, *, emulated: bool) -> Way:
+    name, size = ("bfloat16", 2) if emulated else ("float32", 4)
+    return Way("vllm", name, of_card(card, size), emulated=emulated)
 
 
 def fitted(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card]) -> Costs:
     """step seconds = operation (step_calls + layers layer_calls) + reading / reads; a prompt's arithmetic / reckons."""
     rows, ones, shares = list[list[float]](), list[float](), list[float]()
     for one in every:
-        way, rates = way_of(cards[one["name"]]), Rates(**one["rates"])
+        way, rates = way_of(cards[one["name"]], emulated=one["emulated"]), Rates(**one["rates"])
         reading = way.shape.step_bytes(1, one["short_tokens"]) / rates.bytes_per_s
         call = rates.operation_seconds
         rows.append([part / one["token_seconds"] for part in (call, call * way.shape.layers, reading)])
         ones.append(1.0)
     step, layer, slow = not_negative(rows, ones)
     for one in every:
-        way, rates = way_of(cards[one["name"]]), Rates(**one["rates"])
+        way, rates = way_of(cards[one["name"]], emulated=one["emulated"]), Rates(**one["rates"])
         calls = (step + layer * way.shape.layers) * rates.operation_seconds
         arithmetic = way.shape.prompt_operations(one["prompt_tokens"]) / rates.flops
         shares.append(arithmetic / max(1e-9, one["first_seconds"] - calls))
-    return Costs(step, layer, 1 / max(slow, 1e-9), statistics.geometric_mean(shares))
+    reads, reckons = 1 / max(slow, 1e-9), statistics.geometric_mean(shares)
+    return Costs(step, layer, reads, reckons, reads, reckons)
 
 
 def not_negative(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]:
@@ -121,7 +123,7 @@ def table(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card], costs: 
         "|---|---|---|---|---|",
     ]
     for one in every:
-        way, rates = way_of(cards[one["name"]]), Rates(**one["rates"])
+        way, rates = way_of(cards[one["name"]], emulated=one["emulated"]), Rates(**one["rates"])
         step, first = (predicted(way, rates, one[tokens]) for tokens in ("short_tokens", "prompt_tokens"))
         assert step is not None and first is not None
         speed, soon = one["token_seconds"] / step.token_seconds, first.first_seconds / one["first_seconds"]
@@ -137,6 +139,7 @@ def table(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card], costs: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", nargs="?", type=Path, default=Path("plan-shapes"))
+    parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--of", type=Path)
     parser.add_argument("--out", type=Path, default=Path("plan.json"))
     wanted = parser.parse_args()
@@ -148,7 +151,7 @@ def main() -> None:
     else:
         every = []
         for card, model in models.values():
-            every.append(asyncio.run(asked(card, model, wanted.directory)))
+            every.append(asyncio.run(asked(card, model, wanted.directory, emulated=wanted.bfloat16)))
             print(json.dumps(every[-1]), file=sys.stderr, flush=True)
             wanted.out.write_text(json.dumps(every, indent=1) + "\n")
     costs = fitted([one for one in every if one["name"] in FITTED], cards)
