@@ -38,26 +38,28 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.suites.engines.shapes import BUNDLED, on_meta, write_random  # noqa: E402
 from tests.vllm.architectures import TOKENIZER_FILES  # noqa: E402
 
-LIKE = "granite-3.1-1b-a400m"
+LIKE, WIDER = "granite-3.1-1b-a400m", "granite-3.1-3b-a800m"
+"""Of both, hidden is as wide as their attention's heads are together."""
+
 CONTEXT_TOKENS, PROMPT_TOKENS = 1024, 400
 
-FITTED: Mapping[str, Mapping[str, int]] = {
-    "small": {"layers": 8, "hidden": 512, "experts": 16, "experts_per_token": 4, "expert_width": 256},
-    "deep": {"layers": 32, "hidden": 512, "experts": 16, "experts_per_token": 4, "expert_width": 512},
-    "wide": {"layers": 8, "hidden": 1536, "experts": 16, "experts_per_token": 4, "expert_width": 1024},
-    "many": {"layers": 12, "hidden": 1024, "experts": 32, "experts_per_token": 8, "expert_width": 512},
+FITTED: Mapping[str, tuple[str, Mapping[str, int]]] = {
+    "small": (LIKE, {"layers": 6, "experts": 8, "experts_per_token": 2, "expert_width": 256}),
+    "deep": (LIKE, {"layers": 32, "experts": 8, "experts_per_token": 2, "expert_width": 256}),
+    "wide": (WIDER, {"layers": 8, "experts": 16, "experts_per_token": 4, "expert_width": 1024}),
+    "many": (LIKE, {"layers": 12, "experts": 32, "experts_per_token": 8, "expert_width": 512}),
 }
-FORETOLD: Mapping[str, Mapping[str, int]] = {
-    "middle": {"layers": 16, "hidden": 768, "experts": 24, "experts_per_token": 4, "expert_width": 512},
-    "tall": {"layers": 28, "hidden": 1024, "experts": 16, "experts_per_token": 2, "expert_width": 1024},
-    LIKE: {},
+FORETOLD: Mapping[str, tuple[str, Mapping[str, int]]] = {
+    "middle": (WIDER, {"layers": 16, "experts": 12, "experts_per_token": 3, "expert_width": 512}),
+    "tall": (LIKE, {"layers": 28, "experts": 16, "experts_per_token": 2, "expert_width": 1024}),
+    LIKE: (LIKE, {}),
 }
 OURS = ("firstpass-draft-10m", "firstpass-verify-30m")
 
 
-def made(name: str, changes: Mapping[str, int], directory: Path) -> tuple[Card, Path]:
+def made(name: str, like: str, changes: Mapping[str, int], directory: Path) -> tuple[Card, Path]:
     """A model of the granite family, whose parameters are counted."""
-    card = replace(catalogue.named(LIKE), **changes)  # type: ignore[arg-type]
+    card = replace(catalogue.named(like), **changes)  # type: ignore[arg-type]
     with_parts = on_meta(card)
     total = sum(one.numel() for one in with_parts.parameters())
     experts = 3 * card.layers * card.hidden * card.expert_width
@@ -140,17 +142,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", nargs="?", type=Path, default=Path("plan-shapes"))
     parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--of", type=Path)
     parser.add_argument("--out", type=Path, default=Path("plan.json"))
     wanted = parser.parse_args()
-    models = {name: made(name, changes, wanted.directory) for name, changes in {**FITTED, **FORETOLD}.items()}
+    models = {name: made(name, *said, wanted.directory) for name, said in {**FITTED, **FORETOLD}.items()}
     models |= {name: (catalogue.named(name), catalogue.named(name).directory) for name in OURS}
     cards = {name: card for name, (card, _) in models.items()}
     if wanted.of:
         every = json.loads(wanted.of.read_text())
     else:
         every = []
-        for card, model in models.values():
+        for card, model in [one for name, one in models.items() if not wanted.only or name in wanted.only]:
             every.append(asyncio.run(asked(card, model, wanted.directory, emulated=wanted.bfloat16)))
             print(json.dumps(every[-1]), file=sys.stderr, flush=True)
             wanted.out.write_text(json.dumps(every, indent=1) + "\n")
