@@ -8,7 +8,7 @@ import pytest
 
 from firstpass import planning
 from firstpass.catalogue import Card, named
-from firstpass.catalogue.card import weight_bytes
+from firstpass.catalogue.card import cache_token_bytes, weight_bytes
 from firstpass.engine import Kind
 from firstpass.errors import BadSettings
 from firstpass.gguf import Gguf
@@ -154,6 +154,12 @@ def shape(**changes: float) -> Shape:
     fields = {"fixed_bytes": 1e9, "expert_bytes": 8e9, "experts": 8, "experts_per_token": 2, "layers": 10}
     numbers = {**fields, "cache_token_bytes": 0.0, "context_tokens": 4096, "active_parameters": 1e9, **changes}
     return Shape(name="m", **numbers)  # type: ignore[arg-type]
+
+
+def test_a_cache_beside_weights_in_few_bits_has_16() -> None:
+    """It was reckoned in the bits of the weights: a third of it for Q4_K_M."""
+    for name in ("granite-3.1-1b-a400m", "qwen3-30b-a3b", "gpt-oss-20b"):
+        assert of("llama.cpp", name, LAPTOP).shape.cache_token_bytes == cache_token_bytes(named(name))
 
 
 def test_a_step_takes_its_bytes_from_where_they_lie() -> None:

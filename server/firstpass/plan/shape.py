@@ -8,12 +8,7 @@ choose independently; neighbours in a text do so less, and read fewer.
 import math
 from dataclasses import dataclass
 
-from firstpass.catalogue.card import (
-    WEIGHT_BYTES,
-    Card,
-    cache_token_bytes,
-    expert_parameters,
-)
+from firstpass.catalogue.card import CACHE_BYTES, WEIGHT_BYTES, Card, cache_token_bytes, expert_parameters
 from firstpass.gguf import Gguf
 
 
@@ -66,8 +61,8 @@ class Shape:
 
 
 def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | None = None) -> Shape:
-    """number_bytes: of one weight, where an engine keeps them otherwise than the card says; expert_bits: of the
-    experts'.
+    """number_bytes: of one weight, where an engine keeps them otherwise than the card says, and of one number of the
+    cache; expert_bits: of an expert's weight in a GGUF file, beside which the cache stays in 16 bits.
     """
     each = WEIGHT_BYTES[card.dtype] if number_bytes is None else number_bytes
     experts = expert_parameters(card)
@@ -80,7 +75,7 @@ def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | 
         expert_bytes=experts * bits / 8,
         experts=card.experts if experts else 0,
         experts_per_token=card.experts_per_token,
-        cache_token_bytes=cache_token_bytes(card) * (each / 2 if number_bytes else 1),
+        cache_token_bytes=cache_token_bytes(card) * (each / CACHE_BYTES if number_bytes and not expert_bits else 1),
         context_tokens=card.context_tokens,
         active_parameters=card.parameters_active,
         unread_bytes=0.0 if card.tied else embedding * each,
