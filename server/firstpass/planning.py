@@ -9,6 +9,7 @@ from pathlib import Path
 from firstpass import catalogue, gguf, hardware
 from firstpass.catalogue import Card
 from firstpass.engine import Kind, llama_cpp, vllm
+from firstpass.engine.cache_size import STATES_TOKENS, USUAL_BYTES
 from firstpass.errors import BadSettings
 from firstpass.plan import kept
 from firstpass.plan.kept import Kept
@@ -121,7 +122,7 @@ def settings_of(model: str, way: Way, known: Kept) -> Mapping[str, str]:
     What was found by measuring the model here goes before what is usual.
     """
     said = {"kind": way.engine, "model": str(way.file or model)}
-    if way.context_tokens < way.shape.context_tokens:
+    if way.context_tokens < way.shape.context_tokens or not _is_usual(way):
         said["context_tokens"] = str(way.context_tokens)
     found = known.of(way)
     if found and found.threads:
@@ -131,6 +132,11 @@ def settings_of(model: str, way: Way, known: Kept) -> Mapping[str, str]:
     if found and found.preload:
         said["preload"] = ",".join(found.preload)
     return said
+
+
+def _is_usual(way: Way) -> bool:
+    """Whether its context is so long without being asked for: an engine's cache is bounded then."""
+    return (way.context_tokens + STATES_TOKENS) * way.shape.cache_token_bytes <= USUAL_BYTES
 
 
 def overrides(model: str, settings: Settings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from firstpass import planning
 from firstpass.catalogue import Card, named
 from firstpass.catalogue.card import cache_token_bytes, weight_bytes
 from firstpass.engine import Kind
+from firstpass.engine.cache_size import USUAL_BYTES
 from firstpass.errors import BadSettings
 from firstpass.gguf import Gguf
 from firstpass.hardware import Gpu, Machine
@@ -148,6 +149,15 @@ def test_a_wanted_context_has_room_or_the_model_does_not_fit() -> None:
         "4096 tokens"
         in of("vllm", "olmoe-1b-7b", replace(tight, machine=Machine(16 * GB, bfloat16=True)), 4096).why_not
     )
+
+
+def test_a_wanted_context_may_take_more_than_the_usual_cache_and_is_said_to_the_engine() -> None:
+    """llama.cpp was said to have no room for it beside 16 GB; vLLM was not told of it."""
+    card = named("granite-3.1-1b-a400m")
+    for engine in ("vllm", "llama.cpp", "transformers"):
+        way = of(engine, card.name, LAPTOP, card.context_tokens)
+        assert way.fits and way.context_tokens * way.shape.cache_token_bytes > USUAL_BYTES
+        assert planning.settings_of(card.name, way, Kept("x"))["context_tokens"] == str(card.context_tokens)
 
 
 def shape(**changes: float) -> Shape:

@@ -226,7 +226,7 @@ def _without_gpu(shape: Shape, weights: str, main: float, wanted: int | None, la
     least = shape.fixed_bytes + LEAST_CONTEXT_TOKENS * shape.cache_token_bytes
     if main < least:
         return Way("llama.cpp", weights, shape, _too_large(shape, main, "main memory even without its experts", wanted))
-    usual = min(main, shape.weight_bytes + cache_size.USUAL_BYTES)
+    usual = main if wanted else min(main, shape.weight_bytes + cache_size.USUAL_BYTES)
     least_tokens = min(shape.context_tokens, wanted or cache_size.STATES_TOKENS)
     resident = min(shape.weight_bytes, main - least_tokens * shape.cache_token_bytes)
     context = _context(shape, usual - resident, wanted)
