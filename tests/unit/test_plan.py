@@ -1,6 +1,7 @@
 """What a machine can run, how, and how fast, by machines and models that are written down here."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from firstpass import planning
 from firstpass.catalogue import Card, named
 from firstpass.catalogue.card import cache_token_bytes, weight_bytes
-from firstpass.engine import Kind
+from firstpass.engine import EngineSpec, Kind
+from firstpass.engine.arguments import value_of
 from firstpass.engine.cache_size import USUAL_BYTES
+from firstpass.engine.vllm import VllmRecipe
 from firstpass.errors import BadSettings
 from firstpass.gguf import Gguf
 from firstpass.hardware import Gpu, Machine
@@ -158,6 +161,38 @@ def test_a_wanted_context_may_take_more_than_the_usual_cache_and_is_said_to_the_
         way = of(engine, card.name, LAPTOP, card.context_tokens)
         assert way.fits and way.context_tokens * way.shape.cache_token_bytes > USUAL_BYTES
         assert planning.settings_of(card.name, way, Kept("x"))["context_tokens"] == str(card.context_tokens)
+
+
+@pytest.mark.parametrize("card", ["granite-3.1-1b-a400m", "olmoe-1b-7b"])
+@pytest.mark.parametrize("memory", [8, 25, 64])
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize("wanted", [None, 2000])
+def test_vllm_on_a_cpu_starts_as_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str, memory: int, bfloat16: bool, wanted: int | None
+) -> None:
+    """With the context that the plan in bfloat16 gave, the engine took float32: no other type was said."""
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    known, machine = named(card), Machine(memory * GB, bfloat16)
+    heads = {"num_attention_heads": known.kv_heads, "head_dim": known.head_dim, "hidden_size": known.hidden}
+    of_it = heads | {"num_hidden_layers": known.layers, "max_position_embeddings": known.context_tokens}
+    (tmp_path / "config.json").write_text(json.dumps(of_it | {"dtype": known.dtype}))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(weight_bytes(known))
+    for way in ways(known, replace(LAPTOP, machine=machine), wanted):
+        if way.engine == "vllm" and way.fits:
+            said = planning.settings_of(card, way, Kept("x"))
+            spec = EngineSpec(
+                card,
+                "vllm",
+                tmp_path,
+                tmp_path,
+                context_tokens=int(said["context_tokens"]) if "context_tokens" in said else None,
+                holds_tokens=known.context_tokens,
+                extra_args=tuple(shlex.split(said.get("extra_args", ""))),
+            )
+            argv = VllmRecipe(spec, machine).command(tmp_path).argv
+            assert value_of("--dtype", argv) == way.weights
+            assert value_of("--max-model-len", argv) == str(way.context_tokens)
 
 
 def shape(**changes: float) -> Shape:

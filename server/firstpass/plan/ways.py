@@ -7,7 +7,7 @@ llama.cpp's --n-cpu-moe, and its memory-mapped files.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstpass.catalogue.card import Card
@@ -168,7 +168,9 @@ def _in_memory(
         return Way(engine, dtype, shape, _too_large(shape, hardware.machine.usable_bytes, "main memory", wanted))
     whole = shape.weight_bytes + size.bytes + runtime_bytes
     emulated = dtype == "bfloat16" and not hardware.machine.bfloat16
-    return Way(engine, dtype, shape, "", size.context_tokens, 0, 0.0, whole, emulated=emulated, engine_lacks=lacks)
+    said = ("--dtype", dtype) if emulated and engine == "vllm" else ()
+    found = Way(engine, dtype, shape, "", size.context_tokens, main_bytes=whole, emulated=emulated)
+    return replace(found, arguments=said, engine_lacks=lacks)
 
 
 def _llama_cpp(card: Card, hardware: Hardware, wanted: int | None) -> Iterator[Way]:
