@@ -116,7 +116,7 @@ def test_experts_that_no_gpu_holds_are_in_main_memory_as_few_layers_as_need_be()
     """llama.cpp's --n-cpu-moe; the attention and as many layers' experts as fit stay on the GPU."""
     way = of("llama.cpp", "gpt-oss-120b", gpus(1, 24, memory=128))
     assert way.place == "GPU and CPU" and 0 < way.cpu_layers < 36
-    assert way.arguments == ("--n-gpu-layers", "999", "--n-cpu-moe", str(way.cpu_layers))
+    assert way.arguments[:4] == ("--n-gpu-layers", "999", "--n-cpu-moe", str(way.cpu_layers))
     assert way.gpu_bytes <= 24 * GB and not way.disk_bytes
     each = way.shape.expert_bytes / 36
     assert way.main_bytes == pytest.approx(way.cpu_layers * each)
@@ -124,6 +124,30 @@ def test_experts_that_no_gpu_holds_are_in_main_memory_as_few_layers_as_need_be()
         way.gpu_bytes - way.context_tokens * way.shape.cache_token_bytes + each + 4096 * way.shape.cache_token_bytes
     )
     assert more_on_gpu > 24 * GB * 0.92 and of("llama.cpp", "gpt-oss-120b", gpus(1, 96)).cpu_layers == 0
+
+
+@pytest.mark.parametrize(("size", "wanted", "slots"), [(12, 4096, 3), (12, 32768, 1), (24, None, 2), (80, None, 4)])
+def test_on_a_gpu_only_as_many_contexts_are_begun_as_have_room(size: int, wanted: int | None, slots: int) -> None:
+    """The server made four of the one that was planned, where they took less than 4 GiB, and the GPU was full."""
+    way = of("llama.cpp", "gpt-oss-20b", gpus(1, size), wanted)
+    assert way.arguments[-4:] == ("--parallel", str(slots), "--ctx-size", str(slots * way.context_tokens))
+    weights = way.shape.weight_bytes - way.cpu_layers * way.shape.expert_bytes / way.shape.layers
+    assert way.gpu_bytes == pytest.approx(weights + slots * way.context_tokens * way.shape.cache_token_bytes + 2e9)
+    assert way.gpu_bytes <= size * GB * 0.92
+
+
+def test_what_is_planned_beside_a_gpu_that_is_too_small_is_kept_off_it() -> None:
+    """llama-server puts all layers on a GPU, unless it is told."""
+    way = of("llama.cpp", "granite-3.1-3b-a800m", gpus(1, 2))
+    assert way.place == "CPU" and way.arguments == ("--n-gpu-layers", "0")
+    assert of("llama.cpp", "granite-3.1-3b-a800m", LAPTOP).arguments == ()
+
+
+def test_gpus_that_share_a_head_of_keys_and_values_have_it_each() -> None:
+    """With 2 heads four GPUs keep each of them twice: half as many tokens have room as were said to."""
+    way = of("vllm", "qwen3.5-35b-a3b", gpus(4, 24), 32768)
+    cache = way.context_tokens * way.shape.cache_token_bytes
+    assert way.gpus == 4 and way.gpu_bytes == pytest.approx(way.shape.weight_bytes / 4 + cache / 2 + 2e9)
 
 
 def test_experts_that_no_memory_holds_stay_on_the_disk() -> None:

@@ -122,7 +122,8 @@ def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str
     number = next((n for n in GPUS if n <= len(gpus) and shape.weight_bytes / n <= room), 0)
     if not number:
         return Way("vllm", weights, shape, _too_large(shape, len(gpus) * room, f"{len(gpus)} GPUs"))
-    context = _context(shape, number * room - shape.weight_bytes, wanted)
+    copies = number / min(number, max(1, card.kv_heads))  # A head of keys and values is not divided.
+    context = _context(shape, (number * room - shape.weight_bytes) / copies, wanted)
     if not context:
         return Way("vllm", weights, shape, _too_large(shape, number * room, f"{number} GPUs", wanted))
     old = min(gpu.capability for gpu in gpus) < BFLOAT16_CAPABILITY
@@ -130,7 +131,7 @@ def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str
         *(("--tensor-parallel-size", str(number)) if number > 1 else ()),
         *(("--dtype", "half") if old else ()),
     ]
-    each = (shape.weight_bytes + context * shape.cache_token_bytes) / number + ON_GPU_BYTES
+    each = (shape.weight_bytes + copies * context * shape.cache_token_bytes) / number + ON_GPU_BYTES
     return Way("vllm", weights, shape, "", context, number, each, arguments=tuple(arguments), engine_lacks=lacks)
 
 
@@ -196,7 +197,8 @@ def place(shape: Shape, weights: str, hardware: Hardware, wanted: int | None, la
     main = hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES
     on_gpu = gpu >= shape.fixed_bytes + LEAST_CONTEXT_TOKENS * shape.cache_token_bytes
     if not on_gpu:
-        return _without_gpu(shape, weights, main, wanted, lacks)
+        nothing_there = ("--n-gpu-layers", "0") if hardware.gpus else ()  # By itself it puts all of them there.
+        return replace(_without_gpu(shape, weights, main, wanted, lacks), arguments=nothing_there)
     context = _context(shape, gpu - shape.fixed_bytes, wanted)
     if not context:
         return Way("llama.cpp", weights, shape, _too_large(shape, gpu, "the GPU beside its experts", wanted))
@@ -205,9 +207,13 @@ def place(shape: Shape, weights: str, hardware: Hardware, wanted: int | None, la
     each = shape.expert_bytes / shape.layers
     layers = 0 if left >= shape.expert_bytes else math.ceil((shape.expert_bytes - left) / each)
     context = _context(shape, gpu - shape.fixed_bytes - (shape.layers - layers) * each, wanted) or least
-    taken = shape.fixed_bytes + (shape.layers - layers) * each + context * shape.cache_token_bytes + ON_GPU_BYTES
+    beside = shape.fixed_bytes + (shape.layers - layers) * each
+    cache = context * shape.cache_token_bytes
+    slots = max(1, min(llama_cpp.SLOTS, int((gpu - beside) / cache))) if cache else llama_cpp.SLOTS
+    taken = beside + slots * cache + ON_GPU_BYTES
     in_main = layers * each
     arguments = ("--n-gpu-layers", "999", *(("--n-cpu-moe", str(layers)) if layers else ()))
+    arguments += ("--parallel", str(slots), "--ctx-size", str(slots * context))
     return Way(
         "llama.cpp",
         weights,
