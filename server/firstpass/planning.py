@@ -21,6 +21,8 @@ from firstpass.settings import Settings
 PROMPT_TOKENS, ANSWER_TOKENS = 1000, 64
 """Of a diff with its summary, by whose time ways are compared."""
 
+PREFIX = "FIRSTPASS_ENGINE__"
+
 Ways = Callable[[Hardware, int | None], list[Way]]
 
 
@@ -139,24 +141,52 @@ def _is_usual(way: Way) -> bool:
     return (way.context_tokens + STATES_TOKENS) * way.shape.cache_token_bytes <= USUAL_BYTES
 
 
-def overrides(model: str, settings: Settings) -> dict[str, str]:
-    """The environment's variables by which `serve` runs a model as planned. What the settings say themselves stays.
+def decided(model: str, settings: Settings, here: Hardware, known: Kept, context_tokens: int | None = None) -> Way:
+    """How `serve` runs a model. context_tokens: wanted, in the place of what the settings say.
 
     Raises: BadSettings for a model that does not fit or is not here, with why.
     """
     if settings.engines:
-        raise BadSettings("--model is for one engine, and the settings have several: name it among them")
-    here = present(settings)
-    found = known(settings, here)
-    every = next(iter(wanted(model, settings).values()))(here, settings.engine.context_tokens)
-    own = settings.engine.kind if "kind" in settings.engine.model_fields_set else "auto"
+        raise BadSettings("a model that is named here is for one engine, and the settings have several: name it there")
+    found = next(iter(wanted(model, settings).values()))
+    own = settings.engine.kind
+    every = found(here, context_tokens or settings.engine.context_tokens)
     every = [way for way in every if own in ("auto", way.engine)]
-    way = chosen(every, found)
+    way = chosen(every, known)
     if way is None or way.lacks:
         reasons = (
             "; ".join(f"{way.engine}: {way.why_not or way.lacks}" for way in every) or f"kind {own} can not run it"
         )
-        raise BadSettings(f"--model {model}: {reasons}")
-    said = settings_of(model, way, found)
-    set_already = settings.engine.model_fields_set - {"model"}
-    return {f"FIRSTPASS_ENGINE__{name.upper()}": value for name, value in said.items() if name not in set_already}
+        raise BadSettings(f"{model}: {reasons}")
+    return way
+
+
+def overrides(model: str, settings: Settings, context_tokens: int | None = None) -> dict[str, str]:
+    """The environment's variables by which `serve` runs a model as planned. What the settings say themselves stays, and
+    their further arguments come behind those of the plan. A directory and an external engine's model have no plan.
+
+    Raises: BadSettings, as above.
+    """
+    named = {f"{PREFIX}MODEL": model}
+    if settings.engine.kind == "external" or _is_a_checkpoint(model):
+        return named
+    here = present(settings)
+    known_ = known(settings, here)
+    way = decided(model, settings, here, known_, context_tokens)
+    said = dict(settings_of(model, way, known_))
+    if own := settings.engine.extra_args:
+        said["extra_args"] = shlex.join((*shlex.split(said.get("extra_args", "")), *own))
+    if context_tokens:
+        said["context_tokens"] = str(way.context_tokens)
+    if settings.engine.binary is not None and way.engine != "llama.cpp":
+        del said["kind"]  # A program of llama.cpp's beside it is refused, unless the kind is found by itself.
+    stays = settings.engine.model_fields_set - {"model", "extra_args"}
+    stays -= {"kind"} if settings.engine.kind == "auto" else set()
+    stays -= {"context_tokens"} if context_tokens else set()
+    return {f"{PREFIX}{name.upper()}": value for name, value in said.items() if name not in stays}
+
+
+def _is_a_checkpoint(model: str) -> bool:
+    """Whether it is a directory of one, and no name."""
+    named = any(card.name == model.lower() for card in catalogue.cards())
+    return not named and not catalogue.is_gguf(model) and Path(model).expanduser().is_dir()

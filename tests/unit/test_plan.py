@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from firstpass import planning
+from firstpass.bench.trying import Took
 from firstpass.catalogue import Card, named
 from firstpass.catalogue.card import cache_token_bytes, weight_bytes
+from firstpass.cli.plan import plan
 from firstpass.engine import EngineSpec, Kind
 from firstpass.engine.arguments import value_of
 from firstpass.engine.cache_size import USUAL_BYTES
@@ -308,6 +310,65 @@ def test_serve_takes_of_the_plan_what_the_settings_do_not_say(pulled: Path) -> N
     assert said == {"FIRSTPASS_ENGINE__KIND": "vllm", "FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
     own = load(environment={"FIRSTPASS_ENGINE__KIND": "transformers", "FIRSTPASS_ENGINE__MODEL": "other"})
     assert planning.overrides("firstpass-draft-10m", own) == {"FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+
+
+def test_arguments_of_the_settings_come_behind_those_of_the_plan(pulled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They took their place, and a model that needs four GPUs was started on one."""
+    del pulled
+    monkeypatch.setattr(planning, "present", lambda _: gpus(4, 16))
+    monkeypatch.setattr(planning, "settings_of", lambda *_: {"kind": "vllm", "extra_args": "--tensor-parallel-size 4"})
+    own = load(environment={"FIRSTPASS_ENGINE__EXTRA_ARGS": "--seed 1"})
+    said = planning.overrides("firstpass-draft-10m", own)
+    assert said["FIRSTPASS_ENGINE__EXTRA_ARGS"] == "--tensor-parallel-size 4 --seed 1"
+
+
+def test_what_has_no_plan_is_served_by_its_name_as_before(pulled: Path) -> None:
+    """A directory was no model of the catalogue, and no engine of others' ran anything."""
+    directory = str(named("firstpass-draft-10m").directory)
+    assert planning.overrides(directory, load()) == {"FIRSTPASS_ENGINE__MODEL": directory}
+    url = {"FIRSTPASS_ENGINE__KIND": "external", "FIRSTPASS_ENGINE__URL": "http://127.0.0.1:1/v1"}
+    assert planning.overrides("theirs", load(environment=url)) == {"FIRSTPASS_ENGINE__MODEL": "theirs"}
+    del pulled
+
+
+def test_a_kind_that_the_settings_leave_open_is_the_plan_s(pulled: Path) -> None:
+    own = load(environment={"FIRSTPASS_ENGINE__KIND": "auto"})
+    assert planning.overrides("firstpass-draft-10m", own)["FIRSTPASS_ENGINE__KIND"] == "vllm"
+    program = pulled / "llama-server"
+    beside = {"FIRSTPASS_ENGINE__BINARY": str(program)}
+    load(environment={**beside, **planning.overrides("firstpass-draft-10m", load(environment=beside))})
+
+
+def test_a_context_that_is_asked_for_goes_before_that_of_the_settings(pulled: Path) -> None:
+    del pulled
+    own = load(environment={"FIRSTPASS_ENGINE__CONTEXT_TOKENS": "2048"})
+    assert "FIRSTPASS_ENGINE__CONTEXT_TOKENS" not in planning.overrides("firstpass-draft-10m", own)
+    said = planning.overrides("firstpass-draft-10m", own, 1024)
+    assert said["FIRSTPASS_ENGINE__CONTEXT_TOKENS"] == "1024"
+
+
+def test_a_model_is_measured_by_the_settings_of_the_file_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was read for the plan and not for the engine; and its own arguments were kept as if tuning had found
+    them."""
+
+    async def answer(spec: EngineSpec, prompt_tokens: int) -> Took:
+        assert spec.extra_args[-2:] == ("--seed", "1") and spec.context_tokens == 2000 and spec.data_dir == tmp_path
+        return Took(prompt_tokens, 1.0, 20, 0.1)
+
+    monkeypatch.setattr(planning, "present", lambda _: LAPTOP)
+    monkeypatch.setattr("firstpass.cli.plan._took", answer)
+    monkeypatch.delenv("FIRSTPASS_SERVER__DATA_DIR", raising=False)
+    config = tmp_path / "firstpass.toml"
+    config.write_text(f'[server]\ndata_dir = "{tmp_path}"\n[engine]\nextra_args = ["--seed", "1"]\n')
+    machine = planning.machine_name(LAPTOP)
+    kept.write(tmp_path, Kept(machine, RATES))
+    plan("firstpass-draft-10m", 1000, 2000, measure=True, config=config)
+    [found] = kept.read(tmp_path, machine).measured
+    assert found.token_seconds == 0.1 and found.arguments == ()
+    with pytest.raises(BadSettings, match="do not fit in 2000"):
+        plan("firstpass-draft-10m", 1990, 2000, measure=True, config=config)
 
 
 def test_what_measuring_has_found_is_served_too(pulled: Path) -> None:

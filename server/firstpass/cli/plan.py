@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from firstpass import hardware, planning
 from firstpass.bench import tuning
-from firstpass.bench.trying import Took, running, took
+from firstpass.bench.trying import TOKENS, Took, running, took
 from firstpass.bench.tuning import Tried, tuned
 from firstpass.cli.models import size
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows
@@ -63,7 +63,9 @@ def plan(
     known = _with_rates(settings, here, again=again)
     every = {name: found(here, context_tokens) for name, found in planning.wanted(model, settings).items()}
     if measure and model is not None:
-        known = _measured(settings, model, every[next(iter(every))], known, prompt_tokens, tune=tune)
+        way = planning.decided(model, settings, here, known, context_tokens)
+        wanted = load(config, {**os.environ, **planning.overrides(model, settings, context_tokens)})
+        known = _measured(wanted, way, known, prompt_tokens, tune=tune)
     if as_json:
         typer.echo(json.dumps(_public(here, known, every, prompt_tokens), indent=1))
     elif model is None:
@@ -84,15 +86,15 @@ def _with_rates(settings: Settings, here: Hardware, *, again: bool) -> Kept:
     return known
 
 
-def _measured(
-    settings: Settings, model: str, every: Sequence[Way], known: Kept, prompt_tokens: int, *, tune: bool
-) -> Kept:
-    """With what the model took, in the plan's file too. Raises: BadSettings, TierFailed, TierUnavailable."""
-    way = planning.chosen(every, known)
-    if way is None or way.lacks or known.rates is None:
-        why = way.lacks if way else "; ".join(f"{one.engine}: {one.why_not}" for one in every)
-        raise BadSettings(f"{model} can not be measured here: {why}")
-    wanted = load(environment={**os.environ, **planning.overrides(model, settings)})
+def _measured(wanted: Settings, way: Way, known: Kept, prompt_tokens: int, *, tune: bool) -> Kept:
+    """With what the model took, in the plan's file too. wanted: the settings by which it runs so.
+
+    Raises: BadSettings, TierFailed, TierUnavailable.
+    """
+    if known.rates is None:
+        raise BadSettings("the machine's rates are not known, and without them there is nothing to correct")
+    if prompt_tokens + TOKENS > way.context_tokens:
+        raise BadSettings(f"a prompt of {prompt_tokens} tokens and an answer do not fit in {way.context_tokens}")
     spec = engine_spec(wanted, wanted.engine)
     if tune:
         spec = asyncio.run(_tuned(spec, way))
@@ -113,13 +115,13 @@ def _measured(
         predicted_token_seconds=token.token_seconds,
         measured_unix=time.time(),
         engine_version=_version(way.engine),
-        arguments=_further(spec, way, wanted),
+        arguments=_further(spec, wanted, known.of(way)),
         threads=spec.threads,
         preload=tuple(map(str, spec.preload)),
     )
     _show_measured(new)
     known = known.with_(new)
-    kept.write(settings.server.data_dir, known)
+    kept.write(wanted.server.data_dir, known)
     return known
 
 
@@ -137,12 +139,10 @@ async def _tuned(spec: EngineSpec, way: Way) -> EngineSpec:
     return await tuned(spec, changes, [f"Summarise this change.\n\n{DIFF}"], _show_tried)
 
 
-def _further(spec: EngineSpec, way: Way, wanted: Settings) -> tuple[str, ...]:
-    """Arguments that tuning has found, behind those of the model, of the plan and of the settings."""
+def _further(spec: EngineSpec, wanted: Settings, before: Measured | None) -> tuple[str, ...]:
+    """Arguments that tuning has found, now and before; not those of the model, of the plan and of the settings."""
     usual = engine_spec(wanted, wanted.engine).extra_args
-    own = spec.extra_args[len(usual) :]
-    before = wanted.engine.extra_args[len(way.arguments) :]
-    return (*before, *own)
+    return (*(before.arguments if before else ()), *spec.extra_args[len(usual) :])
 
 
 def _version(engine: str) -> str:
