@@ -14,7 +14,7 @@ from firstpass.errors import BadSettings
 from firstpass.plan import kept
 from firstpass.plan.kept import Kept
 from firstpass.plan.prediction import Prediction, predicted
-from firstpass.plan.shape import of_gguf
+from firstpass.plan.shape import Shape, of_gguf
 from firstpass.plan.ways import Hardware, Way, place, ways
 from firstpass.settings import Settings
 
@@ -55,8 +55,9 @@ def wanted(model: str | None, settings: Settings) -> Mapping[str, Ways]:
     """By name, what finds the ways of a model: of each card, or of a card or a GGUF file. Raises: BadSettings."""
     if model is None:
         return {card.name: _of_card(card, settings) for card in catalogue.cards()}
-    path = Path(model)
-    if path.suffix == gguf.SUFFIX:
+    if catalogue.is_gguf(model):
+        path = Path(model).expanduser()
+        path = next(iter(sorted(path.glob(f"*{gguf.SUFFIX}"))), path) if path.is_dir() else path
         return {path.name: lambda here, tokens: [_of_file(path, path.name, here, tokens)]}
     return {model: _of_card(catalogue.named(model), settings)}
 
@@ -79,16 +80,32 @@ def _of_card(card: Card, settings: Settings) -> Ways:
 
 
 def _from_disk(way: Way, card: Card, models_dir: Path, here: Hardware, tokens: int | None) -> Way:
-    """As the file has it, where there is one of the model."""
-    file = next(iter(files_of(card, models_dir)), None)
-    if file is None:
+    """As the files of the model have it, where there are some: the largest that memory has room for, else the smallest
+    that fits at all.
+    """
+    files = files_of(card, models_dir)
+    if not files:
         return replace(way, weights_lack=f"a GGUF file, {models_dir / f'{card.name}-{way.weights}.gguf'}")
-    return _of_file(file, card.name, here, tokens)
+    each = [_readable(path, card.name, here, tokens) for path in files]
+    in_memory = next((one for one in each if one.fits and not one.disk_bytes), None)
+    return in_memory or next((one for one in reversed(each) if one.fits), each[0])
 
 
 def files_of(card: Card, models_dir: Path) -> Sequence[Path]:
-    """GGUF files of a model, as `NAME-Q4_K_M.gguf`, the largest first."""
-    return sorted(models_dir.glob(f"{card.name}-*{gguf.SUFFIX}"), key=lambda path: -path.stat().st_size)
+    """GGUF files of a model, as `NAME-Q4_K_M.gguf`, or any in the model's own directory; the largest first."""
+    longer = tuple(f"{one.name}-" for one in catalogue.cards() if one.name.startswith(f"{card.name}-"))
+    beside = (one for one in models_dir.glob(f"{card.name}-*{gguf.SUFFIX}") if not one.name.startswith(longer))
+    own = (models_dir / card.name).glob(f"*{gguf.SUFFIX}")
+    return sorted((one for one in (*beside, *own) if one.is_file()), key=lambda path: -path.stat().st_size)
+
+
+def _readable(path: Path, name: str, here: Hardware, tokens: int | None) -> Way:
+    """A damaged file fits nowhere, and the other models are planned all the same."""
+    try:
+        return _of_file(path, name, here, tokens)
+    except BadSettings as error:
+        nothing = Shape(name, 1, float(path.stat().st_size), 0.0, 0, 0, 0.0, 0, 0.0)
+        return Way("llama.cpp", "as in its file", nothing, str(error), file=path)
 
 
 def _of_file(path: Path, name: str, here: Hardware, tokens: int | None) -> Way:

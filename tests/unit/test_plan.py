@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -396,6 +397,41 @@ def test_a_file_of_the_model_beside_the_others_is_planned_as_it_is(pulled: Path)
     (models / "granite-3.1-1b-a400m-Q8_0.gguf").write_bytes(b"GGUF no more")
     with pytest.raises(BadSettings, match="GGUF of version"):
         planning.overrides("granite-3.1-1b-a400m", load())
+
+
+def gguf_file(path: Path, weights_bytes: int) -> None:
+    """Of a small model with one large tensor, whose bytes are a hole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def text(said: str) -> bytes:
+        return struct.pack("<Q", len(said)) + said.encode()
+
+    numbers = {"block_count": 2, "context_length": 4096, "embedding_length": 64, "attention.head_count": 4}
+    pairs = [text("general.architecture") + struct.pack("<I", 8) + text("llama")]
+    pairs += [text(f"llama.{name}") + struct.pack("<II", 4, number) for name, number in numbers.items()]
+    tensor = text("blk.0.ffn_up.weight") + struct.pack("<IQIQ", 1, weights_bytes, 24, 0)
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs)) + b"".join(pairs) + tensor)
+        file.truncate(file.tell() + 32 + weights_bytes)
+
+
+def file_for(card: str, models_dir: Path) -> Way:
+    settings = load(environment={"FIRSTPASS_ENGINE__MODELS_DIR": str(models_dir)})
+    return next(way for way in planning.wanted(card, settings)[card](LAPTOP, None) if way.engine == "llama.cpp")
+
+
+def test_of_several_files_the_largest_that_fits_is_taken_and_none_of_another_card_s(tmp_path: Path) -> None:
+    """The largest was taken though it fits nowhere; a link to nothing ended the plan, and so did a damaged file."""
+    gguf_file(tmp_path / "qwen3-30b-a3b-fp8-Q4_K_M.gguf", 5 * GB)
+    (tmp_path / "qwen3-30b-a3b-Q2.gguf").symlink_to("nowhere")
+    assert file_for("qwen3-30b-a3b", tmp_path).file is None
+    gguf_file(tmp_path / "qwen3-30b-a3b-F16.gguf", 60 * GB)
+    assert file_for("qwen3-30b-a3b", tmp_path).why_not
+    gguf_file(tmp_path / "qwen3-30b-a3b" / "any.gguf", 6 * GB)
+    found = file_for("qwen3-30b-a3b", tmp_path)
+    assert found.fits and found.file == tmp_path / "qwen3-30b-a3b" / "any.gguf"
+    (tmp_path / "olmoe-1b-7b-Q8_0.gguf").write_bytes(b"GGUF no more")
+    assert "GGUF of version" in file_for("olmoe-1b-7b", tmp_path).why_not
 
 
 def card_of_every_kind() -> list[Card]:
