@@ -27,7 +27,7 @@ Ways = Callable[[Hardware, int | None], list[Way]]
 
 
 def present(settings: Settings) -> Hardware:
-    """What this machine has, and which engines."""
+    """What this machine has, and which engines. Raises: BadSettings where engine.binary names no program."""
     engines: set[Kind] = set()
     if find_spec("vllm") is not None:
         engines.add("vllm")
@@ -37,7 +37,8 @@ def present(settings: Settings) -> Hardware:
         llama_cpp.program(settings.first_engine.binary)
         engines.add("llama.cpp")
     except BadSettings:
-        pass
+        if settings.first_engine.binary is not None:
+            raise
     return Hardware(hardware.this(), hardware.gpus(), frozenset(engines), vllm.runs_on_cpu())
 
 

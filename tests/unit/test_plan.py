@@ -3,6 +3,7 @@
 import json
 import shlex
 import struct
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from firstpass import planning
 from firstpass.bench.trying import Took
 from firstpass.catalogue import Card, named
 from firstpass.catalogue.card import cache_token_bytes, weight_bytes
+from firstpass.cli.plan import _toml as toml
 from firstpass.cli.plan import plan
 from firstpass.engine import EngineSpec, Kind
 from firstpass.engine.arguments import value_of
@@ -108,6 +110,26 @@ def test_a_cpu_without_bfloat16_has_both_types_of_numbers_with_the_contexts_that
     assert found["bfloat16"].emulated and not found["float32"].emulated
     large = [way for way in ways(named("lfm2-8b-a1b"), old) if way.engine == "vllm"]
     assert [way.weights for way in large] == ["bfloat16"]
+
+
+def test_a_vllm_for_gpus_runs_on_no_cpu() -> None:
+    way = of("vllm", "granite-3.1-1b-a400m", replace(LAPTOP, vllm_on_cpu=False))
+    assert way.fits and way.engine_lacks == "the vLLM that is installed is for GPUs"
+
+
+def test_a_program_that_is_named_and_is_none_is_not_passed_over(tmp_path: Path) -> None:
+    wrong = load(environment={"FIRSTPASS_ENGINE__BINARY": str(tmp_path / "llama-server")})
+    with pytest.raises(BadSettings, match=r"engine\.binary"):
+        planning.present(wrong)
+
+
+@pytest.mark.parametrize("name", ["model", "extra_args", "preload", "context_tokens"])
+def test_settings_are_shown_as_toml_has_them(name: str) -> None:
+    """JSON's surrogates are none of it."""
+    value = "4096" if name == "context_tokens" else '/m/\N{ROCKET}:rocket:\x7f".gguf'
+    said = shlex.quote(value) if name == "extra_args" else value
+    read = tomllib.loads(f"{name} = {toml(name, said)}")[name]
+    assert read == {"context_tokens": 4096, "model": value}.get(name, [value])
 
 
 def test_the_most_bits_that_fit_are_taken_for_a_gguf_file() -> None:

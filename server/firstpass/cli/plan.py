@@ -218,9 +218,9 @@ def _show_one(here: Hardware, known: Kept, model: str, every: Sequence[Way], pro
     best = planning.chosen(every, known)
     if best is None:
         fail(f"{model} does not fit this machine")
-    out.print(escape("\n[engine]"))
+    typer.echo("\n[engine]")
     for name, value in planning.settings_of(model, best, known).items():
-        out.print(escape(f"{name} = {_toml(name, value)}"))
+        typer.echo(f"{name} = {_toml(name, value)}")
 
 
 def _explain(prompt_tokens: int) -> None:
@@ -254,9 +254,10 @@ def _speeds(found: Prediction, *, measured: bool) -> tuple[str, str, str]:
 def _toml(name: str, value: str) -> str:
     if name in ("context_tokens", "threads"):
         return value
+    said: str | list[str] = value
     if name in ("extra_args", "preload"):
-        return json.dumps(shlex.split(value) if name == "extra_args" else value.split(","))
-    return json.dumps(value)
+        said = shlex.split(value) if name == "extra_args" else value.split(",")
+    return json.dumps(said, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML has no surrogates and no bare DEL.
 
 
 def _public(here: Hardware, known: Kept, every: Mapping[str, Sequence[Way]], prompt_tokens: int) -> dict[str, Any]:

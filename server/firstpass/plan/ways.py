@@ -41,13 +41,12 @@ MXFP4_GGUF = "MXFP4"
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What there is. engines: those that are installed. disk_bytes: free for models."""
+    """What there is. engines: those that are installed. vllm_on_cpu: whether its vLLM is the CPU's build."""
 
     machine: Machine
     gpus: Sequence[Gpu] = ()
     engines: frozenset[Kind] = frozenset()
     vllm_on_cpu: bool = False
-    disk_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,8 @@ def _vllm(card: Card, hardware: Hardware, wanted: int | None) -> Iterator[Way]:
         wrong_build = "the vLLM that is installed is the CPU's" if hardware.vllm_on_cpu and not lacks else ""
         yield _vllm_on_gpu(card, hardware.gpus, wanted, lacks or wrong_build)
     if hardware.vllm_on_cpu or not hardware.gpus:
-        yield from _vllm_on_cpu(card, hardware, wanted, lacks)
+        wrong_build = "" if hardware.vllm_on_cpu else "the vLLM that is installed is for GPUs"
+        yield from _vllm_on_cpu(card, hardware, wanted, lacks or wrong_build)
 
 
 def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str) -> Way:
