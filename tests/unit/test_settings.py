@@ -1,5 +1,6 @@
 """Settings: from a real file and an environment; unknown keys are errors; every setting is described."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,12 @@ def test_the_environment_reaches_engines_and_verifiers_by_their_names() -> None:
     assert settings.ordered_verifiers["far"].model == "m"
     with pytest.raises(BadSettings, match="FIRSTPASS_ENGINES__<NAME>__<KEY>"):
         load(environment={"FIRSTPASS_ENGINES__MODEL": "x"})
+
+
+def test_cpus_are_those_of_this_process_and_none_is_passed_over() -> None:
+    """Of 0,7-0 the second part was dropped without a word."""
+    first = min(os.sched_getaffinity(0))
+    assert load(environment={"FIRSTPASS_ENGINE__CPUS": f"{first},{first}-{first}"}).engine.cpu_numbers == (first,)
+    for wrong, why in {"0,7-0": "7-0 ends before", "9999": "no CPU 9999", "0-": "pattern"}.items():
+        with pytest.raises(BadSettings, match=why):
+            load(environment={"FIRSTPASS_ENGINE__CPUS": wrong})

@@ -131,11 +131,13 @@ async def _took(spec: EngineSpec, prompt_tokens: int) -> Took:
 
 
 async def _tuned(spec: EngineSpec, way: Way) -> EngineSpec:
-    """Raises: BadSettings where two of it have no room."""
+    """Raises: BadSettings where two of it have no room, as on a GPU: its engine takes all of that."""
+    if way.gpus:
+        raise BadSettings("to tune is to load a model twice, and an engine leaves no room for another on its GPU")
     usable = hardware.this().usable_bytes
     if 2 * way.main_bytes > usable:
         raise BadSettings(f"to tune is to load {spec.name} twice, and {size(usable)} have no room for that")
-    changes = list(tuning.changes(spec, hardware.cores(), Path(sys.prefix)))
+    changes = list(tuning.changes(spec, Path(sys.prefix)))
     return await tuned(spec, changes, [f"Summarise this change.\n\n{DIFF}"], _show_tried)
 
 

@@ -1,0 +1,58 @@
+"""Which changes are tried to make an engine faster. Starts none."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from firstpass import hardware
+from firstpass.bench.tuning import ALLOCATORS, changes
+from firstpass.catalogue import named
+from firstpass.cli.plan import _tuned
+from firstpass.engine import EngineSpec
+from firstpass.errors import BadSettings
+from firstpass.plan.shape import of_card
+from firstpass.plan.ways import Way
+
+
+@pytest.fixture(autouse=True)
+def _eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "cores", lambda: 8)
+
+
+def spec_of(directory: Path, megabytes: int, **more: object) -> EngineSpec:
+    with (directory / "model.safetensors").open("wb") as file:
+        file.truncate(megabytes * 2**20)
+    return EngineSpec("m", "llama.cpp", directory, directory, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "more", "tried"),
+    [
+        (100, {}, ["threads = 1", "threads = 4"]),
+        (1, {}, ["threads = 4", "threads = 8"]),
+        (100, {"threads": 4}, ["threads = 1", "threads = 8"]),
+        (100, {"cpus": (0, 1)}, ["threads = 1"]),
+    ],
+)
+def test_other_numbers_of_threads_than_it_has_are_tried(
+    tmp_path: Path, megabytes: int, more: dict[str, object], tried: list[str]
+) -> None:
+    """A small model has one thread, and was tried with one alone; with two CPUs one was tried with eight."""
+    every = changes(spec_of(tmp_path, megabytes, **more), tmp_path)
+    assert [one.name for one in every if one.name.startswith("threads")] == tried
+
+
+def test_a_library_that_is_loaded_already_is_not_tried_again(tmp_path: Path) -> None:
+    library = tmp_path / "lib" / ALLOCATORS[0]
+    library.parent.mkdir()
+    library.touch()
+    name = f"preload {library.name}"
+    assert name in [one.name for one in changes(spec_of(tmp_path, 100), tmp_path)]
+    assert name not in [one.name for one in changes(spec_of(tmp_path, 100, preload=(library,)), tmp_path)]
+
+
+def test_two_of_a_model_are_not_loaded_into_one_gpu(tmp_path: Path) -> None:
+    way = Way("vllm", "bfloat16", of_card(named("granite-3.1-1b-a400m")), gpus=1, gpu_bytes=5e9)
+    with pytest.raises(BadSettings, match="twice"):
+        asyncio.run(_tuned(spec_of(tmp_path, 100), way))
