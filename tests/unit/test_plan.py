@@ -79,6 +79,23 @@ def test_a_disk_is_read_past_the_caches_or_not_at_all(tmp_path: Path) -> None:
     assert 0 <= disk_bytes_per_s(tmp_path) < 1e11 and not list(tmp_path.iterdir())
 
 
+def test_a_disk_without_room_is_not_measured(tmp_path: Path) -> None:
+    assert disk_bytes_per_s(tmp_path / "nowhere") == 0.0
+
+
+def test_without_pytorch_it_is_said_what_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The import's error was all that an installation without the extras got."""
+    monkeypatch.setattr(planning, "present", lambda _: LAPTOP)
+    monkeypatch.setattr("firstpass.cli.plan.find_spec", lambda _: None)
+    monkeypatch.setattr("firstpass.plan.rates.measured", lambda *_: pytest.fail("measured"))
+    monkeypatch.setenv("FIRSTPASS_SERVER__DATA_DIR", str(tmp_path))
+    plan("firstpass-draft-10m", as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["machine"]["rates"] is None and said["models"]["firstpass-draft-10m"][0]["fits"]
+
+
 def test_what_fits_a_gpu_goes_there_whole() -> None:
     way = of("vllm", "gpt-oss-20b", gpus(1, 24))
     assert way.fits and (way.gpus, way.place, way.arguments) == (1, "GPU", ())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from firstpass import hardware
-from firstpass.bench.tuning import ALLOCATORS, changes
+from firstpass.bench.tuning import ALLOCATORS, ROUNDS, changes
 from firstpass.catalogue import named
 from firstpass.cli.plan import _tuned
 from firstpass.engine import EngineSpec
@@ -56,3 +56,16 @@ def test_two_of_a_model_are_not_loaded_into_one_gpu(tmp_path: Path) -> None:
     way = Way("vllm", "bfloat16", of_card(named("granite-3.1-1b-a400m")), gpus=1, gpu_bytes=5e9)
     with pytest.raises(BadSettings, match="twice"):
         asyncio.run(_tuned(spec_of(tmp_path, 100), way))
+
+
+def test_no_prompt_is_asked_twice_of_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of its beginning hid what a change does to reading it."""
+    asked: list[str] = []
+
+    async def listening(spec: EngineSpec, _: object, prompts: list[str], __: object) -> EngineSpec:
+        asked.extend(prompts)
+        return spec
+
+    monkeypatch.setattr("firstpass.cli.plan.tuned", listening)
+    asyncio.run(_tuned(spec_of(tmp_path, 1), Way("vllm", "bfloat16", of_card(named("granite-3.1-1b-a400m")))))
+    assert len({one[:3] for one in asked}) == ROUNDS

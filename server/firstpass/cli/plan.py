@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,10 +76,12 @@ def plan(
 
 
 def _with_rates(settings: Settings, here: Hardware, *, again: bool) -> Kept:
-    """The machine's rates are measured where they are not kept."""
+    """The machine's rates are measured where they are not kept, and PyTorch is there to do so."""
     directory = settings.server.data_dir
     known = planning.known(settings, here)
-    if known.rates is None or again:
+    if (known.rates is None or again) and find_spec("torch") is None:
+        err.print("[yellow]PyTorch is not installed: how fast this machine is can not be measured, only what fits[/]")
+    elif known.rates is None or again:
         err.print("[dim]measuring what this machine's memory, arithmetic and disk can do[/]")
         directory.mkdir(parents=True, exist_ok=True)
         known = replace(known, rates=rates.measured(here.machine, directory))
@@ -138,7 +141,8 @@ async def _tuned(spec: EngineSpec, way: Way) -> EngineSpec:
     if 2 * way.main_bytes > usable:
         raise BadSettings(f"to tune is to load {spec.name} twice, and {size(usable)} have no room for that")
     changes = list(tuning.changes(spec, Path(sys.prefix)))
-    return await tuned(spec, changes, [f"Summarise this change.\n\n{DIFF}"], _show_tried)
+    prompts = [f"{number}: summarise this change.\n\n{DIFF}" for number in range(tuning.ROUNDS)]  # None is cached.
+    return await tuned(spec, changes, prompts, _show_tried)
 
 
 def _further(spec: EngineSpec, wanted: Settings, before: Measured | None) -> tuple[str, ...]:
