@@ -86,7 +86,8 @@ def _from_disk(way: Way, card: Card, models_dir: Path, here: Hardware, tokens: i
     """
     files = files_of(card, models_dir)
     if not files:
-        return replace(way, weights_lack=f"a GGUF file, {models_dir / f'{card.name}-{way.weights}.gguf'}")
+        file = models_dir / f"{card.name}-{way.weights}{gguf.SUFFIX}"
+        return replace(way, weights_lack=f"a GGUF file, {file}", file=file)
     each = [_readable(path, card.name, here, tokens) for path in files]
     in_memory = next((one for one in each if one.fits and not one.disk_bytes), None)
     return in_memory or next((one for one in reversed(each) if one.fits), each[0])

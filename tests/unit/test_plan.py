@@ -463,7 +463,10 @@ def test_of_several_files_the_largest_that_fits_is_taken_and_none_of_another_car
     """The largest was taken though it fits nowhere; a link to nothing ended the plan, and so did a damaged file."""
     gguf_file(tmp_path / "qwen3-30b-a3b-fp8-Q4_K_M.gguf", 5 * GB)
     (tmp_path / "qwen3-30b-a3b-Q2.gguf").symlink_to("nowhere")
-    assert file_for("qwen3-30b-a3b", tmp_path).file is None
+    none_yet = file_for("qwen3-30b-a3b", tmp_path)
+    there = str(tmp_path / "qwen3-30b-a3b-Q4_K_M.gguf")
+    assert there in none_yet.weights_lack
+    assert planning.settings_of("qwen3-30b-a3b", none_yet, Kept("x"))["model"] == there
     gguf_file(tmp_path / "qwen3-30b-a3b-F16.gguf", 60 * GB)
     assert file_for("qwen3-30b-a3b", tmp_path).why_not
     gguf_file(tmp_path / "qwen3-30b-a3b" / "any.gguf", 6 * GB)

@@ -57,7 +57,8 @@ class Way:
     of the main memory; disk_bytes: of experts that find no room there, and are read from a disk whenever they are
     chosen. cpu_layers: those whose experts are in the main memory while the rest is on a GPU. emulated: the CPU has no
     instructions for its numbers. arguments: of the engine, as engine.extra_args. engine_lacks: why the engine can not
-    run here yet. weights_lack: how its weights come here. file: a GGUF one.
+    run here yet. weights_lack: how its weights come here. file: a GGUF one, or
+    where one is looked for.
     """
 
     engine: Kind
@@ -121,11 +122,11 @@ def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str
     room = min(gpu.bytes for gpu in gpus) * GPU_SHARE - ON_GPU_BYTES
     number = next((n for n in GPUS if n <= len(gpus) and shape.weight_bytes / n <= room), 0)
     if not number:
-        return Way("vllm", weights, shape, _too_large(shape, len(gpus) * room, f"{len(gpus)} GPUs"))
+        return Way("vllm", weights, shape, _too_large(shape, len(gpus) * room, _so_many(len(gpus))))
     copies = number / min(number, max(1, card.kv_heads))  # A head of keys and values is not divided.
     context = _context(shape, (number * room - shape.weight_bytes) / copies, wanted)
     if not context:
-        return Way("vllm", weights, shape, _too_large(shape, number * room, f"{number} GPUs", wanted))
+        return Way("vllm", weights, shape, _too_large(shape, number * room, _so_many(number), wanted))
     old = min(gpu.capability for gpu in gpus) < BFLOAT16_CAPABILITY
     arguments = [
         *(("--tensor-parallel-size", str(number)) if number > 1 else ()),
@@ -133,6 +134,10 @@ def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str
     ]
     each = (shape.weight_bytes + copies * context * shape.cache_token_bytes) / number + ON_GPU_BYTES
     return Way("vllm", weights, shape, "", context, number, each, arguments=tuple(arguments), engine_lacks=lacks)
+
+
+def _so_many(gpus: int) -> str:
+    return "a GPU" if gpus == 1 else f"{gpus} GPUs"
 
 
 def _vllm_on_cpu(card: Card, hardware: Hardware, wanted: int | None, lacks: str) -> Iterator[Way]:
