@@ -60,6 +60,11 @@ def wanted(model: str | None, settings: Settings) -> Mapping[str, Ways]:
         path = Path(model).expanduser()
         path = next(iter(sorted(path.glob(f"*{gguf.SUFFIX}"))), path) if path.is_dir() else path
         return {path.name: lambda here, tokens: [_of_file(path, path.name, here, tokens)]}
+    if _is_a_checkpoint(model):
+        why = (
+            "a plan is made for a name of the catalogue or a GGUF file, and `firstpass serve --model` runs this without"
+        )
+        raise BadSettings(f"{model} is a directory: {why}")
     return {model: _of_card(catalogue.named(model), settings)}
 
 
@@ -117,8 +122,8 @@ def _of_file(path: Path, name: str, here: Hardware, tokens: int | None) -> Way:
 
 
 def expected(way: Way, known: Kept, prompt_tokens: int) -> Prediction | None:
-    """None where it does not fit, or where the machine's rates are not known."""
-    if not way.fits or known.rates is None:
+    """None where it or the prompt does not fit, or where the machine's rates are not known."""
+    if not way.fits or known.rates is None or prompt_tokens > way.context_tokens:
         return None
     return predicted(way, known.rates, prompt_tokens, known.correction(way))
 
@@ -130,7 +135,7 @@ def chosen(every: Sequence[Way], known: Kept) -> Way | None:
     """
 
     def nearness(way: Way) -> tuple[bool, bool, bool, float]:
-        found = expected(way, known, PROMPT_TOKENS)
+        found = expected(way, known, min(PROMPT_TOKENS, way.context_tokens))
         speed = 1 / found.whole_seconds(ANSWER_TOKENS) if found else 0.0
         return not way.engine_lacks, not way.weights_lack, way.engine != "transformers", speed
 

@@ -4,7 +4,7 @@ import json
 import shlex
 import struct
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -320,10 +320,43 @@ def test_a_correction_is_the_model_s_own_else_the_median_of_its_engine_s(tmp_pat
     assert kept.read(tmp_path, "here") == again and kept.read(tmp_path, "elsewhere") == Kept("elsewhere")
 
 
-def test_a_plan_that_can_not_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / kept.FILE).write_text("{")
-    with pytest.raises(BadSettings, match=r"plan\.json can not be read"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "is damaged"),
+        (json.dumps({"machine": "here", "rates": asdict(replace(RATES, bytes_per_s=0.0))}), "no positive numbers"),
+        (json.dumps({"machine": "here", "measured": [asdict(took("m", float("nan")))]}), "no positive numbers"),
+    ],
+)
+def test_a_plan_that_can_not_be_used_is_named(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / kept.FILE).write_text(text)
+    with pytest.raises(BadSettings, match=rf"plan\.json is damaged.*{why}|plan\.json {why}") as caught:
         kept.read(tmp_path, "here")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(BadSettings, match="Not a directory"):
+        kept.read(tmp_path / kept.FILE, "here")
+
+
+def test_a_context_longer_than_the_model_s_fits_nowhere() -> None:
+    """The plan had room for it, and the server refused it."""
+    for way in ways(named("firstpass-draft-10m"), LAPTOP, 4097):
+        assert way.why_not == "it holds 4096 tokens at most"
+    assert place(shape(), "as in its file", LAPTOP, 4097).why_not
+
+
+def test_a_prompt_longer_than_the_context_has_no_prediction() -> None:
+    way = of("vllm", "firstpass-draft-10m", LAPTOP)
+    assert planning.expected(way, Kept("here", RATES), 4096) and not planning.expected(way, Kept("here", RATES), 4097)
+
+
+def test_what_can_not_be_planned_is_refused_before_anything_is_measured(
+    pulled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstpass.plan.rates.measured", lambda *_: pytest.fail("measured"))
+    for model, why in {"nobody": "no model 'nobody'", str(pulled): "is a directory: a plan"}.items():
+        with pytest.raises(BadSettings, match=why):
+            plan(model)
 
 
 def test_the_engine_that_is_here_goes_before_a_faster_one_that_is_not() -> None:

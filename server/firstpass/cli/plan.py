@@ -61,8 +61,8 @@ def plan(
         fail("--measure needs a model" if model is None else "--tune needs --measure")
     settings = load(config)
     here = planning.present(settings)
-    known = _with_rates(settings, here, again=again)
     every = {name: found(here, context_tokens) for name, found in planning.wanted(model, settings).items()}
+    known = _with_rates(settings, here, again=again)
     if measure and model is not None:
         way = planning.decided(model, settings, here, known, context_tokens)
         wanted = load(config, {**os.environ, **planning.overrides(model, settings, context_tokens)})

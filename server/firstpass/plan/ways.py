@@ -24,6 +24,7 @@ ON_GPU_BYTES = 2_000_000_000
 """What an engine takes of a GPU beside weights and cache: activations, graphs, CUDA itself."""
 
 ROUNDING = 1e-6
+ENGINES: Sequence[Kind] = ("vllm", "transformers", "llama.cpp")
 GPUS = (1, 2, 4, 8)
 """Between which a model's matrices can be divided."""
 
@@ -57,8 +58,8 @@ class Way:
     of the main memory; disk_bytes: of experts that find no room there, and are read from a disk whenever they are
     chosen. cpu_layers: those whose experts are in the main memory while the rest is on a GPU. emulated: the CPU has no
     instructions for its numbers. arguments: of the engine, as engine.extra_args. engine_lacks: why the engine can not
-    run here yet. weights_lack: how its weights come here. file: a GGUF one, or
-    where one is looked for.
+    run here yet. weights_lack: how its weights come here. file: a GGUF one, or where one is
+    looked for.
     """
 
     engine: Kind
@@ -99,6 +100,8 @@ def ways(card: Card, hardware: Hardware, context_tokens: int | None = None) -> l
     """Those that fit first; of each engine's the one with the most of the weights' bits. context_tokens: that are
     wanted; None: as many as fit.
     """
+    if too_long := _too_long(of_card(card), context_tokens):
+        return [Way(engine, card.quantisation or card.dtype, of_card(card), too_long) for engine in ENGINES]
     found = [*_vllm(card, hardware, context_tokens), _transformers(card, hardware, context_tokens)]
     found += _llama_cpp(card, hardware, context_tokens)
     return sorted(found, key=lambda way: not way.fits)
@@ -198,6 +201,8 @@ def place(shape: Shape, weights: str, hardware: Hardware, wanted: int | None, la
     """Where llama.cpp puts a file's weights: all on a GPU; else the experts of as many layers as need be in the main
     memory; and what of these has no room there stays on the disk.
     """
+    if too_long := _too_long(shape, wanted):
+        return Way("llama.cpp", weights, shape, too_long)
     gpu = max((gpu.bytes for gpu in hardware.gpus), default=0) * GPU_SHARE - ON_GPU_BYTES
     main = hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES
     on_gpu = gpu >= shape.fixed_bytes + LEAST_CONTEXT_TOKENS * shape.cache_token_bytes
@@ -270,6 +275,11 @@ def _context(shape: Shape, room: float, wanted: int | None) -> int:
     longest = wanted or shape.context_tokens
     tokens = longest if longest <= most else max(0, most // cache_size.BLOCK_TOKENS * cache_size.BLOCK_TOKENS)
     return tokens if tokens >= (wanted or min(LEAST_CONTEXT_TOKENS, shape.context_tokens)) else 0
+
+
+def _too_long(shape: Shape, wanted: int | None) -> str:
+    """Why a context is none of the model's; empty where it may be."""
+    return f"it holds {shape.context_tokens} tokens at most" if (wanted or 0) > shape.context_tokens else ""
 
 
 def _too_large(shape: Shape, room: float, where: str, wanted: int | None = None) -> str:
