@@ -9,7 +9,6 @@ from pathlib import Path
 from firstpass import catalogue, gguf, hardware
 from firstpass.catalogue import Card
 from firstpass.engine import Kind, llama_cpp, vllm
-from firstpass.engine.cache_size import STATES_TOKENS, USUAL_BYTES
 from firstpass.errors import BadSettings
 from firstpass.plan import kept
 from firstpass.plan.kept import Kept
@@ -147,9 +146,7 @@ def settings_of(model: str, way: Way, known: Kept) -> Mapping[str, str]:
 
     What was found by measuring the model here goes before what is usual.
     """
-    said = {"kind": way.engine, "model": str(way.file or model)}
-    if way.context_tokens < way.shape.context_tokens or not _is_usual(way):
-        said["context_tokens"] = str(way.context_tokens)
+    said = {"kind": way.engine, "model": str(way.file or model), "context_tokens": str(way.context_tokens)}
     found = known.of(way)
     if found and found.threads:
         said["threads"] = str(found.threads)
@@ -158,11 +155,6 @@ def settings_of(model: str, way: Way, known: Kept) -> Mapping[str, str]:
     if found and found.preload:
         said["preload"] = ",".join(found.preload)
     return said
-
-
-def _is_usual(way: Way) -> bool:
-    """Whether its context is so long without being asked for: an engine's cache is bounded then."""
-    return (way.context_tokens + STATES_TOKENS) * way.shape.cache_token_bytes <= USUAL_BYTES
 
 
 def decided(model: str, settings: Settings, here: Hardware, known: Kept, context_tokens: int | None = None) -> Way:
@@ -200,8 +192,6 @@ def overrides(model: str, settings: Settings, context_tokens: int | None = None)
     said = dict(settings_of(model, way, known_))
     if own := settings.engine.extra_args:
         said["extra_args"] = shlex.join((*shlex.split(said.get("extra_args", "")), *own))
-    if context_tokens:
-        said["context_tokens"] = str(way.context_tokens)
     if settings.engine.binary is not None and way.engine != "llama.cpp":
         del said["kind"]  # A program of llama.cpp's beside it is refused, unless the kind is found by itself.
     stays = settings.engine.model_fields_set - {"model", "extra_args"}

@@ -3,6 +3,7 @@
 import json
 import shlex
 import struct
+import sys
 import tomllib
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from firstpass.cli.plan import plan
 from firstpass.engine import EngineSpec, Kind
 from firstpass.engine.arguments import value_of
 from firstpass.engine.cache_size import USUAL_BYTES
+from firstpass.engine.llama_cpp import LlamaCppRecipe
 from firstpass.engine.vllm import VllmRecipe
 from firstpass.errors import BadSettings
 from firstpass.gguf import Gguf
@@ -380,9 +382,10 @@ def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_serve_takes_of_the_plan_what_the_settings_do_not_say(pulled: Path) -> None:
     del pulled
     said = planning.overrides("firstpass-draft-10m", load())
-    assert said == {"FIRSTPASS_ENGINE__KIND": "vllm", "FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+    model = {"FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m", "FIRSTPASS_ENGINE__CONTEXT_TOKENS": "4096"}
+    assert said == {"FIRSTPASS_ENGINE__KIND": "vllm", **model}
     own = load(environment={"FIRSTPASS_ENGINE__KIND": "transformers", "FIRSTPASS_ENGINE__MODEL": "other"})
-    assert planning.overrides("firstpass-draft-10m", own) == {"FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+    assert planning.overrides("firstpass-draft-10m", own) == model
 
 
 def test_arguments_of_the_settings_come_behind_those_of_the_plan(pulled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,6 +493,19 @@ def gguf_file(path: Path, weights_bytes: int) -> None:
 def file_for(card: str, models_dir: Path) -> Way:
     settings = load(environment={"FIRSTPASS_ENGINE__MODELS_DIR": str(models_dir)})
     return next(way for way in planning.wanted(card, settings)[card](LAPTOP, None) if way.engine == "llama.cpp")
+
+
+def test_llama_cpp_starts_with_the_context_that_was_planned(tmp_path: Path) -> None:
+    """Nearly all of the memory is taken: by itself its recipe leaves a block beside the context, and cut it."""
+    gguf_file(tmp_path / "m.gguf", 10 * GB)
+    machine = Machine(int((10.1501 * GB + 4096 * 512) / 0.9), bfloat16=True)
+    way = planning.wanted(str(tmp_path / "m.gguf"), load())["m.gguf"](replace(LAPTOP, machine=machine), None)[0]
+    assert way.fits and way.context_tokens == 4096
+    context = int(planning.settings_of("m", way, Kept("x"))["context_tokens"])
+    program = Path(sys.executable)
+    spec = EngineSpec("m", "llama.cpp", tmp_path, tmp_path, context_tokens=context, gguf=way.file, binary=program)
+    argv = LlamaCppRecipe(spec, machine).command(tmp_path).argv
+    assert value_of("--ctx-size", argv) == str(4096 * int(value_of("--parallel", argv) or 0))
 
 
 def test_of_several_files_the_largest_that_fits_is_taken_and_none_of_another_card_s(tmp_path: Path) -> None:
