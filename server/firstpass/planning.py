@@ -58,7 +58,7 @@ def wanted(model: str | None, settings: Settings) -> Mapping[str, Ways]:
     if catalogue.is_gguf(model):
         path = Path(model).expanduser()
         path = next(iter(sorted(path.glob(f"*{gguf.SUFFIX}"))), path) if path.is_dir() else path
-        return {path.name: lambda here, tokens: [_of_file(path, path.name, here, tokens)]}
+        return {path.name: lambda here, tokens: [_of_file(path, here, tokens)]}
     if _is_a_checkpoint(model):
         why = (
             "a plan is made for a name of the catalogue or a GGUF file, and `firstpass serve --model` runs this without"
@@ -92,7 +92,7 @@ def _from_disk(way: Way, card: Card, models_dir: Path, here: Hardware, tokens: i
     if not files:
         file = models_dir / f"{card.name}-{way.weights}{gguf.SUFFIX}"
         return replace(way, weights_lack=f"a GGUF file, {file}", file=file)
-    each = [_readable(path, card.name, here, tokens) for path in files]
+    each = [_readable(path, here, tokens) for path in files]
     in_memory = next((one for one in each if one.fits and not one.disk_bytes), None)
     return in_memory or next((one for one in reversed(each) if one.fits), each[0])
 
@@ -105,18 +105,19 @@ def files_of(card: Card, models_dir: Path) -> Sequence[Path]:
     return sorted((one for one in (*beside, *own) if one.is_file()), key=lambda path: -path.stat().st_size)
 
 
-def _readable(path: Path, name: str, here: Hardware, tokens: int | None) -> Way:
+def _readable(path: Path, here: Hardware, tokens: int | None) -> Way:
     """A damaged file fits nowhere, and the other models are planned all the same."""
     try:
-        return _of_file(path, name, here, tokens)
+        return _of_file(path, here, tokens)
     except BadSettings as error:
-        nothing = Shape(name, 1, float(path.stat().st_size), 0.0, 0, 0, 0.0, 0, 0.0)
+        nothing = Shape(path.name, 1, float(path.stat().st_size), 0.0, 0, 0, 0.0, 0, 0.0)
         return Way("llama.cpp", "as in its file", nothing, str(error), file=path)
 
 
-def _of_file(path: Path, name: str, here: Hardware, tokens: int | None) -> Way:
+def _of_file(path: Path, here: Hardware, tokens: int | None) -> Way:
+    """Called as the file is: what was measured of one holds for no other of the same model. Raises: BadSettings."""
     lacks = "" if "llama.cpp" in here.engines else f"llama.cpp's {llama_cpp.PROGRAM} is not installed"
-    way = place(of_gguf(name, gguf.read(path)), "as in its file", here, tokens, lacks)
+    way = place(of_gguf(path.name, gguf.read(path)), "as in its file", here, tokens, lacks)
     return replace(way, file=path)
 
 

@@ -521,6 +521,7 @@ def test_of_several_files_the_largest_that_fits_is_taken_and_none_of_another_car
     gguf_file(tmp_path / "qwen3-30b-a3b" / "any.gguf", 6 * GB)
     found = file_for("qwen3-30b-a3b", tmp_path)
     assert found.fits and found.file == tmp_path / "qwen3-30b-a3b" / "any.gguf"
+    assert found.shape.name == "any.gguf", "what was measured of one file was taken for the other's"
     (tmp_path / "olmoe-1b-7b-Q8_0.gguf").write_bytes(b"GGUF no more")
     assert "GGUF of version" in file_for("olmoe-1b-7b", tmp_path).why_not
 
