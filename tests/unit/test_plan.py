@@ -180,6 +180,22 @@ def test_on_a_gpu_only_as_many_contexts_are_begun_as_have_room(size: int, wanted
     assert way.gpu_bytes <= size * GB * 0.92
 
 
+def test_layers_without_experts_are_counted_where_the_first_ones_are_kept_off_a_gpu() -> None:
+    """llama.cpp counts them too: of 24 layers two have none, and two too few were kept off."""
+    way = of("llama.cpp", "lfm2-8b-a1b", gpus(1, 8))
+    each = way.shape.expert_bytes / 22
+    assert way.main_bytes == pytest.approx((way.cpu_layers - 2) * each) and way.cpu_layers > 2
+    assert way.arguments[3] == str(way.cpu_layers)
+
+
+def test_a_context_that_only_the_main_memory_holds_is_there() -> None:
+    """It was said to fit nowhere, as long as there was a GPU."""
+    way = of("llama.cpp", "granite-3.1-1b-a400m", gpus(1, 6), 131072)
+    assert way.fits and way.place == "CPU" and way.arguments == ("--n-gpu-layers", "0")
+    tiny = replace(gpus(1, 24), machine=Machine(GB, bfloat16=True, gpu=True))
+    assert of("llama.cpp", "gpt-oss-120b", tiny).main_bytes == 0
+
+
 def test_what_is_planned_beside_a_gpu_that_is_too_small_is_kept_off_it() -> None:
     """llama-server puts all layers on a GPU, unless it is told."""
     way = of("llama.cpp", "granite-3.1-3b-a800m", gpus(1, 2))

@@ -19,7 +19,7 @@ class Shape:
 
     cache_token_bytes: of one token's keys and values in all layers. active_parameters: used for one token.
     head_parameters: among them, of what turns the last token of a prompt into an answer's first. hidden: numbers that a
-    layer hands on for a token; of both 0 where they are not known.
+    layer hands on for a token; of both 0 where they are not known. dense_layers: the first ones, without experts.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Shape:
     unread_bytes: float = 0.0
     head_parameters: float = 0.0
     hidden: int = 0
+    dense_layers: int = 0
 
     @property
     def weight_bytes(self) -> float:
@@ -81,6 +82,7 @@ def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | 
         unread_bytes=0.0 if card.tied else embedding * each,
         head_parameters=embedding,
         hidden=card.hidden,
+        dense_layers=0 if card.moe_layers is None else card.layers - card.moe_layers,
     )
 
 
@@ -100,4 +102,5 @@ def of_gguf(name: str, file: Gguf) -> Shape:
         unread_bytes=file.unread_bytes,
         head_parameters=file.head_parameters,
         hidden=file.hidden,
+        dense_layers=file.layers - file.expert_layers if file.expert_layers else 0,
     )

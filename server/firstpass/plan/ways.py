@@ -204,40 +204,43 @@ def place(shape: Shape, weights: str, hardware: Hardware, wanted: int | None, la
     if too_long := _too_long(shape, wanted):
         return Way("llama.cpp", weights, shape, too_long)
     gpu = max((gpu.bytes for gpu in hardware.gpus), default=0) * GPU_SHARE - ON_GPU_BYTES
-    main = hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES
-    on_gpu = gpu >= shape.fixed_bytes + LEAST_CONTEXT_TOKENS * shape.cache_token_bytes
-    if not on_gpu:
+    main = max(0, hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES)
+    context = _context(shape, gpu - shape.fixed_bytes, wanted) if gpu >= shape.fixed_bytes else 0
+    if not context:
         nothing_there = ("--n-gpu-layers", "0") if hardware.gpus else ()  # By itself it puts all of them there.
         return replace(_without_gpu(shape, weights, main, wanted, lacks), arguments=nothing_there)
-    context = _context(shape, gpu - shape.fixed_bytes, wanted)
-    if not context:
-        return Way("llama.cpp", weights, shape, _too_large(shape, gpu, "the GPU beside its experts", wanted))
     least = min(context, wanted or max(LEAST_CONTEXT_TOKENS, cache_size.STATES_TOKENS))
     left = gpu - shape.fixed_bytes - least * shape.cache_token_bytes
-    each = shape.expert_bytes / shape.layers
-    layers = 0 if left >= shape.expert_bytes else math.ceil((shape.expert_bytes - left) / each)
-    context = _context(shape, gpu - shape.fixed_bytes - (shape.layers - layers) * each, wanted) or least
-    beside = shape.fixed_bytes + (shape.layers - layers) * each
+    in_main, layers = _off_the_gpu(shape, left)
+    beside = shape.weight_bytes - in_main
+    context = _context(shape, gpu - beside, wanted) or least
     cache = context * shape.cache_token_bytes
     slots = max(1, min(llama_cpp.SLOTS, int((gpu - beside) / cache))) if cache else llama_cpp.SLOTS
-    taken = beside + slots * cache + ON_GPU_BYTES
-    in_main = layers * each
     arguments = ("--n-gpu-layers", "999", *(("--n-cpu-moe", str(layers)) if layers else ()))
-    arguments += ("--parallel", str(slots), "--ctx-size", str(slots * context))
     return Way(
         "llama.cpp",
         weights,
         shape,
-        "",
-        context,
-        1,
-        taken,
-        min(in_main, main),
-        max(0.0, in_main - main),
-        layers,
-        arguments=arguments,
+        context_tokens=context,
+        gpus=1,
+        gpu_bytes=beside + slots * cache + ON_GPU_BYTES,
+        main_bytes=min(in_main, main),
+        disk_bytes=max(0.0, in_main - main),
+        cpu_layers=layers,
+        arguments=(*arguments, "--parallel", str(slots), "--ctx-size", str(slots * context)),
         engine_lacks=lacks,
     )
+
+
+def _off_the_gpu(shape: Shape, room: float) -> tuple[float, int]:
+    """(Bytes of the experts that have no room there, of how many layers from the first on). --n-cpu-moe counts those
+    that have no experts too.
+    """
+    if room >= shape.expert_bytes:
+        return 0.0, 0
+    each = shape.expert_bytes / (shape.layers - shape.dense_layers)
+    layers = math.ceil((shape.expert_bytes - room) / each)
+    return layers * each, layers + shape.dense_layers
 
 
 def _without_gpu(shape: Shape, weights: str, main: float, wanted: int | None, lacks: str) -> Way:
