@@ -160,3 +160,13 @@ def test_cpus_are_those_of_this_process_and_none_is_passed_over() -> None:
     for wrong, why in {"0,7-0": "7-0 ends before", "9999": "no CPU 9999", "0-": "pattern"}.items():
         with pytest.raises(BadSettings, match=why):
             load(environment={"FIRSTPASS_ENGINE__CPUS": wrong})
+
+
+@pytest.mark.parametrize("name", ["a b.so", "a:b.so"])
+def test_a_library_whose_path_the_loader_would_part_is_refused(tmp_path: Path, name: str) -> None:
+    """It was passed over with a line in the engine's log."""
+    (tmp_path / name).touch()
+    config = tmp_path / "firstpass.toml"
+    config.write_text(f'[engine]\npreload = ["{tmp_path / name}"]\n')
+    with pytest.raises(BadSettings, match="which part libraries"):
+        load(config)

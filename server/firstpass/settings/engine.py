@@ -128,6 +128,10 @@ class EngineSettings(Section):
         for library in self.preload:
             if not library.is_absolute() or not library.is_file():
                 raise ValueError(f"preload: {library} is no file by an absolute path")
+            if set(str(library)) & set(": ,"):  # ld.so(8), LD_PRELOAD: separated by spaces or colons; ours by commas.
+                raise ValueError(
+                    f"preload: {library} has a colon, a space or a comma in its path, which part libraries"
+                )
         return self
 
     def _has_cpus(self, said: str) -> None:
