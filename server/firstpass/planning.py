@@ -204,4 +204,7 @@ def overrides(model: str, settings: Settings, context_tokens: int | None = None)
 def _is_a_checkpoint(model: str) -> bool:
     """Whether it is a directory of one, and no name."""
     named = any(card.name == model.lower() for card in catalogue.cards())
-    return not named and not catalogue.is_gguf(model) and Path(model).expanduser().is_dir()
+    try:
+        return not named and not catalogue.is_gguf(model) and Path(model).expanduser().is_dir()
+    except (OSError, RuntimeError):  # Too long a name, or nobody's home: it is no name of the catalogue either.
+        return False

@@ -372,7 +372,8 @@ def test_what_can_not_be_planned_is_refused_before_anything_is_measured(
     pulled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("firstpass.plan.rates.measured", lambda *_: pytest.fail("measured"))
-    for model, why in {"nobody": "no model 'nobody'", str(pulled): "is a directory: a plan"}.items():
+    unknown = dict.fromkeys(("nobody", "~nobody/x", "n" * 5000), "no model")
+    for model, why in {**unknown, str(pulled): "is a directory: a plan"}.items():
         with pytest.raises(BadSettings, match=why):
             plan(model)
 
