@@ -59,6 +59,7 @@ class Gguf:
     embeds: it is made for embeddings, and writes nothing. experts: of a layer, of which `experts_per_token` are read.
     expert_bytes: of all of them. unread_bytes: of an embedding of which a token reads one row. parameters: as many as
     all its tensors have; of its experts; of its output. hidden: numbers that a layer hands on for a token.
+    expert_layers: those with experts.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Gguf:
     expert_parameters: int = 0
     head_parameters: int = 0
     hidden: int = 0
+    expert_layers: int = 0
 
     @property
     def layers(self) -> int:
@@ -257,6 +259,7 @@ def _model(reader: _Reader, said: Mapping[str, Value], weights: _Weights) -> Ggu
         parameters=sum(weights.parameters.values()),
         head_parameters=weights.parameters.get(EMBEDDING, 0),
         hidden=number("embedding_length"),
+        expert_layers=len({tensor.split(".")[1] for tensor in experts}),
         expert_parameters=sum(weights.parameters[tensor] for tensor in experts),
     )
 

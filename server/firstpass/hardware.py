@@ -3,7 +3,7 @@
 import math
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -110,14 +110,38 @@ def cores(root: Path = Path("/")) -> int:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """In the order of their numbers; none where NVIDIA's program does not say."""
-    query = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
+    """Those that CUDA_VISIBLE_DEVICES leaves to this process, or all in the order of their numbers; none where NVIDIA's
+    program does not say.
+    """
+    query = ("nvidia-smi", "--query-gpu=uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits")
     try:
         said = subprocess.run(query, capture_output=True, text=True, timeout=SMI_SECONDS, check=True).stdout
         rows = [line.rsplit(",", 2) for line in said.splitlines() if line.strip()]
-        return tuple(Gpu(name.strip(), int(float(size) * 2**20), float(version)) for name, size, version in rows)
+        each = [(*first.split(",", 1), size, version) for first, size, version in rows]
+        found = {
+            uuid.strip(): Gpu(name.strip(), int(float(size) * 2**20), float(version))
+            for uuid, name, size, version in each
+        }
     except (OSError, ValueError, subprocess.SubprocessError):
         return ()
+    return tuple(_visible(found, os.environ.get("CUDA_VISIBLE_DEVICES")))
+
+
+def _visible(found: Mapping[str, Gpu], said: str | None) -> Iterator[Gpu]:
+    """found: by their ids. Of those that are said CUDA shows the ones before the first that there is not; a part of one
+    (MIG) is not looked up.
+
+    Source: CUDA C++ Programming Guide, CUDA_VISIBLE_DEVICES.
+    """
+    if said is None or said.startswith("MIG-"):
+        yield from found.values()
+        return
+    for one in map(str.strip, said.split(",")):
+        ids = [list(found)[int(one)]] if one.isdecimal() and int(one) < len(found) else []
+        ids = ids or [uuid for uuid in found if one.startswith("GPU-") and uuid.startswith(one)]
+        if len(ids) != 1:
+            return
+        yield found[ids[0]]
 
 
 def gpu_bytes() -> int:

@@ -384,3 +384,14 @@ def test_a_small_model_gets_one_thread(model_dir: Path, megabytes: int, one: boo
     with (model_dir / "model.safetensors").open("wb") as file:
         file.truncate(megabytes * 2**20)
     assert thread_count(spec_of(model_dir)) == (1 if one else len(os.sched_getaffinity(0)))
+
+
+def test_cpus_bound_the_threads_of_a_large_model_and_leave_a_small_one_its_own(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small one got as many threads as it was given CPUs, though a second gains nothing."""
+    monkeypatch.setattr("firstpass.hardware.cores", lambda: 8)
+    assert thread_count(spec_of(model_dir, cpus=(0, 1))) == 2
+    (model_dir / "model.safetensors").write_bytes(b"small")
+    assert thread_count(spec_of(model_dir, cpus=(0, 1))) == 1
+    assert thread_count(spec_of(model_dir, cpus=(0, 1), threads=3)) == 3

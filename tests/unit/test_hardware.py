@@ -104,9 +104,9 @@ def test_the_reserve_is_a_tenth_and_a_gibibyte_at_least() -> None:
 @pytest.mark.parametrize(
     ("script", "gibibytes"),
     [
-        ("echo 'NVIDIA A10, 24576, 8.6'; echo 'NVIDIA H100, 80 GB, 81920, 9.0'", 80),
+        ("echo 'GPU-1, NVIDIA A10, 24576, 8.6'; echo 'GPU-2, NVIDIA H100, 80 GB, 81920, 9.0'", 80),
         ("echo none", 0),
-        ("echo 'NVIDIA A10, [N/A], 8.6'", 0),
+        ("echo 'GPU-1, NVIDIA A10, [N/A], 8.6'", 0),
         ("exit 9", 0),
     ],
 )
@@ -118,6 +118,33 @@ def test_the_largest_gpu_is_what_nvidia_s_program_says(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert hardware.gpu_bytes() == int(gibibytes * GIB * hardware.GPU_SHARE)
+
+
+@pytest.mark.parametrize(
+    ("visible", "gibibytes"),
+    [
+        (None, [8, 16]),
+        ("1", [16]),
+        ("1,0", [16, 8]),
+        ("GPU-b", [16]),
+        ("", []),
+        ("-1", []),
+        ("0,7,1", [8]),
+        ("GPU", []),
+    ],
+)
+def test_gpus_are_those_that_cuda_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, gibibytes: list[int]
+) -> None:
+    """NVIDIA's program tells of all: of eight, seven of them others', a model was divided between eight."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU-a1, A, 8192, 8.6'; echo 'GPU-b2, B, 16384, 8.6'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [gpu.bytes // GIB for gpu in hardware.gpus()] == gibibytes
 
 
 AVAILABLE = f"{MEMORY}MemAvailable: {10 * 2**20} kB\n"

@@ -1,15 +1,26 @@
 """What a machine can run, how, and how fast, by machines and models that are written down here."""
 
 import json
-from dataclasses import replace
+import shlex
+import struct
+import sys
+import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from firstpass import planning
+from firstpass.bench.trying import Took
 from firstpass.catalogue import Card, named
-from firstpass.catalogue.card import weight_bytes
-from firstpass.engine import Kind
+from firstpass.catalogue.card import cache_token_bytes, weight_bytes
+from firstpass.cli.plan import _toml as toml
+from firstpass.cli.plan import plan
+from firstpass.engine import EngineSpec, Kind
+from firstpass.engine.arguments import value_of
+from firstpass.engine.cache_size import USUAL_BYTES
+from firstpass.engine.llama_cpp import LlamaCppRecipe
+from firstpass.engine.vllm import VllmRecipe
 from firstpass.errors import BadSettings
 from firstpass.gguf import Gguf
 from firstpass.hardware import Gpu, Machine
@@ -70,6 +81,23 @@ def test_a_disk_is_read_past_the_caches_or_not_at_all(tmp_path: Path) -> None:
     assert 0 <= disk_bytes_per_s(tmp_path) < 1e11 and not list(tmp_path.iterdir())
 
 
+def test_a_disk_without_room_is_not_measured(tmp_path: Path) -> None:
+    assert disk_bytes_per_s(tmp_path / "nowhere") == 0.0
+
+
+def test_without_pytorch_it_is_said_what_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The import's error was all that an installation without the extras got."""
+    monkeypatch.setattr(planning, "present", lambda _: LAPTOP)
+    monkeypatch.setattr("firstpass.cli.plan.find_spec", lambda _: None)
+    monkeypatch.setattr("firstpass.plan.rates.measured", lambda *_: pytest.fail("measured"))
+    monkeypatch.setenv("FIRSTPASS_SERVER__DATA_DIR", str(tmp_path))
+    plan("firstpass-draft-10m", as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["machine"]["rates"] is None and said["models"]["firstpass-draft-10m"][0]["fits"]
+
+
 def test_what_fits_a_gpu_goes_there_whole() -> None:
     way = of("vllm", "gpt-oss-20b", gpus(1, 24))
     assert way.fits and (way.gpus, way.place, way.arguments) == (1, "GPU", ())
@@ -103,6 +131,26 @@ def test_a_cpu_without_bfloat16_has_both_types_of_numbers_with_the_contexts_that
     assert [way.weights for way in large] == ["bfloat16"]
 
 
+def test_a_vllm_for_gpus_runs_on_no_cpu() -> None:
+    way = of("vllm", "granite-3.1-1b-a400m", replace(LAPTOP, vllm_on_cpu=False))
+    assert way.fits and way.engine_lacks == "the vLLM that is installed is for GPUs"
+
+
+def test_a_program_that_is_named_and_is_none_is_not_passed_over(tmp_path: Path) -> None:
+    wrong = load(environment={"FIRSTPASS_ENGINE__BINARY": str(tmp_path / "llama-server")})
+    with pytest.raises(BadSettings, match=r"engine\.binary"):
+        planning.present(wrong)
+
+
+@pytest.mark.parametrize("name", ["model", "extra_args", "preload", "context_tokens"])
+def test_settings_are_shown_as_toml_has_them(name: str) -> None:
+    """JSON's surrogates are none of it."""
+    value = "4096" if name == "context_tokens" else '/m/\N{ROCKET}:rocket:\x7f".gguf'
+    said = shlex.quote(value) if name == "extra_args" else value
+    read = tomllib.loads(f"{name} = {toml(name, said)}")[name]
+    assert read == {"context_tokens": 4096, "model": value}.get(name, [value])
+
+
 def test_the_most_bits_that_fit_are_taken_for_a_gguf_file() -> None:
     assert of("llama.cpp", "granite-3.1-1b-a400m", LAPTOP).weights == "Q8_0"
     assert of("llama.cpp", "qwen3-30b-a3b", LAPTOP).weights == "Q4_K_M"
@@ -112,7 +160,7 @@ def test_experts_that_no_gpu_holds_are_in_main_memory_as_few_layers_as_need_be()
     """llama.cpp's --n-cpu-moe; the attention and as many layers' experts as fit stay on the GPU."""
     way = of("llama.cpp", "gpt-oss-120b", gpus(1, 24, memory=128))
     assert way.place == "GPU and CPU" and 0 < way.cpu_layers < 36
-    assert way.arguments == ("--n-gpu-layers", "999", "--n-cpu-moe", str(way.cpu_layers))
+    assert way.arguments[:4] == ("--n-gpu-layers", "999", "--n-cpu-moe", str(way.cpu_layers))
     assert way.gpu_bytes <= 24 * GB and not way.disk_bytes
     each = way.shape.expert_bytes / 36
     assert way.main_bytes == pytest.approx(way.cpu_layers * each)
@@ -120,6 +168,46 @@ def test_experts_that_no_gpu_holds_are_in_main_memory_as_few_layers_as_need_be()
         way.gpu_bytes - way.context_tokens * way.shape.cache_token_bytes + each + 4096 * way.shape.cache_token_bytes
     )
     assert more_on_gpu > 24 * GB * 0.92 and of("llama.cpp", "gpt-oss-120b", gpus(1, 96)).cpu_layers == 0
+
+
+@pytest.mark.parametrize(("size", "wanted", "slots"), [(12, 4096, 3), (12, 32768, 1), (24, None, 2), (80, None, 4)])
+def test_on_a_gpu_only_as_many_contexts_are_begun_as_have_room(size: int, wanted: int | None, slots: int) -> None:
+    """The server made four of the one that was planned, where they took less than 4 GiB, and the GPU was full."""
+    way = of("llama.cpp", "gpt-oss-20b", gpus(1, size), wanted)
+    assert way.arguments[-4:] == ("--parallel", str(slots), "--ctx-size", str(slots * way.context_tokens))
+    weights = way.shape.weight_bytes - way.cpu_layers * way.shape.expert_bytes / way.shape.layers
+    assert way.gpu_bytes == pytest.approx(weights + slots * way.context_tokens * way.shape.cache_token_bytes + 2e9)
+    assert way.gpu_bytes <= size * GB * 0.92
+
+
+def test_layers_without_experts_are_counted_where_the_first_ones_are_kept_off_a_gpu() -> None:
+    """llama.cpp counts them too: of 24 layers two have none, and two too few were kept off."""
+    way = of("llama.cpp", "lfm2-8b-a1b", gpus(1, 8))
+    each = way.shape.expert_bytes / 22
+    assert way.main_bytes == pytest.approx((way.cpu_layers - 2) * each) and way.cpu_layers > 2
+    assert way.arguments[3] == str(way.cpu_layers)
+
+
+def test_a_context_that_only_the_main_memory_holds_is_there() -> None:
+    """It was said to fit nowhere, as long as there was a GPU."""
+    way = of("llama.cpp", "granite-3.1-1b-a400m", gpus(1, 6), 131072)
+    assert way.fits and way.place == "CPU" and way.arguments == ("--n-gpu-layers", "0")
+    tiny = replace(gpus(1, 24), machine=Machine(GB, bfloat16=True, gpu=True))
+    assert of("llama.cpp", "gpt-oss-120b", tiny).main_bytes == 0
+
+
+def test_what_is_planned_beside_a_gpu_that_is_too_small_is_kept_off_it() -> None:
+    """llama-server puts all layers on a GPU, unless it is told."""
+    way = of("llama.cpp", "granite-3.1-3b-a800m", gpus(1, 2))
+    assert way.place == "CPU" and way.arguments == ("--n-gpu-layers", "0")
+    assert of("llama.cpp", "granite-3.1-3b-a800m", LAPTOP).arguments == ()
+
+
+def test_gpus_that_share_a_head_of_keys_and_values_have_it_each() -> None:
+    """With 2 heads four GPUs keep each of them twice: half as many tokens have room as were said to."""
+    way = of("vllm", "qwen3.5-35b-a3b", gpus(4, 24), 32768)
+    cache = way.context_tokens * way.shape.cache_token_bytes
+    assert way.gpus == 4 and way.gpu_bytes == pytest.approx(way.shape.weight_bytes / 4 + cache / 2 + 2e9)
 
 
 def test_experts_that_no_memory_holds_stay_on_the_disk() -> None:
@@ -150,10 +238,57 @@ def test_a_wanted_context_has_room_or_the_model_does_not_fit() -> None:
     )
 
 
+def test_a_wanted_context_may_take_more_than_the_usual_cache_and_is_said_to_the_engine() -> None:
+    """llama.cpp was said to have no room for it beside 16 GB; vLLM was not told of it."""
+    card = named("granite-3.1-1b-a400m")
+    for engine in ("vllm", "llama.cpp", "transformers"):
+        way = of(engine, card.name, LAPTOP, card.context_tokens)
+        assert way.fits and way.context_tokens * way.shape.cache_token_bytes > USUAL_BYTES
+        assert planning.settings_of(card.name, way, Kept("x"))["context_tokens"] == str(card.context_tokens)
+
+
+@pytest.mark.parametrize("card", ["granite-3.1-1b-a400m", "olmoe-1b-7b"])
+@pytest.mark.parametrize("memory", [8, 25, 64])
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize("wanted", [None, 2000])
+def test_vllm_on_a_cpu_starts_as_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str, memory: int, bfloat16: bool, wanted: int | None
+) -> None:
+    """With the context that the plan in bfloat16 gave, the engine took float32: no other type was said."""
+    monkeypatch.setattr("firstpass.engine.vllm.runs_on_cpu", lambda: True)
+    known, machine = named(card), Machine(memory * GB, bfloat16)
+    heads = {"num_attention_heads": known.kv_heads, "head_dim": known.head_dim, "hidden_size": known.hidden}
+    of_it = heads | {"num_hidden_layers": known.layers, "max_position_embeddings": known.context_tokens}
+    (tmp_path / "config.json").write_text(json.dumps(of_it | {"dtype": known.dtype}))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(weight_bytes(known))
+    for way in ways(known, replace(LAPTOP, machine=machine), wanted):
+        if way.engine == "vllm" and way.fits:
+            said = planning.settings_of(card, way, Kept("x"))
+            spec = EngineSpec(
+                card,
+                "vllm",
+                tmp_path,
+                tmp_path,
+                context_tokens=int(said["context_tokens"]) if "context_tokens" in said else None,
+                holds_tokens=known.context_tokens,
+                extra_args=tuple(shlex.split(said.get("extra_args", ""))),
+            )
+            argv = VllmRecipe(spec, machine).command(tmp_path).argv
+            assert value_of("--dtype", argv) == way.weights
+            assert value_of("--max-model-len", argv) == str(way.context_tokens)
+
+
 def shape(**changes: float) -> Shape:
     fields = {"fixed_bytes": 1e9, "expert_bytes": 8e9, "experts": 8, "experts_per_token": 2, "layers": 10}
     numbers = {**fields, "cache_token_bytes": 0.0, "context_tokens": 4096, "active_parameters": 1e9, **changes}
     return Shape(name="m", **numbers)  # type: ignore[arg-type]
+
+
+def test_a_cache_beside_weights_in_few_bits_has_16() -> None:
+    """It was reckoned in the bits of the weights: a third of it for Q4_K_M."""
+    for name in ("granite-3.1-1b-a400m", "qwen3-30b-a3b", "gpt-oss-20b"):
+        assert of("llama.cpp", name, LAPTOP).shape.cache_token_bytes == cache_token_bytes(named(name))
 
 
 def test_a_step_takes_its_bytes_from_where_they_lie() -> None:
@@ -203,10 +338,44 @@ def test_a_correction_is_the_model_s_own_else_the_median_of_its_engine_s(tmp_pat
     assert kept.read(tmp_path, "here") == again and kept.read(tmp_path, "elsewhere") == Kept("elsewhere")
 
 
-def test_a_plan_that_can_not_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / kept.FILE).write_text("{")
-    with pytest.raises(BadSettings, match=r"plan\.json can not be read"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "is damaged"),
+        (json.dumps({"machine": "here", "rates": asdict(replace(RATES, bytes_per_s=0.0))}), "no positive numbers"),
+        (json.dumps({"machine": "here", "measured": [asdict(took("m", float("nan")))]}), "no positive numbers"),
+    ],
+)
+def test_a_plan_that_can_not_be_used_is_named(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / kept.FILE).write_text(text)
+    with pytest.raises(BadSettings, match=rf"plan\.json is damaged.*{why}|plan\.json {why}") as caught:
         kept.read(tmp_path, "here")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(BadSettings, match="Not a directory"):
+        kept.read(tmp_path / kept.FILE, "here")
+
+
+def test_a_context_longer_than_the_model_s_fits_nowhere() -> None:
+    """The plan had room for it, and the server refused it."""
+    for way in ways(named("firstpass-draft-10m"), LAPTOP, 4097):
+        assert way.why_not == "it holds 4096 tokens at most"
+    assert place(shape(), "as in its file", LAPTOP, 4097).why_not
+
+
+def test_a_prompt_longer_than_the_context_has_no_prediction() -> None:
+    way = of("vllm", "firstpass-draft-10m", LAPTOP)
+    assert planning.expected(way, Kept("here", RATES), 4096) and not planning.expected(way, Kept("here", RATES), 4097)
+
+
+def test_what_can_not_be_planned_is_refused_before_anything_is_measured(
+    pulled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstpass.plan.rates.measured", lambda *_: pytest.fail("measured"))
+    unknown = dict.fromkeys(("nobody", "~nobody/x", "n" * 5000), "no model")
+    for model, why in {**unknown, str(pulled): "is a directory: a plan"}.items():
+        with pytest.raises(BadSettings, match=why):
+            plan(model)
 
 
 def test_the_engine_that_is_here_goes_before_a_faster_one_that_is_not() -> None:
@@ -230,9 +399,69 @@ def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_serve_takes_of_the_plan_what_the_settings_do_not_say(pulled: Path) -> None:
     del pulled
     said = planning.overrides("firstpass-draft-10m", load())
-    assert said == {"FIRSTPASS_ENGINE__KIND": "vllm", "FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+    model = {"FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m", "FIRSTPASS_ENGINE__CONTEXT_TOKENS": "4096"}
+    assert said == {"FIRSTPASS_ENGINE__KIND": "vllm", **model}
     own = load(environment={"FIRSTPASS_ENGINE__KIND": "transformers", "FIRSTPASS_ENGINE__MODEL": "other"})
-    assert planning.overrides("firstpass-draft-10m", own) == {"FIRSTPASS_ENGINE__MODEL": "firstpass-draft-10m"}
+    assert planning.overrides("firstpass-draft-10m", own) == model
+
+
+def test_arguments_of_the_settings_come_behind_those_of_the_plan(pulled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They took their place, and a model that needs four GPUs was started on one."""
+    del pulled
+    monkeypatch.setattr(planning, "present", lambda _: gpus(4, 16))
+    monkeypatch.setattr(planning, "settings_of", lambda *_: {"kind": "vllm", "extra_args": "--tensor-parallel-size 4"})
+    own = load(environment={"FIRSTPASS_ENGINE__EXTRA_ARGS": "--seed 1"})
+    said = planning.overrides("firstpass-draft-10m", own)
+    assert said["FIRSTPASS_ENGINE__EXTRA_ARGS"] == "--tensor-parallel-size 4 --seed 1"
+
+
+def test_what_has_no_plan_is_served_by_its_name_as_before(pulled: Path) -> None:
+    """A directory was no model of the catalogue, and no engine of others' ran anything."""
+    directory = str(named("firstpass-draft-10m").directory)
+    assert planning.overrides(directory, load()) == {"FIRSTPASS_ENGINE__MODEL": directory}
+    url = {"FIRSTPASS_ENGINE__KIND": "external", "FIRSTPASS_ENGINE__URL": "http://127.0.0.1:1/v1"}
+    assert planning.overrides("theirs", load(environment=url)) == {"FIRSTPASS_ENGINE__MODEL": "theirs"}
+    del pulled
+
+
+def test_a_kind_that_the_settings_leave_open_is_the_plan_s(pulled: Path) -> None:
+    own = load(environment={"FIRSTPASS_ENGINE__KIND": "auto"})
+    assert planning.overrides("firstpass-draft-10m", own)["FIRSTPASS_ENGINE__KIND"] == "vllm"
+    program = pulled / "llama-server"
+    beside = {"FIRSTPASS_ENGINE__BINARY": str(program)}
+    load(environment={**beside, **planning.overrides("firstpass-draft-10m", load(environment=beside))})
+
+
+def test_a_context_that_is_asked_for_goes_before_that_of_the_settings(pulled: Path) -> None:
+    del pulled
+    own = load(environment={"FIRSTPASS_ENGINE__CONTEXT_TOKENS": "2048"})
+    assert "FIRSTPASS_ENGINE__CONTEXT_TOKENS" not in planning.overrides("firstpass-draft-10m", own)
+    said = planning.overrides("firstpass-draft-10m", own, 1024)
+    assert said["FIRSTPASS_ENGINE__CONTEXT_TOKENS"] == "1024"
+
+
+def test_a_model_is_measured_by_the_settings_of_the_file_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was read for the plan and not for the engine; and its own arguments were kept as if tuning had found
+    them."""
+
+    async def answer(spec: EngineSpec, prompt_tokens: int) -> Took:
+        assert spec.extra_args[-2:] == ("--seed", "1") and spec.context_tokens == 2000 and spec.data_dir == tmp_path
+        return Took(prompt_tokens, 1.0, 20, 0.1)
+
+    monkeypatch.setattr(planning, "present", lambda _: LAPTOP)
+    monkeypatch.setattr("firstpass.cli.plan._took", answer)
+    monkeypatch.delenv("FIRSTPASS_SERVER__DATA_DIR", raising=False)
+    config = tmp_path / "firstpass.toml"
+    config.write_text(f'[server]\ndata_dir = "{tmp_path}"\n[engine]\nextra_args = ["--seed", "1"]\n')
+    machine = planning.machine_name(LAPTOP)
+    kept.write(tmp_path, Kept(machine, RATES))
+    plan("firstpass-draft-10m", 1000, 2000, measure=True, config=config)
+    [found] = kept.read(tmp_path, machine).measured
+    assert found.token_seconds == 0.1 and found.arguments == ()
+    with pytest.raises(BadSettings, match="do not fit in 2000"):
+        plan("firstpass-draft-10m", 1990, 2000, measure=True, config=config)
 
 
 def test_what_measuring_has_found_is_served_too(pulled: Path) -> None:
@@ -260,6 +489,58 @@ def test_a_file_of_the_model_beside_the_others_is_planned_as_it_is(pulled: Path)
     (models / "granite-3.1-1b-a400m-Q8_0.gguf").write_bytes(b"GGUF no more")
     with pytest.raises(BadSettings, match="GGUF of version"):
         planning.overrides("granite-3.1-1b-a400m", load())
+
+
+def gguf_file(path: Path, weights_bytes: int) -> None:
+    """Of a small model with one large tensor, whose bytes are a hole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def text(said: str) -> bytes:
+        return struct.pack("<Q", len(said)) + said.encode()
+
+    numbers = {"block_count": 2, "context_length": 4096, "embedding_length": 64, "attention.head_count": 4}
+    pairs = [text("general.architecture") + struct.pack("<I", 8) + text("llama")]
+    pairs += [text(f"llama.{name}") + struct.pack("<II", 4, number) for name, number in numbers.items()]
+    tensor = text("blk.0.ffn_up.weight") + struct.pack("<IQIQ", 1, weights_bytes, 24, 0)
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs)) + b"".join(pairs) + tensor)
+        file.truncate(file.tell() + 32 + weights_bytes)
+
+
+def file_for(card: str, models_dir: Path) -> Way:
+    settings = load(environment={"FIRSTPASS_ENGINE__MODELS_DIR": str(models_dir)})
+    return next(way for way in planning.wanted(card, settings)[card](LAPTOP, None) if way.engine == "llama.cpp")
+
+
+def test_llama_cpp_starts_with_the_context_that_was_planned(tmp_path: Path) -> None:
+    """Nearly all of the memory is taken: by itself its recipe leaves a block beside the context, and cut it."""
+    gguf_file(tmp_path / "m.gguf", 10 * GB)
+    machine = Machine(int((10.1501 * GB + 4096 * 512) / 0.9), bfloat16=True)
+    way = planning.wanted(str(tmp_path / "m.gguf"), load())["m.gguf"](replace(LAPTOP, machine=machine), None)[0]
+    assert way.fits and way.context_tokens == 4096
+    context = int(planning.settings_of("m", way, Kept("x"))["context_tokens"])
+    program = Path(sys.executable)
+    spec = EngineSpec("m", "llama.cpp", tmp_path, tmp_path, context_tokens=context, gguf=way.file, binary=program)
+    argv = LlamaCppRecipe(spec, machine).command(tmp_path).argv
+    assert value_of("--ctx-size", argv) == str(4096 * int(value_of("--parallel", argv) or 0))
+
+
+def test_of_several_files_the_largest_that_fits_is_taken_and_none_of_another_card_s(tmp_path: Path) -> None:
+    """The largest was taken though it fits nowhere; a link to nothing ended the plan, and so did a damaged file."""
+    gguf_file(tmp_path / "qwen3-30b-a3b-fp8-Q4_K_M.gguf", 5 * GB)
+    (tmp_path / "qwen3-30b-a3b-Q2.gguf").symlink_to("nowhere")
+    none_yet = file_for("qwen3-30b-a3b", tmp_path)
+    there = str(tmp_path / "qwen3-30b-a3b-Q4_K_M.gguf")
+    assert there in none_yet.weights_lack
+    assert planning.settings_of("qwen3-30b-a3b", none_yet, Kept("x"))["model"] == there
+    gguf_file(tmp_path / "qwen3-30b-a3b-F16.gguf", 60 * GB)
+    assert file_for("qwen3-30b-a3b", tmp_path).why_not
+    gguf_file(tmp_path / "qwen3-30b-a3b" / "any.gguf", 6 * GB)
+    found = file_for("qwen3-30b-a3b", tmp_path)
+    assert found.fits and found.file == tmp_path / "qwen3-30b-a3b" / "any.gguf"
+    assert found.shape.name == "any.gguf", "what was measured of one file was taken for the other's"
+    (tmp_path / "olmoe-1b-7b-Q8_0.gguf").write_bytes(b"GGUF no more")
+    assert "GGUF of version" in file_for("olmoe-1b-7b", tmp_path).why_not
 
 
 def card_of_every_kind() -> list[Card]:

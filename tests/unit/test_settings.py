@@ -1,5 +1,6 @@
 """Settings: from a real file and an environment; unknown keys are errors; every setting is described."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,20 @@ def test_the_environment_reaches_engines_and_verifiers_by_their_names() -> None:
         load(environment={"FIRSTPASS_ENGINES__MODEL": "x"})
 
 
-def test_cpus_are_numbers_and_ranges() -> None:
-    assert EngineSettings(cpus="0").cpu_numbers == (0,) and EngineSettings().cpu_numbers == ()
-    assert EngineSettings.model_construct(cpus="0-2,5,4-4").cpu_numbers == (0, 1, 2, 4, 5)
+def test_cpus_are_those_of_this_process_and_none_is_passed_over() -> None:
+    """Of 0,7-0 the second part was dropped without a word."""
+    first = min(os.sched_getaffinity(0))
+    assert load(environment={"FIRSTPASS_ENGINE__CPUS": f"{first},{first}-{first}"}).engine.cpu_numbers == (first,)
+    for wrong, why in {"0,7-0": "7-0 ends before", "9999": "no CPU 9999", "0-": "pattern"}.items():
+        with pytest.raises(BadSettings, match=why):
+            load(environment={"FIRSTPASS_ENGINE__CPUS": wrong})
+
+
+@pytest.mark.parametrize("name", ["a b.so", "a:b.so"])
+def test_a_library_whose_path_the_loader_would_part_is_refused(tmp_path: Path, name: str) -> None:
+    """It was passed over with a line in the engine's log."""
+    (tmp_path / name).touch()
+    config = tmp_path / "firstpass.toml"
+    config.write_text(f'[engine]\npreload = ["{tmp_path / name}"]\n')
+    with pytest.raises(BadSettings, match="which part libraries"):
+        load(config)

@@ -43,7 +43,7 @@ def test_the_list_says_what_fits_this_machine(monkeypatch: pytest.MonkeyPatch, r
 
 @pytest.mark.parametrize(
     ("script", "kind"),
-    [("echo 'NVIDIA X, 81920, 9.0'", "79.0 GB of its largest GPU"), ("exit 9", "14.4 GB of memory")],
+    [("echo 'GPU-1, NVIDIA X, 81920, 9.0'", "79.0 GB of its largest GPU"), ("exit 9", "14.4 GB of memory")],
 )
 def test_what_there_is_room_in_is_asked_once_and_called_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, kind: str

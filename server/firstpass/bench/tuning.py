@@ -13,6 +13,7 @@ from firstpass.bench.figures import Figure
 from firstpass.bench.load.figures import ratio
 from firstpass.bench.trying import Asking, running
 from firstpass.engine import EngineSpec
+from firstpass.engine.recipe import most_threads, thread_count
 from firstpass.engine.vllm import COMPILED
 from firstpass.errors import FirstpassError
 
@@ -46,12 +47,13 @@ class Tried:
     why: str = ""
 
 
-def changes(spec: EngineSpec, cores: int, prefix: Path) -> Iterator[Change]:
+def changes(spec: EngineSpec, prefix: Path) -> Iterator[Change]:
     """Those that are possible here. prefix: of the Python environment, where libraries may lie too."""
-    usual = spec.threads or cores
-    for threads in sorted({1, cores // 2, cores} - {0, usual}):
+    most = most_threads(spec)
+    for threads in sorted({1, most // 2, most} - {0, thread_count(spec)}):
         yield Change(f"threads = {threads}", lambda one, to=threads: replace(one, threads=to))  # type: ignore[misc]
-    for library in filter(None, (_library(ALLOCATORS, prefix), _library((THREADS_OF_INTEL,), prefix))):
+    found = (_library(ALLOCATORS, prefix), _library((THREADS_OF_INTEL,), prefix))
+    for library in (one for one in found if one is not None and one not in spec.preload):
         yield Change(f"preload {library.name}", lambda one, to=library: replace(one, preload=(*one.preload, to)))  # type: ignore[misc]
     if spec.kind == "vllm":
         yield Change("compiled", lambda one: replace(one, extra_args=(*one.extra_args, COMPILED)))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from rich.markup import escape
 
 from firstpass import hardware, planning
 from firstpass.bench import tuning
-from firstpass.bench.trying import Took, running, took
+from firstpass.bench.trying import TOKENS, Took, running, took
 from firstpass.bench.tuning import Tried, tuned
 from firstpass.cli.models import size
 from firstpass.cli.terminal import AsJson, Config, err, fail, out, print_rows
@@ -60,10 +61,12 @@ def plan(
         fail("--measure needs a model" if model is None else "--tune needs --measure")
     settings = load(config)
     here = planning.present(settings)
-    known = _with_rates(settings, here, again=again)
     every = {name: found(here, context_tokens) for name, found in planning.wanted(model, settings).items()}
+    known = _with_rates(settings, here, again=again)
     if measure and model is not None:
-        known = _measured(settings, model, every[next(iter(every))], known, prompt_tokens, tune=tune)
+        way = planning.decided(model, settings, here, known, context_tokens)
+        wanted = load(config, {**os.environ, **planning.overrides(model, settings, context_tokens)})
+        known = _measured(wanted, way, known, prompt_tokens, tune=tune)
     if as_json:
         typer.echo(json.dumps(_public(here, known, every, prompt_tokens), indent=1))
     elif model is None:
@@ -73,10 +76,12 @@ def plan(
 
 
 def _with_rates(settings: Settings, here: Hardware, *, again: bool) -> Kept:
-    """The machine's rates are measured where they are not kept."""
+    """The machine's rates are measured where they are not kept, and PyTorch is there to do so."""
     directory = settings.server.data_dir
     known = planning.known(settings, here)
-    if known.rates is None or again:
+    if (known.rates is None or again) and find_spec("torch") is None:
+        err.print("[yellow]PyTorch is not installed: how fast this machine is can not be measured, only what fits[/]")
+    elif known.rates is None or again:
         err.print("[dim]measuring what this machine's memory, arithmetic and disk can do[/]")
         directory.mkdir(parents=True, exist_ok=True)
         known = replace(known, rates=rates.measured(here.machine, directory))
@@ -84,15 +89,15 @@ def _with_rates(settings: Settings, here: Hardware, *, again: bool) -> Kept:
     return known
 
 
-def _measured(
-    settings: Settings, model: str, every: Sequence[Way], known: Kept, prompt_tokens: int, *, tune: bool
-) -> Kept:
-    """With what the model took, in the plan's file too. Raises: BadSettings, TierFailed, TierUnavailable."""
-    way = planning.chosen(every, known)
-    if way is None or way.lacks or known.rates is None:
-        why = way.lacks if way else "; ".join(f"{one.engine}: {one.why_not}" for one in every)
-        raise BadSettings(f"{model} can not be measured here: {why}")
-    wanted = load(environment={**os.environ, **planning.overrides(model, settings)})
+def _measured(wanted: Settings, way: Way, known: Kept, prompt_tokens: int, *, tune: bool) -> Kept:
+    """With what the model took, in the plan's file too. wanted: the settings by which it runs so.
+
+    Raises: BadSettings, TierFailed, TierUnavailable.
+    """
+    if known.rates is None:
+        raise BadSettings("the machine's rates are not known, and without them there is nothing to correct")
+    if prompt_tokens + TOKENS > way.context_tokens:
+        raise BadSettings(f"a prompt of {prompt_tokens} tokens and an answer do not fit in {way.context_tokens}")
     spec = engine_spec(wanted, wanted.engine)
     if tune:
         spec = asyncio.run(_tuned(spec, way))
@@ -113,13 +118,13 @@ def _measured(
         predicted_token_seconds=token.token_seconds,
         measured_unix=time.time(),
         engine_version=_version(way.engine),
-        arguments=_further(spec, way, wanted),
+        arguments=_further(spec, wanted, known.of(way)),
         threads=spec.threads,
         preload=tuple(map(str, spec.preload)),
     )
     _show_measured(new)
     known = known.with_(new)
-    kept.write(settings.server.data_dir, known)
+    kept.write(wanted.server.data_dir, known)
     return known
 
 
@@ -129,20 +134,21 @@ async def _took(spec: EngineSpec, prompt_tokens: int) -> Took:
 
 
 async def _tuned(spec: EngineSpec, way: Way) -> EngineSpec:
-    """Raises: BadSettings where two of it have no room."""
+    """Raises: BadSettings where two of it have no room, as on a GPU: its engine takes all of that."""
+    if way.gpus:
+        raise BadSettings("to tune is to load a model twice, and an engine leaves no room for another on its GPU")
     usable = hardware.this().usable_bytes
     if 2 * way.main_bytes > usable:
         raise BadSettings(f"to tune is to load {spec.name} twice, and {size(usable)} have no room for that")
-    changes = list(tuning.changes(spec, hardware.cores(), Path(sys.prefix)))
-    return await tuned(spec, changes, [f"Summarise this change.\n\n{DIFF}"], _show_tried)
+    changes = list(tuning.changes(spec, Path(sys.prefix)))
+    prompts = [f"{number}: summarise this change.\n\n{DIFF}" for number in range(tuning.ROUNDS)]  # None is cached.
+    return await tuned(spec, changes, prompts, _show_tried)
 
 
-def _further(spec: EngineSpec, way: Way, wanted: Settings) -> tuple[str, ...]:
-    """Arguments that tuning has found, behind those of the model, of the plan and of the settings."""
+def _further(spec: EngineSpec, wanted: Settings, before: Measured | None) -> tuple[str, ...]:
+    """Arguments that tuning has found, now and before; not those of the model, of the plan and of the settings."""
     usual = engine_spec(wanted, wanted.engine).extra_args
-    own = spec.extra_args[len(usual) :]
-    before = wanted.engine.extra_args[len(way.arguments) :]
-    return (*before, *own)
+    return (*(before.arguments if before else ()), *spec.extra_args[len(usual) :])
 
 
 def _version(engine: str) -> str:
@@ -218,9 +224,9 @@ def _show_one(here: Hardware, known: Kept, model: str, every: Sequence[Way], pro
     best = planning.chosen(every, known)
     if best is None:
         fail(f"{model} does not fit this machine")
-    out.print(escape("\n[engine]"))
+    typer.echo("\n[engine]")
     for name, value in planning.settings_of(model, best, known).items():
-        out.print(escape(f"{name} = {_toml(name, value)}"))
+        typer.echo(f"{name} = {_toml(name, value)}")
 
 
 def _explain(prompt_tokens: int) -> None:
@@ -254,9 +260,10 @@ def _speeds(found: Prediction, *, measured: bool) -> tuple[str, str, str]:
 def _toml(name: str, value: str) -> str:
     if name in ("context_tokens", "threads"):
         return value
+    said: str | list[str] = value
     if name in ("extra_args", "preload"):
-        return json.dumps(shlex.split(value) if name == "extra_args" else value.split(","))
-    return json.dumps(value)
+        said = shlex.split(value) if name == "extra_args" else value.split(",")
+    return json.dumps(said, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML has no surrogates and no bare DEL.
 
 
 def _public(here: Hardware, known: Kept, every: Mapping[str, Sequence[Way]], prompt_tokens: int) -> dict[str, Any]:

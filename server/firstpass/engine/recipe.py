@@ -98,11 +98,14 @@ def thread_count(spec: EngineSpec) -> int:
     """
     if spec.threads:
         return spec.threads
-    if spec.cpus:
-        return min(len(spec.cpus), hardware.cores())
     if spec.model_dir and 0 < weight_bytes(spec.model_dir) <= SMALL_WEIGHTS_BYTES:
         return 1
-    return hardware.cores()
+    return most_threads(spec)
+
+
+def most_threads(spec: EngineSpec) -> int:
+    """That run at once on the CPUs that it may use."""
+    return min(len(spec.cpus) or hardware.cores(), hardware.cores())
 
 
 def weight_bytes(model_dir: Path) -> int:

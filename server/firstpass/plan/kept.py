@@ -1,9 +1,10 @@
 """What was measured on this machine, in one file: its rates, and what models took beside what was predicted."""
 
 import json
+import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -87,11 +88,25 @@ def read(directory: Path, machine: str) -> Kept:
         found = _KEPT.validate_json(path.read_bytes())
     except FileNotFoundError:
         return Kept(machine)
-    except (OSError, ValidationError) as error:
-        raise BadSettings(
-            f"{path} can not be read, `firstpass plan` makes another if it is removed: {error}"
-        ) from error
+    except OSError as error:
+        raise BadSettings(f"{path} can not be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise _damaged(path, error.errors()[0]["msg"]) from error
+    if not all(0 < number < math.inf for number in _divisors(found)):
+        raise _damaged(path, "it has rates or times that are no positive numbers")
     return found if (found.machine, found.format) == (machine, FORMAT) else Kept(machine)
+
+
+def _damaged(path: Path, why: str) -> BadSettings:
+    return BadSettings(f"{path} is damaged, `firstpass plan` makes another if it is removed: {why}")
+
+
+def _divisors(found: Kept) -> Iterator[float]:
+    """What predictions are divided by, or come to."""
+    if rates := found.rates:
+        yield from (rates.bytes_per_s, rates.flops, rates.operation_seconds)
+    for one in found.measured:
+        yield from (one.first_seconds, one.token_seconds, one.predicted_first_seconds, one.predicted_token_seconds)
 
 
 def write(directory: Path, kept: Kept) -> None:

@@ -136,7 +136,15 @@ def _least_seconds(torch: Any, device: str, work: Callable[[], object]) -> float
 
 
 def disk_bytes_per_s(directory: Path) -> float:
-    """Of one file, in blocks, past the system's cache where its file system allows that; else 0. Raises: OSError."""
+    """Of one file, in blocks, past the system's cache where its file system allows that and has room; else 0."""
+    try:
+        return _of_a_new_file(directory)
+    except OSError:  # A full disk holds its models already.
+        return 0.0
+
+
+def _of_a_new_file(directory: Path) -> float:
+    """Raises: OSError."""
     with tempfile.NamedTemporaryFile(dir=directory) as file:
         block = os.urandom(BLOCK_BYTES)
         for _ in range(FILE_BYTES // BLOCK_BYTES):

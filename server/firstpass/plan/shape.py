@@ -8,12 +8,7 @@ choose independently; neighbours in a text do so less, and read fewer.
 import math
 from dataclasses import dataclass
 
-from firstpass.catalogue.card import (
-    WEIGHT_BYTES,
-    Card,
-    cache_token_bytes,
-    expert_parameters,
-)
+from firstpass.catalogue.card import CACHE_BYTES, WEIGHT_BYTES, Card, cache_token_bytes, expert_parameters
 from firstpass.gguf import Gguf
 
 
@@ -24,7 +19,7 @@ class Shape:
 
     cache_token_bytes: of one token's keys and values in all layers. active_parameters: used for one token.
     head_parameters: among them, of what turns the last token of a prompt into an answer's first. hidden: numbers that a
-    layer hands on for a token; of both 0 where they are not known.
+    layer hands on for a token; of both 0 where they are not known. dense_layers: the first ones, without experts.
     """
 
     name: str
@@ -39,6 +34,7 @@ class Shape:
     unread_bytes: float = 0.0
     head_parameters: float = 0.0
     hidden: int = 0
+    dense_layers: int = 0
 
     @property
     def weight_bytes(self) -> float:
@@ -66,8 +62,8 @@ class Shape:
 
 
 def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | None = None) -> Shape:
-    """number_bytes: of one weight, where an engine keeps them otherwise than the card says; expert_bits: of the
-    experts'.
+    """number_bytes: of one weight, where an engine keeps them otherwise than the card says, and of one number of the
+    cache; expert_bits: of an expert's weight in a GGUF file, beside which the cache stays in 16 bits.
     """
     each = WEIGHT_BYTES[card.dtype] if number_bytes is None else number_bytes
     experts = expert_parameters(card)
@@ -80,12 +76,13 @@ def of_card(card: Card, number_bytes: float | None = None, expert_bits: float | 
         expert_bytes=experts * bits / 8,
         experts=card.experts if experts else 0,
         experts_per_token=card.experts_per_token,
-        cache_token_bytes=cache_token_bytes(card) * (each / 2 if number_bytes else 1),
+        cache_token_bytes=cache_token_bytes(card) * (each / CACHE_BYTES if number_bytes and not expert_bits else 1),
         context_tokens=card.context_tokens,
         active_parameters=card.parameters_active,
         unread_bytes=0.0 if card.tied else embedding * each,
         head_parameters=embedding,
         hidden=card.hidden,
+        dense_layers=0 if card.moe_layers is None else card.layers - card.moe_layers,
     )
 
 
@@ -105,4 +102,5 @@ def of_gguf(name: str, file: Gguf) -> Shape:
         unread_bytes=file.unread_bytes,
         head_parameters=file.head_parameters,
         hidden=file.hidden,
+        dense_layers=file.layers - file.expert_layers if file.expert_layers else 0,
     )

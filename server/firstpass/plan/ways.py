@@ -7,7 +7,7 @@ llama.cpp's --n-cpu-moe, and its memory-mapped files.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstpass.catalogue.card import Card
@@ -24,6 +24,7 @@ ON_GPU_BYTES = 2_000_000_000
 """What an engine takes of a GPU beside weights and cache: activations, graphs, CUDA itself."""
 
 ROUNDING = 1e-6
+ENGINES: Sequence[Kind] = ("vllm", "transformers", "llama.cpp")
 GPUS = (1, 2, 4, 8)
 """Between which a model's matrices can be divided."""
 
@@ -41,13 +42,12 @@ MXFP4_GGUF = "MXFP4"
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What there is. engines: those that are installed. disk_bytes: free for models."""
+    """What there is. engines: those that are installed. vllm_on_cpu: whether its vLLM is the CPU's build."""
 
     machine: Machine
     gpus: Sequence[Gpu] = ()
     engines: frozenset[Kind] = frozenset()
     vllm_on_cpu: bool = False
-    disk_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Way:
     of the main memory; disk_bytes: of experts that find no room there, and are read from a disk whenever they are
     chosen. cpu_layers: those whose experts are in the main memory while the rest is on a GPU. emulated: the CPU has no
     instructions for its numbers. arguments: of the engine, as engine.extra_args. engine_lacks: why the engine can not
-    run here yet. weights_lack: how its weights come here. file: a GGUF one.
+    run here yet. weights_lack: how its weights come here. file: a GGUF one, or where one is
+    looked for.
     """
 
     engine: Kind
@@ -99,6 +100,8 @@ def ways(card: Card, hardware: Hardware, context_tokens: int | None = None) -> l
     """Those that fit first; of each engine's the one with the most of the weights' bits. context_tokens: that are
     wanted; None: as many as fit.
     """
+    if too_long := _too_long(of_card(card), context_tokens):
+        return [Way(engine, card.quantisation or card.dtype, of_card(card), too_long) for engine in ENGINES]
     found = [*_vllm(card, hardware, context_tokens), _transformers(card, hardware, context_tokens)]
     found += _llama_cpp(card, hardware, context_tokens)
     return sorted(found, key=lambda way: not way.fits)
@@ -110,7 +113,8 @@ def _vllm(card: Card, hardware: Hardware, wanted: int | None) -> Iterator[Way]:
         wrong_build = "the vLLM that is installed is the CPU's" if hardware.vllm_on_cpu and not lacks else ""
         yield _vllm_on_gpu(card, hardware.gpus, wanted, lacks or wrong_build)
     if hardware.vllm_on_cpu or not hardware.gpus:
-        yield from _vllm_on_cpu(card, hardware, wanted, lacks)
+        wrong_build = "" if hardware.vllm_on_cpu else "the vLLM that is installed is for GPUs"
+        yield from _vllm_on_cpu(card, hardware, wanted, lacks or wrong_build)
 
 
 def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str) -> Way:
@@ -121,17 +125,22 @@ def _vllm_on_gpu(card: Card, gpus: Sequence[Gpu], wanted: int | None, lacks: str
     room = min(gpu.bytes for gpu in gpus) * GPU_SHARE - ON_GPU_BYTES
     number = next((n for n in GPUS if n <= len(gpus) and shape.weight_bytes / n <= room), 0)
     if not number:
-        return Way("vllm", weights, shape, _too_large(shape, len(gpus) * room, f"{len(gpus)} GPUs"))
-    context = _context(shape, number * room - shape.weight_bytes, wanted)
+        return Way("vllm", weights, shape, _too_large(shape, len(gpus) * room, _so_many(len(gpus))))
+    copies = number / min(number, max(1, card.kv_heads))  # A head of keys and values is not divided.
+    context = _context(shape, (number * room - shape.weight_bytes) / copies, wanted)
     if not context:
-        return Way("vllm", weights, shape, _too_large(shape, number * room, f"{number} GPUs", wanted))
+        return Way("vllm", weights, shape, _too_large(shape, number * room, _so_many(number), wanted))
     old = min(gpu.capability for gpu in gpus) < BFLOAT16_CAPABILITY
     arguments = [
         *(("--tensor-parallel-size", str(number)) if number > 1 else ()),
         *(("--dtype", "half") if old else ()),
     ]
-    each = (shape.weight_bytes + context * shape.cache_token_bytes) / number + ON_GPU_BYTES
+    each = (shape.weight_bytes + copies * context * shape.cache_token_bytes) / number + ON_GPU_BYTES
     return Way("vllm", weights, shape, "", context, number, each, arguments=tuple(arguments), engine_lacks=lacks)
+
+
+def _so_many(gpus: int) -> str:
+    return "a GPU" if gpus == 1 else f"{gpus} GPUs"
 
 
 def _vllm_on_cpu(card: Card, hardware: Hardware, wanted: int | None, lacks: str) -> Iterator[Way]:
@@ -168,7 +177,9 @@ def _in_memory(
         return Way(engine, dtype, shape, _too_large(shape, hardware.machine.usable_bytes, "main memory", wanted))
     whole = shape.weight_bytes + size.bytes + runtime_bytes
     emulated = dtype == "bfloat16" and not hardware.machine.bfloat16
-    return Way(engine, dtype, shape, "", size.context_tokens, 0, 0.0, whole, emulated=emulated, engine_lacks=lacks)
+    said = ("--dtype", dtype) if emulated and engine == "vllm" else ()
+    found = Way(engine, dtype, shape, "", size.context_tokens, main_bytes=whole, emulated=emulated)
+    return replace(found, arguments=said, engine_lacks=lacks)
 
 
 def _llama_cpp(card: Card, hardware: Hardware, wanted: int | None) -> Iterator[Way]:
@@ -190,43 +201,53 @@ def place(shape: Shape, weights: str, hardware: Hardware, wanted: int | None, la
     """Where llama.cpp puts a file's weights: all on a GPU; else the experts of as many layers as need be in the main
     memory; and what of these has no room there stays on the disk.
     """
+    if too_long := _too_long(shape, wanted):
+        return Way("llama.cpp", weights, shape, too_long)
     gpu = max((gpu.bytes for gpu in hardware.gpus), default=0) * GPU_SHARE - ON_GPU_BYTES
-    main = hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES
-    on_gpu = gpu >= shape.fixed_bytes + LEAST_CONTEXT_TOKENS * shape.cache_token_bytes
-    if not on_gpu:
-        return _without_gpu(shape, weights, main, wanted, lacks)
-    context = _context(shape, gpu - shape.fixed_bytes, wanted)
+    main = max(0, hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES)
+    context = _context(shape, gpu - shape.fixed_bytes, wanted) if gpu >= shape.fixed_bytes else 0
     if not context:
-        return Way("llama.cpp", weights, shape, _too_large(shape, gpu, "the GPU beside its experts", wanted))
+        nothing_there = ("--n-gpu-layers", "0") if hardware.gpus else ()  # By itself it puts all of them there.
+        return replace(_without_gpu(shape, weights, main, wanted, lacks), arguments=nothing_there)
     least = min(context, wanted or max(LEAST_CONTEXT_TOKENS, cache_size.STATES_TOKENS))
     left = gpu - shape.fixed_bytes - least * shape.cache_token_bytes
-    each = shape.expert_bytes / shape.layers
-    layers = 0 if left >= shape.expert_bytes else math.ceil((shape.expert_bytes - left) / each)
-    context = _context(shape, gpu - shape.fixed_bytes - (shape.layers - layers) * each, wanted) or least
-    taken = shape.fixed_bytes + (shape.layers - layers) * each + context * shape.cache_token_bytes + ON_GPU_BYTES
-    in_main = layers * each
+    in_main, layers = _off_the_gpu(shape, left)
+    beside = shape.weight_bytes - in_main
+    context = _context(shape, gpu - beside, wanted) or least
+    cache = context * shape.cache_token_bytes
+    slots = max(1, min(llama_cpp.SLOTS, int((gpu - beside) / cache))) if cache else llama_cpp.SLOTS
     arguments = ("--n-gpu-layers", "999", *(("--n-cpu-moe", str(layers)) if layers else ()))
     return Way(
         "llama.cpp",
         weights,
         shape,
-        "",
-        context,
-        1,
-        taken,
-        min(in_main, main),
-        max(0.0, in_main - main),
-        layers,
-        arguments=arguments,
+        context_tokens=context,
+        gpus=1,
+        gpu_bytes=beside + slots * cache + ON_GPU_BYTES,
+        main_bytes=min(in_main, main),
+        disk_bytes=max(0.0, in_main - main),
+        cpu_layers=layers,
+        arguments=(*arguments, "--parallel", str(slots), "--ctx-size", str(slots * context)),
         engine_lacks=lacks,
     )
+
+
+def _off_the_gpu(shape: Shape, room: float) -> tuple[float, int]:
+    """(Bytes of the experts that have no room there, of how many layers from the first on). --n-cpu-moe counts those
+    that have no experts too.
+    """
+    if room >= shape.expert_bytes:
+        return 0.0, 0
+    each = shape.expert_bytes / (shape.layers - shape.dense_layers)
+    layers = math.ceil((shape.expert_bytes - room) / each)
+    return layers * each, layers + shape.dense_layers
 
 
 def _without_gpu(shape: Shape, weights: str, main: float, wanted: int | None, lacks: str) -> Way:
     least = shape.fixed_bytes + LEAST_CONTEXT_TOKENS * shape.cache_token_bytes
     if main < least:
         return Way("llama.cpp", weights, shape, _too_large(shape, main, "main memory even without its experts", wanted))
-    usual = min(main, shape.weight_bytes + cache_size.USUAL_BYTES)
+    usual = main if wanted else min(main, shape.weight_bytes + cache_size.USUAL_BYTES)
     least_tokens = min(shape.context_tokens, wanted or cache_size.STATES_TOKENS)
     resident = min(shape.weight_bytes, main - least_tokens * shape.cache_token_bytes)
     context = _context(shape, usual - resident, wanted)
@@ -257,6 +278,11 @@ def _context(shape: Shape, room: float, wanted: int | None) -> int:
     longest = wanted or shape.context_tokens
     tokens = longest if longest <= most else max(0, most // cache_size.BLOCK_TOKENS * cache_size.BLOCK_TOKENS)
     return tokens if tokens >= (wanted or min(LEAST_CONTEXT_TOKENS, shape.context_tokens)) else 0
+
+
+def _too_long(shape: Shape, wanted: int | None) -> str:
+    """Why a context is none of the model's; empty where it may be."""
+    return f"it holds {shape.context_tokens} tokens at most" if (wanted or 0) > shape.context_tokens else ""
 
 
 def _too_large(shape: Shape, room: float, where: str, wanted: int | None = None) -> str:

@@ -12,6 +12,12 @@ from firstpass.settings.section import Section
 CPUS = r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$"
 
 
+def _range(said: str) -> range:
+    """Of 3 or 0-7."""
+    first, _, last = said.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 class EngineSettings(Section):
     kind: Literal["auto", "vllm", "transformers", "llama.cpp", "external"] = Field(
         "auto", description="auto: llama.cpp for a GGUF file; else vLLM where it is installed, else transformers."
@@ -112,23 +118,30 @@ class EngineSettings(Section):
 
     @property
     def cpu_numbers(self) -> tuple[int, ...]:
-        if self.cpus is None:
-            return ()
-        parts = (part.split("-") for part in self.cpus.split(","))
-        return tuple(sorted({number for part in parts for number in range(int(part[0]), int(part[-1]) + 1)}))
+        """In order, each once; none: all."""
+        return tuple(sorted({number for part in (self.cpus or "").split(",") if part for number in _range(part)}))
 
     @model_validator(mode="after")
     def _runs_somewhere(self) -> Self:
         if self.cpus is not None:
-            missing = set(self.cpu_numbers) - os.sched_getaffinity(0)
-            if missing or not self.cpu_numbers:
-                raise ValueError(
-                    f"cpus: {self.cpus}: there is no CPU {min(missing, default=self.cpus)} for this process"
-                )
+            self._has_cpus(self.cpus)
         for library in self.preload:
             if not library.is_absolute() or not library.is_file():
                 raise ValueError(f"preload: {library} is no file by an absolute path")
+            if set(str(library)) & set(": ,"):  # ld.so(8), LD_PRELOAD: separated by spaces or colons; ours by commas.
+                raise ValueError(
+                    f"preload: {library} has a colon, a space or a comma in its path, which part libraries"
+                )
         return self
+
+    def _has_cpus(self, said: str) -> None:
+        """Raises: ValueError."""
+        if backwards := next((part for part in said.split(",") if not _range(part)), None):
+            raise ValueError(f"cpus: {backwards} ends before it begins")
+        if not hasattr(os, "sched_getaffinity"):
+            raise ValueError("cpus: this system binds no process to some of them")
+        if missing := set(self.cpu_numbers) - os.sched_getaffinity(0):
+            raise ValueError(f"cpus: {said}: there is no CPU {min(missing)} for this process")
 
     @model_validator(mode="after")
     def _external_is_local(self) -> Self:
