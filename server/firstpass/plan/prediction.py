@@ -18,6 +18,8 @@ class Costs:
     """Of an engine. step_calls, layer_calls: times of a small operation that a step and each of its layers take beside
     reading. reads: the share of the memory's bandwidth that it reads weights with. reckons: the share of the matrices'
     rate that it reads prompts with. emulated_reads, emulated_reckons: the same for numbers that the CPU does not know.
+    alone: the share of the calls' time that one thread takes, which waits for no other. prompt_calls: as step_calls, of
+    a request before its prompt is read.
     """
 
     step_calls: float
@@ -26,6 +28,8 @@ class Costs:
     reckons: float
     emulated_reads: float = 0.0
     emulated_reckons: float = 0.0
+    alone: float = 1.0
+    prompt_calls: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,11 @@ def predicted(way: Way, rates: Rates, prompt_tokens: int, correction: Correction
     reads = costs.emulated_reads if way.emulated else costs.reads
     reckons = costs.emulated_reckons if way.emulated else costs.reckons
     calls = (costs.step_calls + costs.layer_calls * way.shape.layers) * rates.operation_seconds
+    calls *= costs.alone if way.one_thread else 1.0
     step = calls + reading / reads
     arithmetic = way.shape.prompt_operations(prompt_tokens) / (flops * reckons)
-    first = calls + max(arithmetic, whole / reads)
+    asking = costs.prompt_calls * rates.operation_seconds
+    first = asking + calls + max(arithmetic, whole / reads)
     return Prediction(prompt_tokens, first * correction.prompt, step * correction.step, 1 / reading)
 
 
@@ -90,10 +96,13 @@ def _read_seconds(way: Way, rates: Rates, context_tokens: int, batch: float) -> 
 
 
 COSTS: Mapping[tuple[Kind, bool], Costs] = {
-    ("vllm", False): Costs(100.0, 40.0, 0.5, 0.5, 0.3, 0.2),
-    ("transformers", False): Costs(100.0, 60.0, 0.5, 0.5, 0.3, 0.2),
-    ("llama.cpp", False): Costs(10.0, 5.0, 0.6, 0.4),
-    ("vllm", True): Costs(100.0, 10.0, 0.5, 0.4),
-    ("llama.cpp", True): Costs(10.0, 5.0, 0.4, 0.3),
+    ("vllm", False): Costs(1070, 94, 1.33, 0.62, 1.33, 0.62, alone=0.46, prompt_calls=5900),
+    ("transformers", False): Costs(100, 300, 1.0, 0.6, 1.0, 0.17, alone=1.15),
+    ("llama.cpp", False): Costs(150, 5, 0.95, 0.45),
+    ("vllm", True): Costs(100, 10, 0.5, 0.4),
+    ("llama.cpp", True): Costs(150, 5, 0.4, 0.3),
 }
-"""By engine and whether on a GPU."""
+"""By engine and whether on a GPU. On a CPU: measured on two cores of an AMD EPYC without AVX-512, vLLM by the suite
+`plan`, the others by two models of the suite `engines`; there the engines read weights faster than the looking for a
+byte that measures the memory. On a GPU: from what others published (0.3 to 0.44 of the bandwidth for llama.cpp), and
+not tried by us."""

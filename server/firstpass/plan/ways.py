@@ -13,6 +13,7 @@ from pathlib import Path
 from firstpass.catalogue.card import Card
 from firstpass.engine import EngineSpec, Kind, cache_size, llama_cpp, transformers, vllm
 from firstpass.engine.cache_size import DTYPE_BYTES, Needs, fitted
+from firstpass.engine.recipe import SMALL_WEIGHTS_BYTES
 from firstpass.errors import BadSettings
 from firstpass.hardware import GPU_SHARE, Gpu, Machine
 from firstpass.plan.shape import Shape, of_card
@@ -57,9 +58,9 @@ class Way:
     context_tokens: of the longest prompt and answer. gpu_bytes: of each GPU that it takes, `gpus` of them. main_bytes:
     of the main memory; disk_bytes: of experts that find no room there, and are read from a disk whenever they are
     chosen. cpu_layers: those whose experts are in the main memory while the rest is on a GPU. emulated: the CPU has no
-    instructions for its numbers. arguments: of the engine, as engine.extra_args. engine_lacks: why the engine can not
-    run here yet. weights_lack: how its weights come here. file: a GGUF one, or where one is
-    looked for.
+    instructions for its numbers. one_thread: it is so small that it gets no more. arguments: of the engine, as
+    engine.extra_args. engine_lacks: why the engine can not run here yet. weights_lack: how its weights come here. file:
+    a GGUF one, or where one is looked for.
     """
 
     engine: Kind
@@ -73,6 +74,7 @@ class Way:
     disk_bytes: float = 0.0
     cpu_layers: int = 0
     emulated: bool = False
+    one_thread: bool = False
     arguments: tuple[str, ...] = ()
     engine_lacks: str = ""
     weights_lack: str = ""
@@ -179,7 +181,8 @@ def _in_memory(
     emulated = dtype == "bfloat16" and not hardware.machine.bfloat16
     said = ("--dtype", dtype) if emulated and engine == "vllm" else ()
     found = Way(engine, dtype, shape, "", size.context_tokens, main_bytes=whole, emulated=emulated)
-    return replace(found, arguments=said, engine_lacks=lacks)
+    small = of_card(card).weight_bytes <= SMALL_WEIGHTS_BYTES
+    return replace(found, arguments=said, engine_lacks=lacks, one_thread=small)
 
 
 def _llama_cpp(card: Card, hardware: Hardware, wanted: int | None) -> Iterator[Way]:
