@@ -96,7 +96,7 @@ def _read_seconds(way: Way, rates: Rates, context_tokens: int, batch: float) -> 
 
 
 COSTS: Mapping[tuple[Kind, bool], Costs] = {
-    ("vllm", False): Costs(1070, 94, 1.33, 0.62, 1.33, 0.62, alone=0.46, prompt_calls=5900),
+    ("vllm", False): Costs(1070, 94, 1.33, 0.62, 1.2, 0.33, alone=0.46, prompt_calls=5900),
     ("transformers", False): Costs(100, 300, 1.0, 0.6, 1.0, 0.17, alone=1.15),
     ("llama.cpp", False): Costs(150, 5, 0.95, 0.45),
     ("vllm", True): Costs(100, 10, 0.5, 0.4),
