@@ -107,7 +107,7 @@ def _flops(torch: Any, device: str, size: int, dtype: Any) -> float:
 
 
 def _operation_seconds(torch: Any) -> float:
-    row, matrix = torch.ones(1, SMALL), torch.ones(SMALL, SMALL)
+    row, matrix = (torch.ones(rows, SMALL, dtype=torch.float32) for rows in (1, SMALL))
     torch.set_num_threads(1)  # Two wait for each other for 7 us or for 50, as it happens.
 
     def often() -> None:
