@@ -180,6 +180,8 @@ def main() -> None:
             every.append(asyncio.run(asked(card, model, wanted.directory, emulated=wanted.bfloat16)))
             print(json.dumps(every[-1]), file=sys.stderr, flush=True)
             wanted.out.write_text(json.dumps(every, indent=1) + "\n")
+    if not FITTED.keys() <= {one["name"] for one in every}:
+        return
     rates = middle(every)
     costs = fitted(every, cards, rates)
     print(rates, costs)
