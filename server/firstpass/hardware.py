@@ -144,6 +144,15 @@ def _visible(found: Mapping[str, Gpu], said: str | None) -> Iterator[Gpu]:
         yield found[ids[0]]
 
 
+def used_seconds(root: Path = Path("/")) -> float | None:
+    """Of processor time, by all processes since the machine's start; None where it is not said. root: as above."""
+    line = _text(root / "proc/stat").split("\n", 1)[0].split()[1:]
+    if len(line) < 8 or not all(part.isdecimal() for part in line):
+        return None
+    numbers = [int(part) for part in line]
+    return (sum(numbers[:8]) - sum(numbers[3:5])) / os.sysconf("SC_CLK_TCK")
+
+
 def gpu_bytes() -> int:
     """Of the largest GPU, as far as vLLM takes it when it is told nothing; 0 where none is known."""
     return int(max((gpu.bytes for gpu in gpus()), default=0) * GPU_SHARE)

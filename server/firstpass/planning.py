@@ -1,5 +1,6 @@
 """A plan by the settings: what is installed and on this disk, what was measured here, and what `serve` takes of it."""
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,13 +33,15 @@ def present(settings: Settings) -> Hardware:
         engines.add("vllm")
     if find_spec("transformers") is not None:
         engines.add("transformers")
+    gpus, on_gpu = hardware.gpus(), True
     try:
-        llama_cpp.program(settings.first_engine.binary)
+        program = llama_cpp.program(settings.first_engine.binary)
         engines.add("llama.cpp")
+        on_gpu = not gpus or llama_cpp.uses_gpu(program)
     except BadSettings:
         if settings.first_engine.binary is not None:
             raise
-    return Hardware(hardware.this(), hardware.gpus(), frozenset(engines), vllm.runs_on_cpu())
+    return Hardware(hardware.this(), gpus, frozenset(engines), vllm.runs_on_cpu(), on_gpu)
 
 
 def machine_name(here: Hardware) -> str:
@@ -131,12 +134,14 @@ def expected(way: Way, known: Kept, prompt_tokens: int) -> Prediction | None:
 def chosen(every: Sequence[Way], known: Kept) -> Way | None:
     """Of those that fit the fastest one, as far as that is known; before it goes whose engine is here, and weights.
 
-    transformers gives no log-probabilities: it is for where nothing else runs.
+    transformers gives no log-probabilities: it is for where nothing else runs. A GPU that nobody measured, for PyTorch
+    does not reach it, is taken to be faster than the CPU.
     """
 
     def nearness(way: Way) -> tuple[bool, bool, bool, float]:
         found = expected(way, known, min(PROMPT_TOKENS, way.context_tokens))
-        speed = 1 / found.whole_seconds(ANSWER_TOKENS) if found else 0.0
+        unknown = math.inf if way.gpus else 0.0
+        speed = 1 / found.whole_seconds(ANSWER_TOKENS) if found else unknown
         return not way.engine_lacks, not way.weights_lack, way.engine != "transformers", speed
 
     return max((way for way in every if way.fits), key=nearness, default=None)

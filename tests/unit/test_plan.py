@@ -16,7 +16,7 @@ from firstpass.catalogue import Card, named
 from firstpass.catalogue.card import cache_token_bytes, weight_bytes
 from firstpass.cli.plan import _toml as toml
 from firstpass.cli.plan import plan
-from firstpass.engine import EngineSpec, Kind
+from firstpass.engine import EngineSpec, Kind, llama_cpp
 from firstpass.engine.arguments import value_of
 from firstpass.engine.cache_size import USUAL_BYTES
 from firstpass.engine.llama_cpp import LlamaCppRecipe
@@ -564,3 +564,37 @@ def test_no_way_takes_more_than_there_is(card: Card, hardware: Hardware) -> None
 def test_a_file_with_a_gpu_beside_it_is_placed_by_its_own_bytes() -> None:
     way = place(shape(fixed_bytes=4e9, expert_bytes=40e9, layers=40), "as in its file", gpus(1, 24), None)
     assert way.fits and way.cpu_layers == 24
+
+
+def test_what_tuning_made_faster_foretells_no_other_model() -> None:
+    tuned = replace(took("a", 0.4), arguments=("--no-enforce-eager",))
+    known = Kept("here", RATES, (tuned, took("b", 1.5)))
+    assert known.correction(Way("vllm", "bfloat16", replace(shape(), name="a"))).step == pytest.approx(0.4)
+    assert known.correction(Way("vllm", "bfloat16", replace(shape(), name="c"))).step == pytest.approx(1.5)
+
+
+def test_a_gpu_that_pytorch_does_not_reach_goes_before_the_cpu() -> None:
+    on_gpu = Way("llama.cpp", "Q8_0", shape(), gpus=1, gpu_bytes=9e9)
+    on_cpu = Way("vllm", "bfloat16", shape(), main_bytes=9e9)
+    assert planning.chosen([on_cpu, on_gpu], Kept("here", replace(RATES, gpu_bytes_per_s=0.0, gpu_flops=0.0))) is on_gpu
+
+
+@pytest.mark.parametrize(
+    ("script", "uses"),
+    [
+        ("echo 'Available devices:'; echo '  (none)'", False),
+        ("echo 'Available devices:'; echo '  CUDA0: a GPU (24000 MiB)'", True),
+        ("echo 'error: invalid argument: --list-devices' >&2; exit 1", True),
+    ],
+)
+def test_llama_cpp_is_asked_whether_it_uses_a_gpu(tmp_path: Path, script: str, uses: bool) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    assert llama_cpp.uses_gpu(program) == uses
+
+
+def test_a_llama_cpp_built_for_cpus_leaves_the_gpu_alone() -> None:
+    built = replace(gpus(1, 24), llama_on_gpu=False)
+    way = of("llama.cpp", "gpt-oss-20b", built)
+    assert (way.place, way.arguments) == ("CPU", ())

@@ -32,6 +32,9 @@ from firstpass.plan.ways import Hardware, Way
 from firstpass.prove.requests import DIFF
 from firstpass.settings import Settings, load
 
+OTHERS_CORES = 0.3
+"""That others may use while rates are measured."""
+
 Model = Annotated[
     str | None, typer.Argument(help="A name of `firstpass models list`, or a GGUF file; all if left out.")
 ]
@@ -84,9 +87,22 @@ def _with_rates(settings: Settings, here: Hardware, *, again: bool) -> Kept:
     elif known.rates is None or again:
         err.print("[dim]measuring what this machine's memory, arithmetic and disk can do[/]")
         directory.mkdir(parents=True, exist_ok=True)
+        before = (time.perf_counter(), time.process_time(), hardware.used_seconds())
         known = replace(known, rates=rates.measured(here.machine, directory))
+        _tell_others(*before)
         kept.write(directory, known)
     return known
+
+
+def _tell_others(began: float, own: float, whole: float | None) -> None:
+    """Where the machine had other work meanwhile. began, own, whole: seconds of the clock, of this process, of all."""
+    now = hardware.used_seconds()
+    if whole is None or now is None:
+        return
+    others = (now - whole - (time.process_time() - own)) / (time.perf_counter() - began)
+    if others > OTHERS_CORES:
+        text = f"others used {others:.1f} cores meanwhile: run it with --again when they do not"
+        err.print(f"[bold red]{text}[/]")
 
 
 def _measured(wanted: Settings, way: Way, known: Kept, prompt_tokens: int, *, tune: bool) -> Kept:

@@ -9,6 +9,7 @@ its defaults breaks off a stream for the next one, listens on TCP alone, and has
 import logging
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ PROGRAM = "llama-server"
 
 SLOTS = 4
 """Requests that it works on at once, each with a context of its own; its own default."""
+
+LIST_SECONDS = 10.0
 
 RUNTIME_BYTES = 150_000_000
 """What its process takes beside weights and cache."""
@@ -145,6 +148,15 @@ def program(named: Path | None) -> Path:
         where = os.environ.get("PATH", "") or "nowhere"
         raise BadSettings(f"engine.kind is llama.cpp, and PATH ({where}) has no {PROGRAM}: {HOW_TO_GET_IT}")
     return Path(found).absolute()
+
+
+def uses_gpu(program: Path) -> bool:
+    """Whether it is built for one that is here: its list of devices has more than the CPU. One that has no list may."""
+    try:
+        said = subprocess.run((program, "--list-devices"), capture_output=True, text=True, timeout=LIST_SECONDS)
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return True
+    return said.returncode != 0 or "(none)" not in said.stdout
 
 
 def refuse_what_it_is_not(spec: EngineSpec, model: gguf.Gguf) -> None:

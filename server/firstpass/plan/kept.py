@@ -41,6 +41,10 @@ class Measured:
     threads: int | None = None
     preload: tuple[str, ...] = ()
 
+    @property
+    def tuned(self) -> bool:
+        return bool(self.arguments or self.threads or self.preload)
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -57,9 +61,9 @@ class Kept:
         return next((one for one in same if one.weights == way.weights), None)
 
     def correction(self, way: Way) -> Correction:
-        """By what was measured of the model itself, else by the median of others that the same engine ran."""
+        """By what was measured of the model itself, else by the median of others that its engine ran as it comes."""
         own = self.of(way)
-        those = [own] if own else [one for one in self.measured if _alike(one, way)]
+        those = [own] if own else [one for one in self.measured if _alike(one, way) and not one.tuned]
         if not those:
             return Correction()
         return Correction(

@@ -43,12 +43,15 @@ MXFP4_GGUF = "MXFP4"
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What there is. engines: those that are installed. vllm_on_cpu: whether its vLLM is the CPU's build."""
+    """What there is. engines: those that are installed. vllm_on_cpu: whether its vLLM is the CPU's build. llama_on_gpu:
+    whether its llama.cpp, if there is one, can use a GPU.
+    """
 
     machine: Machine
     gpus: Sequence[Gpu] = ()
     engines: frozenset[Kind] = frozenset()
     vllm_on_cpu: bool = False
+    llama_on_gpu: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +209,12 @@ def place(shape: Shape, weights: str, hardware: Hardware, wanted: int | None, la
     """
     if too_long := _too_long(shape, wanted):
         return Way("llama.cpp", weights, shape, too_long)
-    gpu = max((gpu.bytes for gpu in hardware.gpus), default=0) * GPU_SHARE - ON_GPU_BYTES
+    gpus = hardware.gpus if hardware.llama_on_gpu else ()
+    gpu = max((gpu.bytes for gpu in gpus), default=0) * GPU_SHARE - ON_GPU_BYTES
     main = max(0, hardware.machine.usable_bytes - llama_cpp.RUNTIME_BYTES)
     context = _context(shape, gpu - shape.fixed_bytes, wanted) if gpu >= shape.fixed_bytes else 0
     if not context:
-        nothing_there = ("--n-gpu-layers", "0") if hardware.gpus else ()  # By itself it puts all of them there.
+        nothing_there = ("--n-gpu-layers", "0") if gpus else ()  # By itself it puts all of them there.
         return replace(_without_gpu(shape, weights, main, wanted, lacks), arguments=nothing_there)
     least = min(context, wanted or max(LEAST_CONTEXT_TOKENS, cache_size.STATES_TOKENS))
     left = gpu - shape.fixed_bytes - least * shape.cache_token_bytes

@@ -11,13 +11,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from firstpass import hardware
 from firstpass.bench.load.arrivals import Pace, offsets
 from firstpass.bench.load.request import Target, Timed, ask, lags, session
 from firstpass.bench.load.workload import Workload, begun, limited
@@ -171,9 +171,9 @@ def is_here(target: Target) -> bool:
 
 async def _used_by_others(what: Awaitable[None]) -> float | None:
     """Cores that all others used during it."""
-    began, own, whole = time.perf_counter(), time.process_time(), _machine_seconds()
+    began, own, whole = time.perf_counter(), time.process_time(), hardware.used_seconds()
     await what
-    seconds, used, now = time.perf_counter() - began, time.process_time() - own, _machine_seconds()
+    seconds, used, now = time.perf_counter() - began, time.process_time() - own, hardware.used_seconds()
     return None if whole is None or now is None or not seconds else max(0.0, (now - whole - used) / seconds)
 
 
@@ -258,13 +258,3 @@ def prompt(seed: str, whose: str, words: int) -> str:
     own, shared = random.Random(f"{seed} {whose}"), random.Random(seed)
     lengths = [shared.randint(1, 4) for _ in range(words)]
     return " ".join("".join(own.choices(SYLLABLES, k=length)) for length in lengths)
-
-
-def _machine_seconds() -> float | None:
-    """Of processor time that all processes have used."""
-    try:
-        numbers = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    except (OSError, ValueError):
-        return None
-    idle = sum(numbers[3:5])
-    return (sum(numbers[:8]) - idle) / 100
