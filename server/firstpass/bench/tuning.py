@@ -18,7 +18,6 @@ from firstpass.engine.vllm import COMPILED
 from firstpass.errors import FirstpassError
 
 ROUNDS = 12
-WORDS = 120
 GAIN = 0.97
 """A change that saves less than 3% is not worth another start."""
 
