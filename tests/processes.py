@@ -1,6 +1,7 @@
 """A server as users start it: in a process of its own, for what a thread can't be told, refused or limited in."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,11 @@ from tests.conftest import wait_until_ready
 from tests.scenes import until
 
 START_SECONDS = 120.0
+
+
+def heeding() -> None:
+    """In a child before its program: SIGINT, which a shell has its background jobs ignore, and so what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +23,20 @@ from firstpass.cli.main import app
 from firstpass.engine import Need
 from firstpass.errors import BadLabels, BadSettings
 from tests.conftest import serving
+from tests.processes import heeding
 from tests.timed import Engine
 
 WAIT_SECONDS = 60.0
 
 
-def begun(url: str, folder: Path, *options: str) -> subprocess.Popen[str]:
+@contextmanager
+def begun(url: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "firstpass", "bench", "run", "--arm", f"a={url}", "--a-a", "--out", str(folder)]
-    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def until_asked(engine: Engine, number: int) -> None:
@@ -40,8 +48,8 @@ def until_asked(engine: Engine, number: int) -> None:
 
 def test_ctrl_c_keeps_the_rounds_that_were_whole(tmp_path: Path) -> None:
     engine, folder = Engine(1), tmp_path / "r"
-    with serving(engine.app) as url:
-        running = begun(url, folder, "--requests", "2", "--rounds", "500", "--warm-up", "1")
+    load = ("--requests", "2", "--rounds", "500", "--warm-up", "1")
+    with serving(engine.app) as url, begun(url, folder, *load) as running:
         until_asked(engine, 2 + 5 * 4)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=WAIT_SECONDS)
@@ -55,8 +63,7 @@ def test_ctrl_c_keeps_the_rounds_that_were_whole(tmp_path: Path) -> None:
 
 def test_ctrl_c_before_a_round_is_whole_leaves_nothing(tmp_path: Path) -> None:
     engine, folder = Engine(1, (0.0, 30.0)), tmp_path / "r"
-    with serving(engine.app, timeout_graceful_shutdown=1) as url:
-        running = begun(url, folder)
+    with serving(engine.app, timeout_graceful_shutdown=1) as url, begun(url, folder) as running:
         until_asked(engine, 1)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=WAIT_SECONDS)

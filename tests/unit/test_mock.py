@@ -20,6 +20,7 @@ from firstpass.errors import BadSettings
 from firstpass.mock.faults import FAULTS, Plan, read_plan
 from firstpass.mock.script import Script
 from firstpass.mock.server import MockServer
+from tests.processes import heeding
 from tests.scenes import until
 
 ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "say these few words again"}]}
@@ -160,11 +161,6 @@ async def test_what_is_no_request_ends_its_connection_and_nothing_else(raw: byte
         assert await reader.read() == b""
         writer.close()
         assert (await chat(url)).status_code == 200
-
-
-def heeding() -> None:
-    """SIGINT, which a shell has its background jobs ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_the_command_serves_until_it_is_interrupted_and_counts() -> None:

@@ -21,6 +21,7 @@ from firstpass.cli.models import pull
 from firstpass.errors import PullFailed
 from tests.conftest import serving
 from tests.hub import COMMIT, LATER, REPOSITORY, WEIGHTS, FakeHub, hub_app
+from tests.processes import heeding
 
 NAME = "granite-3.1-1b-a400m"
 PIECE_BYTES = 10 * 2**20
@@ -107,8 +108,9 @@ def test_an_interrupted_pull_goes_on_in_the_next_run(hub: FakeHub, url: str, tmp
     hub.stalled_at = PIECE_BYTES + PIECE_BYTES // 2
     command = [sys.executable, "-m", "firstpass", "models", "pull", NAME]
     variables = environment(url, tmp_path)
-    command = ["env", "--default-signal=INT", *command]  # a shell's background job ignores it, and so would its child
-    child = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    child = subprocess.Popen(
+        command, env=variables, stderr=subprocess.PIPE, start_new_session=True, text=True, preexec_fn=heeding
+    )
     directory = tmp_path / "models" / NAME
     deadline = time.monotonic() + 30
     while max(map(_size, directory.glob("*.part")), default=0) < PIECE_BYTES:
