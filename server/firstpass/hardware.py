@@ -3,6 +3,7 @@
 import math
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -151,6 +152,20 @@ def used_seconds(root: Path = Path("/")) -> float | None:
         return None
     numbers = [int(part) for part in line]
     return (sum(numbers[:8]) - sum(numbers[3:5])) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """What other processes do since it was made."""
+
+    def __init__(self) -> None:
+        self._began, self._own, self._all = time.perf_counter(), time.process_time(), used_seconds()
+
+    def cores(self) -> float | None:
+        """That they used meanwhile, on the mean; None where that is not known."""
+        seconds, own, every = time.perf_counter() - self._began, time.process_time() - self._own, used_seconds()
+        if self._all is None or every is None or not seconds:
+            return None
+        return max(0.0, (every - self._all - own) / seconds)
 
 
 def gpu_bytes() -> int:

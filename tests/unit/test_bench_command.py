@@ -39,6 +39,11 @@ def begun(url: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[st
             running.kill()
 
 
+def once(url: str, folder: Path) -> list[str]:
+    """A run of one request."""
+    return ["bench", "run", "--arm", f"a={url}", "--rounds", "1", "--requests", "1", "--out", str(folder)]
+
+
 def until_asked(engine: Engine, number: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while len(engine.asked) < number:
@@ -72,19 +77,7 @@ def test_ctrl_c_before_a_round_is_whole_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_run_of_which_nothing_was_answered_leaves_no_folder(tmp_path: Path) -> None:
     with serving(Engine(status=500).app) as url:
-        command = [
-            "bench",
-            "run",
-            "--arm",
-            f"a={url}",
-            "--rounds",
-            "1",
-            "--requests",
-            "1",
-            "--out",
-            str(tmp_path / "r"),
-        ]
-        done = CliRunner().invoke(app, command)
+        done = CliRunner().invoke(app, once(url, tmp_path / "r"))
     assert "no request was answered" in str(done.exception) and not (tmp_path / "r").exists()
 
 
@@ -168,19 +161,7 @@ def test_engines_that_do_not_fit_together_are_refused_before_any_is_started() ->
 def test_options_of_every_request_are_in_it(tmp_path: Path) -> None:
     engine = Engine(1)
     with serving(engine.app) as url:
-        command = [
-            "bench",
-            "run",
-            "--arm",
-            f"a={url}",
-            "--rounds",
-            "1",
-            "--requests",
-            "1",
-            "--out",
-            str(tmp_path / "r"),
-        ]
-        done = CliRunner().invoke(app, [*command, "--temperature", "0", "--ignore-eos"])
+        done = CliRunner().invoke(app, [*once(url, tmp_path / "r"), "--temperature", "0", "--ignore-eos"])
     assert done.exit_code == 0, done.output
     assert {(body["temperature"], body["ignore_eos"]) for _, body in engine.asked} == {(0.0, True)}
     told = json.loads((tmp_path / "r" / "results.json").read_text())

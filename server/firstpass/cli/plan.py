@@ -87,22 +87,13 @@ def _with_rates(settings: Settings, here: Hardware, *, again: bool) -> Kept:
     elif known.rates is None or again:
         err.print("[dim]measuring what this machine's memory, arithmetic and disk can do[/]")
         directory.mkdir(parents=True, exist_ok=True)
-        before = (time.perf_counter(), time.process_time(), hardware.used_seconds())
+        others = hardware.Others()
         known = replace(known, rates=rates.measured(here.machine, directory))
-        _tell_others(*before)
+        if (cores := others.cores()) is not None and cores > OTHERS_CORES:
+            text = f"others used {cores:.1f} cores meanwhile: run it with --again when they do not"
+            err.print(f"[bold red]{text}[/]")
         kept.write(directory, known)
     return known
-
-
-def _tell_others(began: float, own: float, whole: float | None) -> None:
-    """Where the machine had other work meanwhile. began, own, whole: seconds of the clock, of this process, of all."""
-    now = hardware.used_seconds()
-    if whole is None or now is None:
-        return
-    others = (now - whole - (time.process_time() - own)) / (time.perf_counter() - began)
-    if others > OTHERS_CORES:
-        text = f"others used {others:.1f} cores meanwhile: run it with --again when they do not"
-        err.print(f"[bold red]{text}[/]")
 
 
 def _measured(wanted: Settings, way: Way, known: Kept, prompt_tokens: int, *, tune: bool) -> Kept:
@@ -293,19 +284,21 @@ def _public(here: Hardware, known: Kept, every: Mapping[str, Sequence[Way]], pro
             "rates": asdict(known.rates) if known.rates else None,
         },
         "prompt_tokens": prompt_tokens,
-        "models": {
-            name: [_public_way(way, those, known, prompt_tokens) for way in those] for name, those in every.items()
-        },
+        "models": {name: _public_ways(those, known, prompt_tokens) for name, those in every.items()},
     }
 
 
-def _public_way(way: Way, every: Sequence[Way], known: Kept, prompt_tokens: int) -> dict[str, Any]:
+def _public_ways(every: Sequence[Way], known: Kept, prompt_tokens: int) -> list[dict[str, Any]]:
+    best = planning.chosen(every, known)
+    return [_public_way(way, known, prompt_tokens) | {"chosen": way is best} for way in every]
+
+
+def _public_way(way: Way, known: Kept, prompt_tokens: int) -> dict[str, Any]:
     found, own = planning.expected(way, known, prompt_tokens), known.of(way)
     fields = {name: value for name, value in asdict(way).items() if name not in ("shape", "file")}
     return fields | {
         "fits": way.fits,
         "place": way.place,
-        "chosen": way is planning.chosen(every, known),
         "file": str(way.file) if way.file else None,
         "predicted": None if found is None else asdict(found) | {"tokens_per_s": found.tokens_per_s},
         "measured": asdict(own) if own else None,

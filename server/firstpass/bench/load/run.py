@@ -171,10 +171,9 @@ def is_here(target: Target) -> bool:
 
 async def _used_by_others(what: Awaitable[None]) -> float | None:
     """Cores that all others used during it."""
-    began, own, whole = time.perf_counter(), time.process_time(), hardware.used_seconds()
+    others = hardware.Others()
     await what
-    seconds, used, now = time.perf_counter() - began, time.process_time() - own, hardware.used_seconds()
-    return None if whole is None or now is None or not seconds else max(0.0, (now - whole - used) / seconds)
+    return others.cores()
 
 
 async def _block(
