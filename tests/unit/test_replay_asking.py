@@ -22,6 +22,7 @@ from firstpass.replay.steady import doubts, steadied
 from tests.unit.test_round_trips import anthropic_asks, openai_asks
 
 READ = {
+    "/infer": openai_in.infer,
     "/v1/chat/completions": openai_in.chat,
     "/v1/completions": openai_in.completion,
     "/v1/messages": anthropic_in.messages,
@@ -84,6 +85,17 @@ def test_a_completion_is_asked_again_as_it_was_asked(prompt: str, logprobs: int 
     ask = asked(Message("user", prompt), sampling=Sampling(logprobs=logprobs, echo=echo, max_tokens=3))
     ask = replace(ask, kind="completion", logprobs_required=logprobs is not None)
     assert like(read_back(ask, made(ask)), ask) == ask
+
+
+@EXAMPLES
+@given(st.text(max_size=9), st.none() | st.integers(1, 9), st.none() | st.floats(0, 2))
+def test_a_prompt_of_the_origin_s_is_asked_again_as_it_was_asked(
+    prompt: str, limit: int | None, temperature: float | None
+) -> None:
+    """In a chat its log-probabilities would be a demand, which some verifiers can't meet."""
+    sampling = Sampling(max_tokens=limit, temperature=temperature, logprobs=True)
+    ask = asked(Message("user", prompt), sampling=sampling, dialect="infer")
+    assert made(ask).path == "/infer" and like(read_back(ask, made(ask)), ask) == ask
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])

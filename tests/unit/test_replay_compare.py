@@ -18,7 +18,7 @@ from firstpass.replay.answer import Answered, fresh, recorded, refused
 from firstpass.replay.chosen import Chosen, in_order
 from firstpass.replay.compare import Change, Edit, change
 from firstpass.replay.totals import Outcome, fails, sign_test, totals
-from firstpass.replay.wording import Piece, bracketed, shown, worded
+from firstpass.replay.wording import Piece, bracketed, trimmed, worded
 
 SECTIONS = [Section("Summary", "sentence"), Section("Calls", "calls", says_unread=True), Section("Actions", "items")]
 FORM = form_of("headed", SECTIONS)
@@ -124,7 +124,7 @@ def test_what_stayed_and_what_came_is_the_later_text_and_with_what_went_the_earl
 
 def test_words_are_shown_with_a_little_of_what_stands_around_them() -> None:
     before = f"{'x' * 90} Create a session here, {'y' * 90}."
-    told = shown(worded(before, before.replace("a session", "two tokens")), bracketed)
+    told = bracketed(trimmed(worded(before, before.replace("a session", "two tokens"))))
     assert "Create [-a session-]{+two tokens+} here" in told and len(told) < 140 and told.startswith("…")
 
 

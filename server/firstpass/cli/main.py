@@ -84,6 +84,11 @@ COMMANDS = (
         "List the recorded exchanges, newest first, or show one with its steps and findings.",
     ),
     Later(
+        "replay",
+        "firstpass.cli.replay:replay",
+        "Ask recorded exchanges again, of another model, contract or server, and show what changed.",
+    ),
+    Later(
         "experiment",
         "firstpass.cli.experiment:experiment",
         "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firstpass.chat import ToolCall
+from firstpass.chat import ToolCall, Usage
 from firstpass.dialect.anthropic import read_reply as anthropic_in
 from firstpass.dialect.openai import read_reply as openai_in
 from firstpass.dialect.values import NONSENSE
 from firstpass.errors import FirstpassError
 from firstpass.exchange import Ask, Exchange, Finding, Refuse, Reply
-from firstpass.replay.asking import MESSAGES
+from firstpass.replay.asking import INFER, MESSAGES
 
 IGNORED = "ignored"
 """The check that notes what a request wished for in vain; a request that is repeated has nothing of it."""
@@ -24,8 +24,8 @@ class Answered:
     """exchange: its id. model: whose reply it is or was made of. others: the texts of further choices.
 
     calls: of tools, by name and arguments. tokens: prompt and completion, of all steps; verifier_tokens: those of them
-    that verifiers counted. error: in the place of an answer, its status and code; said: the words of it.
-    experiment: of which the server made it a part, with the arm. checked: whether checks looked at it.
+    that verifiers counted. error: in the place of an answer, its status and code; said, param: its words, and the field
+    that it names. experiment: of which the server made it a part, with the arm. checked: whether checks looked at it.
     """
 
     exchange: str | None = None
@@ -44,6 +44,7 @@ class Answered:
     receipts: int = 0
     error: str | None = None
     said: str = ""
+    param: str | None = None
     experiment: str | None = None
     checked: bool = False
 
@@ -55,7 +56,7 @@ class Answered:
     def essence(self) -> tuple[Any, ...]:
         """What a caller gets of it; arguments of calls are compared as the JSON that they are."""
         called = tuple((name, canonical(given)) for name, given in self.calls)
-        return self.error, self.text, self.others, self.refusal, called, self.finish_reason
+        return self.error, self.text, self.others, self.refusal, called, self.finish_reason or "stop"
 
 
 def canonical(arguments: str) -> str:
@@ -100,10 +101,17 @@ def fresh(ask: Ask, path: str, raw: bytes, headers: Mapping[str, str], seconds: 
     try:
         body = json.loads(raw)
         how = body.get("firstpass") or {}
-        reply = (anthropic_in if path == MESSAGES else openai_in).whole_reply(ask, raw, seconds)
-        return _fresh(reply, how, headers, seconds)
+        return _fresh(_reply(ask, path, raw, body, seconds), how, headers, seconds)
     except (*NONSENSE, FirstpassError) as error:
         return Answered(error="no answer", said=f"a body that is no answer of Firstpass ({type(error).__name__})")
+
+
+def _reply(ask: Ask, path: str, raw: bytes, body: Mapping[str, Any], seconds: float) -> Reply:
+    """Raises: one of NONSENSE, FirstpassError."""
+    if path == INFER:
+        usage = Usage(**body["usage"]) if body["usage"] else None
+        return Reply(str(body["output"]), str(body["model"]), body["finish_reason"], usage, seconds)
+    return anthropic_in.whole_reply(ask, raw, seconds) if path == MESSAGES else openai_in.whole_reply(ask, raw, seconds)
 
 
 def _fresh(reply: Reply, how: Mapping[str, Any], headers: Mapping[str, str], seconds: float) -> Answered:
@@ -134,11 +142,11 @@ def refused(status: int, raw: bytes, seconds: float) -> Answered:
     try:
         error = json.loads(raw)["error"]
         code, words = error.get("code") or error["type"], str(error["message"])
-        exchange = error.get("exchange")
+        exchange, param = error.get("exchange"), error.get("param")
     except NONSENSE:
-        code, words, exchange = "error", raw[:200].decode(errors="replace"), None
+        code, words, exchange, param = "error", raw[:200].decode(errors="replace"), None, None
     said = " ".join(words.split())[:ERROR_CHARACTERS]
-    return Answered(exchange=exchange, error=f"{status} {code}", said=said, seconds=seconds)
+    return Answered(exchange=exchange, error=f"{status} {code}", said=said, param=param, seconds=seconds)
 
 
 def _of(reply: Reply) -> dict[str, Any]:

@@ -22,7 +22,10 @@ from firstpass.errors import BadAsk, FirstpassError
 from firstpass.exchange import Ask, Exchange
 from firstpass.house import House
 
-CHAT, COMPLETIONS, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/messages"
+CHAT, COMPLETIONS, MESSAGES, INFER = "/v1/chat/completions", "/v1/completions", "/v1/messages", "/infer"
+TERSE = (MESSAGES, INFER)
+"""Where a body has no seed, and no metadata of one's own."""
+
 METADATA_LIMIT = 16
 """The OpenAI API's own."""
 
@@ -64,6 +67,8 @@ def again(exchange: Exchange) -> Again | Unfit:
         return Unfit(why)
     if ask.kind == "completion":
         return _written(ask, _completion, openai_in.completion)
+    if ask.dialect == "infer":
+        return _written(ask, _infer, openai_in.infer)
     if ask.dialect == "anthropic" and isinstance(made := _written(ask, _message, anthropic_in.messages), Again):
         return made
     return _written(ask, _chat, openai_in.chat)
@@ -148,6 +153,13 @@ def _completion(ask: Ask) -> Again:
     return Again(COMPLETIONS, _openai(ask) | _shared(ask))
 
 
+def _infer(ask: Ask) -> Again:
+    """Its answers come with log-probabilities where there are some, and without where there are none."""
+    said = {"max_tokens": ask.sampling.max_tokens, "temperature": ask.sampling.temperature}
+    known = {name: value for name, value in said.items() if value is not None}
+    return Again(INFER, {"prompt": ask.messages[0].content} | known | {"firstpass": _options(ask)})
+
+
 def _openai(ask: Ask) -> dict[str, Any]:
     keyless = replace(ask, key=None)
     body = openai_out.body_of(keyless, "", ENOUGH, stream=False, watched=False, max_tokens_name=ask.limit_name)
@@ -206,11 +218,14 @@ def _uses(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _shared(ask: Ask) -> dict[str, Any]:
-    """What every body may say, and its own ceiling, which no server makes higher."""
-    options = {"contract": ask.contract, "repository": ask.repository, "egress": ask.ceiling}
     said = {"user": ask.user, "metadata": ask.metadata}
-    known = {name: value for name, value in said.items() if value is not None}
-    return known | {"firstpass": {name: value for name, value in options.items() if value is not None}}
+    return {name: value for name, value in said.items() if value is not None} | {"firstpass": _options(ask)}
+
+
+def _options(ask: Ask) -> dict[str, Any]:
+    """With its own ceiling, which no server makes higher."""
+    options = {"contract": ask.contract, "repository": ask.repository, "egress": ask.ceiling}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def directed(asked: Again, model: str, contract: str | None, *, kept_of: str | None) -> Mapping[str, Any] | Unfit:
@@ -221,7 +236,7 @@ def directed(asked: Again, model: str, contract: str | None, *, kept_of: str | N
     options = dict(body["firstpass"]) | {"store": kept_of is not None}
     if contract is not None:
         options["contract"] = contract
-    if kept_of is not None and asked.path != MESSAGES:
+    if kept_of is not None and asked.path not in TERSE:
         metadata = dict(body.get("metadata") or {}) | {ORIGIN: kept_of}
         if len(metadata) > METADATA_LIMIT:
             return Unfit(f"its metadata has no room for {ORIGIN}, which --keep writes there")

@@ -5,7 +5,7 @@ from typing import Any
 
 from firstpass.exchange import Ask
 from firstpass.replay.answer import Answered
-from firstpass.replay.asking import MESSAGES, Again
+from firstpass.replay.asking import TERSE, Again
 
 SEED = 1
 STEADYING = ("temperature", "seed")
@@ -29,8 +29,17 @@ def steadied(ask: Ask, asked: Again) -> Mapping[str, Any]:
     drawn = said.n not in (None, 1) or bool(said.thinking_tokens or said.thinks_adaptively)
     own = ask.contract is not None and said.temperature is None
     cold = {} if drawn or own else {"temperature": 0}
-    seeded = asked.path != MESSAGES and said.seed is None and not own
+    seeded = asked.path not in TERSE and said.seed is None and not own
     return cold | ({"seed": SEED} if seeded else {})
+
+
+def unlike_then(ask: Ask, said: Mapping[str, Any]) -> str | None:
+    """What of the decoding is otherwise than it was, so that the answer may differ for that alone."""
+    if "temperature" not in said or ask.sampling.temperature == said["temperature"]:
+        return None
+    was = ask.sampling.temperature
+    drawn = "without a temperature" if was is None else f"with temperature {was:g}"
+    return f"then it was asked {drawn}, now with {said['temperature']:g}: that alone may change an answer"
 
 
 def doubts(ask: Ask, fields: Mapping[str, Any], answer: Answered) -> Iterator[str]:

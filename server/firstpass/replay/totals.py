@@ -18,6 +18,11 @@ class Arm:
     model: str | None = None
     contract: str | None = None
 
+    @property
+    def told(self) -> str:
+        asked = self.model or "each one's own model"
+        return f"{asked}{f' with {self.contract}' if self.contract else ''} at {self.place}"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -39,6 +44,10 @@ class Outcome:
     doubts: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     sent: tuple[str, ...] = ()
+
+    @property
+    def lost_told(self) -> tuple[str, ...]:
+        return tuple(f"asked without {one}" for one in self.lost)
 
 
 @dataclass(frozen=True, slots=True)

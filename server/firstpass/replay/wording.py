@@ -1,8 +1,8 @@
 """How two texts differ, word by word, in time that is bounded whatever they say. It knows no answer."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal
 
@@ -46,14 +46,15 @@ def likeness(before: str, after: str) -> float:
     return SequenceMatcher(None, old, new, autojunk=False).ratio()
 
 
-def shown(pieces: Sequence[Piece], say: Callable[[Piece], str]) -> str:
-    """say: how a change is written. Of what stayed, only what stands near one."""
-    return "".join(_near(pieces, at) if one.kind == "same" else say(one) for at, one in enumerate(pieces))
+def trimmed(pieces: Sequence[Piece]) -> list[Piece]:
+    """Of what stayed, only what stands near a change."""
+    return [replace(one, text=_near(pieces, at)) if one.kind == "same" else one for at, one in enumerate(pieces)]
 
 
-def bracketed(piece: Piece) -> str:
-    """As git's --word-diff does."""
-    return f"[-{piece.text}-]" if piece.kind == "gone" else f"{{+{piece.text}+}}"
+def bracketed(pieces: Iterable[Piece]) -> str:
+    """As git's --word-diff writes them."""
+    marks = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
+    return "".join(f"{marks[one.kind][0]}{one.text}{marks[one.kind][1]}" for one in pieces)
 
 
 def _near(pieces: Sequence[Piece], at: int) -> str:
