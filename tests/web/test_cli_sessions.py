@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -15,7 +16,8 @@ from tests.web.test_cli import firstpass
 
 
 def exchange(number: int, asked: str, said: str, session: str | None = None, key: str | None = None) -> Exchange:
-    ask = Ask(f"ex_{number}", 1e9 + number, "chat", "local", "local", (Message("user", asked),), session=session, key=key)
+    ask = Ask(f"ex_{number}", 1e9 + number, "chat", "local", "local", (Message("user", asked),))
+    ask = replace(ask, session=session, key=key)
     reply = Reply(said, "m", "stop", Usage(3, 4), 0.1, tool_calls=(ToolCall("c", "weather", '{"city":"Oslo"}'),))
     return Exchange(ask, (Step(Consult("draft", "answer"), reply),), Answer(0, "draft"), 0.5)
 

@@ -19,7 +19,7 @@ from firstpass.store import Damaged, Store
 from firstpass.store.query import Query, Session
 
 Name = Annotated[str, typer.Argument(help="The session's name.")]
-Key = Annotated[str | None, typer.Option(help="The key's owner whose session it is, where several have one; - for none.")]
+Key = Annotated[str | None, typer.Option(help="The key's owner whose it is, where several have one; - for none.")]
 
 sessions = typer.Typer(no_args_is_help=True, help="Conversations of the record: list, show, export and forget them.")
 
