@@ -11,6 +11,9 @@ TITLE = 120
 """Characters."""
 
 TITLE_FILES = 4
+TITLE_FROM = 2**17
+"""Characters of what was asked that are looked at for it."""
+
 _FILE = re.compile(r"^(?:diff --git a/(?P<git>\S+)|\+\+\+ b/(?P<plain>\S+))", re.MULTILINE)
 
 
@@ -37,7 +40,7 @@ def turns(exchange: Exchange) -> Iterator[Turn]:
 def title(exchange: Exchange) -> str:
     """What was asked, in short: of a diff, the files."""
     said = next((message.content for message in exchange.ask.new_messages if message.content.strip()), "")
-    files = list(dict.fromkeys(found["git"] or found["plain"] for found in _FILE.finditer(said)))
+    files = list(dict.fromkeys(found["git"] or found["plain"] for found in _FILE.finditer(said[:TITLE_FROM])))
     more = len(files) - TITLE_FILES
     line = ", ".join(files[:TITLE_FILES]) + (f" and {more} more" if more > 0 else "")
     line = line or " ".join(said[: 4 * TITLE].split())

@@ -21,6 +21,7 @@ from typing import Any
 
 from firstpass.chat import Message, Usage
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Route, Step
+from firstpass.store import Damaged
 from firstpass.store.query import Query
 from firstpass.store.sqlite import SqliteStore
 
@@ -90,28 +91,31 @@ def appends(stores: dict[str, SqliteStore], made: Made, rounds: int) -> dict[str
 def looks(store: SqliteStore, made: Made) -> dict[str, Callable[[], Any]]:
     """What somebody looks for, each anew each time."""
     ids = [one.ask.id for one in store.browse(Query(limit=200)) if isinstance(one, Exchange)]
-    while len(ids) < 5000 and (page := store.browse(Query(limit=200, before=ids[-1]))):
+    while len(ids) < 5000 and (page := list(store.browse(Query(limit=200, before=ids[-1])))):
         ids += [one.ask.id for one in page if isinstance(one, Exchange)]
     of = made.of
+
+    def found(query: Query) -> list[Exchange | Damaged]:
+        return list(store.browse(query))
 
     def word() -> str:
         return of.choices(made.words, cum_weights=made._weights)[0]
 
     return {
-        "the newest page": lambda: store.browse(Query()),
-        "a later page": lambda: store.browse(Query(before=of.choice(ids))),
-        "a page of one key": lambda: store.browse(Query(owners=(f"{of.randrange(5):08x}",))),
-        "a page of a route and a contract": lambda: store.browse(Query(route="verified", contract="pr-summary")),
-        "a word": lambda: store.browse(Query(words=word())),
-        "a word that is rare": lambda: store.browse(Query(words=of.choice(made.words[-20_000:]))),
-        "three words": lambda: store.browse(Query(words=f"{word()} {word()} {word()}")),
-        "a phrase": lambda: store.browse(Query(words=f'"{word()} {word()}"')),
-        "the beginning of a word": lambda: store.browse(Query(words=f"{word()[:9]}*")),
-        "a word of one key and route": lambda: store.browse(
+        "the newest page": lambda: found(Query()),
+        "a later page": lambda: found(Query(before=of.choice(ids))),
+        "a page of one key": lambda: found(Query(owners=(f"{of.randrange(5):08x}",))),
+        "a page of a route and a contract": lambda: found(Query(route="verified", contract="pr-summary")),
+        "a word": lambda: found(Query(words=word())),
+        "a word that is rare": lambda: found(Query(words=of.choice(made.words[-20_000:]))),
+        "three words": lambda: found(Query(words=f"{word()} {word()} {word()}")),
+        "a phrase": lambda: found(Query(words=f'"{word()} {word()}"')),
+        "the beginning of a word": lambda: found(Query(words=f"{word()[:9]}*")),
+        "a word of one key and route": lambda: found(
             Query(words=word(), owners=(f"{of.randrange(5):08x}",), route="repaired")
         ),
-        "a word that nobody said": lambda: store.browse(Query(words=f"nobody{of.random()}")),
-        "one session": lambda: store.browse(Query(session=f"session {of.randrange(100)}")),
+        "a word that nobody said": lambda: found(Query(words=f"nobody{of.random()}")),
+        "one session": lambda: found(Query(session=f"session {of.randrange(100)}")),
         "the last sessions": lambda: store.sessions(Query(limit=50)),
         "sessions with a word": lambda: store.sessions(Query(limit=20, words=word())),
     }

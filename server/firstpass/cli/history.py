@@ -45,7 +45,7 @@ def history(
             return
         if exchange_id is None:
             wanted = Query(limit, before, None, search, session, route, model, contract, status)
-            _list(store.latest(limit) if wanted == Query(limit) else store.browse(wanted), as_json)
+            _list(store.latest(limit) if wanted == Query(limit) else list(store.browse(wanted)), as_json)
             return
         exchange = store.read(exchange_id)
     if exchange is None:

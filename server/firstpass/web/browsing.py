@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -62,7 +63,7 @@ class UsageQuery(Wire):
 
 def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     def sought(request: Request, page: Paged, **more: Any) -> Query:
-        return Query(page.limit + 1, page.before, owners=_viewer(request).owners(page.key), **more)
+        return Query(page.limit, page.before, owners=_viewer(request).owners(page.key), **more)
 
     @app.get("/v1/exchanges")
     async def exchanges(request: Request) -> dict[str, object]:
@@ -70,14 +71,14 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
         if page.before is not None and page.after is not None:
             raise BadAsk("before and after exclude each other", param="after")
         named = {field: getattr(page, field) for field in ("after", "session", "route", "model", "contract", "status")}
-        found = await browsing.exchanges(sought(request, page, words=page.q, **named))
-        kept = found[-page.limit :] if page.after is not None else found[: page.limit]
-        return {"object": "list", "data": [outline(one) for one in kept], "has_more": len(found) > page.limit}
+        found = await browsing.exchanges(sought(request, page, words=page.q, **named), lambda one: (outline(one), 0))
+        data = found.data if page.after is None else found.data[::-1]
+        return {"object": "list", "data": data, "has_more": found.has_more}
 
     @app.get("/v1/exchanges/{exchange_id}")
     async def exchange(exchange_id: str, request: Request) -> Response:
-        seen = await browsing.exchange(exchange_id, _viewer(request))
-        return Response(whole(seen), media_type="application/json")
+        seen = await browsing.exchange(exchange_id, _viewer(request), whole)
+        return Response(seen, media_type="application/json")
 
     @app.delete("/v1/exchanges/{exchange_id}")
     async def forget(exchange_id: str, request: Request) -> dict[str, object]:
@@ -87,16 +88,16 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, object]:
         page = query(SessionsQuery, request.query_params)
-        found = await browsing.sessions(sought(request, page, words=page.q))
+        found = await browsing.sessions(replace(wanted := sought(request, page, words=page.q), limit=wanted.limit + 1))
         data = [listed(one) for one in found[: page.limit]]
         return {"object": "list", "data": data, "has_more": len(found) > page.limit}
 
     @app.get("/v1/sessions/{session:path}")
     async def session(session: str, request: Request) -> dict[str, object]:
         page = query(SessionQuery, request.query_params)
-        there, found = await browsing.session(session, sought(request, page))
-        messages = [turn for one in reversed(found[: page.limit]) for turn in said(one)]
-        return listed(there) | {"messages": messages, "has_more": len(found) > page.limit}
+        there, found = await browsing.session(session, sought(request, page), said)
+        messages = [turn for turns in reversed(found.data) for turn in turns]
+        return listed(there) | {"messages": messages, "has_more": found.has_more}
 
     @app.delete("/v1/sessions/{session:path}")
     async def forget_session(session: str, request: Request) -> dict[str, object]:
@@ -183,10 +184,14 @@ def listed(session: Session) -> dict[str, Any]:
     }
 
 
-def said(found: Exchange | Damaged) -> Iterator[dict[str, Any]]:
+def said(found: Exchange | Damaged) -> tuple[list[dict[str, Any]], int]:
+    """The turns of an exchange, and how long they are."""
     if isinstance(found, Damaged):
-        yield {"role": "damaged", "content": found.why, "exchange": found.id}
-        return
+        return [{"role": "damaged", "content": found.why, "exchange": found.id}], len(found.why)
+    return (turns := list(_turns(found))), sum(len(turn["content"]) for turn in turns)
+
+
+def _turns(found: Exchange) -> Iterator[dict[str, Any]]:
     ask, ending = found.ask, found.ending
     for turn in turns(found):
         fields = {"role": turn.role, "content": turn.text, "exchange": ask.id, "received_unix": ask.received_unix}
