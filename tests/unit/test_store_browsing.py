@@ -1,8 +1,10 @@
 """The record, listed and searched, on a real SQLite file."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import apsw
@@ -13,9 +15,11 @@ from firstpass.errors import BadAsk, StoreFailed, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
 from firstpass.store import Damaged
 from firstpass.store.index import Index
+from firstpass.store.indexed import MOST_CHARACTERS
 from firstpass.store.query import Query, Used
 from firstpass.store.sqlite import SqliteStore
 from firstpass.store.verify import verify
+from tests.scenes import until
 
 PATH = "store.sqlite"
 DRAFT = Answer(0, "draft")
@@ -298,3 +302,24 @@ def test_two_processes_index_each_exchange_once(store: SqliteStore, tmp_path: Pa
         assert len(found(store, "alpha")) == len(found(other, "alpha")) == 20
         assert other.forget("ex_0") and len(found(store, "alpha")) == 19
     assert verify(tmp_path / PATH, []).flaws == []
+
+
+async def test_a_writer_that_never_rests_indexes_all_the_same(store: SqliteStore) -> None:
+    numbers = count()
+
+    async def write() -> None:
+        while store._browser.rows("look", "SELECT last FROM indexed")[0][0] < 50:
+            await store.soon(store.append, exchange(next(numbers), "alpha"))
+
+    await asyncio.wait_for(asyncio.gather(*(write() for _ in range(4))), 60)
+
+
+def test_what_nobody_looked_for_is_indexed_by_itself_a_moment_later(store: SqliteStore) -> None:
+    store.append(exchange(1, "alpha"))
+    until(lambda: store._browser.rows("look", "SELECT last FROM indexed") == [(0,)])
+
+
+def test_words_past_the_bound_are_not_searched_and_those_before_are(store: SqliteStore) -> None:
+    store.append(exchange(1, "alpha " + "w " * MOST_CHARACTERS + "omega"))
+    assert found(store, "alpha") == ["ex_1"] and found(store, "omega") == []
+    assert store.forget("ex_1") and found(store, "alpha") == []
