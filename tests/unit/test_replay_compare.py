@@ -172,11 +172,11 @@ def test_an_answer_without_a_firstpass_object_is_one_and_nonsense_is_an_error() 
 def test_exchanges_are_chosen_by_what_is_said_of_them() -> None:
     one = exchange()
     fitting = [
-        Chosen(words=("hello", "GOOD")), Chosen(route="verified"), Chosen(model="firstpass"),
+        Chosen(search='hello "GOO*'), Chosen(route="verified"), Chosen(model="firstpass"),
         Chosen(contract="pr-summary"), Chosen(contract="pr-summary@4"), Chosen(since_unix=5.0, until_unix=5.1),
     ]  # fmt: skip
     assert all(chosen.fits(one) for chosen in fitting)
-    others = [Chosen(words=("hello", "bad")), Chosen(route="draft"), Chosen(model="x"), Chosen(contract="pr"),
+    others = [Chosen(search="hello bad"), Chosen(route="draft"), Chosen(model="x"), Chosen(contract="pr"),
               Chosen(since_unix=5.1), Chosen(until_unix=5.0), Chosen(session="s")]  # fmt: skip
     assert not any(chosen.fits(one) for chosen in others)
     later = replace(one, ask=replace(one.ask, id="ex_2", received_unix=9.0))

@@ -248,7 +248,7 @@ def test_exchanges_are_chosen_from_the_record_or_from_a_file(
     one = asked(server, DIFF, model="firstpass", **PINNED)
     two = asked(server, "a pineapple")
     assert [each["exchange"] for each in replayed(server, "--session", "s1", **home)["outcomes"]] == [one]
-    assert [each["exchange"] for each in replayed(server, "--words", "PINEapple", **home)["outcomes"]] == [two]
+    assert [each["exchange"] for each in replayed(server, "--search", "PINEapple", **home)["outcomes"]] == [two]
     assert [each["exchange"] for each in replayed(server, "--of-contract", "pr-summary", **home)["outcomes"]] == [one]
     assert len(replayed(server, "--since", "1h", **home)["outcomes"]) > 1
     file = tmp_path / "some.json"
@@ -265,7 +265,7 @@ def test_exchanges_are_chosen_from_the_record_or_from_a_file(
     ("arguments", "said"),
     [
         (("ex_none",), "no exchange ex_none"),
-        (("--words", "nobody says that"), "nothing to ask again"),
+        (("--search", "nobody says that"), "nothing to ask again"),
         (("--arm", "a=b", "--arm", "a=c"), "given twice"),
         (("--arm", "cloud"), "must be NAME=MODEL"),
         (("--since", "tomorrow"), "no time"),

@@ -89,6 +89,11 @@ COMMANDS = (
         "Ask recorded exchanges again, of another model, contract or server, and show what changed.",
     ),
     Later(
+        "sessions",
+        "firstpass.cli.sessions:sessions",
+        "Conversations of the record: list, show, export and forget them.",
+    ),
+    Later(
         "experiment",
         "firstpass.cli.experiment:experiment",
         "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",

@@ -1,6 +1,7 @@
 """Recorded exchanges that a command is to work on: from the record, or from files. It asks nobody."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from firstpass.replay.chosen import Chosen, in_order
 from firstpass.settings import Settings
 from firstpass.store import Damaged, Store
 from firstpass.store.codec import decode
+from firstpass.store.query import Query
 
 MOST_FILE_BYTES = 512_000_000
 MOST_READ = 100_000
-"""Of the newest exchanges of a record, that are looked through."""
+"""Of the newest exchanges of a record that fit, those that are looked through."""
 
 _LIST: TypeAdapter[list[object]] = TypeAdapter(list[object])
 _OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
@@ -26,11 +28,17 @@ Found = tuple[list[Exchange], list[Damaged]]
 
 
 def of_record(settings: Settings, ids: Sequence[str], chosen: Chosen, limit: int) -> Found:
-    """Those of the ids, each of which has to be there; else the newest that fit. In the order in which they came."""
+    """Those of the ids, each of which has to be there; else the newest that fit. In the order in which they came.
+
+    Raises: BadAsk for words of which none can be looked for; StoreFailed.
+    """
     with opened(settings) as store:
         if ids:
             return in_order(_by_id(store, one) for one in ids), []
-        return _chosen(_newest(store), chosen, limit)
+        wanted = Query(
+            MOST_READ, None, None, chosen.search, chosen.session, chosen.route, chosen.model, chosen.contract
+        )
+        return _chosen(store.browse(wanted), replace(chosen, search=None), limit)
 
 
 def _by_id(store: Store, exchange_id: str) -> Exchange:
@@ -38,17 +46,6 @@ def _by_id(store: Store, exchange_id: str) -> Exchange:
     if exchange is None:
         fail(f"no exchange {exchange_id} in the record")
     return exchange
-
-
-def _newest(store: Store) -> Iterator[Exchange | Damaged]:
-    """Newest first, read a few at first: most who ask want few."""
-    seen, number = 0, 100
-    while seen < min(number, MOST_READ):
-        page = store.latest(number)
-        yield from page[seen:]
-        if len(page) < number:
-            return
-        seen, number = len(page), min(number * 10, MOST_READ)
 
 
 def of_file(path: Path, ids: Sequence[str], chosen: Chosen, limit: int) -> Found:
@@ -68,13 +65,15 @@ def _ascends(every: Sequence[Exchange | Damaged]) -> bool:
 
 
 def _chosen(newest_first: Iterator[Exchange | Damaged], chosen: Chosen, limit: int) -> Found:
-    exchanges, damaged = list[Exchange](), list[Damaged]()
+    """limit: of those that have words; earlier replays, which have none, take nobody's place."""
+    exchanges, damaged, whole = list[Exchange](), list[Damaged](), 0
     for one in newest_first:
         if isinstance(one, Damaged):
             damaged.append(one)
         elif chosen.fits(one):
             exchanges.append(one)
-        if len(exchanges) == limit:
+            whole += one.ask.store and one.ask.shadows is None
+        if whole == limit:
             break
     return in_order(exchanges), damaged
 

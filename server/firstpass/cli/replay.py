@@ -74,8 +74,8 @@ def replay(
     context: typer.Context,
     ids: Ids = None,
     session: Annotated[str | None, typer.Option(help="All of this session.")] = None,
-    words: Annotated[list[str] | None, typer.Option(help="That stand in what was said; repeatable.")] = None,
-    of_route: Annotated[Route | None, typer.Option(help="Only answers that were made so.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only with these words, as `history --search` takes them.")] = None,
+    route: Annotated[Route | None, typer.Option(help="Only what was answered so.")] = None,
     of_model: Annotated[str | None, typer.Option(help="Only what was asked of this model.")] = None,
     of_contract: Annotated[str | None, typer.Option(help="Only of this contract, or this version of it.")] = None,
     since: Annotated[str | None, typer.Option(help="As 7d, 12h, 2027-01-31 or 2027-01-31T12:00 (UTC).")] = None,
@@ -118,7 +118,7 @@ def replay(
     begin, end = (
         moment_of(said, name, now) if said else None for said, name in ((since, "--since"), (until, "--until"))
     )
-    chosen = Chosen(session, tuple(words or ()), of_route, of_model, of_contract, begin, end)
+    chosen = Chosen(session, search, route, of_model, of_contract, begin, end)
     subjects, skipped = _subjects(_Wanted(ids or [], chosen, limit, file, cases), config, arms)
     folder = _folder(out_dir)
     with _places(arms) as places:

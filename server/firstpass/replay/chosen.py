@@ -8,13 +8,13 @@ from firstpass.exchange import Answer, Exchange
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """None leaves it open. words: each of them stands in what was asked or answered, whatever its case.
+    """None leaves it open. search: words that each stand in what was asked or answered, whatever their case.
 
     contract: with or without its version. since_unix, until_unix: of when it came; the latter is past the end.
     """
 
     session: str | None = None
-    words: tuple[str, ...] = ()
+    search: str | None = None
     route: str | None = None
     model: str | None = None
     contract: str | None = None
@@ -37,14 +37,15 @@ class Chosen:
             and self.contract in (None, pinned, pinned.partition("@")[0])
             and (self.since_unix is None or ask.received_unix >= self.since_unix)
             and (self.until_unix is None or ask.received_unix < self.until_unix)
-            and (not self.words or self._said(exchange))
+            and (self.search is None or self._said(self.search, exchange))
         )
 
-    def _said(self, exchange: Exchange) -> bool:
+    @staticmethod
+    def _said(search: str, exchange: Exchange) -> bool:
         answer = exchange.answer
         texts = [*(message.content for message in exchange.ask.messages), (answer and answer.text) or ""]
         whole = "\n".join(texts).casefold()
-        return all(word.casefold() in whole for word in self.words)
+        return all(word.strip('"*').casefold() in whole for word in search.split())
 
 
 def in_order(exchanges: Iterable[Exchange]) -> list[Exchange]:
