@@ -1,7 +1,6 @@
 """Recorded exchanges that a command is to work on: from the record, or from files. It asks nobody."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,10 +34,9 @@ def of_record(settings: Settings, ids: Sequence[str], chosen: Chosen, limit: int
     with opened(settings) as store:
         if ids:
             return in_order(_by_id(store, one) for one in ids), []
-        wanted = Query(
-            MOST_READ, None, None, chosen.search, chosen.session, chosen.route, chosen.model, chosen.contract
-        )
-        return _chosen(store.browse(wanted), replace(chosen, search=None), limit)
+        same = {name: getattr(chosen, name) for name in ("session", "route", "model", "contract")}
+        newest = store.browse(Query(MOST_READ, words=chosen.search, **same))
+        return _chosen(newest, Chosen(since_unix=chosen.since_unix, until_unix=chosen.until_unix), limit)
 
 
 def _by_id(store: Store, exchange_id: str) -> Exchange:

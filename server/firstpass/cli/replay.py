@@ -66,6 +66,9 @@ Arms = Annotated[list[str] | None, typer.Option("--arm", help=f"{ARM_FORMS}, or 
 Out = Annotated[
     Path | None, typer.Option("--out", help="A folder for outcomes.jsonl and report.md, with words.", file_okay=False)
 ]
+Limit = Annotated[
+    int | None, typer.Option(help=f"Of these, the newest; by default {LIMIT}, and a whole session.", min=1, max=MOST)
+]
 FailOn = Annotated[Literal["changed", "worse"] | None, typer.Option(help="Status 1 where any answer is that.")]
 Repeat = Annotated[int, typer.Option(help="Answers of each request: how many are alike.", min=1, max=REPEATS_MOST)]
 
@@ -80,7 +83,7 @@ def replay(
     of_contract: Annotated[str | None, typer.Option(help="Only of this contract, or this version of it.")] = None,
     since: Annotated[str | None, typer.Option(help="As 7d, 12h, 2027-01-31 or 2027-01-31T12:00 (UTC).")] = None,
     until: Annotated[str | None, typer.Option(help="Likewise; what came before that.")] = None,
-    limit: Annotated[int, typer.Option(help="The newest of these.", min=1, max=MOST)] = LIMIT,
+    limit: Limit = None,
     file: File = None,
     cases: Cases = None,
     model: Annotated[str | None, typer.Option(help="To ask: firstpass, local, strong or a model.")] = None,
@@ -119,7 +122,9 @@ def replay(
         moment_of(said, name, now) if said else None for said, name in ((since, "--since"), (until, "--until"))
     )
     chosen = Chosen(session, search, route, of_model, of_contract, begin, end)
-    subjects, skipped = _subjects(_Wanted(ids or [], chosen, limit, file, cases), config, arms)
+    subjects, skipped = _subjects(
+        _Wanted(ids or [], chosen, limit or (MOST if session else LIMIT), file, cases), config, arms
+    )
     folder = _folder(out_dir)
     with _places(arms) as places:
         ran = asyncio.run(_ran(subjects, arms, places, how, _client(api_key, ca, at_once, timeout)))
