@@ -15,7 +15,7 @@ import pytest
 
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, fronted, serving
-from tests.doubles import DIFF, NAMES, OMITS, STRAYS, calling, messages_app, openai_app, says
+from tests.doubles import DIFF, NAMES, OMITS, STRAYS, messages_app, openai_app, says
 from tests.unit.test_replay_asking import PIXEL
 from tests.web.test_cli import firstpass
 
@@ -171,7 +171,6 @@ def test_calls_of_tools_are_compared_by_their_arguments(front: Front, home: dict
     assert same["result"] == "same" and other["result"] == "changed"
     edit = other["change"]["edits"][0]
     assert (edit["where"], edit["after"]) == ("tool call", 'weather({"city": "Rome"})')
-    assert calling({"messages": [{"role": "user"}]})["content"], "the double has another way to call"
 
 
 def test_nothing_makes_a_ceiling_higher(front: Front, model: Model, home: dict[str, str]) -> None:
@@ -266,6 +265,7 @@ def test_exchanges_are_chosen_from_the_record_or_from_a_file(
     [
         (("ex_none",), "no exchange ex_none"),
         (("--search", "nobody says that"), "nothing to ask again"),
+        (("ex_1", "--session", "s"), "ids say which are meant"),
         (("--arm", "a=b", "--arm", "a=c"), "given twice"),
         (("--arm", "cloud"), "must be NAME=MODEL"),
         (("--since", "tomorrow"), "no time"),

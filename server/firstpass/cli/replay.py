@@ -111,33 +111,31 @@ def replay(
 
     Each is asked as its caller asked, under its own ceiling; nothing goes to another machine whose ceiling is not any.
     """
-    price = price_of(price_in, price_out)
+    price, here = price_of(price_in, price_out), _address(url)
+    arms = _arms(arm or [], Arm("again", str(serve) if serve else here, model, contract))
     source = context.get_parameter_source("url")
-    explicit = source is not None and source.name == "COMMANDLINE"
-    arms = _arms(arm or [], model, contract, str(serve) if serve else _address(url))
-    named = frozenset(one.place for one in arms if one.place != _address(url) or explicit)
-    how = How(as_asked, keep, repeat, at_once, timeout, named)
+    named = _named(arm or []) | ({here} if source is not None and source.name == "COMMANDLINE" else set())
+    how = How(as_asked, keep, repeat, at_once, timeout, frozenset(named))
     now = time.time()
-    begin, end = (
-        moment_of(said, name, now) if said else None for said, name in ((since, "--since"), (until, "--until"))
-    )
+    begin, end = (moment_of(one, name, now) if one else None for one, name in ((since, "--since"), (until, "--until")))
     chosen = Chosen(session, search, route, of_model, of_contract, begin, end)
-    subjects, skipped = _subjects(
-        _Wanted(ids or [], chosen, limit or (MOST if session else LIMIT), file, cases), config, arms
-    )
-    folder = _folder(out_dir)
+    subjects, skipped = _subjects(_Wanted(ids or [], chosen, limit, file, cases), config, arms)
+    if out_dir is not None:
+        out_dir.mkdir(parents=True, exist_ok=True)
     with _places(arms) as places:
         ran = asyncio.run(_ran(subjects, arms, places, how, _client(api_key, ca, at_once, timeout)))
     facts = {"made_unix": now, "version": version("firstpass"), "as_asked": as_asked, "kept": keep}
     against = arms[0].name if cases else "the record"
     done = Report(arms, ran.outcomes, [*skipped, *ran.skipped], price, against, ran.cut_short, facts)
-    if folder is not None:
-        _write(done, folder)
+    if out_dir is not None:
+        _write(done, out_dir)
     typer.echo(report.as_json(done), nl=False) if as_json else _print(done)
-    if folder is not None:
-        err.print(f"written to {escape(str(folder))}")
+    if out_dir is not None:
+        err.print(f"written to {escape(str(out_dir))}")
     if ran.cut_short:
         raise typer.Exit(INTERRUPTED)
+    if fail_on and not ran.outcomes:
+        fail("nothing was asked again, so --fail-on can't be told")
     if fail_on and fails(ran.outcomes, fail_on):
         raise typer.Exit(FAILED)
 
@@ -146,19 +144,25 @@ def replay(
 class _Wanted:
     ids: Sequence[str]
     chosen: Chosen
-    limit: int
+    limit: int | None
     file: Path | None
     cases: Path | None
+
+    @property
+    def most(self) -> int:
+        return self.limit or (MOST if self.chosen.session else LIMIT)
 
 
 def _subjects(wanted: _Wanted, config: Path | None, arms: Sequence[Arm]) -> tuple[list[Subject], list[Skipped]]:
     """Raises: BadLabels, BadCases, StoreFailed."""
+    if wanted.ids and not (wanted.chosen.is_open and wanted.limit is None):
+        raise BadLabels(f"{wanted.ids[0]}: ids say which are meant, and leave nothing to options that choose")
     if wanted.cases is not None:
         return _of_cases(wanted, arms)
     if wanted.file is not None:
-        exchanges, damaged = of_file(wanted.file, wanted.ids, wanted.chosen, wanted.limit)
+        exchanges, damaged = of_file(wanted.file, wanted.ids, wanted.chosen, wanted.most)
     else:
-        exchanges, damaged = of_record(load(config), wanted.ids, wanted.chosen, wanted.limit)
+        exchanges, damaged = of_record(load(config), wanted.ids, wanted.chosen, wanted.most)
     if not exchanges:
         fail("there is no such exchange, so nothing to ask again; see `firstpass history`")
     subjects, skipped = _parted(map(of_exchange, exchanges))
@@ -168,7 +172,7 @@ def _subjects(wanted: _Wanted, config: Path | None, arms: Sequence[Arm]) -> tupl
 def _of_cases(wanted: _Wanted, arms: Sequence[Arm]) -> tuple[list[Subject], list[Skipped]]:
     """Raises: BadLabels, BadCases."""
     assert wanted.cases is not None, "the caller looked"
-    if wanted.file is not None or not wanted.chosen.is_open:
+    if wanted.file is not None or wanted.limit is not None or not wanted.chosen.is_open:
         raise BadLabels("--cases: a case is no recorded exchange; choose cases by their names alone")
     if len(arms) < 2:
         raise BadLabels("--cases: a case has no recorded answer, so two arms are needed; see --arm")
@@ -185,9 +189,8 @@ def _parted(found: Iterable[Subject | Skipped]) -> tuple[list[Subject], list[Ski
     return subjects, skipped
 
 
-def _arms(texts: Sequence[str], model: str | None, contract: str | None, place: str) -> list[Arm]:
-    """Raises: BadLabels."""
-    usual = Arm("again", place, model, contract)
+def _arms(texts: Sequence[str], usual: Arm) -> list[Arm]:
+    """usual: the one where there are none, and what others have of what they do not say. Raises: BadLabels."""
     arms = [_arm(text, usual) for text in texts] or [usual]
     twice = [name for name, number in Counter(one.name for one in arms).items() if number > 1]
     if twice:
@@ -195,8 +198,13 @@ def _arms(texts: Sequence[str], model: str | None, contract: str | None, place: 
     return arms
 
 
+def _named(texts: Sequence[str]) -> set[str]:
+    """The URLs that arms say."""
+    return {_address(match["url"]) for text in texts if (match := _ARM.fullmatch(text)) and match["url"]}
+
+
 def _arm(text: str, usual: Arm) -> Arm:
-    """usual: what it has of what it does not say. Raises: BadLabels."""
+    """Raises: BadLabels."""
     match = _ARM.fullmatch(text)
     if match is None or not ("=" in text or match["name"] in ROUTES):
         raise BadLabels(f"--arm {text!r}: must be {ARM_FORMS}, or {', '.join(ROUTES)}")
@@ -231,7 +239,7 @@ def _places(arms: Sequence[Arm]) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _place(place: str) -> Iterator[str]:
-    if not place.endswith(".toml"):
+    if place.startswith(("http://", "https://")):
         yield place
         return
     settings = load(Path(place))
@@ -275,12 +283,6 @@ async def _ran(
         with Progress(console=err, disable=not err.is_terminal) as bar:
             task = bar.add_task("asking", total=len(subjects))
             return await run(subjects, arms, servers, how, lambda: bar.advance(task))
-
-
-def _folder(wanted: Path | None) -> Path | None:
-    if wanted is not None:
-        wanted.mkdir(parents=True, exist_ok=True)
-    return wanted
 
 
 def _write(done: Report, folder: Path) -> None:

@@ -15,7 +15,7 @@ from firstpass.dialect.values import NONSENSE
 from firstpass.errors import TierFailed
 from firstpass.exchange import Ask
 from firstpass.replay.answer import Answered, fresh, refused
-from firstpass.replay.asking import Unfit, directed
+from firstpass.replay.asking import ORIGIN, TERSE, Unfit, directed
 from firstpass.replay.ceiling import withheld
 from firstpass.replay.compare import change
 from firstpass.replay.steady import STEADYING, doubts, steadied, unlike_then
@@ -58,11 +58,12 @@ class Server:
         self, ask: Ask, path: str, body: dict[str, Any], headers: Mapping[str, str], seconds: float
     ) -> Answered:
         """What became of it, whatever it was. seconds: for the answer. Raises nothing."""
-        began = time.perf_counter()
         try:
             for number in range(1, TRIES + 1):
+                began = time.perf_counter()
                 async with asyncio.timeout(seconds), self._stream(path, body, headers) as response:
                     raw = await _body(response)
+                took = time.perf_counter() - began
                 if (wait := _wait(response)) is None or number == TRIES:
                     break
                 await asyncio.sleep(wait)
@@ -72,7 +73,6 @@ class Server:
             return Answered(error="no answer", said=f"it has more than {MOST_BYTES} bytes")
         except TimeoutError:
             return Answered(error="no answer", said=f"there was none in {seconds:g} s")
-        took = time.perf_counter() - began
         if response.is_success:
             return fresh(ask, path, raw, response.headers, took)
         return refused(response.status_code, raw, took)
@@ -200,7 +200,7 @@ class _Asking:
             len(answers),
             alike,
             tuple(self._doubts(server, model, said, sent, after)),
-            subject.asked.lost,
+            (*subject.asked.lost, *self._unmarked),
             tuple(filter(None, [unlike_then(subject.ask, sent) if said else None])),
         )
 
@@ -223,6 +223,12 @@ class _Asking:
             if named is None:
                 return answer
             server.untaken.setdefault(model, set()).add(named)
+
+    @property
+    def _unmarked(self) -> list[str]:
+        return (
+            [f"{ORIGIN}, which its API has no place for"] if self.how.keep and self.subject.asked.path in TERSE else []
+        )
 
     def _untaken(self, server: Server, model: str) -> set[str]:
         return server.untaken.get(model, set())

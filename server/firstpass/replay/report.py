@@ -1,6 +1,7 @@
 """A replay for people and machines: lines, a table, Markdown, JSON. Compares and counts nothing itself."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,8 @@ from firstpass.replay.wording import Piece, bracketed, trimmed
 FORMAT = 1
 SHOWN_CHARACTERS = 400
 """Of one item that came or went."""
+
+_TICKS = re.compile(r"`+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ def _rows(one: Totals) -> Iterator[tuple[str, str]]:
     yield "changed", _of(one.changed, one.pairs)
     yield "better by the checks", _of(one.better, one.checked) if one.checked else ""
     yield "worse by the checks", _of(one.worse, one.checked) if one.checked else ""
-    yield "no answer", str(one.errors or "")
+    yield "no answer now", str(one.errors or "")
     yield f"all {one.repeats} repeats alike", _of(one.steady, one.pairs) if one.repeats > 1 else ""
     yield "tokens read", _both(one.tokens_before[0], one.tokens_after[0])
     yield "tokens written", _both(one.tokens_before[1], one.tokens_after[1])
@@ -238,22 +241,13 @@ def _plain(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """What a model wrote, as it is; its line ends are shown."""
+    """What a model wrote, as it is, between more backticks than it has in a row; its line ends are shown."""
     line = text.replace("\r", "\\r").replace("\n", "\\n")
-    fence = "`" * (max((len(run) for run in line.split() for run in [_ticks(run)]), default=0) + 1)
+    fence = "`" * (max(map(len, _TICKS.findall(line)), default=0) + 1)
     return f"{fence} {line} {fence}"
 
 
-def _ticks(text: str) -> str:
-    longest, run = "", ""
-    for one in text:
-        run = run + one if one == "`" else ""
-        longest = max(longest, run, key=len)
-    return longest
-
-
 def as_json(report: Report) -> str:
-    """Without texts of the same answers; `outcomes.jsonl` has them all."""
     body = {
         "format": FORMAT,
         **report.facts,

@@ -48,7 +48,7 @@ def doubts(ask: Ask, fields: Mapping[str, Any], answer: Answered) -> Iterator[st
     if ask.sampling.n not in (None, 1):
         yield f"{ask.sampling.n} answers of one request are drawn, and not the likeliest"
     elif temperature is None and contract is None:
-        yield "it was asked without a temperature, so its answer is drawn as the model's own default says"
+        yield "it was asked without a temperature: how its answer is drawn, the model's own default says"
     elif temperature:
         seed = "with a seed" if "seed" in fields else "without a seed"
         yield f"it was asked with temperature {temperature:g}, {seed}"
