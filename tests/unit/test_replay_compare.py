@@ -97,6 +97,22 @@ def test_findings_come_and_go_and_fewer_failures_are_better() -> None:
     assert change(checked(ONE), checked(ONE, note), forms).verdict == "equal"
 
 
+def test_how_sure_a_model_was_is_no_change() -> None:
+    sure = Finding("logprobs", "note", "the least sure name is soon: -0.20 nats", subject="soon", value=-0.2)
+    less = replace(sure, message="the least sure name is found: -1.73 nats", subject="found", value=-1.73)
+    assert change(checked(ONE, sure), checked(ONE, less), forms) == Change(True, "equal")
+    unsure = replace(less, severity="fail")
+    assert change(checked(ONE, sure), checked(ONE, unsure), forms).came == (unsure,)
+
+
+def test_another_text_is_shown_whole_and_not_in_single_words() -> None:
+    before, after = "Change `exchange` in tests/web, about owner and several.", "Call replace() in server/cli."
+    found = change(given_(before), given_(after), forms).edits[0]
+    assert found.pieces == (Piece("gone", before), Piece("new", after))
+    some = bracketed(worded("Log the user in, quickly.", "Log a guest out, quickly."))
+    assert some == "Log [-the user in-]{+a guest out+}, quickly."
+
+
 def test_an_error_is_worse_than_any_answer_and_the_same_as_itself() -> None:
     error = Answered(error="403 egress_forbidden", said="no")
     assert change(given_("a"), error, forms).verdict == "worse"

@@ -75,7 +75,7 @@ def test_the_table_has_a_column_an_arm_and_no_empty_rows() -> None:
     head, *rows = table(report)
     assert head == ["", "old", "new"]
     by_label = {row[0]: row[1:] for row in rows}
-    assert by_label["same"] == ["1 of 1", "0 of 1"] and by_label["better by the checks"] == ["", "1 of 1"]
+    assert by_label["same"] == ["1 of 1", "0 of 1"] and by_label["better"] == ["", "1 of 1"]
     assert "the verifier's cost" not in by_label and "no answer now" not in by_label
     said = list(sentences(report))
     assert said[0].startswith("new: 1 better and 0 worse of 1 pairs") and "2 of 2: it is drawn" in said

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,7 +188,7 @@ class _Asking:
         for _ in range(self.how.repeats):
             answers.append(await self._steady(server, model, dict(body), said))
         after, alike = _commonest(answers)
-        sent = dict(body) | {name: value for name, value in said.items() if name not in self._untaken(server, model)}
+        told: dict[str, Any] = {} if after.error else self._steadiness(server, model, dict(body), said, after)
         return Outcome(
             subject.name,
             arm.name,
@@ -199,10 +199,20 @@ class _Asking:
             change(before or after, after, self._form),
             len(answers),
             alike,
-            tuple(self._doubts(server, model, said, sent, after)),
-            (*subject.asked.lost, *self._unmarked),
-            tuple(filter(None, [unlike_then(subject.ask, sent) if said else None])),
+            lost=(*subject.asked.lost, *self._unmarked),
+            **told,
         )
+
+    def _steadiness(
+        self, server: Server, model: str, body: dict[str, Any], said: dict[str, Any], after: Answered
+    ) -> dict[str, tuple[str, ...]]:
+        """What of the decoding is otherwise than then, and why the answer may be another one next time."""
+        untaken = self._untaken(server, model)
+        sent = body | {name: value for name, value in said.items() if name not in untaken}
+        other = unlike_then(self.subject.ask, sent) if said else None
+        missed = [f"{model} takes no {name}, which would have steadied the answer" for name in said if name in untaken]
+        found = (*missed, *doubts(self.subject.ask, sent, after))
+        return {"doubts": found, "sent": (other,) if other else ()}
 
     def _unfit(self, arm: Arm, before: Answered | None) -> str | None:
         subject = self.subject
@@ -232,13 +242,6 @@ class _Asking:
 
     def _untaken(self, server: Server, model: str) -> set[str]:
         return server.untaken.get(model, set())
-
-    def _doubts(
-        self, server: Server, model: str, said: Mapping[str, Any], sent: Mapping[str, Any], after: Answered
-    ) -> Iterator[str]:
-        for name in sorted(self._untaken(server, model) & said.keys()):
-            yield f"{model} takes no {name}, which would have steadied the answer"
-        yield from doubts(self.subject.ask, sent, after)
 
     def _form(self, pinned: str) -> Form | None:
         return next((one.forms[pinned] for one in self.servers.values() if pinned in one.forms), None)

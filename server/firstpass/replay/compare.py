@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Literal
 
 from firstpass.contract.form import Form, Section
 from firstpass.exchange import Finding
 from firstpass.replay.answer import Answered, canonical
-from firstpass.replay.wording import Piece, likeness, worded
+from firstpass.replay.wording import Piece, likeness, shared, worded
 
 Verdict = Literal["better", "worse", "equal"]
 FormOf = Callable[[str], Form | None]
@@ -16,6 +17,9 @@ FormOf = Callable[[str], Form | None]
 
 REWORDED_FROM = 0.6
 """Of two items of a section, the likeness from which one is what became of the other."""
+
+ALIKE_FROM = 0.4
+"""Of two texts, the share of what stayed below which another text is shown, and not single words of it."""
 
 PAIRED_LIMIT = 40
 """Items on either side; of longer lists, nothing is taken for reworded."""
@@ -53,10 +57,16 @@ class Change:
 
 
 def change(before: Answered, after: Answered, form_of: FormOf) -> Change:
-    came, went = _apart(after.findings, before.findings), _apart(before.findings, after.findings)
+    old, new = (list(filterfalse(_is_measure, one.findings)) for one in (before, after))
+    came, went = _apart(new, old), _apart(old, new)
     same = before.essence == after.essence and not came and not went and before.route == after.route
     edits = () if before.error or after.error else tuple(_edits(before, after, form_of))
     return Change(same, _verdict(before, after), edits, came, went)
+
+
+def _is_measure(finding: Finding) -> bool:
+    """Whether it only notes how sure a model was, which is never the same twice and changes nothing for a caller."""
+    return finding.severity == "note" and finding.value is not None
 
 
 def _verdict(before: Answered, after: Answered) -> Verdict | None:
@@ -162,7 +172,10 @@ def _reworded(where: str, before: str, after: str) -> Iterator[Edit]:
     if not before or not after:
         yield Edit(where, "added" if after else "removed", before, after)
         return
-    yield Edit(where, "reworded", before, after, tuple(worded(before, after)))
+    pieces = tuple(worded(before, after))
+    if shared(pieces) < ALIKE_FROM:
+        pieces = (Piece("gone", before), Piece("new", after))
+    yield Edit(where, "reworded", before, after, pieces)
 
 
 def _of_calls(before: Answered, after: Answered) -> Iterator[Edit]:

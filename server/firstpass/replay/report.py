@@ -75,6 +75,7 @@ def lines(outcome: Outcome, price: Price | None) -> Iterator[Line]:
         yield Line(edit.where, _pieces(edit))
     if not (old.error or new.error):
         yield from _pair("finish", str(old.finish_reason), str(new.finish_reason))
+        yield from _pair("contract", str(old.contract), str(new.contract))
         yield from _pair("model", str(old.model), str(new.model))
         yield Line("used", [Piece("same", _used(old, new, price))])
     if outcome.repeats > 1:
@@ -120,8 +121,8 @@ def _used(old: Answered, new: Answered, price: Price | None) -> str:
     if old.verifier_tokens or new.verifier_tokens:
         both = (_tokens(one.verifier_tokens or (0, 0)) for one in (old, new))
         verifiers = f" (verifier {' -> '.join(both)})"
-    paid = f", {_usd(cost(old.verifier_tokens, price))} -> {_usd(cost(new.verifier_tokens, price))}" if price else ""
-    return f"{tokens}{verifiers}, {_seconds(old.seconds)} -> {_seconds(new.seconds)} s{paid}"
+    paid = " -> ".join(_usd(cost(one.verifier_tokens, price)) for one in (old, new)) if price and verifiers else ""
+    return f"{tokens}{verifiers}, {_seconds(old.seconds)} -> {_seconds(new.seconds)} s{f', {paid}' if paid else ''}"
 
 
 def _tokens(tokens: tuple[int, int]) -> str:
@@ -151,8 +152,8 @@ def _rows(one: Totals) -> Iterator[tuple[str, str]]:
     yield "asked again", str(one.pairs)
     yield "same", _of(one.same, one.pairs)
     yield "changed", _of(one.changed, one.pairs)
-    yield "better by the checks", _of(one.better, one.checked) if one.checked else ""
-    yield "worse by the checks", _of(one.worse, one.checked) if one.checked else ""
+    yield "better", _of(one.better, one.checked) if one.checked else ""
+    yield "worse", _of(one.worse, one.checked) if one.checked else ""
     yield "no answer now", str(one.errors or "")
     yield f"all {one.repeats} repeats alike", _of(one.steady, one.pairs) if one.repeats > 1 else ""
     yield "tokens read", _both(one.tokens_before[0], one.tokens_after[0])
@@ -182,7 +183,7 @@ def sentences(report: Report) -> Iterator[str]:
             yield f"{name}: {one.better} better and {one.worse} worse of {one.checked} pairs; {even} {one.chance:.2g}"
     for said, number in Counter(_every_doubt(report.outcomes)).items():
         yield f"{_of(number, len(report.outcomes))}: {said}"
-    if any(not one.change.same or one.alike < one.repeats for one in report.outcomes):
+    if any((not one.change.same or one.alike < one.repeats) and not one.after.error for one in report.outcomes):
         yield f"besides, {IN_ENGINES}"
     if report.cut_short:
         yield "stopped before all was asked"

@@ -1,6 +1,7 @@
 """How two texts differ, word by word, in time that is bounded whatever they say. It knows no answer."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -17,6 +18,7 @@ COMPARED_WORDS = 60
 """Of an item, to tell whether another one is what became of it."""
 
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
+_HAS_WORD = re.compile(r"\w")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -44,6 +46,15 @@ def likeness(before: str, after: str) -> float:
     """From 0 to 1, of the words that two short texts share in order."""
     old, new = (text.split()[:COMPARED_WORDS] for text in (before, after))
     return SequenceMatcher(None, old, new, autojunk=False).ratio()
+
+
+def shared(pieces: Iterable[Piece]) -> float:
+    """Of the longer one of two texts, the share of characters that stayed."""
+    lengths = Counter[str]()
+    for one in pieces:
+        lengths[one.kind] += len(one.text)
+    longer = lengths["same"] + max(lengths["gone"], lengths["new"])
+    return lengths["same"] / longer if longer else 1.0
 
 
 def trimmed(pieces: Sequence[Piece]) -> list[Piece]:
@@ -85,7 +96,7 @@ def _pieces(old: Sequence[str], new: Sequence[str]) -> Iterator[Piece]:
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
-    """Neighbours of one kind are one, and blanks between two changes are a part of both."""
+    """Neighbours of one kind are one, and what is no word between two changes is a part of both."""
     tidy = list[Piece]()
     gone = new = ""
 
@@ -95,7 +106,9 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
         gone = new = ""
 
     for at, piece in enumerate(pieces):
-        between = piece.kind == "same" and piece.text.isspace() and (gone or new) and _changes_after(pieces, at)
+        between = (
+            piece.kind == "same" and not _HAS_WORD.search(piece.text) and (gone or new) and _changes_after(pieces, at)
+        )
         if piece.kind == "gone" or between:
             gone += piece.text
         if piece.kind == "new" or between:
