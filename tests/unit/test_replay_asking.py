@@ -13,6 +13,7 @@ from firstpass.chat import Image, Message, Reasoning, Sampling, ToolCall
 from firstpass.dialect.anthropic import read_request as anthropic_in
 from firstpass.dialect.openai import read_request as openai_in
 from firstpass.dialect.openai.read_request import Caller
+from firstpass.dialect.responses import read_request as responses_in
 from firstpass.exchange import CEILINGS, Ask, Ceiling, Exchange, strictest
 from firstpass.house import House
 from firstpass.replay.answer import Answered
@@ -104,6 +105,39 @@ def test_images_stand_where_they_stood_in_what_a_tool_read_too(dialect: Any) -> 
     seen = Message("tool", "a\nb", tool_call_id="c1", images=(replace(PIXEL, at=1),))
     shown = Message("user", "what is it?", images=(PIXEL,))
     ask = asked(HELLO, called, replace(seen, content="ab"), shown, dialect=dialect, sampling=Sampling(max_tokens=9))
+    assert like(read_back(ask, made(ask)), ask) == ask
+
+
+async def test_a_request_of_the_responses_api_is_asked_again_with_all_that_it_went_on_with() -> None:
+    """Tools of namespaces and custom ones are functions to a model, and earlier turns are a part of the request."""
+    query = {"type": "function", "name": "query", "parameters": {"type": "object"}}
+    called = {"type": "function_call", "call_id": "c1", "name": "query", "namespace": "mcp__docs__", "arguments": "{}"}
+    body = {
+        "model": "local",
+        "instructions": "Be kind.",
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "hello"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]},
+            called,
+            {"type": "function_call_output", "call_id": "c1", "output": "42"},
+            {"role": "user", "content": [{"type": "input_image", "image_url": PIXEL.url}]},
+        ],
+        "tools": [
+            {"type": "namespace", "name": "mcp__docs__", "description": "The manual.", "tools": [query]},
+            {"type": "custom", "name": "patch", "description": "Edits."},
+        ],
+        "text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}, "strict": True}},
+        "reasoning": {"effort": "low"},
+        "max_output_tokens": 99,
+        "metadata": {"a": "b"},
+    }
+    house = House({"local": "local"}, {}, "any", seeing=frozenset({"local"}))
+
+    async def recall(exchange_id: str, key: str | None) -> Exchange:
+        raise AssertionError("nothing is referred to")
+
+    ask = await responses_in.responses(json.dumps(body).encode(), Caller(Headers({}), None), house, recall, 10_000)
+    assert len(ask.messages) == 5 and ask.messages[-1].images and ask.sampling.tools is not None
     assert like(read_back(ask, made(ask)), ask) == ask
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, fronted, serving
@@ -34,6 +35,14 @@ class Model:
     def __init__(self) -> None:
         self.text = NAMES
         self.app = openai_app(lambda body: self.text)
+        self.completed: list[dict[str, Any]] = []
+
+        @self.app.post("/v1/completions")
+        async def complete(request: Request) -> dict[str, Any]:
+            self.completed.append(await request.json())
+            choice = {"index": 0, "text": self.text, "finish_reason": "length"}
+            usage = {"prompt_tokens": 3, "completion_tokens": 2}
+            return {"id": "c", "model": "scripted", "choices": [choice], "usage": usage}
 
     @property
     def seen(self) -> list[dict[str, Any]]:
@@ -122,6 +131,15 @@ def test_every_api_is_asked_again_as_it_was_asked(server: httpx.Client, model: M
     first = [_steady(body) for body in model.seen[:sent]]
     again = [_steady(body) for body in model.seen[sent:]]
     assert first == again
+
+
+def test_a_completion_is_asked_again(server: httpx.Client, model: Model, home: dict[str, str]) -> None:
+    exchange = asked(server, path="/v1/completions", messages=None, prompt="Once", max_tokens=2, stop=["."], seed=4)
+    assert replayed(server, exchange, "--as-asked", **home)["outcomes"][0]["result"] == "same"
+    assert model.completed[0] == model.completed[1]
+    model.text = "Twice"
+    other = replayed(server, exchange, **home)["outcomes"][0]
+    assert other["change"]["edits"][0]["after"] == "Twice" and model.completed[2]["temperature"] == 0
 
 
 def _steady(body: dict[str, Any]) -> dict[str, Any]:
