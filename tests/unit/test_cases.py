@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firstpass.cases import Case, Input, body_of
 from firstpass.cases.inputs import MOST_BYTES
+from firstpass.cases.mentions import mentions
 from firstpass.cases.places import lines_of_cases
 from firstpass.cases.reading import cases_of, found, read_cases
 from firstpass.cases.recorded import case_of_exchange
@@ -428,3 +429,15 @@ def test_an_exchange_that_can_not_be_asked_again_is_an_error(change: dict[str, A
     exchange = Exchange(Ask("ex_1", 0.0, model="local", target="local", messages=(Message("user", "a"),), **fields))
     with pytest.raises(BadCases, match=words):
         case_of_exchange(exchange)
+
+
+OWN = Path(__file__).parents[1] / "firstpass.cases.toml"
+
+
+def test_the_cases_of_this_repository_forbid_what_their_diffs_would_lead_to() -> None:
+    """A name that a diff does not have would be forbidden in vain: a model has no reason to list it."""
+    cases = read_cases(OWN)
+    assert len(cases) >= 8 and all(case.must_mention and case.must_not_mention for case in cases)
+    for case in cases:
+        for word in case.must_not_mention:
+            assert not word.startswith("- ") or mentions(case.asked.text, word.removeprefix("- ")), (case.name, word)

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from firstpass.cases.reading import read_cases
-from tests.conftest import Front
-from tests.doubles import DIFF, NAMES, STRAYS, says
+from tests.conftest import Front, serving
+from tests.doubles import DIFF, NAMES, STRAYS, openai_app, says
 
 QUIET = ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY", "FIRSTPASS_URL", "FIRSTPASS_API_KEY")
 HEAD = '[[case]]\nname = "a session"\ndiff_file = "auth.diff"\ncontract = "pr-summary@3"\n'
@@ -161,6 +162,29 @@ def test_cases_that_are_wrong_are_another_status_and_nobody_is_asked(
     (repository / "firstpass.cases.toml").write_text(text)
     done = firstpass(repository, "check", *options, FIRSTPASS_URL="http://127.0.0.1:9")
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_command_starts_a_server_for_the_run_and_ends_it(repository: Path, tmp_path: Path) -> None:
+    cases(repository, 'must_mention = ["createSession"]')
+    with serving(openai_app(says(NAMES))) as engine:
+        config = tmp_path / "firstpass.toml"
+        config.write_text(
+            f'[engine]\nkind = "external"\nurl = "{engine}/v1"\n[server]\ndata_dir = "{tmp_path / "data"}"\n'
+        )
+        done = firstpass(repository, "check", "--serve", "--config", str(config), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["passed"] == 1 and told["url"].startswith("http://127.0.0.1:")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(told["url"])
+
+
+def test_a_server_that_does_not_start_is_the_third_status(repository: Path, tmp_path: Path) -> None:
+    cases(repository)
+    config = tmp_path / "firstpass.toml"
+    config.write_text('[engine]\nmodel = "/nowhere"\n')
+    done = firstpass(repository, "check", "--serve", "--config", str(config))
+    assert done.returncode == 3 and "engine.model" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_no_file_of_cases_is_a_clear_error(tmp_path: Path) -> None:
