@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,8 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from firstpass.cases.reading import read_cases
+from firstpass.cli.main import app
+from firstpass.errors import FirstpassError
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, STRAYS, openai_app, says
 
@@ -34,6 +40,22 @@ def firstpass(folder: Path, *arguments: str, **variables: str) -> subprocess.Com
         timeout=600,
         check=False,
     )
+
+
+def here(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str, **variables: str) -> Result:
+    """The same in this process, where many are tried."""
+    for name in QUIET:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"COLUMNS": "200", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(app, arguments)
+
+
+def why(done: Result) -> str:
+    """What an error that ends the command says; `main` writes it."""
+    assert isinstance(done.exception, FirstpassError | SystemExit)
+    return done.stderr if isinstance(done.exception, SystemExit) else str(done.exception)
 
 
 @pytest.fixture
@@ -101,41 +123,49 @@ def test_on_github_what_a_model_says_is_no_command_and_the_case_is_annotated(
     assert summary.startswith("before\n### firstpass check\n") and summary.count("0 of 1 case passed, 1 failed.") == 2
 
 
-def test_on_gitlab_a_code_quality_report_is_written(front: Front, repository: Path) -> None:
+def test_on_gitlab_a_code_quality_report_is_written(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases(repository)
     with front(says(STRAYS)) as client:
-        done = firstpass(repository, "check", "--url", str(client.base_url), GITLAB_CI="true")
-        none = firstpass(repository / "below", "check", "--url", str(client.base_url), "--annotations", "none")
-    assert done.returncode == none.returncode == 1
+        done = here(monkeypatch, repository, "check", "--url", str(client.base_url), GITLAB_CI="true")
+        none = here(monkeypatch, repository / "below", "check", "--url", str(client.base_url), "--annotations", "none")
+    assert done.exit_code == none.exit_code == 1
     assert len(json.loads((repository / "gl-code-quality-report.json").read_text())) == 1
     assert list((repository / "below").iterdir()) == []
 
 
-def test_a_request_that_the_server_refuses_fails_with_its_words(front: Front, repository: Path) -> None:
+def test_a_request_that_the_server_refuses_fails_with_its_words(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = cases(repository)
     path.write_text(path.read_text().replace("pr-summary@3", "pr-summary@99"))
     with front(says(NAMES)) as client:
-        done = firstpass(repository, "check", "--url", str(client.base_url))
-    assert done.returncode == 1 and "the server refuses it: unknown contract 'pr-summary@99'" in done.stdout
+        done = here(monkeypatch, repository, "check", "--url", str(client.base_url))
+    assert done.exit_code == 1 and "the server refuses it: unknown contract 'pr-summary@99'" in done.stdout
 
 
-def test_a_model_that_wavers_is_said_to_be_unstable(front: Front, repository: Path) -> None:
+def test_a_model_that_wavers_is_said_to_be_unstable(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases(repository, 'expect_checks = "any"', "max_seconds = 30")
     texts = iter([NAMES, NAMES.replace("Create", "Make")] * 4)
     with front(lambda body: next(texts)) as client:
-        done = firstpass(repository, "check", "--url", str(client.base_url), "--repeat", "2")
-    assert done.returncode == 0 and "passed, unstable" in done.stdout
+        done = here(monkeypatch, repository, "check", "--url", str(client.base_url), "--repeat", "2")
+    assert done.exit_code == 0 and "passed, unstable" in done.stdout
     assert "PASSED  a session\n" in done.stdout and "2 runs of the same request had different answers" in done.stdout
 
 
-def test_many_cases_are_asked_at_once_and_come_in_their_order(front: Front, repository: Path) -> None:
+def test_many_cases_are_asked_at_once_and_come_in_their_order(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [{"name": f"case {number}", "prompt": "Hi", "must_mention": ["createSession"]} for number in range(20)]
     (repository / "many.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     with front(says(NAMES)) as client:
         where = ("--url", str(client.base_url), "--at-once", "8", "--json")
-        done = firstpass(repository, "check", "many.jsonl", *where)
+        done = here(monkeypatch, repository, "check", "many.jsonl", *where)
     told = json.loads(done.stdout)
-    assert done.returncode == 0 and [case["name"] for case in told["cases"]] == [line["name"] for line in lines]
+    assert done.exit_code == 0 and [case["name"] for case in told["cases"]] == [line["name"] for line in lines]
     assert [case["line"] for case in told["cases"]] == list(range(1, 21))
 
 
@@ -157,11 +187,11 @@ def test_many_cases_are_asked_at_once_and_come_in_their_order(front: Front, repo
     ],
 )
 def test_cases_that_are_wrong_are_another_status_and_nobody_is_asked(
-    repository: Path, text: str, options: tuple[str, ...], words: str
+    repository: Path, monkeypatch: pytest.MonkeyPatch, text: str, options: tuple[str, ...], words: str
 ) -> None:
     (repository / "firstpass.cases.toml").write_text(text)
-    done = firstpass(repository, "check", *options, FIRSTPASS_URL="http://127.0.0.1:9")
-    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+    done = here(monkeypatch, repository, "check", *options)
+    assert done.exit_code == 2 and words in done.stderr and done.stdout == ""
 
 
 def test_the_command_starts_a_server_for_the_run_and_ends_it(repository: Path, tmp_path: Path) -> None:
@@ -179,17 +209,19 @@ def test_the_command_starts_a_server_for_the_run_and_ends_it(repository: Path, t
         httpx.get(told["url"])
 
 
-def test_a_server_that_does_not_start_is_the_third_status(repository: Path, tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_the_third_status(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     cases(repository)
     config = tmp_path / "firstpass.toml"
     config.write_text('[engine]\nmodel = "/nowhere"\n')
-    done = firstpass(repository, "check", "--serve", "--config", str(config))
-    assert done.returncode == 3 and "engine.model" in done.stderr and "Traceback" not in done.stderr
+    done = here(monkeypatch, repository, "check", "--serve", "--config", str(config))
+    assert done.exit_code == 3 and "engine.model" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_no_file_of_cases_is_a_clear_error(tmp_path: Path) -> None:
-    done = firstpass(tmp_path, "check")
-    assert done.returncode == 2 and "there is no firstpass.cases.toml or firstpass.cases.jsonl in" in done.stderr
+def test_no_file_of_cases_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = here(monkeypatch, tmp_path, "check")
+    assert done.exit_code == 2 and "there is no firstpass.cases.toml or firstpass.cases.jsonl in" in done.stderr
 
 
 def test_a_server_that_is_not_there_is_a_third_status(repository: Path) -> None:
@@ -200,18 +232,22 @@ def test_a_server_that_is_not_there_is_a_third_status(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("--ca", "auth.diff"), ("--url", "http://[")])
-def test_a_gate_that_can_not_ask_is_the_third_status(repository: Path, option: str, value: str) -> None:
+def test_a_gate_that_can_not_ask_is_the_third_status(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
     cases(repository)
-    done = firstpass(repository, "check", option, value)
-    assert done.returncode == 3 and "Traceback" not in done.stderr
+    done = here(monkeypatch, repository, "check", option, value)
+    assert done.exit_code == 3 and isinstance(done.exception, SystemExit)
 
 
-def test_a_report_that_can_not_be_written_does_not_look_like_a_pass(front: Front, repository: Path) -> None:
+def test_a_report_that_can_not_be_written_does_not_look_like_a_pass(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases(repository)
     with front(says(NAMES)) as client:
         where = ("--url", str(client.base_url), "--junit", "auth.diff/j.xml")
-        done = firstpass(repository, "check", *where)
-    assert done.returncode == 3 and "can not be written" in done.stderr
+        done = here(monkeypatch, repository, "check", *where)
+    assert done.exit_code == 3 and "can not be written" in done.stderr
 
 
 @contextmanager
@@ -267,25 +303,68 @@ BUSY = (503, {"retry-after": "0"}, b'{"error": {"message": "loading", "code": "x
     ],
 )  # fmt: skip
 def test_what_a_server_says_decides_whether_the_case_or_the_gate_failed(
-    repository: Path, answers: list[tuple[int, dict[str, str], bytes]], status: int, words: str
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[tuple[int, dict[str, str], bytes]],
+    status: int,
+    words: str,
 ) -> None:
     line = {"name": "greets", "prompt": "Hi", "must_mention": ["hi", "there"]}
     (repository / "one.jsonl").write_text(json.dumps(line).replace('"there"', '"?there"'))
     with scripted(*answers) as url:
-        done = firstpass(repository, "check", "one.jsonl", "--url", url)
-    assert done.returncode == status, done.stdout + done.stderr
-    assert words in done.stdout and "Traceback" not in done.stderr
+        done = here(monkeypatch, repository, "check", "one.jsonl", "--url", url)
+    assert done.exit_code == status, done.output
+    assert words in done.stdout
 
 
-def test_a_server_that_does_not_say_what_checks_found_fails_the_case(repository: Path) -> None:
+def test_a_server_that_takes_too_long_gave_no_answer(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(body: dict[str, Any]) -> str:
+        time.sleep(2.5 if "createSession" in str(body) else 0)
+        return NAMES
+
+    cases(repository)
+    with front(slow) as client:
+        done = here(monkeypatch, repository, "check", "--url", str(client.base_url), "--timeout", "1")
+    assert done.exit_code == 3 and "no answer: not within 1 s" in done.stdout
+
+
+def test_ctrl_c_ends_the_command_at_once(front: Front, repository: Path) -> None:
+    asked = threading.Event()
+
+    def slow(body: dict[str, Any]) -> str:
+        if "createSession" in str(body):
+            asked.set()
+            time.sleep(5)
+        return NAMES
+
+    cases(repository)
+    with front(slow) as client:
+        command = [sys.executable, "-m", "firstpass", "check", "--url", str(client.base_url)]
+        environment = {name: value for name, value in os.environ.items() if name not in QUIET}
+        running = subprocess.Popen(
+            command, cwd=repository, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        assert asked.wait(60)
+        began = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+        assert time.monotonic() - began < 3 and running.returncode == 130
+
+
+def test_a_server_that_does_not_say_what_checks_found_fails_the_case(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases(repository)
     with scripted(said()) as url:
-        done = firstpass(repository, "check", "--url", url)
-    assert done.returncode == 1 and "the answer does not say what its checks found" in done.stdout
+        done = here(monkeypatch, repository, "check", "--url", url)
+    assert done.exit_code == 1 and "the answer does not say what its checks found" in done.stdout
 
 
 def test_a_bad_answer_of_the_record_becomes_a_case_that_it_fails(
-    front: Front, repository: Path, tmp_path: Path
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
     path = cases(repository)
@@ -296,46 +375,46 @@ def test_a_bad_answer_of_the_record_becomes_a_case_that_it_fails(
         edit = {"verdict": "edit", "text": "Summary: createSession(user) makes a session that check() wants."}
         assert client.post(f"/v1/exchanges/{exchange}/label", json=edit).is_success
         options = ("--name", "no rockets", "--must-mention", "session")
-        added = firstpass(repository / "below", "case", "add", exchange, *options, **home)
-        again = firstpass(repository, "case", "add", exchange, "--name", "no rockets", **home)
-        bare = firstpass(repository, "case", "add", exchange, "--no-propose", "--file", "new.jsonl", **home)
-        done = firstpass(repository, "check", "--only", "no rockets", "--url", str(client.base_url))
-    assert added.returncode == 0, added.stderr
+        added = here(monkeypatch, repository / "below", "case", "add", exchange, *options, **home)
+        again = here(monkeypatch, repository, "case", "add", exchange, "--name", "no rockets", **home)
+        bare = here(monkeypatch, repository, "case", "add", exchange, "--no-propose", "--file", "new.jsonl", **home)
+        done = here(monkeypatch, repository, "check", "--only", "no rockets", "--url", str(client.base_url))
+    assert added.exit_code == 0, added.stderr
     assert "the recorded answer fails: must_not_mention: the answer mentions 'launchRocket'" in added.stderr
     made = read_cases(path)[1]
     assert made.must_mention == ("session", "check") and made.must_not_mention == ("launchRocket",)
     assert (made.asked.text, made.contract, made.egress) == (DIFF, "pr-summary@3", "local-only")
-    assert again.returncode == 1 and "the case at" in again.stderr and len(read_cases(path)) == 2
+    assert again.exit_code == 1 and "the case at" in why(again) and len(read_cases(path)) == 2
     (plain,) = read_cases(repository / "new.jsonl")
-    assert bare.returncode == 0 and (plain.name, plain.must_mention, plain.must_not_mention) == (exchange, (), ())
-    assert done.returncode == 1 and "must_not_mention: the answer mentions 'launchRocket'" in done.stdout
+    assert bare.exit_code == 0 and (plain.name, plain.must_mention, plain.must_not_mention) == (exchange, (), ())
+    assert done.exit_code == 1 and "must_not_mention: the answer mentions 'launchRocket'" in done.stdout
 
 
 def test_a_case_that_holds_on_to_a_good_answer_says_so_and_one_without_expectations_is_refused(
-    front: Front, repository: Path, tmp_path: Path
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "data")}
     with front(says("Two.")) as client:
         body = {"model": "local", "messages": [{"role": "user", "content": "Name a prime."}]}
         exchange = client.post("/v1/chat/completions", json=body).headers["x-request-id"]
         unsaid = client.post("/v1/chat/completions", json=body | {"store": False}).headers["x-request-id"]
-    none = firstpass(repository, "case", "add", exchange, **home)
-    assert none.returncode == 1 and "--must-mention WORD" in none.stderr
+    none = here(monkeypatch, repository, "case", "add", exchange, **home)
+    assert none.exit_code == 1 and "--must-mention WORD" in why(none)
     assert not (repository / "firstpass.cases.toml").exists()
-    kept = firstpass(repository, "case", "add", exchange, "--must-mention", "two", **home)
-    assert kept.returncode == 0 and "the recorded answer passes it" in kept.stderr
-    wordless = firstpass(repository, "case", "add", unsaid, "--must-mention", "two", **home)
-    assert wordless.returncode == 1 and "its words are not in the record" in wordless.stderr
-    unknown = firstpass(repository, "case", "add", "ex_none", **home)
-    assert unknown.returncode == 1 and "no exchange ex_none" in unknown.stderr
-    listed = firstpass(repository, "case", "list")
-    assert listed.returncode == 0 and "prompt, 13 characters" in listed.stdout and "+two" in listed.stdout
-    machine = json.loads(firstpass(repository, "case", "list", "--json").stdout)
+    kept = here(monkeypatch, repository, "case", "add", exchange, "--must-mention", "two", **home)
+    assert kept.exit_code == 0 and "the recorded answer passes it" in kept.stderr
+    wordless = here(monkeypatch, repository, "case", "add", unsaid, "--must-mention", "two", **home)
+    assert wordless.exit_code == 1 and "its words are not in the record" in why(wordless)
+    unknown = here(monkeypatch, repository, "case", "add", "ex_none", **home)
+    assert unknown.exit_code == 1 and "no exchange ex_none" in unknown.stderr
+    listed = here(monkeypatch, repository, "case", "list")
+    assert listed.exit_code == 0 and "prompt, 13 characters" in listed.stdout and "+two" in listed.stdout
+    machine = json.loads(here(monkeypatch, repository, "case", "list", "--json").stdout)
     assert machine == [{"line": 1, "name": exchange, "prompt": "Name a prime.", "model": "local",
                         "must_mention": ["two"], "egress": "local-only"}]  # fmt: skip
 
 
-def test_a_list_of_a_wrong_file_is_its_error(repository: Path) -> None:
+def test_a_list_of_a_wrong_file_is_its_error(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases(repository, "seed = true")
-    done = firstpass(repository, "case", "list")
-    assert done.returncode == 1 and "firstpass.cases.toml:5: case 'a session': seed:" in done.stderr
+    done = here(monkeypatch, repository, "case", "list")
+    assert done.exit_code == 1 and "firstpass.cases.toml:5: case 'a session': seed:" in why(done)

@@ -1,12 +1,12 @@
 """`firstpass check`: holds a server to the cases of a repository, as a job of its CI does. Asks as any client does."""
 
+import asyncio
 import os
 import secrets
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
@@ -95,8 +95,10 @@ def check(
     except BadCases as error:
         fail(str(error), Exit.BAD_CASES)
     try:
-        with _server(url, config, serve=serve) as where, _client(where, None if serve else api_key, ca, timeout) as to:
-            outcomes = asked(to, cases, repeat, at_once)
+        with _server(url, config, serve=serve) as where:
+            how = Asking(repeat, at_once, timeout)
+            client = _client(where, None if serve else api_key, ca, how)
+            outcomes = asyncio.run(asked(client, cases, how))
     except (FirstpassError, OSError) as error:
         fail(f"the server did not answer: {error}", Exit.BROKEN)
     _print(outcomes, where, as_json_=as_json_, service=_service(annotations))
@@ -132,37 +134,53 @@ def ended(outcomes: Sequence[Outcome]) -> Exit:
     return Exit.BROKEN if number["unanswered"] else Exit.PASSED
 
 
-def asked(client: httpx.Client, cases: Sequence[Case], repeat: int, at_once: int) -> list[Outcome]:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """repeat: how often each case is asked. at_once: requests in flight. seconds: for one answer."""
+
+    repeat: int
+    at_once: int
+    seconds: float
+
+
+async def asked(client: httpx.AsyncClient, cases: Sequence[Case], how: Asking) -> list[Outcome]:
     """In the order of the cases; the runs of one come one after the other."""
-    with Progress(console=err, disable=not err.is_terminal) as bar, ThreadPoolExecutor(at_once) as pool:
-        task = bar.add_task("asking", total=len(cases) * repeat)
-        asker = Asker(client, repeat, lambda: bar.advance(task))
-        return list(pool.map(asker.outcome, cases))
+    room = asyncio.Semaphore(how.at_once)
+    with Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("asking", total=len(cases) * how.repeat)
+        async with client:
+            asker = Asker(client, how, room, lambda: bar.advance(task))
+            return list(await asyncio.gather(*map(asker.outcome, cases)))
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
     """done: is told of each run."""
 
-    client: httpx.Client
-    repeat: int
+    client: httpx.AsyncClient
+    how: Asking
+    room: asyncio.Semaphore
     done: Callable[[], None]
 
-    def outcome(self, case: Case) -> Outcome:
-        return Outcome(case, tuple(self._run(case) for _ in range(self.repeat)))
+    async def outcome(self, case: Case) -> Outcome:
+        async with self.room:
+            return Outcome(case, tuple([await self._run(case) for _ in range(self.how.repeat)]))
 
-    def _run(self, case: Case) -> Run:
+    async def _run(self, case: Case) -> Run:
         try:
-            return judge(case, self._said(body_of(case)))
+            return judge(case, await self._said(body_of(case)))
         finally:
             self.done()
 
-    def _said(self, body: dict[str, Any]) -> Said:
+    async def _said(self, body: dict[str, Any]) -> Said:
         """A server that is busy for a while is asked again, when it says."""
         for left in reversed(range(TRIES)):
             began = time.monotonic()
             try:
-                response = self.client.post("/v1/chat/completions", json=body)
+                async with asyncio.timeout(self.how.seconds):
+                    response = await self.client.post("/v1/chat/completions", json=body)
+            except (TimeoutError, httpx.TimeoutException):
+                return Unanswered(f"not within {self.how.seconds:g} s", time.monotonic() - began)
             except httpx.HTTPError as error:
                 words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 return Unanswered(words, time.monotonic() - began)
@@ -170,7 +188,7 @@ class Asker:
             wait = _wait(response)
             if wait is None or not left:
                 break
-            time.sleep(wait)
+            await asyncio.sleep(wait)
         return said_of(response, seconds)
 
 
@@ -225,11 +243,19 @@ def _server(url: str | None, config: Path | None, *, serve: bool) -> AbstractCon
     return own_server(load(config)) if serve else nullcontext(url or DEFAULT_URL)
 
 
-def _client(url: str, api_key: str | None, ca: Path | None, timeout: float) -> httpx.Client:
+def _client(url: str, api_key: str | None, ca: Path | None, how: Asking) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    limits = httpx.Limits(max_connections=how.at_once)
     try:
         verify = ssl.create_default_context(cafile=ca) if ca else True
-        return httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, trust_env=False, verify=verify)
+        return httpx.AsyncClient(
+            base_url=url.rstrip("/"),
+            headers=headers,
+            limits=limits,
+            timeout=how.seconds,
+            trust_env=False,
+            verify=verify,
+        )
     except OSError as error:
         fail(f"{ca} is no PEM file of certificates ({error})", Exit.BROKEN)
     except (httpx.InvalidURL, UnicodeError) as error:
