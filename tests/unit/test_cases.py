@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 
 from firstpass.cases import Case, Input, body_of
 from firstpass.cases.inputs import MOST_BYTES
+from firstpass.cases.mentions import mentions
 from firstpass.cases.places import lines_of_cases
-from firstpass.cases.reading import cases_of, found, read_cases
+from firstpass.cases.reading import Entry, cases_of, found, read_cases
 from firstpass.cases.recorded import case_of_exchange
 from firstpass.cases.writing import append, fields_of, line_of, toml_of
 from firstpass.chat import Image, Message, Sampling, Tool, ToolCall
@@ -195,6 +198,19 @@ user = "u"
     assert (first.header, first.fields) == (2, {"name": 3, "prompt": 4})
     assert (second.header, second.fields) == (8, {"name": 9, "prompt": 10, "must_mention": 13})
     assert (third.header, third.fields) == (16, {"prompt": 17, "name": 18, "contract": 19, "body": 20})
+
+
+def test_a_text_of_megabytes_takes_a_moment_and_little_memory() -> None:
+    """A lazy repetition kept a note of every character."""
+    long = 'x \\\\ \\" ' * 500_000
+    text = f'[[case]]\nname = "a"\nprompt = """\n{long}"""\nseed = 2\n'
+    began = time.monotonic()
+    tracemalloc.start()
+    (lines,) = lines_of_cases(text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lines.fields == {"name": 2, "prompt": 3, "seed": 5}
+    assert time.monotonic() - began < 5 and peak < 20_000_000
 
 
 def test_a_mark_before_the_text_and_windows_line_ends_are_no_fault() -> None:
@@ -428,3 +444,20 @@ def test_an_exchange_that_can_not_be_asked_again_is_an_error(change: dict[str, A
     exchange = Exchange(Ask("ex_1", 0.0, model="local", target="local", messages=(Message("user", "a"),), **fields))
     with pytest.raises(BadCases, match=words):
         case_of_exchange(exchange)
+
+
+OWN = Path(__file__).parents[1] / "firstpass.cases.toml"
+
+
+def test_the_cases_of_this_repository_forbid_what_their_diffs_would_lead_to() -> None:
+    """A name that a diff does not have would be forbidden in vain: a model has no reason to list it."""
+    cases = read_cases(OWN)
+    assert len(cases) >= 8 and all(case.must_mention and case.must_not_mention for case in cases)
+    for case in cases:
+        for word in case.must_not_mention:
+            assert not word.startswith("- ") or mentions(case.asked.text, word.removeprefix("- ")), (case.name, word)
+
+
+def test_every_field_of_a_case_is_described() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "checking.md").read_text()
+    assert [name for name in Entry.model_fields if f"`{name}`" not in text and f"[case.{name}]" not in text] == []

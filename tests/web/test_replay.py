@@ -14,6 +14,7 @@ import httpx
 import pytest
 from fastapi import Request
 
+from firstpass.exchange import Exchange
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, fronted, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, messages_app, openai_app, says
@@ -204,6 +205,7 @@ def test_nothing_makes_a_ceiling_higher(front: Front, model: Model, home: dict[s
     assert second["after"]["text"] == "from afar" and second["after"]["receipts"] == 1
     assert second["usd_after"] == pytest.approx((11 + 130) / 1e6) and second["usd_before"] == 0
     assert any("hosted models promise" in said for said in second["doubts"])
+    assert any(said.startswith("1 of 2: something left the machine") for said in found["sentences"])
 
 
 def test_another_machine_is_sent_nothing_that_may_not_go_there(
@@ -245,18 +247,22 @@ def test_arms_stand_side_by_side_and_a_file_of_settings_is_a_server(
     """The server that is started has its own record, and another contract's version has its own sections."""
     exchange = asked(server, DIFF, model="firstpass", **PINNED)
     other = openai_app(says(STRAYS))
-    before = (tmp_path / "data/firstpass.sqlite").stat().st_size
+    (scratch := tmp_path / "scratch").mkdir()
     with serving(other) as url:
         settings = tmp_path / "other.toml"
         settings.write_text(f'[engine]\nkind = "external"\nurl = "{url}/v1"\n')
         arms = ("--arm", "local", "--arm", f"worse={settings}", "--arm", "newer=pr-summary@4")
-        found = replayed(server, exchange, *arms, **home)
+        found = replayed(server, exchange, *arms, **home, TMPDIR=str(scratch))
     results = {one["arm"]: one["result"] for one in found["outcomes"]}
     assert results["local"] == "same" and results["worse"] == "worse", found
     newer = found["outcomes"][2]
     assert newer["after"]["contract"] == "pr-summary@4" and newer["after"]["error"] is None
-    assert before and other.state.seen
-    assert not list(Path("/tmp").glob("firstpass-replay-*/firstpass.sqlite"))
+    assert other.state.seen and list(scratch.iterdir()) == []
+    store = SqliteStore(tmp_path / "data/firstpass.sqlite")
+    ids = {one.ask.id for one in store.latest(9) if isinstance(one, Exchange)}
+    store.close()
+    theirs = {one["arm"]: one["after"]["exchange"] in ids for one in found["outcomes"]}
+    assert theirs == {"local": True, "worse": False, "newer": True}
 
 
 def test_exchanges_are_chosen_from_the_record_or_from_a_file(

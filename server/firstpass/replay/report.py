@@ -181,6 +181,8 @@ def sentences(report: Report) -> Iterator[str]:
         if one.better or one.worse:
             even = "by chance alone as uneven, or more so, with probability"
             yield f"{name}: {one.better} better and {one.worse} worse of {one.checked} pairs; {even} {one.chance:.2g}"
+    if left := sum(bool(one.after.receipts) for one in report.outcomes):
+        yield f"{_of(left, len(report.outcomes))}: something left the machine on the way; `firstpass audit list` has it"
     for said, number in Counter(_every_doubt(report.outcomes)).items():
         yield f"{_of(number, len(report.outcomes))}: {said}"
     if any((not one.change.same or one.alike < one.repeats) and not one.after.error for one in report.outcomes):
