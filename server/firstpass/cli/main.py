@@ -88,6 +88,11 @@ COMMANDS = (
         "firstpass.cli.experiment:experiment",
         "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",
     ),
+    Later(
+        "hook",
+        "firstpass.cli.hook:hook",
+        "Git hooks: a draft of each commit's message, a summary of each push. They never stop either.",
+    ),
     Later("keys", "firstpass.cli.keys:keys", "API keys: needed as soon as the server listens beyond loopback."),
     Later(
         "models",
