@@ -1,4 +1,4 @@
-"""`firstpass hook`: git hooks that ask a running server. `run` is what the hooks call; it imports little, git waits."""
+"""`firstpass hook`: git hooks that ask a running server. `run` is what the hooks call."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,21 +54,14 @@ def status() -> None:
 
 
 @hook.command("run", context_settings=PASSED)
-def run(name: Annotated[str, typer.Argument(help="The hook that git calls.")], context: typer.Context) -> None:
-    """What the hook files call, with git's arguments; for husky and the like, a line of their own files may.
+def run(context: typer.Context) -> None:
+    """What the hook files call, as `firstpass hook run NAME "$@"`; a line of husky's own files may, too.
 
     It ends with status 0 whatever happens.
     """
-    import sys
+    from firstpass.hooks.running import called
 
-    from firstpass.hooks import running
-    from firstpass.hooks.script import NAMES
-
-    known = next((each for each in NAMES if each == name), None)
-    if known is None:
-        print(f"firstpass: there is no hook {name!r}; those are {' and '.join(NAMES)}", file=sys.stderr)
-        return
-    running.run(known, context.args)
+    called(context.args)
 
 
 def _names(only: list[str] | None) -> tuple["Name", ...]:

@@ -1,5 +1,7 @@
 """The command line of Firstpass: serve a model, ask it, read the record, make keys, look after the models."""
 
+import sys
+
 import typer
 
 from firstpass.cli.lazy import Later, Lazily
@@ -133,7 +135,14 @@ def _commands() -> None:
 
 
 def main() -> None:
-    """The console script. Errors of ours and the system's end with a line on stderr and status 1."""
+    """The console script. Errors of ours and the system's end with a line on stderr and status 1.
+
+    A git hook skips typer's reading of the commands, for which it loads pydantic: a commit waits for it.
+    """
+    if sys.argv[1:3] == ["hook", "run"] and "--help" not in sys.argv:
+        from firstpass.hooks.running import called
+
+        return called(sys.argv[3:])
     try:
         app()
     except (FirstpassError, OSError) as error:

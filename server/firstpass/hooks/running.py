@@ -16,7 +16,7 @@ from firstpass.changes import Deadline
 from firstpass.controls import plain
 from firstpass.errors import FirstpassError, NoChange
 from firstpass.hooks import asking, message
-from firstpass.hooks.script import Name
+from firstpass.hooks.script import NAMES, Name
 
 GIT_SECONDS = 5.0
 """For git's own settings, before the time is known that a hook may take."""
@@ -63,6 +63,14 @@ class Config:
         if not 0 < seconds <= MOST_SECONDS:
             raise NoAnswer(f"firstpass.seconds: {value!r} is no number of seconds up to {MOST_SECONDS:.0f}")
         return seconds
+
+
+def called(arguments: Sequence[str]) -> None:
+    """As `firstpass hook run` is: with the hook's name, then git's own arguments."""
+    name = next((each for each in NAMES if [each] == list(arguments[:1])), None)
+    if name is None:
+        return _tell(f"there is no hook {' '.join(arguments[:1])!r}; those are {' and '.join(NAMES)}")
+    return run(name, arguments[1:])
 
 
 def run(name: Name, arguments: Sequence[str]) -> None:
@@ -203,7 +211,7 @@ def _pushed(said: bytes) -> Iterator[Pushed]:
 
 
 def _base(pushed: Pushed, remote: str, until: Deadline) -> str:
-    """The commit that what is pushed begins at: where the remote's branch forks, else what its other ones have of it."""
+    """The commit that what is pushed begins at: where the remote's branch forks, else what others of it have."""
     tries: tuple[Callable[[], str], ...] = (
         lambda: changes.fork_point(pushed.there, pushed.here, until) if set(pushed.there) != {"0"} else "",
         lambda: changes.fork_point(f"refs/remotes/{remote}/HEAD", pushed.here, until),
