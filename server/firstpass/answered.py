@@ -50,11 +50,11 @@ class Answered:
         return self.route == UNVERIFIED
 
 
-def question(contract: str, diff: bytes, model: str, ceiling: str | None = None) -> bytes:
+def question(contract: str, diff: bytes, model: str, ceiling: str | None = None) -> dict[str, Any]:
     """The body of a request. A diff of files that are no UTF-8 has marks where their bytes were."""
     steering = {"contract": contract} | ({"egress": ceiling} if ceiling else {})
     message = {"role": "user", "content": diff.decode(errors="replace")}
-    return json.dumps({"model": model, "messages": [message], "firstpass": steering}).encode()
+    return {"model": model, "messages": [message], "firstpass": steering}
 
 
 def read(status: int, body: bytes) -> Answered:

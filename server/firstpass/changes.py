@@ -12,7 +12,7 @@ from threading import Event, Timer
 from time import monotonic
 from typing import IO
 
-from firstpass.errors import NoChange
+from firstpass.errors import ChangeTooLarge, NoChange
 
 DIFF_BYTES = 2 * 2**20
 """Of a diff that is asked about; half of what a server takes by default, since a body has it as JSON."""
@@ -64,7 +64,7 @@ def git(*arguments: str, until: Deadline, limit_bytes: int = WORDS_BYTES) -> byt
         if late.is_set():
             raise NoChange("git took too long")
         if len(said) > limit_bytes:
-            raise NoChange(f"what changed is too large: over {limit_bytes} bytes")
+            raise ChangeTooLarge(f"what changed is too large: over {limit_bytes} bytes")
         if status:
             words.seek(0)
             raise NoChange(_words(words.read(WORDS_BYTES)) or f"git ended with status {status}")

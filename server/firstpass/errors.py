@@ -29,6 +29,7 @@ FirstpassError
 ├── BadCheckpoint (no status) what was exported of the log can not be read, or another log's key signed it
 ├── BadIndex 500              a repository's index can not be read or written
 ├── NoChange (no status)      git does not say what changed
+│   └── ChangeTooLarge        it would say more than anybody reads
 ├── NotPosted (no status)     a comment was not put on a pull request, or there is no place for it
 ├── BadHook (no status)       a git hook that can not be put there or taken away
 ├── BadLabels (no status)     what an evaluation was given to ask about can not be read
@@ -236,6 +237,10 @@ class BadLabels(FirstpassError):
 
 class NoChange(FirstpassError):
     code = "no_change"
+
+
+class ChangeTooLarge(NoChange):
+    pass
 
 
 class NotPosted(FirstpassError):

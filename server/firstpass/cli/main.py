@@ -95,6 +95,12 @@ COMMANDS = (
         "firstpass.cli.hook:hook",
         "Git hooks: a draft of each commit's message, a summary of each push. They never stop either.",
     ),
+    Later(
+        "pull-request",
+        "firstpass.cli.pull_request:pull_request",
+        "Summarise a pull or merge request; with --post, put the summary there as one comment, which is kept up to"
+        " date.",
+    ),
     Later("keys", "firstpass.cli.keys:keys", "API keys: needed as soon as the server listens beyond loopback."),
     Later(
         "models",

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from firstpass.answered import Answered, NoAnswer, read
 from firstpass.changes import Deadline
-from firstpass.engine.address import is_loopback
+from firstpass.loopback import is_loopback
 
 REPLY_BYTES = 2**20
 DEFAULT_URL = "http://127.0.0.1:8080"

@@ -3,6 +3,7 @@
 It reads git's settings and its own (`git config firstpass.*`), and writes nothing but git's message file.
 """
 
+import json
 import os
 import re
 import sys
@@ -129,7 +130,7 @@ def _comment(config: Config) -> bytes:
 def _ask(config: Config, contract: str, diff: bytes, until: Deadline) -> Answered:
     url = asking.server(config.text("firstpass.url"), os.environ.get("FIRSTPASS_URL"))
     body = question(contract, diff, config.text("firstpass.model") or "firstpass", config.text("firstpass.egress"))
-    return asking.ask(url, body, until)
+    return asking.ask(url, json.dumps(body).encode(), until)
 
 
 def _drafted(before: bytes, answered: Answered, sign: bytes, config: Config) -> bytes:

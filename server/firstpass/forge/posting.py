@@ -1,0 +1,52 @@
+"""One comment, made or brought up to date: found again by its mark and its author. It knows neither API."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from firstpass.egress.forge import Door, Lost, Token
+from firstpass.forge import Comment, Request, Service, github, gitlab
+from firstpass.forge.comment import MARK, cut
+
+TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """others: further comments of ours that are there, which stay as they are."""
+
+    became: Literal["made", "updated", "as it was"]
+    others: int
+
+
+def service(request: Request, token: Token, author: str | None) -> Service:
+    """author: who our comments are of, where the token can't be asked. Raises: NotPosted."""
+    if request.service == "GitHub":
+        return github.GitHub(Door(request.api, token, github.HEADERS), request, author)
+    return gitlab.GitLab(Door(request.api, token, gitlab.HEADERS), request, author)
+
+
+def put(service: Service, body: str) -> Posted:
+    """Raises: NotPosted. A comment that may have been made before the answer was lost is looked for, not made twice."""
+    body, own = cut(body, service.body_characters), service.own()
+    for attempt in range(1, TRIES + 1):
+        ours = sorted((one for one in service.comments() if _is_ours(one, own)), key=lambda one: one.id)
+        try:
+            return Posted(_put(service, ours[:1], body), max(0, len(ours) - 1))
+        except Lost:
+            if attempt == TRIES:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _is_ours(comment: Comment, own: str) -> bool:
+    return comment.author == own and comment.body.startswith(MARK)
+
+
+def _put(service: Service, ours: list[Comment], body: str) -> Literal["made", "updated", "as it was"]:
+    if not ours:
+        service.create(body)
+        return "made"
+    if ours[0].body.replace("\r\n", "\n").rstrip() == body.rstrip():
+        return "as it was"
+    service.update(ours[0], body)
+    return "updated"
