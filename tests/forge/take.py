@@ -66,7 +66,9 @@ def _wordless(part: Any) -> Any:
         return [_wordless(each) for each in part]
     if not isinstance(part, dict):
         return part
-    kept = {name: each if name == "enum" else _wordless(each) for name, each in part.items() if not _is_word(name, each)}
+    kept = {
+        name: each if name == "enum" else _wordless(each) for name, each in part.items() if not _is_word(name, each)
+    }
     if "properties" in part:
         kept["properties"] = {name: _wordless(each) for name, each in part["properties"].items()}
     if kept.pop("nullable", False):

@@ -17,9 +17,9 @@ def written(answered: Answered, head: str) -> str:
     """head: the commit that it is about."""
     lines = [MARK, "### What this change does", ""]
     if answered.is_unverified:
-        lines += ["**Unverified**: its checks failed, and nobody stronger was asked. Read it as a draft.", ""]
-    lines += [*_sections(answered.text), "", *_findings(answered), _how(answered, head)]
-    return "\n".join(lines)
+        lines += ["**Unverified**: its checks failed. Read it as a draft.", ""]
+    lines += [*_sections(answered.text), *_findings(answered), "", _how(answered, head)]
+    return "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before)
 
 
 def without_summary(why: str, head: str) -> str:
@@ -32,7 +32,7 @@ def _sections(text: str) -> Iterator[str]:
     for line in text.splitlines():
         heading = _HEADING.fullmatch(line.strip())
         if heading:
-            yield from ("", f"**{heading[1]}**{f' {prose(heading[2])}' if heading[2] else ''}", "")
+            yield from ("", f"**{heading[1]}**" + (f" {prose(heading[2])}" if heading[2] else ""), "")
         elif line.strip():
             yield f"- {prose(line.strip().removeprefix('- '))}"
 
@@ -41,14 +41,13 @@ def _findings(answered: Answered) -> Iterator[str]:
     """That no log-probabilities came is nothing that a reviewer wants to know."""
     told = [found for found in answered.findings if found.grave or found.check == "by-code"]
     if told:
-        yield from ("**What the checks say**", "")
+        yield from ("", "**What the checks say**", "")
         for found in told:
             yield f"- {'**failed** ' if found.grave else ''}{code(found.check)} {prose(found.says)}"
-        yield ""
 
 
 def _how(answered: Answered, head: str) -> str:
-    left = "nothing left the runner" if not answered.left else f"{answered.left} requests left the runner"
+    left = "nothing left its machine" if not answered.left else f"{answered.left} requests left its machine"
     parts = ("route", answered.route), ("contract", answered.contract), ("exchange", answered.exchange)
     said = ", ".join(f"{name} {code(value)}" for name, value in parts)
     return f"<sub>Firstpass, of {code(head[:SHORT])}: {said}; {left}.</sub>"

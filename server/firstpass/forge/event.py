@@ -26,7 +26,7 @@ _TOKENS: Mapping[ServiceName, tuple[tuple[str, ...], tuple[str, str]]] = {
 }
 """The variables that may hold a service's token, and the header that it goes in."""
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+_REPOSITORY = re.compile(r"(?!\.+/)[A-Za-z0-9_.-]{1,100}/(?!\.+$)[A-Za-z0-9_.-]{1,100}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -102,6 +102,6 @@ def _gitlab(environment: Mapping[str, str]) -> Request | None:
 
 
 def _held(said: object, form: re.Pattern[str], name: str) -> str:
-    if not isinstance(said, str) or form.fullmatch(said) is None or set(said) <= {"."}:
+    if not isinstance(said, str) or form.fullmatch(said) is None:
         raise NotPosted(f"{name} is missing, or not as it should be")
     return said
