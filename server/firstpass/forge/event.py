@@ -17,14 +17,14 @@ from firstpass.forge import Request, ServiceName
 EVENT_BYTES = 32 * 2**20
 GITHUB_API = "https://api.github.com"
 GITHUB_TOKEN = "GITHUB_TOKEN"  # noqa: S105 - a variable's name
-GITLAB_TOKENS = ("FIRSTPASS_GITLAB_TOKEN", "GITLAB_TOKEN")
+GITLAB_TOKEN = "GITLAB_TOKEN"  # noqa: S105 - likewise
 """Not CI_JOB_TOKEN: GitLab's notes API does not take it."""
 
-_TOKENS: Mapping[ServiceName, tuple[tuple[str, ...], tuple[str, str]]] = {
-    "GitHub": ((GITHUB_TOKEN,), ("authorization", "Bearer {}")),
-    "GitLab": (GITLAB_TOKENS, ("private-token", "{}")),
+_TOKENS: Mapping[ServiceName, tuple[str, tuple[str, str]]] = {
+    "GitHub": (GITHUB_TOKEN, ("authorization", "Bearer {}")),
+    "GitLab": (GITLAB_TOKEN, ("private-token", "{}")),
 }
-"""The variables that may hold a service's token, and the header that it goes in."""
+"""The variable that holds a service's token, and the header that it goes in."""
 
 _REPOSITORY = re.compile(r"(?!\.+/)[A-Za-z0-9_.-]{1,100}/(?!\.+$)[A-Za-z0-9_.-]{1,100}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
@@ -41,13 +41,11 @@ def here(environment: Mapping[str, str]) -> Request | None:
 
 def token(request: Request, environment: Mapping[str, str]) -> Token | None:
     """None where the environment has none."""
-    names, header = _TOKENS[request.service]
-    for name in names:
-        if secret := environment.get(name, ""):
-            if not secret.isascii() or not secret.isprintable() or " " in secret:
-                raise NotPosted(f"{name} holds what can not be a token")
-            return Token(name, secret, header)
-    return None
+    name, header = _TOKENS[request.service]
+    secret = environment.get(name, "")
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise NotPosted(f"{name} holds what can not be a token")
+    return Token(name, secret, header) if secret else None
 
 
 def _github(environment: Mapping[str, str]) -> Request | None:
