@@ -10,6 +10,9 @@ from typing import Any
 from firstpass.controls import plain
 
 UNVERIFIED = "unverified"
+TOO_LARGE = ("context_length_exceeded", "body_too_large")
+"""The codes of a server that can't read so much."""
+
 TEXT_CHARACTERS = 64 * 2**10
 """Of an answer; none of a contract is nearly as long."""
 

@@ -1,5 +1,6 @@
 """`firstpass hook` in real git repositories, before a whole front whose draft engine is scripted."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -382,6 +383,20 @@ def test_of_a_change_without_lines_nothing_is_asked(shop: Repository, asked: Ask
     shop.git("update-index", "--chmod=+x", "auth.py")
     assert "firstpass" not in shop.tries("commit").stderr
     assert "firstpass" not in shop.tries("commit", "--allow-empty").stderr and not asked
+
+
+def test_what_the_model_can_not_read_is_said_in_a_few_words(alone: Repository) -> None:
+    application = FastAPI()
+    long = {"error": {"message": "This model's maximum context length is " + "4096 " * 90}}
+
+    @application.post("/v1/chat/completions")
+    def chat() -> Response:
+        return Response(json.dumps({"error": long["error"] | {"code": "context_length_exceeded"}}), 400)
+
+    alone.adds("auth.py", CHANGED)
+    with serving(application) as url:
+        said = alone.tries("commit", FIRSTPASS_URL=url).stderr
+    assert "the change is too large for the model (context_length_exceeded)" in said and "4096" not in said
 
 
 def test_a_change_that_is_too_large_is_said_and_sent_nowhere(shop: Repository, asked: Asked) -> None:

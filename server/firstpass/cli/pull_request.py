@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from firstpass import changes
-from firstpass.answered import NoAnswer, question, read
+from firstpass.answered import TOO_LARGE, NoAnswer, question, read
 from firstpass.changes import Deadline
 from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, Url, post
 from firstpass.cli.terminal import err, fail
@@ -18,7 +18,6 @@ from firstpass.errors import ChangeTooLarge, NoChange, NotPosted
 from firstpass.forge import Request, comment, event, posting
 
 GIT_SECONDS = 120.0
-TOO_LARGE = ("context_length_exceeded", "body_too_large")
 MAY_NOT = (401, 403, 404)
 SUMMARY = "GITHUB_STEP_SUMMARY"
 

@@ -5,15 +5,28 @@ Bytes in, bytes out. It knows no repository, no server and no file.
 
 import re
 from collections.abc import Sequence
+from textwrap import wrap
 
 SCISSORS = b" ------------------------ >8 ------------------------"
 """Behind a comment's sign: what follows is no message, whatever it looks like (git's wt-status.c)."""
+
+COLUMNS = 72
 
 COMMENT = b"#"
 CHOSEN = b"#;@!$%^&|:"
 """Of these git chooses one, where core.commentChar is `auto`."""
 
 _TRAILER = re.compile(rb"[A-Za-z][A-Za-z0-9-]*: \S")
+
+
+def wrapped(text: str) -> str:
+    """A message whose lines below the subject are at most 72 columns long, as is usual; words stay whole."""
+    subject, *body = text.splitlines()
+    lines = [subject]
+    for line in body:
+        indent = "  " if line.startswith(("- ", "* ")) else ""
+        lines += wrap(line, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
 
 
 def comment_sign(message: bytes, set_sign: bytes) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstpass import changes
-from firstpass.answered import Answered, NoAnswer, question
+from firstpass.answered import TOO_LARGE, Answered, NoAnswer, question
 from firstpass.changes import Deadline
 from firstpass.controls import plain
 from firstpass.errors import FirstpassError, NoChange
@@ -79,9 +79,16 @@ def run(name: Name, arguments: Sequence[str]) -> None:
     try:
         {"prepare-commit-msg": _prepare, "pre-push": _push}[name](arguments, _config())
     except (NoAnswer, FirstpassError, OSError) as error:
-        _tell(f"{_WITHOUT[name]}: {error}")
+        _tell(f"{_WITHOUT[name]}: {_why(error)}")
     except Exception as error:  # noqa: BLE001 - a fault of ours is no reason to hold up a commit; its text may quote one
         _tell(f"{_WITHOUT[name]}: {type(error).__name__}")
+
+
+def _why(error: Exception) -> str:
+    """A server's own words on a prompt that is too long are many, and say no more than this."""
+    if isinstance(error, NoAnswer) and error.code in TOO_LARGE:
+        return f"the change is too large for the model ({error.code})"
+    return str(error)
 
 
 _WITHOUT: dict[Name, str] = {"prepare-commit-msg": "no draft of the message", "pre-push": "no summary of the push"}
@@ -138,7 +145,7 @@ def _drafted(before: bytes, answered: Answered, sign: bytes, config: Config) -> 
     as_text = not answered.is_unverified or config.is_on("firstpass.unverified", False)
     encoding = config.text("i18n.commitencoding") or "utf-8"
     try:
-        draft = answered.text.encode(encoding)
+        draft = message.wrapped(answered.text).encode(encoding)
         remarks = [line.encode(encoding, "replace") for line in _remarks(answered, as_text)]
     except (LookupError, UnicodeError) as error:
         raise NoAnswer(f"the draft can't be written in i18n.commitEncoding ({encoding})") from error
@@ -157,7 +164,7 @@ def _remarks(answered: Answered, as_text: bool) -> list[str]:
     elif as_text:
         lines = [f"Firstpass wrote this draft, and it is UNVERIFIED: its checks failed ({how})."]
     else:
-        draft = [f"    {line}".rstrip() for line in answered.text.splitlines()]
+        draft = [f"    {line}".rstrip() for line in message.wrapped(answered.text).splitlines()]
         lines = [f"Firstpass has a draft, but it is UNVERIFIED: its checks failed ({how}).", *draft]
     return [*lines, *_findings(answered), ""]
 
