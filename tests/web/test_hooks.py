@@ -113,6 +113,23 @@ def test_an_amended_message_a_merge_and_a_squash_stay_as_git_writes_them(shop: R
     assert shop.commit().startswith("Squashed commit of the following:") and not asked
 
 
+def test_rebases_picks_and_reverts_keep_their_messages(shop: Repository, asked: Asked) -> None:
+    shop.git("checkout", "-qb", "side")
+    shop.adds("auth.py", CHANGED)
+    shop.git("commit", "-qm", "Sessions")
+    shop.git("checkout", "-q", "main")
+    shop.adds("later.py", "def later(): pass\n")
+    shop.git("commit", "-qm", "Later")
+    shop.git("cherry-pick", "--edit", "side")
+    assert shop.newest == "Sessions"
+    shop.git("revert", "--edit", "HEAD")
+    assert shop.newest.startswith('Revert "Sessions"')
+    shop.git("checkout", "-q", "side")
+    shop.git("rebase", "--force-rebase", "main~2")
+    shop.git("-c", "sequence.editor=sed -i s/pick/reword/", "rebase", "-i", "--root")
+    assert shop.newest == "Sessions" and not asked
+
+
 def test_a_message_that_no_editor_will_show_is_not_made(shop: Repository, asked: Asked) -> None:
     shop.adds("auth.py", CHANGED)
     done = shop.tries("commit", "--no-edit")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from firstpass.answered import Answered, Found
 from firstpass.egress.forge import Door, Lost, Refused, Token
@@ -128,8 +129,10 @@ def test_a_token_that_may_ask_who_it_is_is_asked(shop: Repository) -> None:
     with standing("GitHub", names_itself=True) as (forge, url):
         forge.says("me", f"{MARK}\nmine")
         assert post(shop, job(shop, "GitHub", url)).returncode == 0 and len(forge.comments) == 2
-        assert post(shop, job(shop, "GitHub", url), "--author", "Me").returncode == 0
-        assert "session" in forge.comments[0].body
+        named = post(shop, job(shop, "GitHub", url), "--author", "Me")
+        assert named.returncode == 0 and "session" in forge.comments[0].body and "--author" not in named.stderr
+        other = post(shop, job(shop, "GitHub", url), "--author", "shop-app[bot]")
+        assert f"without --author {OWN['GitHub']}" in other.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,6 +150,9 @@ def test_two_commits_can_be_named_outside_of_any_job(shop: Repository) -> None:
     assert "which commits?" in shop.firstpass("pull-request").stderr
     gone = shop.firstpass("pull-request", "nowhere..side")
     assert gone.returncode == 1 and "no commit 'nowhere' here" in gone.stderr and "fetch-depth: 0" in gone.stderr
+    shop.git("checkout", "-q", "--orphan", "apart")
+    shop.git("commit", "-qm", "Apart")
+    assert "none in common here; a CI job needs" in shop.firstpass("pull-request", "main..apart").stderr
     option = shop.firstpass("pull-request", "--output=pwned..side")
     assert option.returncode != 0 and not (shop.folder / "pwned").exists()
 
@@ -302,7 +308,7 @@ HOSTILE = [
     "`` ` `code @team` ``` @team ` @team",
     "1. one\n2) two\n- - three\n> four\n    five\n| six | seven |\n* * *\n===",
     "\u202egnihton\u2066 \u200b@team \x1b[2J <script>alert(1)</script> &lt;b&gt; \\@team \\\\`@team`",
-    "[ref]: https://evil.example\n[^1] :tada: <details> ~~x~~ **b** _i_ $`math`$",
+    "$`math`$ [ref]: https://evil.example\n[^1] :tada: <details> ~~x~~ **b** _i_ $`math`$",
 ]
 
 
@@ -337,6 +343,21 @@ def test_nobodys_text_makes_more_than_text_of_a_comment(text: str) -> None:
 def hostile(text: str) -> Answered:
     findings = (Found("refer`ences", True, f"names {text}"),)
     return Answered(f"Summary: {text}\nChanges:\n- {text}\n{text}", "unverified", "ex_1", "pr-summary@4", findings, 0)
+
+
+ALLOWED = {"h3", "p", "strong", "ul", "li", "code", "sub"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_renderer_makes_of_a_hostile_comment_what_we_meant(text: str) -> None:
+    """markdown-it with HTML let through, as the services do: no tag that is not ours, no sign outside of code."""
+    renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    html = renderer.render(written(hostile(text), "b" * 40))
+    assert html.startswith(f"{MARK}\n") and html.count("<!--") == 1
+    html = html.removeprefix(MARK)
+    assert set(re.findall(r"</?([a-zA-Z0-9]+)", html)) <= ALLOWED and html.count("<h3>") == 1
+    assert "$<code>" not in html and "</code>$" not in html
+    assert not re.search(r"@|://|www\.|#\d|!\d|GH-\d", re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -18,6 +18,7 @@ from firstpass.errors import ChangeTooLarge, NoChange, NotPosted
 from firstpass.forge import Request, comment, event, posting
 
 GIT_SECONDS = 120.0
+NEEDED = "; a CI job needs the whole history (fetch-depth: 0, or GIT_DEPTH: 0)"
 MAY_NOT = (401, 403, 404)
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -76,16 +77,19 @@ def _commit(name: str, until: Deadline) -> str:
     try:
         return changes.commit(name, until)
     except NoChange as error:
-        advice = "; a CI job needs the whole history (fetch-depth: 0, or GIT_DEPTH: 0)"
         why = str(error) if str(error).startswith("git: ") else f"there is no commit {name!r} here"
-        raise NoChange(f"{why}{advice}") from error
+        raise NoChange(f"{why}{NEEDED}") from error
 
 
 def _diff(base: str, head: str) -> bytes | str:
     """What the request changes, since its branch left the other one; or why there is none, in words."""
     until = Deadline.after(GIT_SECONDS)
     try:
-        diff = changes.between(changes.fork_point(base, head, until), head, until)
+        fork = changes.fork_point(base, head, until)
+    except NoChange as error:
+        raise NoChange(f"the two commits have none in common here{NEEDED}") from error
+    try:
+        diff = changes.between(fork, head, until)
     except ChangeTooLarge as error:
         return str(error)
     return diff if changes.has_text(diff) else "no line of text changes"
@@ -122,6 +126,8 @@ def _post(request: Request, body: str, author: str | None) -> None:
         _instead(body, str(error))
         return
     err.print(escape(f"{request.called}: the comment {_BECAME[posted.became]}"))
+    if posted.stranger:
+        err.print(escape(f"it is of {posted.stranger}: without --author {posted.stranger} each run makes another"))
     if posted.others:
         err.print(escape(f"{posted.others} more of ours are there; the oldest is kept up to date"))
 

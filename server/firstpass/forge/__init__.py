@@ -56,7 +56,7 @@ class Service(Protocol):
     def comments(self) -> list[Comment]:
         """All of them, in their order. Raises: NotPosted."""
 
-    def create(self, body: str) -> None:
+    def create(self, body: str) -> Comment:
         """Raises: NotPosted."""
 
     def update(self, comment: Comment, body: str) -> None:

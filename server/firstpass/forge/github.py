@@ -44,16 +44,16 @@ class GitHub:
                 return found
         raise Lost(f"there are more than {PAGES * PAGE} comments")
 
-    def create(self, body: str) -> None:
-        self._door.ask("POST", self._list, {"body": body})
+    def create(self, body: str) -> Comment:
+        return _comment(self._door.ask("POST", self._list, {"body": body}))
 
     def update(self, comment: Comment, body: str) -> None:
         self._door.ask("PATCH", f"{self._repository}/issues/comments/{comment.id}", {"body": body})
 
 
-def _comment(said: dict[str, Any]) -> Comment:
+def _comment(said: Any) -> Comment:
     """A deleted user's comment has no user."""
-    user = said.get("user") or {}
+    user = (said.get("user") if isinstance(said, dict) else None) or {}
     return Comment(_number(said), str(user.get("login", "")).lower(), str(said.get("body") or ""))
 
 
@@ -63,8 +63,8 @@ def _rows(said: object) -> list[dict[str, Any]]:
     return said
 
 
-def _number(said: dict[str, Any]) -> int:
-    if not isinstance(said.get("id"), int):
+def _number(said: Any) -> int:
+    if not isinstance(said, dict) or not isinstance(said.get("id"), int):
         raise Lost("a comment has no id")
     return int(said["id"])
 

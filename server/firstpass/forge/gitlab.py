@@ -41,15 +41,15 @@ class GitLab:
                 return found
         raise Lost(f"there are more than {PAGES * PAGE} notes")
 
-    def create(self, body: str) -> None:
-        self._door.ask("POST", self._list, {"body": body})
+    def create(self, body: str) -> Comment:
+        return _comment(self._door.ask("POST", self._list, {"body": body}))
 
     def update(self, comment: Comment, body: str) -> None:
         self._door.ask("PUT", f"{self._list}/{comment.id}", {"body": body})
 
 
-def _comment(said: dict[str, Any]) -> Comment:
-    if not isinstance(said.get("id"), int):
+def _comment(said: Any) -> Comment:
+    if not isinstance(said, dict) or not isinstance(said.get("id"), int):
         raise Lost("a note has no id")
     author = said.get("author") or {}
     return Comment(said["id"], str(author.get("username", "")).lower(), str(said.get("body") or ""))

@@ -22,7 +22,8 @@ _LINKED = re.compile(
     r"|^[0-9a-f]{7,64}\W*$",  # commits
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_QUOTED = re.compile(r"(\$?)(`+)(?!`)(.+?)(?<!`)\2(?!`)(\$?)")
+"""With the signs beside it of which GitLab makes a formula."""
 
 
 def prose(text: str) -> str:
@@ -30,7 +31,7 @@ def prose(text: str) -> str:
     said = _seen(text)
     parts, at = list[str](), 0
     for quoted in _QUOTED.finditer(said):
-        parts += [_escaped(said[at : quoted.start()]), code(quoted[2])]
+        parts += [_escaped(said[at : quoted.start()]), code(quoted[1] + quoted[3] + quoted[4])]
         at = quoted.end()
     return "".join([*parts, _escaped(said[at:])])
 

@@ -12,10 +12,14 @@ TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """others: further comments of ours that are there, which stay as they are."""
+    """others: further comments of ours that are there, which stay as they are.
+
+    stranger: who a new comment is of, where that is another than who we took ourselves for.
+    """
 
     became: Literal["made", "updated", "as it was"]
-    others: int
+    others: int = 0
+    stranger: str | None = None
 
 
 def service(request: Request, token: Token, author: str | None) -> Service:
@@ -31,7 +35,10 @@ def put(service: Service, body: str) -> Posted:
     for attempt in range(1, TRIES + 1):
         ours = sorted((one for one in service.comments() if _is_ours(one, own)), key=lambda one: one.id)
         try:
-            return Posted(_put(service, ours[:1], body), max(0, len(ours) - 1))
+            if ours:
+                return Posted(_updated(service, ours[0], body), others=len(ours) - 1)
+            made = service.create(body)
+            return Posted("made", stranger=made.author if made.author != own else None)
         except Lost:
             if attempt == TRIES:
                 raise
@@ -42,11 +49,8 @@ def _is_ours(comment: Comment, own: str) -> bool:
     return comment.author == own and comment.body.startswith(MARK)
 
 
-def _put(service: Service, ours: list[Comment], body: str) -> Literal["made", "updated", "as it was"]:
-    if not ours:
-        service.create(body)
-        return "made"
-    if ours[0].body.replace("\r\n", "\n").rstrip() == body.rstrip():
+def _updated(service: Service, ours: Comment, body: str) -> Literal["updated", "as it was"]:
+    if ours.body.replace("\r\n", "\n").rstrip() == body.rstrip():
         return "as it was"
-    service.update(ours[0], body)
+    service.update(ours, body)
     return "updated"

@@ -80,6 +80,8 @@ def run(name: Name, arguments: Sequence[str]) -> None:
         {"prepare-commit-msg": _prepare, "pre-push": _push}[name](arguments, _config())
     except (NoAnswer, FirstpassError, OSError) as error:
         _tell(f"{_WITHOUT[name]}: {_why(error)}")
+    except KeyboardInterrupt:
+        _tell(f"{_WITHOUT[name]}: interrupted")
     except Exception as error:  # noqa: BLE001 - a fault of ours is no reason to hold up a commit; its text may quote one
         _tell(f"{_WITHOUT[name]}: {type(error).__name__}")
 
