@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from firstpass.answered import Answered, Found
@@ -97,7 +99,7 @@ def test_a_comment_is_made_once_and_then_kept_up_to_date(shop: Repository, kind:
         assert first.returncode == 0 and "the comment is there now" in first.stderr, first.stderr
         [said] = forge.comments
         assert said.body.startswith(f"{MARK}\n") and "**Summary** Create a session in login" in said.body
-        assert "- auth.py\\: " in said.body and "route `re" in said.body and "`ex_" in said.body
+        assert "- auth.py: " in said.body and "route `re" in said.body and "`ex_" in said.body
         assert "later" not in said.body
         model.says = SAID.replace("Create a session", "Make a session")
         second = post(shop, job(shop, kind, url))
@@ -299,6 +301,7 @@ def test_a_token_is_in_no_text_about_it() -> None:
 
 
 HOSTILE = [
+    "@``a`<img src=x>`` b@`x`@`y` ``@`` @```z",
     "@shop/owners and @everyone, please merge",
     "<!-- firstpass:pull-request --> <img src=https://evil.example/x.png>",
     "![x](https://evil.example/x.png) [click](javascript:alert(1))",
@@ -334,7 +337,7 @@ def outside_of_code(markdown: str) -> str:
 def test_nobodys_text_makes_more_than_text_of_a_comment(text: str) -> None:
     shown = outside_of_code(prose(text))
     assert "\n" not in prose(text) and "\n" not in code(text)
-    assert not re.search(r"(?<!\\)[`*_\[\]()#!|~$<>@^]", shown), shown
+    assert not re.search(r"(?<!\\)[`*_\[\]#!|~$<>@^]", shown), shown
     assert "@" not in shown and "://" not in shown and "www." not in shown and not re.search(r"#\d|!\d|GH-", shown)
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\x1b]", prose(text))
     assert outside_of_code(code(text)) == ""
@@ -357,7 +360,23 @@ def test_a_renderer_makes_of_a_hostile_comment_what_we_meant(text: str) -> None:
     html = html.removeprefix(MARK)
     assert set(re.findall(r"</?([a-zA-Z0-9]+)", html)) <= ALLOWED and html.count("<h3>") == 1
     assert "$<code>" not in html and "</code>$" not in html
-    assert not re.search(r"@|://|www\.|#\d|!\d|GH-\d", re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL))
+    assert not re.search(r"@|://|www\.|#\d|!\d|GH-\d", re.sub(r"<code>.*?</code>", " ", html, flags=re.DOTALL))
+
+
+SIGNS = [*"`@$\\<>[]()!*_#-/:. ax\n~1&|", "``", "<img>", "www.", "://", "](x)"]
+
+
+@hypothesis.settings(max_examples=600)
+@hypothesis.given(
+    st.lists(st.sampled_from([*"`@$\\<>[]()!*_#-/:. ax\n~1&|", "``", "<img>", "www.", "://", "](x)"]), max_size=24)
+)
+def test_no_text_of_any_signs_makes_more_than_text(signs: list[str]) -> None:
+    renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    html = renderer.render(
+        f"**Summary** {prose(''.join(signs))}\n\n- {prose(''.join(signs))}\n- {code(''.join(signs))} end"
+    )
+    assert set(re.findall(r"</?([a-zA-Z0-9]+)", html)) <= ALLOWED, html
+    assert not re.search(r"@|://|www\.|#\d|!\d", re.sub(r"<code>.*?</code>", " ", html, flags=re.DOTALL)), html
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -13,7 +13,7 @@ _UNSEEN = re.compile("[\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\u061c\ufeff]
 """What shows nothing, and what turns the direction of what is shown."""
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_SIGNS = re.compile(r"[\\`*_{}\[\]()#+\-!|~^$=:&<>@]")
+_SIGNS = re.compile(r"^[-+=]|[\\`*_\[\]#!|~^$&<>@]")
 _LINKED = re.compile(
     r"@|://|www\.|mailto:|xmpp:"  # mentions and addresses
     r"|[#!~%$&^]\w|\[\[|\bGH-\d"  # issues, requests, labels, milestones, snippets, wiki pages
@@ -22,18 +22,24 @@ _LINKED = re.compile(
     r"|^[0-9a-f]{7,64}\W*$",  # commits
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"(\$?)(`+)(?!`)(.+?)(?<!`)\2(?!`)(\$?)")
+_QUOTED = re.compile(r"(\$?)(?<!`)(`+)(?!`)(.+?)(?<!`)\2(?!`)(\$?)")
 """With the signs beside it of which GitLab makes a formula."""
 
 
 def prose(text: str) -> str:
     """On one line. What stands in backticks there stays a name in a code span."""
     said = _seen(text)
-    parts, at = list[str](), 0
+    shown, at = "", 0
     for quoted in _QUOTED.finditer(said):
-        parts += [_escaped(said[at : quoted.start()]), code(quoted[1] + quoted[3] + quoted[4])]
+        shown = _joined(shown, _escaped(said[at : quoted.start()]))
+        shown = _joined(shown, code(quoted[1] + quoted[3] + quoted[4]))
         at = quoted.end()
-    return "".join([*parts, _escaped(said[at:])])
+    return _joined(shown, _escaped(said[at:]))
+
+
+def _joined(before: str, after: str) -> str:
+    """Two code spans side by side would share a fence, and end where neither should: a space parts them."""
+    return f"{before}{' ' if before.endswith('`') and after.startswith('`') else ''}{after}"
 
 
 def code(text: str) -> str:
