@@ -5,6 +5,9 @@ from collections.abc import Mapping
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Answered without a key, and so to every key."""
 
+PAGE, ASSETS = "/", "/assets/"
+"""The page and its files, which have no data: it brings its own key with what it asks for."""
+
 GROUPS: Mapping[str, str] = {
     "chat": "/v1/chat/completions",
     "completions": "/v1/completions",
@@ -13,11 +16,13 @@ GROUPS: Mapping[str, str] = {
     "messages": "/v1/messages",
     "infer": "/infer",
     "explain": "/v1/explain",
+    "evidence": "/v1/evidence",
     "models": "/v1/models",
     "loading": "/v1/models/*/load",
     "contracts": "/v1/contracts",
     "labels": "/v1/exchanges",
     "audit": "/v1/audit",
+    "results": "/v1/results",
     "settings": "/v1/settings",
     "metrics": "/metrics",
     "openapi": "/openapi.json",
@@ -27,6 +32,14 @@ GROUPS: Mapping[str, str] = {
 
 LOADS = "loading"
 """The group of the routes that load and unload a model: to see the models is not yet to move them."""
+
+
+def is_page(path: str) -> bool:
+    return path == PAGE or path.startswith(ASSETS)
+
+
+def is_open(path: str) -> bool:
+    return path in OPEN_PATHS or is_page(path)
 
 
 def group_of(path: str) -> str | None:
