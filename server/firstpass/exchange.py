@@ -133,6 +133,14 @@ class Ask:
         """That the answer is of a request without what was ignored."""
         return tuple(Finding("ignored", "note", f"{path} was left out", subject=path) for path in self.ignored)
 
+    @property
+    def new_messages(self) -> tuple[Message, ...]:
+        """Of users and tools, what was said since the last answer: what came before that is an earlier request's."""
+        said = self.messages[:-1] if self.continues else self.messages
+        answers = [place for place, message in enumerate(said, start=1) if message.role == "assistant"]
+        new = said[answers[-1] if answers else 0 :]
+        return tuple(message for message in new if message.role in ("user", "tool"))
+
     def directed(self, engine: str | None, verifier: str | None) -> "Ask":
         """As a rule says who drafts and who verifies it, where it names any."""
         if engine is None and verifier is None:

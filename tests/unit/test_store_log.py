@@ -346,12 +346,13 @@ def test_the_old_go_by_their_age_alone(store: SqliteStore) -> None:
 
 
 def test_one_turn_of_purging_is_short(store: SqliteStore) -> None:
-    for number in range(70):
+    for number in range(30):
         store.append(exchange(number, "x"))
-    assert store.purge(2**40, before_unix=99.0) == 50
+    assert store.purge(2**40, before_unix=99.0) == 10
+    store.purge(2**40, before_unix=99.0)
     for number in range(100, 103):
         store.append(exchange(number, "x" * 3 * 2**20))
-    assert [store.purge(2**40, before_unix=999.0) for _ in range(3)] == [22, 1, 0]
+    assert [store.purge(2**40, before_unix=999.0) for _ in range(3)] == [10, 2, 1]
 
 
 TRIGGER = "CREATE TRIGGER quiet BEFORE INSERT ON log BEGIN SELECT RAISE(IGNORE); END"

@@ -1,13 +1,14 @@
 """Where exchanges, departures and keys are kept. It knows no HTTP and no model; it never judges what it stores."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from firstpass.exchange import Exchange, Judgement, Label, Receipt
 from firstpass.store.keys import KeyRecord
+from firstpass.store.query import Query, Session, Used
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,6 +103,33 @@ class Store(Protocol):
 
     def latest(self, limit: int) -> list[Exchange | Damaged]:
         """The newest exchanges, newest first."""
+        ...
+
+    def browse(self, query: Query) -> list[Exchange | Damaged]:
+        """Newest first, by when they ended. What was written before is found, unless the index is made anew just then.
+
+        Raises: BadAsk for words of which none can be looked for, and an exchange to begin at that there is not.
+        """
+        ...
+
+    def sessions(self, query: Query) -> list[Session]:
+        """Those that have exchanges of that kind, the most lately used first; with words, those where they were said.
+
+        before: the name of one. Of the rest of the query only `limit`, `session`, `words` and `owners` count without
+        words. Raises: BadAsk, as `browse`.
+        """
+        ...
+
+    def session_ids(self, owner: str | None, name: str) -> list[str]:
+        """Of its exchanges, oldest first."""
+        ...
+
+    def forget_session(self, owner: str | None, name: str) -> int:
+        """`forget` of each of its exchanges; gives how many. What is added to it meanwhile stays."""
+        ...
+
+    def used(self, since: str, owners: Sequence[str | None] | None) -> list[Used]:
+        """From that day on, who had most requests first; what was forgotten or purged meanwhile counts too."""
         ...
 
     def of_experiment(self, name: str, since_unix: float) -> Iterator[Exchange | Damaged]:

@@ -167,6 +167,12 @@ class Log:
         values = (limit,) if exchange is None else (exchange, limit)
         return (bytes(row[0]) for row in self._connection.execute(sql, values))
 
+    def birth(self, number: int) -> int:
+        """The first entry about the row of which an entry speaks."""
+        while (line := self.line(number)) is not None and (before := parsed(line).get("before")) is not None:
+            number = before
+        return number
+
     def all(self) -> Iterator[bytes]:
         """Every line, in order."""
         sql = "SELECT CAST(entry AS BLOB) FROM log ORDER BY number"

@@ -4,6 +4,13 @@ from contextlib import closing
 
 import apsw
 
+FOUND = """
+        CREATE VIRTUAL TABLE found USING fts5 (
+            marks, words, content = '', tokenize = "unicode61 remove_diacritics 2 tokenchars '_'"
+        );
+        INSERT INTO found (found, rank) VALUES ('secure-delete', 1)"""
+"""The index of words. It keeps no text; what is deleted from it leaves it for good."""
+
 BOOK = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT"
 """Of which migrations were made."""
 
@@ -130,6 +137,32 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE exchanges ADD COLUMN shadows TEXT;
         CREATE INDEX exchanges_by_experiment ON exchanges (experiment) WHERE experiment IS NOT NULL;
         CREATE INDEX exchanges_by_shadows ON exchanges (shadows) WHERE shadows IS NOT NULL;
+        """,
+    ),
+    (
+        "0009_index",
+        FOUND  # noqa: S608
+        + """;
+        CREATE TABLE indexed (version INTEGER NOT NULL, last INTEGER NOT NULL, counted INTEGER NOT NULL) STRICT;
+        INSERT INTO indexed VALUES (0, -1, -1);
+        CREATE TABLE sessions (
+            owner TEXT NOT NULL,
+            name TEXT NOT NULL,
+            exchanges INTEGER NOT NULL,
+            latest INTEGER NOT NULL,
+            PRIMARY KEY (owner, name)
+        ) STRICT;
+        CREATE INDEX sessions_by_owner ON sessions (owner, latest);
+        CREATE INDEX sessions_by_latest ON sessions (latest);
+        CREATE TABLE used (
+            owner TEXT NOT NULL,
+            day TEXT NOT NULL,
+            requests INTEGER NOT NULL,
+            refused INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            PRIMARY KEY (owner, day)
+        ) STRICT;
         """,
     ),
 )

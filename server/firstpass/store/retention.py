@@ -5,9 +5,11 @@ The log only grows, and does not count: where it alone was over the bound, every
 
 import apsw
 
+from firstpass.store.codec import decode
+from firstpass.store.index import Index
 from firstpass.store.log import Log
 
-BATCH = 50
+BATCH = 10
 BATCH_BYTES = 4 * 2**20
 COUNT_ENTRIES = 100_000
 """Of the log, how many are measured in one turn."""
@@ -25,28 +27,32 @@ ENTRIES = (
 class Retention:
     """What was measured of the log, which does not change, is not measured again."""
 
-    def __init__(self, connection: apsw.Connection, log: Log) -> None:
+    def __init__(self, connection: apsw.Connection, log: Log, index: Index) -> None:
         self._connection = connection
         self._log = log
+        self._index = index
         self._last = -1
         self._log_bytes = 0
 
     def purge(self, keep_bytes: int, before_unix: float) -> int:
         """Delete a few of the oldest exchanges that have to go; gives how many. Within a transaction that writes."""
         gone = freed = 0
+        over = self._bytes_over(keep_bytes)
         for exchange, received_unix, size in list(self._connection.execute(OLDEST, (BATCH,))):
-            if received_unix >= before_unix and not self._is_over(keep_bytes):
+            if received_unix >= before_unix and 2 * freed >= over:  # what they have in the index goes with them
                 break
             self._purge_one(exchange)
             gone, freed = gone + 1, freed + size
             if freed > BATCH_BYTES:
                 break
+        if gone:
+            self._index.compact(freed)
         return gone
 
-    def _is_over(self, keep_bytes: int) -> bool:
-        """Not yet where the log is not measured to its end: a later turn knows."""
-        used = used_bytes(self._connection)
-        return used > keep_bytes and self._measure_log() and used - self._log_bytes > keep_bytes
+    def _bytes_over(self, keep_bytes: int) -> int:
+        """None yet where the log is not measured to its end: a later turn knows."""
+        over = used_bytes(self._connection) - keep_bytes
+        return over - self._log_bytes if over > 0 and self._measure_log() else 0
 
     def _measure_log(self) -> bool:
         """Some more of it; whether that was all."""
@@ -59,7 +65,16 @@ class Retention:
         sql = "SELECT number FROM labels WHERE exchange_id = ?"
         for (number,) in list(self._connection.execute(sql, (exchange,))):
             self._log.remove("purged", "labels", number, exchange=exchange)
+        self._unfind(exchange)
         self._log.remove("purged", "exchanges", exchange)
+
+    def _unfind(self, exchange: str) -> None:
+        row = self._log.row("exchanges", exchange)
+        try:
+            if row is not None:
+                self._index.replace(self._log.birth(row["entry"]), decode(row["body"].decode()), None)
+        except (ValueError, TypeError, AttributeError):
+            self._index.begin_again(f"exchange {exchange} goes, which is damaged")
 
 
 def used_bytes(connection: apsw.Connection) -> int:

@@ -11,17 +11,19 @@ from weakref import finalize
 import apsw
 
 from firstpass.chat import Usage
-from firstpass.errors import StoreFailed, StoreLost
+from firstpass.errors import StoreFailed, StoreLost, StoreUnavailable
 from firstpass.exchange import Answer, Exchange, Judgement, Label, Receipt, Refuse
 from firstpass.store import Damaged, HeldSettings, Proof, settings_digest
 from firstpass.store.codec import AUDITED, decode, encode, forgotten, judgement, kept
 from firstpass.store.files import OpenFiles
+from firstpass.store.index import Index
 from firstpass.store.log import Log
 from firstpass.store.merkle import consistency, inclusion, leaf_hash
 from firstpass.store.opening import check_sqlite, opened, prepare
 from firstpass.store.reader import Reader
 from firstpass.store.reasons import explained, unavailable
 from firstpass.store.retention import Retention
+from firstpass.store.sqlite_browsing import SqliteBrowsing
 from firstpass.store.sqlite_keys import SqliteKeys
 from firstpass.store.writer import Writer
 
@@ -46,7 +48,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class SqliteStore(SqliteKeys):
+class SqliteStore(SqliteBrowsing, SqliteKeys):
     """One thread writes, and many writes share a commit; reads have a connection of their own and wait for none.
 
     Raises: StoreFailed where the file can't be opened, is no store of ours, or this SQLite is a broken one.
@@ -59,10 +61,11 @@ class SqliteStore(SqliteKeys):
         with explained("migrate"):
             prepare(self._connection)
         self._log = Log(self._connection)
-        self._retention = Retention(self._connection, self._log)
+        self._index = Index(self._connection, self._log)
+        self._retention = Retention(self._connection, self._log, self._index)
         self._files = OpenFiles(path)
-        self._reader = Reader(path, self._files)
-        self._writer = Writer(self._connection, self._files)
+        self._reader, self._browser = Reader(path, self._files), Reader(path, self._files)
+        self._writer = Writer(self._connection, self._files, self._index.grow)
         self._writer.empty_log(0)
         finalize(self, self._writer.stop)
 
@@ -113,11 +116,29 @@ class SqliteStore(SqliteKeys):
             self._writer.empty_log(EMPTY_MILLISECONDS)
         return there
 
+    def forget_session(self, owner: str | None, name: str) -> int:
+        """One after the other, so that nobody waits for all; one that is damaged keeps no other from going."""
+        ids, damaged = self.session_ids(owner, name), list[StoreFailed]()
+        for exchange_id in ids:
+            try:
+                self._write("forget an exchange", partial(self._forget, exchange_id))
+            except (StoreLost, StoreUnavailable):
+                raise
+            except StoreFailed as error:
+                damaged.append(error)
+        if ids:
+            self._writer.empty_log(EMPTY_MILLISECONDS)
+        if damaged:
+            raise StoreFailed(f"{len(damaged)} of {len(ids)} exchanges stay: {damaged[0]}", part="store")
+        return len(ids)
+
     def _forget(self, exchange_id: str) -> bool:
-        exchange = _exchange(self._log, exchange_id)
-        if exchange is None:
+        row = self._log.checked("exchanges", exchange_id)
+        if row is None:
             return False
-        exchange, run = forgotten(exchange), self._connection.execute
+        there, run = decode(row["body"]), self._connection.execute
+        born, exchange = self._log.birth(row["entry"]), forgotten(there)
+        self._index.replace(born, there, exchange)
         values = (exchange.ask.model, exchange.ask.session, encode(exchange), exchange_id)
         run(f"UPDATE exchanges SET model = ?, session = ?, body = ?, salt = {SALT} WHERE id = ?", values)  # noqa: S608
         self._log.vouch("forgotten", "exchanges", exchange_id)
@@ -291,6 +312,7 @@ class SqliteStore(SqliteKeys):
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         with explained("close"):
             self._reader.close()
+            self._browser.close()
             self._connection.close()
 
 

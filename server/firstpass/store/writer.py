@@ -26,6 +26,12 @@ TOGETHER = 256
 TRY_SECONDS = 1.0
 """How long until an empty write is tried again, where nothing could be written."""
 
+ASIDE_SECONDS = 0.1
+"""For which nobody wrote, when what is done aside has its turn."""
+
+MOST_BEFORE_ASIDE = 64
+"""Commits that are made before it has one all the same."""
+
 TRIAL = "UPDATE migrations SET name = name WHERE rowid = 1"
 """Changes nothing, and has to reach the disk like any other."""
 
@@ -56,9 +62,10 @@ class Writer:
 
     lock: of the connection; who does something else with it takes it, and waits for the commit that is just made.
     trouble: why the last commit failed, where that was no job's own doing; None once one is made.
+    aside: what is done a little at a time while nobody waits; says whether there is more. It may be lost and done anew.
     """
 
-    def __init__(self, connection: apsw.Connection, files: OpenFiles) -> None:
+    def __init__(self, connection: apsw.Connection, files: OpenFiles, aside: Callable[[], bool]) -> None:
         self.lock = threading.Lock()
         self.trouble: str | None = None
         self._connection = connection
@@ -68,6 +75,7 @@ class Writer:
         self._taking = threading.Lock()
         self._log_is_due = False
         self._closed = False
+        self._aside, self._aside_is_due, self._commits = aside, True, 0
 
     @property
     def writes_here(self) -> bool:
@@ -113,14 +121,31 @@ class Writer:
         ended = False
         while not ended:
             try:
-                first = self._jobs.get(timeout=TRY_SECONDS if self.trouble else None)
+                first = self._next()
             except Empty:
-                self._try_again()
+                self._try_again() if self.trouble else self._do_aside()
                 continue
             jobs, ended = self._waiting(first)
             self._write(jobs)
             _tell(jobs)
             first, jobs = None, []  # what waits for the next holds no store alive
+
+    def _next(self) -> Job | None:
+        """Raises: Empty where there is something else to do meanwhile."""
+        if self.trouble:
+            return self._jobs.get(timeout=TRY_SECONDS)
+        if self._aside_is_due and self._commits >= MOST_BEFORE_ASIDE:
+            raise Empty
+        return self._jobs.get(timeout=ASIDE_SECONDS if self._aside_is_due else None)
+
+    def _do_aside(self) -> None:
+        """Where it fails, it is tried again after the next commit."""
+        job = Job("index what it has", self._aside, Future())
+        with self.lock:
+            self._together([job])
+        self._aside_is_due, self._commits = job.error is None and bool(job.result), 0
+        if job.error is not None:
+            log.error("%s", job.error)
 
     def _waiting(self, first: Job | None) -> tuple[list[Job], bool]:
         """The jobs that are there, and whether they are the last."""
@@ -136,6 +161,7 @@ class Writer:
         """Where they fail together after they were begun, it may be the doing of one: each is tried alone."""
         if not jobs:
             return
+        self._aside_is_due, self._commits = True, self._commits + 1
         with self.lock:
             if not self._together(jobs) and len(jobs) > 1:
                 for job in jobs:

@@ -1,0 +1,198 @@
+"""The part of the SQLite store that lists and searches, by a connection of its own: a long search delays no other."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Literal, NoReturn, TypeVar
+
+import apsw
+
+from firstpass.errors import BadAsk, StoreFailed, StoreLost
+from firstpass.exchange import Exchange
+from firstpass.store import Damaged
+from firstpass.store.codec import decode
+from firstpass.store.index import BIRTH, Index
+from firstpass.store.indexed import IN_A_SESSION, mark, match_of, membership, session_of
+from firstpass.store.log import Log, parsed
+from firstpass.store.query import Query, Session, Used
+from firstpass.store.reader import Reader
+
+CATCH_UPS = 8
+"""Turns of the index that somebody who looks waits for, so that he finds what was just written."""
+
+NUMBER = (
+    "SELECT min(number) FROM log WHERE coalesce(entry ->> 'exchange', entry ->> 'id') = ?1 AND entry ->> 'id' = ?1"
+    " AND entry ->> 'event' IN (?2, ?3)"
+)
+NUMBERS = "SELECT rowid FROM found WHERE found MATCH ? AND rowid > ? AND rowid < ? ORDER BY rowid"
+USED = (
+    "SELECT owner, sum(requests), sum(refused), sum(prompt_tokens), sum(completion_tokens) FROM used WHERE day >= ?"
+    " GROUP BY owner ORDER BY 2 DESC"
+)
+END = 2**62
+Order = Literal["ASC", "DESC"]
+T = TypeVar("T")
+
+
+class SqliteBrowsing:
+    """Whoever finds something by the index reads it from the record, as the log vouches for it."""
+
+    _index: Index
+    _browser: Reader
+
+    def _write(self, what: str, work: Callable[[], T]) -> T:
+        raise NotImplementedError
+
+    def browse(self, query: Query) -> list[Exchange | Damaged]:
+        found = [listed for number in self._numbers(query) if (listed := self._at(number)) is not None]
+        return [one for one in found if isinstance(one, Damaged) or _fits(one, query)]
+
+    def _numbers(self, query: Query) -> Sequence[int]:
+        """Newest first."""
+        match = match_of(query)
+        self._catch_up()
+        after = self._number_of(query.after, "after") if query.after is not None else -1
+        before = self._number_of(query.before, "before") if query.before is not None else END
+        order: Order = "DESC" if query.after is None else "ASC"
+        return sorted(self._matching(match, order, query.limit, after, before), reverse=True)
+
+    def _matching(self, match: str, order: Order, limit: int, after: int = -1, before: int = END) -> list[int]:
+        """An index that is found to be damaged is made anew, and for a moment has less than everything."""
+        sql = f"{NUMBERS} {order} LIMIT ?"
+        values = (match, after, before, limit)
+        try:
+            rows = self._browser.rows("search", sql, *values)
+        except StoreFailed as error:
+            if not isinstance(error.__cause__, apsw.CorruptError):
+                raise
+            self._write("make its index anew", partial(self._index.begin_again, error))
+            self._catch_up()
+            rows = self._browser.rows("search", sql, *values)
+        return [number for (number,) in rows]
+
+    def _catch_up(self) -> None:
+        """Where nothing can be written, what is there is found."""
+        try:
+            for _ in range(CATCH_UPS):
+                if not self._is_behind() or not self._write("index what it has", self._index.grow):
+                    return
+        except StoreLost:
+            raise
+        except StoreFailed:
+            return
+
+    def _is_behind(self) -> bool:
+        sql = "SELECT coalesce((SELECT max(number) FROM log), -1) > (SELECT last FROM indexed)"
+        [(behind,)] = self._browser.rows("search", sql)
+        return bool(behind)
+
+    def _number_of(self, exchange_id: str, param: str) -> int:
+        [(number,)] = self._browser.rows("search", NUMBER, exchange_id, *BIRTH)
+        if number is None:
+            raise BadAsk(f"{param}: no exchange {exchange_id[:80]!r} in the record", param=param)
+        return int(number)
+
+    def _at(self, number: int) -> Exchange | Damaged | None:
+        """None for one that has just been purged."""
+        named = f"entry {number}"
+        try:
+            named = self._id_at(number)
+            return self._browser.do("list an exchange", lambda: _read(self._browser.log, named))
+        except StoreLost:
+            raise
+        except (StoreFailed, ValueError, LookupError, TypeError) as error:
+            return Damaged(named, str(error))
+
+    def _id_at(self, number: int) -> str:
+        return self._browser.do("list an exchange", lambda: str(parsed(self._browser.log.line(number) or b"")["id"]))
+
+    def sessions(self, query: Query) -> list[Session]:
+        self._catch_up()
+        if query.words is not None:
+            return list(self._sessions_with(query, match_of(query)))
+        where, values = ["latest < ?"], list[int | str]([self._latest_of(query)])
+        if query.owners is not None:
+            where.append(f"owner IN ({', '.join('?' * len(query.owners))})")
+            values += [owner or "" for owner in query.owners]
+        if query.session is not None:
+            where.append("name = ?")
+            values.append(query.session)
+        sql = f"SELECT owner, name FROM sessions WHERE {' AND '.join(where)} ORDER BY latest DESC LIMIT ?"  # noqa: S608
+        rows = self._browser.rows("list sessions", sql, *values, query.limit)
+        return [self._session(owner or None, name) for owner, name in rows]
+
+    def _latest_of(self, query: Query) -> int:
+        """Where the session `before` which others are wanted stands."""
+        if query.before is None:
+            return END
+        owners = [None] if query.owners is None else [owner or "" for owner in query.owners]
+        sql = "SELECT max(latest) FROM sessions WHERE name = ?1 AND (?2 IS NULL OR owner = ?2)"
+        found = [self._browser.rows("list sessions", sql, query.before, owner)[0][0] for owner in owners]
+        numbers = [int(number) for number in found if number is not None]
+        return max(numbers) if numbers else self._no_session(query.before)
+
+    @staticmethod
+    def _no_session(name: str) -> NoReturn:
+        raise BadAsk(f"before: no session {name[:80]!r} in the record", param="before")
+
+    def _sessions_with(self, query: Query, match: str) -> Iterator[Session]:
+        """Those with the newest of the exchanges that match come first; each found one is left out of the next look."""
+        match = f"({match}) AND marks : {IN_A_SESSION}"
+        below, given, left = self._match_before(query, match), set[str](), query.limit
+        while left and (number := self._newest(_without(match, given), below)) is not None:
+            exchange = self._at(number)
+            if not isinstance(exchange, Exchange) or (name := session_of(exchange)) is None:
+                below = number
+                continue
+            member = membership(exchange.ask.key, name)
+            given.add(member)
+            if below == END or self._newest(f"({match}) AND marks : {member}", END) == number:
+                left -= 1
+                yield self._session(exchange.ask.key, name)
+
+    def _match_before(self, query: Query, match: str) -> int:
+        if query.before is None:
+            return END
+        number = self._newest(f"{match} AND marks : {mark('session', query.before)}", END)
+        return number if number is not None else self._no_session(query.before)
+
+    def _newest(self, match: str, below: int) -> int | None:
+        return next(iter(self._matching(match, "DESC", 1, before=below)), None)
+
+    def _session(self, owner: str | None, name: str) -> Session:
+        member = f"marks : {membership(owner, name)}"
+        orders: tuple[Order, Order] = ("ASC", "DESC")
+        ends = [self._matching(member, order, 1) for order in orders]
+        sql = "SELECT exchanges FROM sessions WHERE owner = ? AND name = ?"
+        count = self._browser.rows("list sessions", sql, owner or "", name)
+        first, latest = (_whole(self._at(numbers[0])) if numbers else None for numbers in ends)
+        return Session(owner, name, count[0][0] if count else 0, first, latest)
+
+    def session_ids(self, owner: str | None, name: str) -> list[str]:
+        """Of its exchanges, oldest first."""
+        self._catch_up()
+        return [self._id_at(number) for number in self._matching(f"marks : {membership(owner, name)}", "ASC", -1)]
+
+    def used(self, since: str, owners: Sequence[str | None] | None) -> list[Used]:
+        self._catch_up()
+        rows = self._browser.rows("read what was used", USED, since)
+        found = [Used(owner or None, *counts) for owner, *counts in rows]
+        return [one for one in found if owners is None or one.owner in owners]
+
+
+def _read(log: Log, exchange_id: str) -> Exchange | None:
+    row = log.checked("exchanges", exchange_id)
+    return decode(row["body"]) if row else None
+
+
+def _fits(exchange: Exchange, query: Query) -> bool:
+    """An index is no record: what it says of whose an exchange is decides nothing."""
+    return query.owners is None or exchange.ask.key in query.owners
+
+
+def _whole(found: Exchange | Damaged | None) -> Exchange | None:
+    return found if isinstance(found, Exchange) else None
+
+
+def _without(match: str, members: Iterable[str]) -> str:
+    left_out = " OR ".join(f"marks : {member}" for member in members)
+    return f"({match}) NOT ({left_out})" if left_out else match
