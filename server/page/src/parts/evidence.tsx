@@ -42,7 +42,7 @@ const sum = (numbers: number[]): number => numbers.reduce((all, one) => all + on
 function Section({ title, children }: { title: string; children: ComponentChildren }): JSX.Element {
   return (
     <section>
-      <h4>{title}</h4>
+      <h3>{title}</h3>
       {children}
     </section>
   );

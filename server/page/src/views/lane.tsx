@@ -49,7 +49,7 @@ export function Lane(given: { run: Run; number: number; alone: boolean; compared
   return (
     <article class="lane" aria-label={`Answer ${given.number}`}>
       <header>
-        <h3>{given.alone ? "Answer" : title}</h3>
+        <h2>{given.alone ? "Answer" : title}</h2>
         <Verdict run={run} />
       </header>
       <Trouble error={run.error} />
@@ -108,16 +108,16 @@ function Made({ run }: { run: Run }): JSX.Element | null {
   return (
     <div class="made">
       <section>
-        <h4>Checks{how.contract ? ` of ${how.contract}` : ""}</h4>
+        <h3>Checks{how.contract ? ` of ${how.contract}` : ""}</h3>
         {how.contract ? <Findings findings={how.findings} /> : <p class="fine">Without a contract nothing was checked.</p>}
         {how.gate ? <GateScore gate={how.gate} /> : null}
       </section>
       <section>
-        <h4>Receipt</h4>
+        <h3>Receipt</h3>
         <Receipts receipts={how.receipts} />
       </section>
       <section>
-        <h4>Where the time went</h4>
+        <h3>Where the time went</h3>
         <Timeline steps={how.steps} total={how.seconds} />
       </section>
       <p class="fine">

@@ -200,7 +200,7 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
       <section class="output" aria-label="Answers">
         {evidence ? (
           <aside class="card known" aria-label="Evidence">
-            <h3>What code knows of this diff</h3>
+            <h2>What code knows of this diff</h2>
             {evidence instanceof ApiError ? <Trouble error={evidence} /> : <EvidencePanel evidence={evidence} />}
           </aside>
         ) : null}
