@@ -20,6 +20,7 @@ from firstpass.allowance.keyring import Keyring
 from firstpass.allowance.rates import Rates
 from firstpass.arrangement import Arrangement, Premises
 from firstpass.audit import Audit
+from firstpass.browsing import Browsing
 from firstpass.cascade import T
 from firstpass.contract import Shelf
 from firstpass.contract.known import Known, known
@@ -81,6 +82,7 @@ class Server:
         self._again = again
         self._store: Store = SqliteStore(settings.server.store_path)
         self.audit = Audit(self._store, Signer(load_pepper(settings.server.log_key_path)), assembly.keeping(settings))
+        self.browsing = Browsing(self._store)
         self.keyring = Keyring(self._store, load_pepper(settings.server.pepper_path))
         self.rates = Rates(self._store, self.keyring)
         self.metrics = Metrics()
@@ -418,6 +420,7 @@ class Server:
             self.audit.sign()
         except FirstpassError as error:
             log.error("the log was not signed at the end: %s", error)
+        self.browsing.close()
         self._store.close()
         self.spans.close()
 

@@ -119,6 +119,8 @@ class Ask:
     dialect: CallerDialect = "openai"
     previous: str | None = None
     """The exchange that this one goes on with."""
+    thread: str | None = None
+    """The session of that one, or the exchange that began it where nobody named a session."""
     patience_seconds: float | None = None
     """How long the caller says that it waits."""
     forwarded: dict[str, str] = field(default_factory=dict)
@@ -132,6 +134,13 @@ class Ask:
     def notes(self) -> "tuple[Finding, ...]":
         """That the answer is of a request without what was ignored."""
         return tuple(Finding("ignored", "note", f"{path} was left out", subject=path) for path in self.ignored)
+
+    @property
+    def conversation(self) -> str | None:
+        """The session that it belongs to in the record. A response begins one, which others may go on with."""
+        if not self.store or self.shadows is not None:
+            return None
+        return self.session or self.thread or (self.id if self.dialect == "responses" else None)
 
     @property
     def new_messages(self) -> tuple[Message, ...]:

@@ -11,8 +11,9 @@ import pytest
 from firstpass.chat import Message, ToolCall, Usage
 from firstpass.errors import BadAsk, StoreFailed, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
-from firstpass.store import Damaged, Query, Used
+from firstpass.store import Damaged
 from firstpass.store.index import Index
+from firstpass.store.query import Query, Used
 from firstpass.store.sqlite import SqliteStore
 from firstpass.store.verify import verify
 
@@ -241,7 +242,8 @@ def test_what_was_used_is_counted_once_whatever_becomes_of_it(store: SqliteStore
     store.append(exchange(1, key="aa"))
     store.append(exchange(2, key="aa", ending=Refuse(TierFailed("broke").failure)))
     store.append(exchange(3))
-    expected = [Used("aa", 2, 1, 6, 8), Used(None, 1, 0, 3, 4)]
+    store.add_spend("aa", "1970-01-01", 0.25, "1970-01-01", None)
+    expected = [Used("aa", 2, 1, 6, 8, 0.25), Used(None, 1, 0, 3, 4, 0.0)]
     assert store.used("1970-01-01", None) == expected
     store.forget("ex_1")
     store.purge(2**40, 1002.5)

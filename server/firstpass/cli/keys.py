@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -36,6 +36,9 @@ CeilingOption = Annotated[Ceiling, typer.Option(help="Of its requests; the stric
 Rate = Annotated[int | None, typer.Option(help="Requests a minute.", min=1)]
 TokenRate = Annotated[int | None, typer.Option(help="Tokens a minute, read and written.", min=1)]
 SpendOption = Annotated[str | None, typer.Option(help="US dollars at the verifier: 5/day, 100/month.")]
+Record = Annotated[
+    Literal["own", "all"], typer.Option(help="Which exchanges it may see and have forgotten: its own, or everybody's.")
+]
 Expires = Annotated[str | None, typer.Option(help="When it ends: 90d, 12h, or a date as 2027-01-31.")]
 NotBefore = Annotated[str | None, typer.Option(help="When it begins, said likewise.")]
 
@@ -53,20 +56,22 @@ def create_key(
     spend: SpendOption = None,
     expires: Expires = None,
     not_before: NotBefore = None,
+    record: Record = "own",
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key, which may do everything but what the options leave out. It is shown once: only a digest is kept."""
     settings, now = load(config), time.time()
-    scopes = Scopes(_routes(routes), tuple(model or ()), ceiling, rate, token_rate, _spend(spend, settings))
+    limits = (ceiling, rate, token_rate, _spend(spend, settings))
+    scopes = Scopes(_routes(routes), tuple(model or ()), *limits, record=record)
     begins, ends = (_when(option, now) if option else None for option in (not_before, expires))
     if ends is not None and ends <= max(now, begins or now):
         fail("the key would end before it begins")
     with opened(settings) as store:
         pepper = load_pepper(settings.server.pepper_path)
-        key, record = mint(name, pepper, now, scopes, not_before_unix=begins, expires_unix=ends)
-        store.add_key(record)
-    _show_once(key, record, as_json)
+        key, made = mint(name, pepper, now, scopes, not_before_unix=begins, expires_unix=ends)
+        store.add_key(made)
+    _show_once(key, made, as_json)
 
 
 def _show_once(key: str, record: KeyRecord, as_json: bool) -> None:
@@ -206,7 +211,8 @@ def _may(scopes: Scopes) -> str:
     spend = f"${scopes.spend.usd:g}/{scopes.spend.per}" if scopes.spend else ""
     rates = (f"{number} {unit}/min" if number else "" for number, unit in _rates(scopes))
     named = (",".join(scopes.routes), ",".join(scopes.models), "" if scopes.ceiling == "any" else scopes.ceiling)
-    return "; ".join(filter(None, (*named, *rates, spend))) or "everything"
+    record = "everybody's record" if scopes.record == "all" else ""
+    return "; ".join(filter(None, (*named, *rates, spend))) or "everything" + (f"; {record}" if record else "")
 
 
 def _rates(scopes: Scopes) -> tuple[tuple[int | None, str], ...]:

@@ -84,7 +84,7 @@ def _wordless_ask(ask: Ask) -> Ask:
     messages = tuple(Message(message.role, "") for message in ask.messages)
     sampling = replace(ask.sampling, **dict.fromkeys(QUOTING))
     ask = replace(ask, messages=messages, sampling=sampling, terms=None, forwarded={})
-    return replace(ask, model=OWN_NAMES[ask.target], session=None, user=None, metadata=None)
+    return replace(ask, model=OWN_NAMES[ask.target], session=None, thread=None, user=None, metadata=None)
 
 
 def _wordless_ending(ending: Answer | Refuse | None) -> Answer | Refuse | None:

@@ -15,7 +15,7 @@ import apsw
 from firstpass.chat import Usage
 from firstpass.exchange import Exchange, Refuse
 from firstpass.store.codec import decode
-from firstpass.store.indexed import NOBODY, VERSION, marks_of, membership, session_of, words_of
+from firstpass.store.indexed import NOBODY, VERSION, marks_of, membership, words_of
 from firstpass.store.log import Log, parsed
 from firstpass.store.migrations import FOUND
 from firstpass.store.scopes import day_of
@@ -102,7 +102,7 @@ class Index:
     def _add(self, number: int, exchange: Exchange) -> None:
         values = (number, marks_of(exchange), words_of(exchange))
         self._connection.execute("INSERT INTO found (rowid, marks, words) VALUES (?, ?, ?)", values)
-        if (session := session_of(exchange)) is not None:
+        if (session := exchange.ask.conversation) is not None:
             self._connection.execute(ENTER, (exchange.ask.key or "", session, number))
 
     def replace(self, number: int, before: Exchange, after: Exchange | None) -> None:
@@ -137,7 +137,7 @@ class Index:
         return done
 
     def _leave_session(self, exchange: Exchange) -> None:
-        owner, session = exchange.ask.key or "", session_of(exchange)
+        owner, session = exchange.ask.key or "", exchange.ask.conversation
         if session is None:
             return
         latest = list(self._connection.execute(LATEST, (f"marks : {membership(owner, session)}",)))

@@ -44,7 +44,7 @@ _MOST_TERMS = 32
 def marks_of(exchange: Exchange) -> str:
     ask, ending = exchange.ask, exchange.ending
     marks = [EVERY, mark("key", ask.key or ""), mark("model", ask.model)]
-    if (session := session_of(exchange)) is not None:
+    if (session := ask.conversation) is not None:
         marks += [IN_A_SESSION, mark("session", session), membership(ask.key, session)]
     if ask.contract is not None:
         marks += [mark("contract", ask.contract), mark("contract", ask.contract.partition("@")[0])]
@@ -53,11 +53,6 @@ def marks_of(exchange: Exchange) -> str:
     elif isinstance(ending, Refuse):
         marks.append(mark("status", str(ending.failure.status)))
     return " ".join(marks)
-
-
-def session_of(exchange: Exchange) -> str | None:
-    """A shadow repeats what its session has already."""
-    return exchange.ask.session if exchange.ask.shadows is None else None
 
 
 def mark(kind: str, value: str) -> str:

@@ -42,10 +42,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What an owner of API keys had, in how many requests, of which some were refused; None is who had no key."""
+    """What an owner of API keys had, in how many requests, of which some were refused; None is who had no key.
+
+    usd: what the verifiers cost, where the settings say what tokens do.
+    """
 
     owner: str | None
     requests: int
     refused: int
     prompt_tokens: int
     completion_tokens: int
+    usd: float

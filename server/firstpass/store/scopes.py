@@ -42,6 +42,7 @@ class Scopes:
 
     routes: names of groups of routes, models: names that may be asked for, with * for any text; all where empty.
     ceiling: the strictest of server, key and request holds. requests, tokens: a minute. spend: at the verifier.
+    record: which exchanges it may see and have forgotten, its owner's or everybody's.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -52,6 +53,7 @@ class Scopes:
     requests: _Number | None = None
     tokens: _Number | None = None
     spend: Spend | None = None
+    record: Literal["own", "all"] = "own"
 
 
 NO_LIMITS = Scopes()

@@ -11,7 +11,7 @@ from firstpass.exchange import Exchange
 from firstpass.store import Damaged
 from firstpass.store.codec import decode
 from firstpass.store.index import BIRTH, Index
-from firstpass.store.indexed import IN_A_SESSION, mark, match_of, membership, session_of
+from firstpass.store.indexed import IN_A_SESSION, mark, match_of, membership
 from firstpass.store.log import Log, parsed
 from firstpass.store.query import Query, Session, Used
 from firstpass.store.reader import Reader
@@ -25,9 +25,12 @@ NUMBER = (
 )
 NUMBERS = "SELECT rowid FROM found WHERE found MATCH ? AND rowid > ? AND rowid < ? ORDER BY rowid"
 USED = (
-    "SELECT owner, sum(requests), sum(refused), sum(prompt_tokens), sum(completion_tokens) FROM used WHERE day >= ?"
-    " GROUP BY owner ORDER BY 2 DESC"
+    "SELECT owner, sum(requests), sum(refused), sum(prompt_tokens), sum(completion_tokens), (SELECT total(usd) FROM"
+    " spends WHERE spends.owner = used.owner AND day >= ?1) FROM used WHERE day >= ?1 GROUP BY owner ORDER BY 2 DESC"
 )
+BEGUN = "(exchanges > 1 OR name NOT GLOB 'ex_*')"
+"""A response that nobody went on with is no session yet."""
+
 END = 2**62
 Order = Literal["ASC", "DESC"]
 T = TypeVar("T")
@@ -109,7 +112,7 @@ class SqliteBrowsing:
         self._catch_up()
         if query.words is not None:
             return list(self._sessions_with(query, match_of(query)))
-        where, values = ["latest < ?"], list[int | str]([self._latest_of(query)])
+        where, values = ["latest < ?", BEGUN], list[int | str]([self._latest_of(query)])
         if query.owners is not None:
             where.append(f"owner IN ({', '.join('?' * len(query.owners))})")
             values += [owner or "" for owner in query.owners]
@@ -140,14 +143,16 @@ class SqliteBrowsing:
         below, given, left = self._match_before(query, match), set[str](), query.limit
         while left and (number := self._newest(_without(match, given), below)) is not None:
             exchange = self._at(number)
-            if not isinstance(exchange, Exchange) or (name := session_of(exchange)) is None:
+            if not isinstance(exchange, Exchange) or (name := exchange.ask.conversation) is None:
                 below = number
                 continue
             member = membership(exchange.ask.key, name)
             given.add(member)
             if below == END or self._newest(f"({match}) AND marks : {member}", END) == number:
-                left -= 1
-                yield self._session(exchange.ask.key, name)
+                session = self._session(exchange.ask.key, name)
+                if session.exchanges > 1 or name != exchange.ask.id:
+                    left -= 1
+                    yield session
 
     def _match_before(self, query: Query, match: str) -> int:
         if query.before is None:

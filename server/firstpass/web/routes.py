@@ -18,6 +18,7 @@ from starlette.routing import Match
 from starlette.types import Lifespan
 
 from firstpass.audit import Audit
+from firstpass.browsing import Browsing
 from firstpass.contract import Shelf
 from firstpass.contract.known import Known
 from firstpass.dialect.anthropic import read_request as messages_parse
@@ -54,6 +55,7 @@ from firstpass.web import ours
 from firstpass.web.access import Admit, Gate, Rules
 from firstpass.web.answer import AnswerResponse, as_failure
 from firstpass.web.audit import add_audit
+from firstpass.web.browsing import add_browsing
 from firstpass.web.connection import BODY_PACE
 from firstpass.web.credentials import Credentials
 from firstpass.web.crowded import Crowded
@@ -99,6 +101,7 @@ class Backend(Protocol):
     """What the web needs of the server behind it."""
 
     audit: Audit
+    browsing: Browsing
     metrics: Metrics
     spans: Spans
     started_unix: float
@@ -185,6 +188,7 @@ def build(
     _add_models(app, backend, limits)
     _add_contracts(app, backend)
     _add_labels(app, backend, limits, reading)
+    add_browsing(app, backend.browsing)
     add_audit(app, backend.audit)
     add_reload(app, backend.reload, partial(_without_fields, limits=limits))
     add_results(app, backend.results_dir)

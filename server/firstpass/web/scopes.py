@@ -20,7 +20,10 @@ GROUPS: Mapping[str, str] = {
     "models": "/v1/models",
     "loading": "/v1/models/*/load",
     "contracts": "/v1/contracts",
-    "labels": "/v1/exchanges",
+    "labels": "/v1/exchanges/*/label",
+    "exchanges": "/v1/exchanges",
+    "sessions": "/v1/sessions",
+    "usage": "/v1/usage",
     "audit": "/v1/audit",
     "results": "/v1/results",
     "settings": "/v1/settings",
@@ -30,8 +33,12 @@ GROUPS: Mapping[str, str] = {
 """By name, the path that each begins with."""
 
 
-LOADS = "loading"
-"""The group of the routes that load and unload a model: to see the models is not yet to move them."""
+ENDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "loading": ("models", ("/load", "/unload")),
+    "labels": ("exchanges", ("/label",)),
+}
+"""Groups of routes within another's: to see the models is not yet to move them, and to say what an answer is worth is
+not yet to read the record. By name, the other group, and how their paths end."""
 
 
 def is_page(path: str) -> bool:
@@ -44,6 +51,6 @@ def is_open(path: str) -> bool:
 
 def group_of(path: str) -> str | None:
     """None for a path of no group: no key that is limited to routes may use it."""
-    if path.startswith(f"{GROUPS['models']}/") and path.endswith(("/load", "/unload")):
-        return LOADS
-    return next((name for name, first in GROUPS.items() if path == first or path.startswith(f"{first}/")), None)
+    found = next((name for name, first in GROUPS.items() if path == first or path.startswith(f"{first}/")), None)
+    within = (name for name, (other, ends) in ENDS.items() if other == found and path.endswith(ends))
+    return next(within, found)

@@ -224,6 +224,7 @@ def _ask(
         ceiling=strictest(ask.ceiling, *ceilings, *([previous.ask.ceiling] if previous else [])),
         logprobs_required=bool(ask.sampling.logprobs),
         previous=previous.ask.id if previous else None,
+        thread=(previous.ask.conversation or previous.ask.id) if previous else None,
         terms=_terms(body, offered, given, (previous and previous.ask.terms) or Terms()),
     )
 

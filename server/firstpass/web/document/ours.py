@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field
 from firstpass.chat import Usage
 from firstpass.contract.form import Section
 from firstpass.contract.known import KnownFile, KnownTerm, UnreadFile
-from firstpass.dialect.described import Operation, Where
+from firstpass.dialect.described import Operation, Where, in_query
 from firstpass.dialect.how import How
 from firstpass.dialect.openai.described import CHAT_RULES, ModelCard, OpenAIError
 from firstpass.dialect.openai.wire import ChatBody, EvidenceBody, InferBody, LabelBody
 from firstpass.evidence.suspects.suspicion import Suspect
-from firstpass.exchange import Ceiling, Target
+from firstpass.exchange import Ceiling, Route, Target
 from firstpass.web.audit import NOTE
+from firstpass.web.browsing import ExchangesQuery, SessionQuery, SessionsQuery, UsageQuery
 
 
 class InferToken(BaseModel):
@@ -168,6 +169,145 @@ class ReloadedSettings(BaseModel):
     changed: bool
 
 
+class ExchangeOutline(BaseModel):
+    """An exchange in a list. route: null where it was refused, `code` then says why. key: the owner of its API key.
+
+    tokens: of all steps. failed: how many checks the answer did not pass. receipts: how many requests left the machine.
+    title: the begin of what was asked; of a diff, its files. shadows: the exchange that it repeats for an experiment.
+    stored: whether its words are kept.
+    """
+
+    object: Literal["exchange.outline"]
+    id: str
+    received_unix: float
+    model: str
+    contract: str | None
+    session: str | None
+    route: Route | None
+    status: int
+    code: str | None
+    seconds: float | None
+    prompt_tokens: int
+    completion_tokens: int
+    failed: int
+    receipts: int
+    title: str
+    key: str | None
+    shadows: str | None
+    stored: bool
+
+
+class DamagedExchange(BaseModel):
+    """In the place of one that is not as the log vouches for it."""
+
+    object: Literal["exchange.damaged"]
+    id: str
+    why: str
+
+
+class ExchangeList(BaseModel):
+    object: Literal["list"]
+    data: list[ExchangeOutline | DamagedExchange]
+    has_more: bool
+
+
+class KeptLabel(BaseModel):
+    object: Literal["label"]
+    exchange: str
+    verdict: Literal["accept", "reject", "edit"]
+    source: Literal["user", "eval"]
+    made_unix: float
+    text: str | None
+
+
+class WholeExchange(BaseModel):
+    """exchange: as `firstpass history ID --json` has it. told: what was done and why, in words."""
+
+    object: Literal["exchange"]
+    exchange: dict[str, Any]
+    labels: list[KeptLabel]
+    told: list[str]
+
+
+class ForgottenExchange(BaseModel):
+    id: str
+    object: Literal["exchange"]
+    deleted: Literal[True]
+
+
+class SessionOutline(BaseModel):
+    """id: as its callers named it, or the response that it began with. begun_unix, latest_unix: of what can be read."""
+
+    object: Literal["session"]
+    id: str
+    key: str | None
+    begun_unix: float | None
+    latest_unix: float | None
+    exchanges: int
+    title: str
+
+
+class SessionList(BaseModel):
+    object: Literal["list"]
+    data: list[SessionOutline]
+    has_more: bool
+
+
+class CalledTool(BaseModel):
+    name: str
+    arguments: str
+
+
+class Turn(BaseModel):
+    """What was new in a request, or its answer; `damaged` where neither can be read. code: why there is no answer."""
+
+    role: Literal["user", "tool", "assistant", "damaged"]
+    content: str
+    exchange: str
+    received_unix: float | None = None
+    model: str | None = None
+    contract: str | None = None
+    route: Route | None = None
+    code: str | None = None
+    tool_calls: list[CalledTool] | None = None
+
+
+class WholeSession(SessionOutline):
+    """messages: oldest first. has_more: older ones."""
+
+    messages: list[Turn]
+    has_more: bool
+
+
+class ForgottenSession(BaseModel):
+    """exchanges: how many there were."""
+
+    id: str
+    object: Literal["session"]
+    deleted: Literal[True]
+    exchanges: int
+
+
+class UsedByKey(BaseModel):
+    """key: the owner's id, null for those who had no key. usd: what the verifiers cost."""
+
+    key: str | None
+    name: str | None
+    requests: int
+    refused: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+
+
+class KeysUsage(BaseModel):
+    """since: the first day of UTC that counts."""
+
+    object: Literal["usage"]
+    since: str
+    data: list[UsedByKey]
+
+
 class Health(BaseModel):
     status: Literal["ok", "ready"]
 
@@ -232,6 +372,50 @@ OPERATIONS: Mapping[Where, Operation] = {
         body=LabelBody,
         rules=LABEL_RULES,
         fails=(404,),
+    ),
+    ("GET", "/v1/exchanges"): Operation(
+        "The recorded exchanges of the caller's own key, newest first, page by page; or those with words in them.",
+        ExchangeList,
+        OpenAIError,
+        fails=(400,),
+        parameters=in_query(ExchangesQuery),
+    ),
+    ("GET", "/v1/exchanges/{exchange_id}"): Operation(
+        "One of them with its steps, its findings and what was said of its answer.",
+        WholeExchange,
+        OpenAIError,
+        fails=(404,),
+    ),
+    ("DELETE", "/v1/exchanges/{exchange_id}"): Operation(
+        "Its words leave the record for good; counts and times stay.", ForgottenExchange, OpenAIError, fails=(404,)
+    ),
+    ("GET", "/v1/sessions"): Operation(
+        "The sessions of the caller's own key, the last used first; or those in which words were said.",
+        SessionList,
+        OpenAIError,
+        fails=(400,),
+        parameters=in_query(SessionsQuery),
+    ),
+    ("GET", "/v1/sessions/{session}"): Operation(
+        "One of them as a conversation, its newest exchanges first page by page.",
+        WholeSession,
+        OpenAIError,
+        fails=(400, 404),
+        parameters=in_query(SessionQuery),
+    ),
+    ("DELETE", "/v1/sessions/{session}"): Operation(
+        "The words of all its exchanges leave the record for good.",
+        ForgottenSession,
+        OpenAIError,
+        fails=(400, 404),
+        parameters=in_query(SessionQuery),
+    ),
+    ("GET", "/v1/usage"): Operation(
+        "What the caller's own key had, in requests, tokens and the verifiers' cost.",
+        KeysUsage,
+        OpenAIError,
+        fails=(400,),
+        parameters=in_query(UsageQuery),
     ),
     ("GET", "/v1/audit/checkpoint"): Operation(
         "The log of what left, signed as it is now: a note as c2sp.org/tlog-checkpoint describes it.",
