@@ -204,8 +204,8 @@ export interface Found {
 
 export interface Session {
   id: string;
-  begun_unix: number;
-  latest_unix: number;
+  begun_unix: number | null;
+  latest_unix: number | null;
   exchanges: number;
   title: string;
 }
@@ -217,7 +217,7 @@ export interface Turn {
   model: string;
   route: Route | null;
   contract: string | null;
-  received_unix: number;
+  received_unix?: number;
 }
 
 export interface KeyUsage {

@@ -5,7 +5,7 @@ import type { ApiError } from "../api";
 import type { Route } from "../shapes";
 
 const MEANING: Record<Route, string> = {
-  draft: "The local draft passed its checks",
+  draft: "The local draft as it is; a contract's checks passed it",
   repaired: "Code mended the draft",
   verified: "A verifier corrected or confirmed the draft",
   strong: "The verifier answered alone",

@@ -82,7 +82,7 @@ function Page({ filters, before, onPage }: { filters: Filters; before: string; o
   useEffect(() => {
     if (first.value) setRows(first.value.data);
   }, [first.value]);
-  useNewer(before === "" && first.value !== null, rows, asked, (newer) => {
+  useNewer(before === "" && first.value !== null, rows, asked, first.again, (newer) => {
     setFresh(new Set(newer.map((row) => row.id)));
     setRows((old) => [...newer, ...old].slice(0, MOST_ROWS));
   });
@@ -110,8 +110,14 @@ function Page({ filters, before, onPage }: { filters: Filters; before: string; o
   );
 }
 
-/** Asks for what is newer than the first row, as long as the tab is visible. */
-function useNewer(live: boolean, rows: Row[], asked: Record<string, string | number>, add: (newer: Row[]) => void): void {
+/** Asks for what is newer than the first row, as long as the tab is visible. Where that is more than a page, for all. */
+function useNewer(
+  live: boolean,
+  rows: Row[],
+  asked: Record<string, string | number>,
+  again: () => void,
+  add: (newer: Row[]) => void,
+): void {
   const now = useLatest({ rows, add });
   useEffect(() => {
     if (!live) return;
@@ -120,7 +126,8 @@ function useNewer(live: boolean, rows: Row[], asked: Record<string, string | num
       if (document.hidden) return;
       const after = now.current.rows[0]?.id ?? "";
       ask<List<Row>>(`/v1/exchanges${query({ ...asked, after })}`, { signal: ending.signal })
-        .then(({ data }) => {
+        .then(({ data, has_more }) => {
+          if (has_more && after) return again();
           const known = new Set(now.current.rows.map((row) => row.id));
           const newer = data.filter((row) => !known.has(row.id));
           if (newer.length && !ending.signal.aborted) now.current.add(newer);

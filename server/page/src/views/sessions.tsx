@@ -48,7 +48,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
               <a href={linkTo("sessions", one.id)} aria-current={one.id === name ? "true" : undefined}>
                 <strong>{one.title || one.id}</strong>
                 <span class="fine">
-                  {one.id} · {plural(one.exchanges, "exchange")} · {moment(one.latest_unix)}
+                  {[one.id, plural(one.exchanges, "exchange"), one.latest_unix ? moment(one.latest_unix) : ""].filter(Boolean).join(" · ")}
                 </span>
               </a>
             </li>
@@ -71,6 +71,10 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
     </div>
   );
 }
+
+/** Neither a refusal nor what is damaged is told to a model. */
+const wasSaid = (turn: Turn): boolean =>
+  turn.role === "assistant" ? turn.route !== null : ["user", "system", "developer"].includes(turn.role);
 
 interface Talk {
   messages: Turn[];
@@ -110,7 +114,7 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
             onClick={() =>
               given.onContinue({
                 session: name,
-                said: turns.map(({ role, content }) => ({ role, content })),
+                said: turns.filter(wasSaid).map(({ role, content }) => ({ role, content })),
                 wish: last ? { model: last.model } : {},
               })
             }
@@ -144,8 +148,8 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
                   {turn.contract ? ` · ${turn.contract}` : ""} ·{" "}
                 </>
               ) : null}
-              <a href={linkTo("exchanges", turn.exchange)} aria-label={`Exchange ${turn.exchange}, step by step`}>
-                {moment(turn.received_unix)}
+              <a href={linkTo("exchanges", turn.exchange)} title={`${turn.exchange}, step by step`}>
+                {turn.received_unix ? moment(turn.received_unix) : "step by step"}
               </a>
             </p>
             <pre>{turn.content}</pre>
