@@ -47,7 +47,7 @@ export function useLoaded<T>(load: (signal: AbortSignal) => Promise<T>, depends:
 }
 
 /** A value once it has not changed for a moment. */
-export function useSettled<T>(value: T, after = 120): T {
+export function useSettled<T>(value: T, after = 60): T {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
     const timer = window.setTimeout(() => setSettled(value), after);

@@ -97,6 +97,11 @@ export function Timeline({ steps, total }: { steps: readonly HowStep[]; total: n
       })}
       <li class="total">
         <span class="who">whole answer</span>
+        <span class="legend">
+          <span class="key first">until the first token</span>
+          <span class="key rest">writing</span>
+          <span class="key checks">checks by code</span>
+        </span>
         <span class="when">{seconds(total)}</span>
       </li>
     </ol>

@@ -128,7 +128,7 @@ export function Engines(): JSX.Element {
                   <span class={`state ${standing.state}`}>{standing.state}</span>
                   {standing.pinned ? <span class="fine"> pinned</span> : null} <Process found={found} engine={standing.engine} />
                 </td>
-                <td class="number">{bytes(standing.memory_bytes)}</td>
+                <td class="number">{standing.memory_bytes ? bytes(standing.memory_bytes) : "–"}</td>
                 <td class="number">{standing.in_flight}</td>
                 <td class="number">{standing.waiting}</td>
                 <td class="number">{seconds(standing.idle_seconds)}</td>

@@ -38,11 +38,11 @@ function Whole({ found, again }: { found: Found; again: () => void }): JSX.Eleme
       {told.length ? (
         <section class="card">
           <h2>What was done, and why</h2>
-          <ul class="plain told">
+          <ol class="told">
             {told.map((sentence, number) => (
               <li key={number}>{sentence}</li>
             ))}
-          </ul>
+          </ol>
         </section>
       ) : null}
       <section class="card">
@@ -54,7 +54,7 @@ function Whole({ found, again }: { found: Found; again: () => void }): JSX.Eleme
         {exchange.ask.messages.map((message, number) => (
           <div key={number} class="turn">
             <h3>{message.role}</h3>
-            <pre>{message.content || "(its words were not kept)"}</pre>
+            <Said text={message.content} />
           </div>
         ))}
       </section>
@@ -72,6 +72,24 @@ function Whole({ found, again }: { found: Found; again: () => void }): JSX.Eleme
         <Receipts receipts={receipts} />
       </section>
     </>
+  );
+}
+
+const MOST_LINES = 3000;
+
+/** A diff with its added and removed lines in colour; any other text as it is. */
+function Said({ text }: { text: string }): JSX.Element {
+  const lines = text.split("\n");
+  if (!text) return <pre>(its words were not kept)</pre>;
+  if (!/^(diff --git |--- )/m.test(text) || lines.length > MOST_LINES) return <pre>{text}</pre>;
+  return (
+    <pre>
+      {lines.map((line, number) => (
+        <span key={number} class={/^\+(?!\+\+ )/.test(line) ? "plus" : /^-(?!-- )/.test(line) ? "minus" : ""}>
+          {`${line}\n`}
+        </span>
+      ))}
+    </pre>
   );
 }
 

@@ -42,7 +42,7 @@ export function Exchanges(): JSX.Element {
     <div class="exchanges">
       <h1>Exchanges</h1>
       <Filtering filters={filters} onChange={setFilters} />
-      <Page key={`${asked} ${before}`} filters={settled} before={before} onPage={setBefore} />
+      <Page filters={settled} before={before} onPage={setBefore} />
     </div>
   );
 }
@@ -76,13 +76,18 @@ function Filtering({ filters, onChange }: { filters: Filters; onChange: (filters
 
 function Page({ filters, before, onPage }: { filters: Filters; before: string; onPage: (before: string) => void }): JSX.Element {
   const asked = { ...filters, limit: PAGE };
-  const first = useLoaded((signal) => ask<List<Row>>(`/v1/exchanges${query({ ...asked, before })}`, { signal }), []);
+  const wanted = query({ ...asked, before });
+  const first = useLoaded(
+    async (signal) => ({ ...(await ask<List<Row>>(`/v1/exchanges${wanted}`, { signal })), wanted }),
+    [wanted],
+  );
   const [rows, setRows] = useState<Row[]>([]);
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set());
   useEffect(() => {
     if (first.value) setRows(first.value.data);
   }, [first.value]);
-  useNewer(before === "" && first.value !== null, rows, asked, first.again, (newer) => {
+  // What is still shown of an earlier search is followed by nothing.
+  useNewer(before === "" && first.value?.wanted === wanted, rows, asked, first.again, (newer) => {
     setFresh(new Set(newer.map((row) => row.id)));
     setRows((old) => [...newer, ...old].slice(0, MOST_ROWS));
   });
@@ -118,14 +123,14 @@ function useNewer(
   again: () => void,
   add: (newer: Row[]) => void,
 ): void {
-  const now = useLatest({ rows, add });
+  const now = useLatest({ rows, add, asked });
   useEffect(() => {
     if (!live) return;
     const ending = new AbortController();
     const timer = window.setInterval(() => {
       if (document.hidden) return;
       const after = now.current.rows[0]?.id ?? "";
-      ask<List<Row>>(`/v1/exchanges${query({ ...asked, after })}`, { signal: ending.signal })
+      ask<List<Row>>(`/v1/exchanges${query({ ...now.current.asked, after })}`, { signal: ending.signal })
         .then(({ data, has_more }) => {
           if (has_more && after) return again();
           const known = new Set(now.current.rows.map((row) => row.id));
