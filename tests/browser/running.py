@@ -35,8 +35,6 @@ class Running:
             wait_until_ready(client)
 
     def stop(self) -> None:
-        """At once: what is kept open is ended."""
-        self._server.force_exit = True
         self._server.should_exit = True
         self._thread.join()
 

@@ -60,16 +60,16 @@ def is_ready(url: str) -> bool:
 
 def fill(url: str, folder: Path) -> None:
     """Answers about the newest commits, an evaluation and a benchmark."""
+    results = folder / "results"
+    firstpass("eval", str(ROOT), "--url", url, "--commits", "20", "--out", str(results / "own-commits"))
+    load = ["--arm", f"local={url}#local", "--arm", f"cascade={url}#firstpass", "--rounds", "6", "--requests", "8"]
+    firstpass("bench", "run", *load, "--out", str(results / "one-caller"))
     contracts = ["pr-summary@3", "pr-summary@4", "code-review", "commit-message"]
     with httpx.Client(base_url=url, timeout=120) as client:
         for number, diff in enumerate(diffs(14)):
             options = {"contract": contracts[number % 4], "session": f"review of {number // 5 + 1} December"}
             asked = {"model": "firstpass", "messages": [{"role": "user", "content": diff}], "firstpass": options}
             client.post("/v1/chat/completions", json=asked)
-    results = folder / "results"
-    firstpass("eval", str(ROOT), "--url", url, "--commits", "20", "--out", str(results / "own-commits"))
-    load = ["--arm", f"local={url}#local", "--arm", f"cascade={url}#firstpass", "--rounds", "6", "--requests", "8"]
-    firstpass("bench", "run", *load, "--out", str(results / "one-caller"))
 
 
 def firstpass(*arguments: str) -> None:
@@ -106,8 +106,7 @@ def side_by_side(page: Page) -> None:
     page.locator("#input").press("Control+Enter")
     expect(page.locator(".lane .badge")).to_have_count(2, timeout=60_000)
     page.locator("#input").evaluate("input => input.blur()")
-    page.locator(".known").scroll_into_view_if_needed()
-    page.evaluate("() => window.scrollTo(0, document.querySelector('.lanes').getBoundingClientRect().top - 80)")
+    page.evaluate("() => scrollTo(0, scrollY + document.querySelector('.known').getBoundingClientRect().top - 70)")
 
 
 def exchange(page: Page) -> None:

@@ -26,6 +26,11 @@ TIMES = {
     "ttft_ms.p50": {"value": 21.0, "low": 19.0, "high": 24.0},
     "tokens_per_s": {"value": 80.0, "low": None, "high": None},
 }
+LOADED = {"ours": {"figures": TIMES, "rounds": [{"ttft_ms.p50": 20.0}]}}
+
+
+RATIO = {"arm": "theirs", "other": "ours", "low": 1.1, "high": 1.3, "value": 1.2}
+RATIOS = [RATIO | {"name": "ttft_ms.p50", "real": True}, RATIO | {"name": "tpot_ms.p50", "real": False}]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,19 @@ def filled(server: httpx.Client, data_dir: Path) -> dict[str, str]:
     }
     assert server.post("/v1/chat/completions", json=chat).is_success
     runs = {
-        "eval-1": {"format": 1, "made_unix": 1.7e9, "cases": 40, "arms": {"local": {"figures": FIGURES}}},
-        "bench-1": {"format": 1, "load": {}, "arms": {"ours": {"figures": TIMES, "rounds": [{"ttft_ms.p50": 20.0}]}}},
+        "eval-1": {
+            "format": 1,
+            "made_unix": 1.7e9,
+            "cases": 40,
+            "arms": {"local": {"figures": FIGURES}},
+            "requirements": [{"text": "pass>=0.95", "found": 0.91, "met": False}],
+        },
+        "bench-1": {
+            "format": 1,
+            "load": {},
+            "ratios": RATIOS,
+            "arms": LOADED,
+        },
     }
     for name, body in runs.items():
         (data_dir / "results" / name).mkdir(parents=True)
@@ -173,7 +189,10 @@ def test_results_are_a_table_and_plots(open_tab: Open, filled: dict[str, str]) -
         page.get_by_role("link", name="eval-1").click()
         expect(page.get_by_role("img", name="Answers that pass: local 91%")).to_be_visible()
         expect(page.get_by_role("row", name="contract pass")).to_contain_text("91% (85%")
+        expect(page.get_by_text("not met")).to_be_visible()
         page.get_by_role("link", name="bench-1").click()
+        expect(page.locator(".ratios li")).to_have_count(2)
+        expect(page.locator(".ratios")).to_contain_text("theirs has 1.20 (1.10")
         expect(page.get_by_role("img", name="Time to the first token, median: ours 21 ms")).to_be_visible()
 
 
@@ -186,6 +205,24 @@ def test_engines_are_seen_as_they_are(open_tab: Open) -> None:
             expect(row).to_contain_text("pinned process ready")
             expect(row.get_by_role("button", name="Unload")).to_be_disabled()
         expect(page.get_by_text("Draft, tokens a second")).to_be_visible()
+
+
+def test_an_engine_that_can_not_be_loaded_says_why(browser: Browser, tmp_path: Path) -> None:
+    with model(NAMES) as url:
+        engines = {"large": external(url), "small": {"kind": "transformers"}}
+        sections = {"engines": engines, "server": {"data_dir": tmp_path}, "fleet": {"memory_bytes": 1_000}}
+        front = Running(Settings.model_validate(sections), 0)
+        try:
+            with tab(browser, front.url) as opened:
+                opened.refusals = True
+                page = opened.open("engines")
+                row = page.get_by_role("row", name="small")
+                expect(row.locator(".state")).to_have_text("available")
+                expect(row.get_by_role("button", name="Unload")).to_be_disabled()
+                row.get_by_role("button", name="Load", exact=True).click()
+                expect(page.get_by_role("alert")).to_contain_text("small needs")
+        finally:
+            front.stop()
 
 
 def test_a_server_that_goes_away_and_comes_back_is_said_and_recovered_from(browser: Browser, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ export interface Dot {
 /** From 0 to `most`, or to the largest of what is drawn. */
 export function Dots(given: { title: string; dots: Dot[]; most?: number; written: (value: number) => string }): JSX.Element {
   const every = given.dots.flatMap((dot) => [dot.figure?.value, dot.figure?.high, ...(dot.rounds ?? [])]);
-  const most = given.most ?? Math.max(...every.map((value) => value ?? 0), 1e-9) * 1.05;
+  const step = given.most ? given.most / 4 : round(Math.max(...every.map((value) => value ?? 0), 1e-9) / 4);
+  const most = 4 * step;
   const across = (value: number): number => LEFT + (Math.min(value, most) / most) * (RIGHT - LEFT);
   const bottom = given.dots.length * ROW + 6;
   const said = given.dots.map((dot) => `${dot.name} ${valued(dot.figure, given.written)}`).join(", ");
@@ -21,11 +22,11 @@ export function Dots(given: { title: string; dots: Dot[]; most?: number; written
     <figure class="plot">
       <figcaption>{given.title}</figcaption>
       <svg viewBox={`0 0 640 ${bottom + 18}`} role="img" aria-label={`${given.title}: ${said}`}>
-        {[0, 0.25, 0.5, 0.75, 1].map((share) => (
-          <g key={share}>
-            <line class="grid" x1={across(share * most)} x2={across(share * most)} y1="2" y2={bottom} />
-            <text x={across(share * most)} y={bottom + 14} text-anchor="middle">
-              {given.written(share * most)}
+        {[0, 1, 2, 3, 4].map((number) => (
+          <g key={number}>
+            <line class="grid" x1={across(number * step)} x2={across(number * step)} y1="2" y2={bottom} />
+            <text x={across(number * step)} y={bottom + 14} text-anchor="middle">
+              {number ? given.written(number * step) : "0"}
             </text>
           </g>
         ))}
@@ -36,6 +37,12 @@ export function Dots(given: { title: string; dots: Dot[]; most?: number; written
     </figure>
   );
 }
+
+/** The next larger number that reads well. */
+const round = (value: number): number => {
+  const tenth = 10 ** Math.floor(Math.log10(value));
+  return ([1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((one) => one * tenth >= value) ?? 10) * tenth;
+};
 
 function Line({ dot, y, across, colour }: { dot: Dot; y: number; across: (value: number) => number; colour: number }): JSX.Element {
   const { value, low, high } = dot.figure ?? { value: null, low: null, high: null };

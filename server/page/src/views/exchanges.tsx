@@ -215,7 +215,7 @@ function Line({ row, fresh }: { row: Outline; fresh: boolean }): JSX.Element {
         {row.shadows ? <span class="fine"> a shadow</span> : null}
       </td>
       <td>{row.model}</td>
-      <td>{row.contract ?? <span class="fine">–</span>}</td>
+      <td class={row.contract ? "" : "nothing"}>{row.contract ?? <span class="fine">–</span>}</td>
       <td>
         <RouteBadge route={row.route} code={`${row.status} ${row.code ?? ""}`} />
         {row.receipts ? (
@@ -224,8 +224,8 @@ function Line({ row, fresh }: { row: Outline; fresh: boolean }): JSX.Element {
           </span>
         ) : null}
       </td>
-      <td class="number">{row.failed || <span class="fine">0</span>}</td>
-      <td class="number">{count(row.completion_tokens)}</td>
+      <td class="number" data-unit="failed">{row.failed || <span class="fine">0</span>}</td>
+      <td class="number" data-unit="tokens">{count(row.completion_tokens)}</td>
       <td class="number">{seconds(row.seconds)}</td>
     </tr>
   );

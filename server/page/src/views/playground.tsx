@@ -144,7 +144,7 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
           <textarea
             id="input"
             class={kind}
-            rows={kind === "diff" ? 14 : 6}
+            rows={kind === "diff" ? (wishes.length > 1 ? 9 : 14) : 6}
             value={text}
             spellcheck={kind === "chat"}
             onInput={(event) => setTexts({ ...texts, [kind]: event.currentTarget.value })}

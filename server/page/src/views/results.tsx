@@ -25,7 +25,8 @@ interface Body {
   intervals?: string;
   seed?: number;
   warnings?: string[];
-  requirements?: { text?: string; met?: boolean }[];
+  requirements?: { text: string; found: number | null; met: boolean }[];
+  ratios?: ({ arm: string; other: string; name: string; real: boolean } & Figure)[];
   made_unix?: number;
 }
 
@@ -80,11 +81,13 @@ function One({ name }: { name: string }): JSX.Element {
       {body ? (
         <>
           {body.warnings?.map((warning, number) => (
-            <p key={number} class="trouble">
+            <p key={number} class="trouble warned">
               {warning}
             </p>
           ))}
           {value.kind === "eval" ? <EvalPlots arms={body.arms} /> : <BenchPlots arms={body.arms} />}
+          <Ratios ratios={body.ratios ?? []} />
+          <Requirements body={body} />
           <FigureTable arms={body.arms} kind={value.kind} />
           <p class="fine">
             {[
@@ -149,6 +152,40 @@ function BenchPlots({ arms }: { arms: Record<string, Arm> }): JSX.Element {
         />
       ))}
     </div>
+  );
+}
+
+/** What one arm has of another's, where it is a difference. */
+function Ratios({ ratios }: { ratios: NonNullable<Body["ratios"]> }): JSX.Element | null {
+  const real = ratios.filter((one) => one.real && one.value !== null);
+  if (!ratios.length) return null;
+  return (
+    <ul class="plain ratios">
+      {real.map((one) => (
+        <li key={`${one.arm} ${one.name}`}>
+          <strong>{one.arm}</strong> has {valued(one, (value) => value.toFixed(2))} of {one.other}'s {titled(one.name)}
+        </li>
+      ))}
+      <li class="fine">
+        {real.length ? `${ratios.length - real.length} other figures are not told apart.` : "No figure is told apart."}
+      </li>
+    </ul>
+  );
+}
+
+function Requirements({ body }: { body: Body }): JSX.Element | null {
+  if (!body.requirements?.length) return null;
+  return (
+    <ul class="findings">
+      {body.requirements.map((one) => (
+        <li key={one.text} class={one.met ? "note" : "fail"}>
+          <span class="kind">{one.met ? "met" : "not met"}</span>
+          <span>
+            <code>{one.text}</code> found {one.found === null ? "no value" : one.found.toPrecision(4)}
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }
 
