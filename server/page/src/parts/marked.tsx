@@ -22,19 +22,27 @@ export const heat = (logprob: number): number => {
   return at === -1 ? SURE.length : at;
 };
 
-/** Empty where the tokens are not the text's own. */
+const MOST_LOST = 8;
+/** Characters of a text that a token may not be written as: half a character is no text. */
+
+/** Empty where the tokens are not the text's own. What comes behind its end, such as the token that ends it, is left. */
 export function heatLayers(text: string, tokens: readonly Token[]): Layer[] {
   const layers: Layer[] = [];
   let at = 0;
   for (const { token, logprob } of tokens) {
-    if (!text.startsWith(token, at)) return [];
+    if (at >= text.length) break;
+    if (token === "" || token.includes("\ufffd")) continue;
+    const rest = text.slice(at, at + token.length + MOST_LOST);
+    const begin = token.startsWith(rest) ? at : at + rest.indexOf(token);
+    if (begin < at) return [];
+    const end = Math.min(begin + token.length, text.length);
     layers.push({
-      begin: at,
-      end: at + token.length,
+      begin,
+      end,
       kind: `heat${heat(logprob)}`,
       title: `probability ${(100 * Math.exp(logprob)).toFixed(1)}%, log ${logprob.toFixed(3)}`,
     });
-    at += token.length;
+    at = end;
   }
   return at >= text.trimEnd().length ? layers : [];
 }
