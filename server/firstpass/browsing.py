@@ -4,10 +4,11 @@ A look may take long, so all of them have one thread of their own: they wait for
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from firstpass.errors import Forbidden, NotFound, Overloaded
 from firstpass.exchange import Exchange, Label
@@ -16,6 +17,10 @@ from firstpass.store.query import Query, Session, Used
 
 WAITING = 64
 """Looks that wait for the one that is made. A page makes a few at a time."""
+
+PAGE_SECONDS = 1.0
+PAGE_CHARACTERS = 8 * 2**20
+"""Past which a page ends."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +46,18 @@ class Viewer:
 
 
 @dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """In the order of `Store.browse`. has_more: others follow."""
+
+    data: list[T]
+    has_more: bool
+
+
+Make = Callable[[Exchange | Damaged], tuple[T, int]]
+"""What is shown of an exchange, and how many characters that is. It is called in the thread of the looks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """An exchange with what was said of its answer."""
 
@@ -54,13 +71,13 @@ class Browsing:
         self._thread = ThreadPoolExecutor(1, "browsing")
         self._looks = 0
 
-    async def exchanges(self, query: Query) -> list[Exchange | Damaged]:
+    async def exchanges(self, query: Query, make: Make[T]) -> Page[T]:
         """Raises: BadAsk, StoreFailed."""
-        return await self._look(self._store.browse, query)
+        return await self._look(self._page, query, make)
 
-    async def exchange(self, exchange_id: str, viewer: Viewer) -> Seen:
+    async def exchange(self, exchange_id: str, viewer: Viewer, make: Callable[[Seen], T]) -> T:
         """Raises: NotFound, StoreFailed. Another's is told from none by nothing."""
-        return await self._look(self._seen, exchange_id, viewer)
+        return await self._look(lambda: make(self._seen(exchange_id, viewer)))
 
     async def forget(self, exchange_id: str, viewer: Viewer) -> None:
         """Its words are out of the record when this returns. Raises: NotFound, StoreFailed."""
@@ -71,13 +88,13 @@ class Browsing:
         """Raises: BadAsk, StoreFailed."""
         return await self._look(self._store.sessions, query)
 
-    async def session(self, name: str, query: Query) -> tuple[Session, list[Exchange | Damaged]]:
+    async def session(self, name: str, query: Query, make: Make[T]) -> tuple[Session, Page[T]]:
         """A session and its newest exchanges, newest first. Raises: NotFound, BadAsk, StoreFailed."""
-        return await self._look(self._session, name, query)
+        return await self._look(self._session, name, query, make)
 
     async def forget_session(self, name: str, query: Query) -> int:
         """Gives how many exchanges were in it. Raises: NotFound, StoreFailed where some are damaged, and stay."""
-        session, _ = await self._look(self._session, name, replace(query, limit=1))
+        session = await self._look(self._found, name, query)
         return await asyncio.shield(asyncio.to_thread(self._store.forget_session, session.owner, name))
 
     async def used(self, since: str, owners: tuple[str | None, ...] | None) -> list[tuple[Used, str | None]]:
@@ -99,13 +116,27 @@ class Browsing:
             raise NotFound(f"no exchange {exchange_id[:80]!r} in the record", part="store", param="exchange")
         return Seen(exchange, tuple(self._store.labels(exchange_id)))
 
-    def _session(self, name: str, query: Query) -> tuple[Session, list[Exchange | Damaged]]:
+    def _page(self, query: Query, make: Make[T]) -> Page[T]:
+        """Ends early where exchanges are so large that it would take long, or much memory."""
+        end, weight, made = time.monotonic() + PAGE_SECONDS, 0, list[T]()
+        for exchange in self._store.browse(replace(query, limit=query.limit + 1)):
+            if len(made) == query.limit or weight > PAGE_CHARACTERS or (made and time.monotonic() > end):
+                return Page(made, has_more=True)
+            one, characters = make(exchange)
+            made.append(one)
+            weight += characters
+        return Page(made, has_more=False)
+
+    def _session(self, name: str, query: Query, make: Make[T]) -> tuple[Session, Page[T]]:
+        session = self._found(name, query)
+        return session, self._page(replace(query, session=name, owners=(session.owner,)), make)
+
+    def _found(self, name: str, query: Query) -> Session:
         """Of several owners' sessions of one name, the last used."""
         found = self._store.sessions(Query(limit=1, session=name, owners=query.owners))
         if not found:
             raise NotFound(f"no session {name[:80]!r} in the record", part="store", param="session")
-        [session] = found
-        return session, self._store.browse(replace(query, session=name, owners=(session.owner,)))
+        return found[0]
 
     def _used(self, since: str, owners: tuple[str | None, ...] | None) -> list[tuple[Used, str | None]]:
         names = {key.owner: key.name for key in whole_keys(self._store.list_keys())}

@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 
+from firstpass import browsing
 from firstpass.store.keys import load_pepper, mint
 from firstpass.store.scopes import Scopes
 from firstpass.store.sqlite import SqliteStore
@@ -163,6 +164,19 @@ def test_a_long_session_comes_page_by_page(client: httpx.Client) -> None:
     older = client.get("/v1/sessions/long", params={"limit": 4, "before": page["messages"][0]["exchange"]}).json()
     assert [turn["content"] for turn in older["messages"] if turn["role"] == "user"] == ["turn 0", "turn 1", "turn 2"]
     assert page["has_more"] and not older["has_more"]
+
+
+def test_a_page_of_huge_exchanges_ends_early_and_says_that_there_is_more(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [ask(client, f"{number} " * 100_000, "huge") for number in range(3)]
+    monkeypatch.setattr(browsing, "PAGE_CHARACTERS", 300_000)
+    page = client.get("/v1/sessions/huge").json()
+    assert {turn["exchange"] for turn in page["messages"]} == {made[2]} and page["has_more"]
+    monkeypatch.setattr(browsing, "PAGE_SECONDS", 0.0)
+    page = client.get(LISTED).json()
+    assert [one["id"] for one in page["data"]] == made[:1:-1] and page["has_more"]
+    assert len(page["data"][0]["title"]) <= 120
 
 
 def test_what_is_deleted_is_gone_for_good(client: httpx.Client, tmp_path: Path) -> None:

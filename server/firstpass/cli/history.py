@@ -8,17 +8,27 @@ from rich.markup import escape
 
 from firstpass.cli.keys import opened
 from firstpass.cli.terminal import AsJson, Config, err, fail, moment, out, plain, print_table, table
-from firstpass.exchange import Answer, Exchange, Refuse
+from firstpass.conversation import end
+from firstpass.exchange import Exchange, Route
 from firstpass.settings import load
 from firstpass.store import Damaged, Store
 from firstpass.store.codec import encode
+from firstpass.store.query import Query
 
 LIST_LIMIT = 100_000
+SEARCH = 'Those with these words, "several in a row" in quotes; one with * at its end is a beginning.'
 
 
 def history(
     exchange_id: Annotated[str | None, typer.Argument(help="Show this exchange whole.")] = None,
     limit: Annotated[int, typer.Option(help="How many of the newest to list.", min=1, max=LIST_LIMIT)] = 20,
+    search: Annotated[str | None, typer.Option(help=SEARCH)] = None,
+    session: Annotated[str | None, typer.Option(help="Those of this session.")] = None,
+    route: Annotated[Route | None, typer.Option(help="Those that were answered so.")] = None,
+    model: Annotated[str | None, typer.Option(help="Those that asked for this model.")] = None,
+    contract: Annotated[str | None, typer.Option(help="Those under it, with its version or without.")] = None,
+    status: Annotated[int | None, typer.Option(help="200 for those that were answered.")] = None,
+    before: Annotated[str | None, typer.Option(help="Those that are older than this exchange.")] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="The settings that were in use, in their place.")
     ] = False,
@@ -34,7 +44,8 @@ def history(
             _settings(store, exchange_id, as_json)
             return
         if exchange_id is None:
-            _list(store.latest(limit), as_json)
+            wanted = Query(limit, before, None, search, session, route, model, contract, status)
+            _list(store.latest(limit) if wanted == Query(limit) else list(store.browse(wanted)), as_json)
             return
         exchange = store.read(exchange_id)
     if exchange is None:
@@ -67,7 +78,7 @@ def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
     for each in damaged:
         err.print(f"[red]damaged:[/] {escape(plain(each.id))}: {escape(plain(each.why))}")
     if as_json:
-        typer.echo("[" + ",\n".join(_line(exchange) for exchange in exchanges) + "]")
+        typer.echo("[" + ",\n".join(line(exchange) for exchange in exchanges) + "]")
         return
     rows = table("time", "exchange", "model", "contract", "end", "steps", "tokens", "seconds")
     for exchange in exchanges:
@@ -81,7 +92,7 @@ def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
             ask_.id,
             escape(ask_.model),
             ask_.contract or "-",
-            _end(exchange),
+            end(exchange),
             str(len(exchange.steps)),
             str(tokens),
             f"{exchange.seconds or 0:.3f}",
@@ -89,7 +100,7 @@ def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
     print_table(rows)
 
 
-def _line(exchange: Exchange | Damaged) -> str:
+def line(exchange: Exchange | Damaged) -> str:
     if isinstance(exchange, Damaged):
         return json.dumps({"damaged": exchange.why, "ask": {"id": exchange.id}})
     return encode(exchange)
@@ -101,7 +112,7 @@ def _show(exchange: Exchange, as_json: bool) -> None:
         return
     ask_, received = exchange.ask, moment(exchange.ask.received_unix)
     out.print(f"[bold]{ask_.id}[/]  {received}  {escape(ask_.model)}  contract {ask_.contract or '-'}")
-    out.print(f"ceiling {ask_.ceiling}, end {_end(exchange)}, {exchange.seconds or 0:.3f} s")
+    out.print(f"ceiling {ask_.ceiling}, end {end(exchange)}, {exchange.seconds or 0:.3f} s")
     if ask_.settings:
         out.print(f"settings {ask_.settings}{f', engine {ask_.engine}' if ask_.engine else ''}")
     if ask_.experiment:
@@ -127,13 +138,3 @@ def _show(exchange: Exchange, as_json: bool) -> None:
         out.print(f"\nleft the machine: {receipt.bytes} bytes to {receipt.host}, sha256 {receipt.sha256}{where}")
     if not exchange.receipts:
         out.print("\nnothing left the machine")
-
-
-def _end(exchange: Exchange) -> str:
-    match exchange.ending:
-        case Answer(route=route):
-            return route
-        case Refuse(failure=failure):
-            return f"{failure.status} {failure.code}"
-        case None:
-            return "unended"

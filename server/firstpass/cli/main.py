@@ -84,6 +84,11 @@ COMMANDS = (
         "List the recorded exchanges, newest first, or show one with its steps and findings.",
     ),
     Later(
+        "sessions",
+        "firstpass.cli.sessions:sessions",
+        "Conversations of the record: list, show, export and forget them.",
+    ),
+    Later(
         "experiment",
         "firstpass.cli.experiment:experiment",
         "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",

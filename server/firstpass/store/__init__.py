@@ -105,10 +105,11 @@ class Store(Protocol):
         """The newest exchanges, newest first."""
         ...
 
-    def browse(self, query: Query) -> list[Exchange | Damaged]:
-        """Newest first, by when they ended. What was written before is found, unless the index is made anew just then.
+    def browse(self, query: Query) -> Iterator[Exchange | Damaged]:
+        """By when they ended, newest first, or with `after` oldest first; one after the other is read.
 
-        Raises: BadAsk for words of which none can be looked for, and an exchange to begin at that there is not.
+        What was written before is found, unless the index is made anew just then. Raises: BadAsk for words of which
+        none can be looked for, and an exchange to begin at that there is not.
         """
         ...
 

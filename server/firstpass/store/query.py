@@ -9,7 +9,8 @@ from firstpass.exchange import Exchange
 class Query:
     """Of the exchanges that have all of this, the newest `limit`; None: whatever it is.
 
-    before, after: ids of exchanges, those that ended before or after which are wanted; of those after one, the oldest.
+    before, after: ids of exchanges, those that ended before or after which are wanted; of those after one, the oldest,
+    oldest first.
     words: all of which are there, "several in a row" in quotes; a word with * at its end is a beginning.
     contract: with or without its version. owners: of API keys, None for none; None in their place: everybody's.
     """

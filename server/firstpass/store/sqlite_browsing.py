@@ -45,18 +45,17 @@ class SqliteBrowsing:
     def _write(self, what: str, work: Callable[[], T]) -> T:
         raise NotImplementedError
 
-    def browse(self, query: Query) -> list[Exchange | Damaged]:
-        found = [listed for number in self._numbers(query) if (listed := self._at(number)) is not None]
-        return [one for one in found if isinstance(one, Damaged) or _fits(one, query)]
+    def browse(self, query: Query) -> Iterator[Exchange | Damaged]:
+        found = (self._at(number) for number in self._numbers(query))
+        return (one for one in found if isinstance(one, Damaged) or (one is not None and _fits(one, query)))
 
     def _numbers(self, query: Query) -> Sequence[int]:
-        """Newest first."""
         match = match_of(query)
         self._catch_up()
         after = self._number_of(query.after, "after") if query.after is not None else -1
         before = self._number_of(query.before, "before") if query.before is not None else END
         order: Order = "DESC" if query.after is None else "ASC"
-        return sorted(self._matching(match, order, query.limit, after, before), reverse=True)
+        return self._matching(match, order, query.limit, after, before)
 
     def _matching(self, match: str, order: Order, limit: int, after: int = -1, before: int = END) -> list[int]:
         """An index that is found to be damaged is made anew, and for a moment has less than everything."""

@@ -1,15 +1,16 @@
 """The routes to the record: lists, searches, sessions, and what was used. They know no database and no dialect."""
 
 import json
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import Field, StrictStr
 
 from firstpass.browsing import Browsing, Seen, Viewer
+from firstpass.conversation import title, turns
 from firstpass.dialect.openai.wire import Wire
 from firstpass.dialect.responses.listing import query
 from firstpass.errors import BadAsk
@@ -20,11 +21,7 @@ from firstpass.store.codec import encode
 from firstpass.store.query import Query, Session
 from firstpass.store.scopes import day_of
 
-TITLE = 120
-"""Characters."""
-
 DAY_SECONDS = 86_400
-_FILE = re.compile(r"^(?:diff --git a/(?P<git>\S+)|\+\+\+ b/(?P<plain>\S+))", re.MULTILINE)
 
 
 class Paged(Wire):
@@ -66,7 +63,7 @@ class UsageQuery(Wire):
 
 def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     def sought(request: Request, page: Paged, **more: Any) -> Query:
-        return Query(page.limit + 1, page.before, owners=_viewer(request).owners(page.key), **more)
+        return Query(page.limit, page.before, owners=_viewer(request).owners(page.key), **more)
 
     @app.get("/v1/exchanges")
     async def exchanges(request: Request) -> dict[str, object]:
@@ -74,14 +71,14 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
         if page.before is not None and page.after is not None:
             raise BadAsk("before and after exclude each other", param="after")
         named = {field: getattr(page, field) for field in ("after", "session", "route", "model", "contract", "status")}
-        found = await browsing.exchanges(sought(request, page, words=page.q, **named))
-        kept = found[-page.limit :] if page.after is not None else found[: page.limit]
-        return {"object": "list", "data": [outline(one) for one in kept], "has_more": len(found) > page.limit}
+        found = await browsing.exchanges(sought(request, page, words=page.q, **named), lambda one: (outline(one), 0))
+        data = found.data if page.after is None else found.data[::-1]
+        return {"object": "list", "data": data, "has_more": found.has_more}
 
     @app.get("/v1/exchanges/{exchange_id}")
     async def exchange(exchange_id: str, request: Request) -> Response:
-        seen = await browsing.exchange(exchange_id, _viewer(request))
-        return Response(whole(seen), media_type="application/json")
+        seen = await browsing.exchange(exchange_id, _viewer(request), whole)
+        return Response(seen, media_type="application/json")
 
     @app.delete("/v1/exchanges/{exchange_id}")
     async def forget(exchange_id: str, request: Request) -> dict[str, object]:
@@ -91,16 +88,16 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, object]:
         page = query(SessionsQuery, request.query_params)
-        found = await browsing.sessions(sought(request, page, words=page.q))
+        found = await browsing.sessions(replace(wanted := sought(request, page, words=page.q), limit=wanted.limit + 1))
         data = [listed(one) for one in found[: page.limit]]
         return {"object": "list", "data": data, "has_more": len(found) > page.limit}
 
     @app.get("/v1/sessions/{session:path}")
     async def session(session: str, request: Request) -> dict[str, object]:
         page = query(SessionQuery, request.query_params)
-        there, found = await browsing.session(session, sought(request, page))
-        messages = [said for one in reversed(found[: page.limit]) for said in turns(one)]
-        return listed(there) | {"messages": messages, "has_more": len(found) > page.limit}
+        there, found = await browsing.session(session, sought(request, page), said)
+        messages = [turn for turns in reversed(found.data) for turn in turns]
+        return listed(there) | {"messages": messages, "has_more": found.has_more}
 
     @app.delete("/v1/sessions/{session:path}")
     async def forget_session(session: str, request: Request) -> dict[str, object]:
@@ -162,15 +159,6 @@ def outline(found: Exchange | Damaged) -> dict[str, Any]:
     }
 
 
-def title(exchange: Exchange) -> str:
-    """What was asked, in short: of a diff, the files."""
-    said = next((message.content for message in exchange.ask.new_messages if message.content.strip()), "")
-    files = list(dict.fromkeys(found["git"] or found["plain"] for found in _FILE.finditer(said)))
-    line = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
-    line = line or " ".join(said[: 4 * TITLE].split())
-    return line if len(line) <= TITLE else f"{line[: TITLE - 1]}…"
-
-
 def whole(seen: Seen) -> str:
     """As JSON. The exchange is as the record has it."""
     labels = [_label(label) for label in seen.labels]
@@ -196,19 +184,19 @@ def listed(session: Session) -> dict[str, Any]:
     }
 
 
-def turns(found: Exchange | Damaged) -> Iterator[dict[str, Any]]:
-    """What was said in an exchange: what was new in the question, and the answer."""
+def said(found: Exchange | Damaged) -> tuple[list[dict[str, Any]], int]:
+    """The turns of an exchange, and how long they are."""
     if isinstance(found, Damaged):
-        yield {"role": "damaged", "content": found.why, "exchange": found.id}
-        return
-    ask, ending, answer = found.ask, found.ending, found.answer
-    about = {"exchange": ask.id, "received_unix": ask.received_unix}
-    for message in ask.new_messages:
-        yield {"role": message.role, "content": message.told(lambda image: f"[{image.media_type}]")} | about
-    said = {"role": "assistant", "model": ask.model, "contract": ask.contract}
-    if isinstance(ending, Refuse):
-        yield said | {"content": ending.failure.message, "route": None, "code": ending.failure.code} | about
-    elif isinstance(ending, Answer) and answer is not None:
-        calls: Sequence[Any] = answer.reply.tool_calls if answer.reply else ()
-        called = [{"name": call.name, "arguments": call.given} for call in calls]
-        yield said | {"content": answer.text or "", "route": ending.route, "tool_calls": called} | about
+        return [{"role": "damaged", "content": found.why, "exchange": found.id}], len(found.why)
+    return (turns := list(_turns(found))), sum(len(turn["content"]) for turn in turns)
+
+
+def _turns(found: Exchange) -> Iterator[dict[str, Any]]:
+    ask, ending = found.ask, found.ending
+    for turn in turns(found):
+        fields = {"role": turn.role, "content": turn.text, "exchange": ask.id, "received_unix": ask.received_unix}
+        if turn.role == "assistant":
+            fields |= {"model": ask.model, "contract": ask.contract, "code": turn.code}
+            fields["route"] = ending.route if isinstance(ending, Answer) else None
+            fields["tool_calls"] = [{"name": call.name, "arguments": call.given} for call in turn.calls]
+        yield fields
