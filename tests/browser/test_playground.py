@@ -1,20 +1,26 @@
 """The playground in a real browser: streams, evidence, findings, heat, and answers side by side."""
 
+import json
 import re
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 from playwright.sync_api import Browser, Locator, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from firstpass import app
 from firstpass.settings import Settings
 from tests.browser.conftest import LARGE, SMALL, STRONG, Open, external, model
 from tests.browser.watching import tab
-from tests.conftest import serving, wait_until_ready
+from tests.conftest import fronted, serving, wait_until_ready
 from tests.doubles import DIFF, STRAYS
 from tests.keyed import new_key
 from tests.listening import listening
+from tests.scenes import Scene, list_models, whole
 
 
 def ask_about(page: Page, text: str, *, chat: bool = False) -> None:
@@ -54,6 +60,30 @@ def test_a_plain_chat_shows_how_sure_the_model_was_of_each_token(open_tab: Open)
         expect(first).to_have_attribute("title", "probability 90.5%, log -0.100")
         page.get_by_label("Token heat").uncheck()
         expect(answer.locator("[class*=heat]")).to_have_count(0)
+
+
+def test_tokens_that_are_no_text_of_their_own_take_no_heat_from_the_others(browser: Browser, tmp_path: Path) -> None:
+    """The token that ends an answer, and halves of a character: no answer of the bundled model had any heat."""
+    said = [("Caf", -0.01), ("\ufffd", -1.0), ("\ufffd", -1.0), (" at sea", -2.0), ("<|end|>", -0.01)]
+
+    async def chat(request: Request) -> Response:
+        asked = await request.json()
+        if not asked.get("stream"):
+            return JSONResponse(whole(Scene(), asked))
+        tokens = [{"token": token, "logprob": logprob, "top_logprobs": []} for token, logprob in said]
+        choice = {"index": 0, "delta": {"content": "Café at sea"}, "logprobs": {"content": tokens}}
+        end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        lines = [json.dumps({"id": "x", "model": "m", "choices": [one]}) for one in (choice, end)]
+        return Response("".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]), media_type="text/event-stream")
+
+    engine = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"]), Route("/v1/models", list_models)])
+    with serving(engine) as url, fronted(url, tmp_path) as client, tab(browser, str(client.base_url)) as opened:
+        page = opened.open()
+        ask_about(page, "Where?", chat=True)
+        answer = lane(page).locator(".answer")
+        expect(answer).to_have_text("Café at sea")
+        expect(answer.locator(".heat0")).to_have_text("Caf")
+        expect(answer.locator(".heat4")).to_have_text(" at sea")
 
 
 def test_answers_side_by_side_have_their_differences_marked(open_tab: Open) -> None:

@@ -113,10 +113,21 @@ def test_evidence_is_what_the_diff_says_and_asks_nobody(tmp_path: Path) -> None:
         assert refused.status_code == 400 and refused.json()["error"]["param"] == "diff"
 
 
+LINES = "".join(f"+call{number}()\n" for number in range(500))
+LONG = f"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -0,0 +1,500 @@\n{LINES}"
+
+
+def test_evidence_is_read_within_the_limits_of_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstpass.desk.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("firstpass.desk.SECONDS_A_CHARACTER", 0.0)
+    with listening(tmp_path) as url, httpx.Client(base_url=url, timeout=30) as client:
+        refused = client.post("/v1/evidence", json={"diff": LONG})
+    assert refused.status_code == 400 and "takes too long to read" in refused.json()["error"]["message"]
+    assert refused.json()["error"]["param"] == "diff"
+
+
 def test_long_lists_of_evidence_are_cut_and_say_so(server: httpx.Client) -> None:
-    lines = "".join(f"+call{number}()\n" for number in range(500))
-    diff = f"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -0,0 +1,500 @@\n{lines}"
-    known = server.post("/v1/evidence", json={"diff": diff}, timeout=30).json()
+    known = server.post("/v1/evidence", json={"diff": LONG}, timeout=30).json()
     assert len(known["calls"]) == 400 and known["left_out"]["calls"] == 100
 
 
