@@ -135,6 +135,7 @@ def taken(browser: Browser, url: str, scheme: str) -> None:
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_timeout(700)
         prepare(page)
+        page.mouse.move(0, 0)
         page.wait_for_timeout(1800)
         path = IMAGES / f"{name}-{scheme}.png"
         page.screenshot(path=path)

@@ -21,13 +21,14 @@ from tests.browser.conftest import LARGE, SMALL, STRONG, Open
 from tests.browser.watching import tab
 from tests.doubles import DIFF
 from tests.listening import listening
+from tests.machine import stretched
 from tests.scenes import until
 
 MANY = int(os.environ.get("BROWSED", "10000"))
 """Of exchanges in the record. BROWSED=100000 has them written for longer than they are looked at."""
 
 AT_ONCE = 1000
-PAINT_MS, SEARCH_MS = 1000, 200
+PAINT_SECONDS, SEARCH_SECONDS = 1.0, 0.2
 
 
 def say(server: httpx.Client, text: str, model: str = "small", **options: object) -> str:
@@ -46,6 +47,31 @@ def test_new_exchanges_come_into_the_list_by_themselves(open_tab: Open, server: 
         say(server, "one that came later")
         expect(page.locator("a.title").first).to_have_text("one that came later")
         expect(page.locator("tr.fresh")).to_have_count(1)
+
+
+def test_a_tab_that_nobody_looks_at_asks_for_nothing(open_tab: Open, server: httpx.Client) -> None:
+    hidden = "Object.defineProperty(document, 'hidden', { get: () => window.away === true })"
+    with open_tab() as tab:
+        tab.page.add_init_script(hidden)
+        page = tab.open("exchanges")
+        expect(page.locator("a.title").first).to_be_visible()
+        page.evaluate("() => { window.away = true }")
+        page.wait_for_timeout(500)  # For what was asked just before.
+        asked = len(tab.requests)
+        say(server, "nobody sees this yet")
+        page.wait_for_timeout(4500)
+        assert len(tab.requests) == asked
+        page.evaluate("() => { window.away = false }")
+        expect(page.locator("a.title").first).to_have_text("nobody sees this yet")
+
+
+def test_where_a_browser_gives_no_clipboard_the_command_is_shown(open_tab: Open, server: httpx.Client) -> None:
+    made = say(server, "copy me by hand")
+    with open_tab() as tab:
+        tab.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        page = tab.open(f"exchanges/{made}")
+        page.get_by_role("button", name="case add").click()
+        expect(page.get_by_text(f"firstpass case add {made}")).to_be_visible()
 
 
 def test_exchanges_are_searched_and_filtered(open_tab: Open, server: httpx.Client) -> None:
@@ -206,7 +232,7 @@ def test_the_newest_of_many_are_painted_within_a_second(browser: Browser, many: 
         expect(page.locator("a.title").first).to_contain_text(f"number{MANY - 1}")
         painted = page.evaluate("() => window.firstRow")
         print(f"the first of {MANY} are painted after {painted:.0f} ms")
-        assert painted < PAINT_MS
+        assert painted < 1000 * stretched(PAINT_SECONDS)
         assert page.locator("tbody tr").count() == 50
 
 
@@ -248,7 +274,7 @@ def test_a_search_among_many_takes_no_time(browser: Browser, many: str) -> None:
             found_after(page, f"number{number}", f"number{number}") for number in (17, 4_321, MANY - 2, MANY // 2, 7)
         ]
         print(f"found among {MANY} after {', '.join(f'{one:.0f}' for one in times)} ms")
-        assert sorted(times)[len(times) // 2] < SEARCH_MS, times
+        assert sorted(times)[len(times) // 2] < 1000 * stretched(SEARCH_SECONDS), times
 
 
 def test_pages_lead_back_through_the_record_and_never_show_more_than_fifty(browser: Browser, many: str) -> None:

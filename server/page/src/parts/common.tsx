@@ -43,13 +43,21 @@ export function Empty({ children }: { children: ComponentChildren }): JSX.Elemen
   return <p class="empty">{children}</p>;
 }
 
+/** Where the browser gives no clipboard, as over plain HTTP from another machine, the text itself is shown. */
 export function Copy({ text, children }: { text: string; children: ComponentChildren }): JSX.Element {
   const [done, setDone] = useState(false);
+  const [shown, setShown] = useState(false);
   const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(text);
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      setShown(true);
+      return;
+    }
     setDone(true);
     window.setTimeout(() => setDone(false), 1500);
   };
+  if (shown) return <code class="digest">{text}</code>;
   return (
     <button type="button" class="quiet" onClick={() => void copy()} title={text}>
       {done ? "Copied" : children}
