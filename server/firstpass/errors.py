@@ -29,6 +29,7 @@ FirstpassError
 ├── BadCheckpoint (no status) what was exported of the log can not be read, or another log's key signed it
 ├── BadIndex 500              a repository's index can not be read or written
 ├── BadLabels (no status)     what an evaluation was given to ask about can not be read
+├── BadCases (no status)      a file of cases, or one of them, is not as it has to be
 └── BadSettings (no status)   the configuration; ends the process at start
 """
 
@@ -229,3 +230,7 @@ class BadIndex(FirstpassError):
 
 class BadLabels(FirstpassError):
     code = "bad_labels"
+
+
+class BadCases(FirstpassError):
+    code = "bad_cases"

@@ -50,6 +50,7 @@ def test_new_exchanges_come_into_the_list_by_themselves(open_tab: Open, server: 
 
 
 def test_a_tab_that_nobody_looks_at_asks_for_nothing(open_tab: Open, server: httpx.Client) -> None:
+    say(server, "somebody sees this")
     hidden = "Object.defineProperty(document, 'hidden', { get: () => window.away === true })"
     with open_tab() as tab:
         tab.page.add_init_script(hidden)

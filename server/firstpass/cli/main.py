@@ -44,6 +44,16 @@ COMMANDS = (
         "Serve a scripted model, with faults where wanted, until Ctrl-C: what a server does under them needs no model.",
     ),
     Later(
+        "check",
+        "firstpass.cli.check:check",
+        "Hold a server to the cases of a repository: what its answers must mention, must not, and how they may come.",
+    ),
+    Later(
+        "case",
+        "firstpass.cli.case:case",
+        "Cases that `firstpass check` asks: list those of a file, make one of a recorded exchange.",
+    ),
+    Later(
         "ask",
         "firstpass.cli.ask:ask",
         "Send a prompt or a diff to a running server: git diff main | firstpass ask --contract pr-summary",
@@ -87,6 +97,11 @@ COMMANDS = (
         "sessions",
         "firstpass.cli.sessions:sessions",
         "Conversations of the record: list, show, export and forget them.",
+    ),
+    Later(
+        "replay",
+        "firstpass.cli.replay:replay",
+        "Ask recorded exchanges again, of another model, contract or server, and show what changed.",
     ),
     Later(
         "experiment",
