@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from firstpass.chat import Message, Usage
-from firstpass.exchange import Answer, Ask, Consult, Exchange, Reply, Step
+from firstpass.exchange import Answer, Ask, Consult, Exchange, Judgement, Receipt, Reply, Step
 from firstpass.store import Query
 from firstpass.store.sqlite import SqliteStore
 from tests.browser.conftest import LARGE, SMALL, STRONG, Open
@@ -103,6 +103,28 @@ def test_an_exchange_is_read_step_by_step_and_labelled(open_tab: Open, server: h
         page.get_by_role("button", name="Keep this").click()
         expect(page.locator(".labels")).to_contain_text("Summary: better")
     assert server.get(f"/v1/exchanges/{made}").json()["labels"]
+
+
+def test_what_a_gate_said_and_what_left_are_shown(browser: Browser, tmp_path: Path) -> None:
+    judged = Judgement("g", 0.62, 0.7, accepted=False, by="score", risk=0.02, confidence=0.95, accepted_risk=0.04)
+    receipt = Receipt("models.example", 1.7e9, 2_400, "ab" * 32, {"email": 2}, ceiling="redacted", number=7)
+    ask = recorded(1, 1.7e9).ask
+    draft = Reply("yes", "small", "stop", Usage(20, 9), 0.2)
+    steps = (
+        Step(Consult("draft", "draft"), draft),
+        Step(Consult("verifier", "verify", judged=judged), draft, receipt=receipt, edited="no"),
+    )
+    with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
+        store.append(Exchange(ask, steps, Answer(1, "verified", judged), 1.5))
+    with listening(tmp_path) as url, tab(browser, url) as opened:
+        opened.refusals = True
+        page = opened.open(f"exchanges/{ask.id}")
+        expect(page.get_by_role("img", name="score 0.620, accepted from 0.7")).to_be_visible()
+        left = page.locator(".receipts")
+        expect(left).to_contain_text("2.4 kB to models.example")
+        expect(left).to_contain_text("under redacted, redacted: 2 email")
+        expect(left).to_contain_text("abababababababab… Copy digest entry 7 of the log")
+        expect(page.get_by_text("What was said before the edits")).to_be_visible()
 
 
 def test_the_commands_for_an_exchange_can_be_copied(open_tab: Open, server: httpx.Client) -> None:
