@@ -288,6 +288,25 @@ def test_a_path_that_leaves_the_repository_is_refused(
         assert "case 'a': diff_file:" in str(raised.value)
 
 
+def test_a_range_is_its_net_change_and_a_merge_what_it_brought_in(repository: Path) -> None:
+    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for arguments in (
+        ("checkout", "--quiet", "-b", "side", "HEAD~1"),
+        ("commit", "--quiet", "--allow-empty", "-m", "nothing"),
+        ("checkout", "--quiet", "main"),
+    ):
+        subprocess.run([*git, *arguments], check=True)
+    (repository / "a.py").write_text("value = 3\n")
+    subprocess.run([*git, "commit", "--quiet", "-am", "number 3"], check=True)
+    subprocess.run([*git, "checkout", "--quiet", "side"], check=True)
+    subprocess.run([*git, "merge", "--quiet", "--no-edit", "main"], check=True)
+    for named in ("main~2..main", "HEAD"):
+        line = json.dumps({"name": "a", "contract": "pr-summary", "commit": named})
+        (case,) = cases_of(line, repository / "cases.jsonl")
+        changed = [row for row in case.asked.text.split("\n") if row.startswith(("-v", "+v"))]
+        assert changed == ["-value = 1", "+value = 3"], named
+
+
 @pytest.mark.parametrize(
     ("named", "words"),
     [

@@ -1,5 +1,7 @@
 """The command line of Firstpass: serve a model, ask it, read the record, make keys, look after the models."""
 
+import sys
+
 import typer
 
 from firstpass.cli.lazy import Later, Lazily
@@ -108,6 +110,17 @@ COMMANDS = (
         "firstpass.cli.experiment:experiment",
         "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",
     ),
+    Later(
+        "hook",
+        "firstpass.cli.hook:hook",
+        "Git hooks: a draft of each commit's message, a summary of each push. They never stop either.",
+    ),
+    Later(
+        "pull-request",
+        "firstpass.cli.pull_request:pull_request",
+        "Summarise a pull or merge request; with --post, put the summary there as one comment, which is kept up to"
+        " date.",
+    ),
     Later("keys", "firstpass.cli.keys:keys", "API keys: needed as soon as the server listens beyond loopback."),
     Later(
         "models",
@@ -148,7 +161,14 @@ def _commands() -> None:
 
 
 def main() -> None:
-    """The console script. Errors of ours and the system's end with a line on stderr and status 1."""
+    """The console script. Errors of ours and the system's end with a line on stderr and status 1.
+
+    A git hook skips typer's reading of the commands, for which it loads pydantic: a commit waits for it.
+    """
+    if sys.argv[1:3] == ["hook", "run"] and "--help" not in sys.argv:
+        from firstpass.hooks.running import called
+
+        return called(sys.argv[3:])
     try:
         app()
     except (FirstpassError, OSError) as error:

@@ -5,7 +5,7 @@ A server holds a request to its ceiling; which machine that server stands on, on
 
 from urllib.parse import urlsplit
 
-from firstpass.engine.address import is_loopback
+from firstpass.loopback import is_loopback
 from firstpass.exchange import Ceiling
 
 
