@@ -9,6 +9,7 @@ import { moment, plural } from "../words";
 import type { Continued } from "./playground";
 
 const PAGE = 50;
+const POLL_MS = 4000;
 
 export function Sessions({ name, onContinue }: { name: string | null; onContinue: (continued: Continued) => void }): JSX.Element {
   const [words, setWords] = useState("");
@@ -17,7 +18,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
   const { value, error, again } = useLoaded(
     (signal) => ask<List<Session>>(`/v1/sessions${query({ q, before, limit: PAGE })}`, { signal }),
     [q, before],
-    5000,
+    POLL_MS,
   );
   const found = value?.data ?? [];
   return (
@@ -85,7 +86,11 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
   const { name } = given;
   const [before, setBefore] = useState("");
   const path = `/v1/sessions/${encodeURIComponent(name)}`;
-  const { value, error, again } = useLoaded((signal) => ask<Talk>(`${path}${query({ before, limit: 100 })}`, { signal }), [name, before]);
+  const { value, error, again } = useLoaded(
+    (signal) => ask<Talk>(`${path}${query({ before, limit: 100 })}`, { signal }),
+    [name, before],
+    before ? undefined : POLL_MS,
+  );
   const [failed, setFailed] = useState<ApiError | null>(null);
   const asking = useRef<HTMLDialogElement>(null);
   const turns = value?.messages ?? [];
