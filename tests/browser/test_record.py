@@ -24,7 +24,7 @@ from tests.listening import listening
 from tests.machine import stretched
 from tests.scenes import until
 
-MANY = int(os.environ.get("BROWSED", "10000"))
+MANY = int(os.environ.get("BROWSED", "5000"))
 """Of exchanges in the record. BROWSED=100000 has them written for longer than they are looked at."""
 
 AT_ONCE = 1000
