@@ -17,6 +17,8 @@ function Page(): JSX.Element {
   const [continued, setContinued] = useState<Continued | null>(null);
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
+  const played = useRef(false);
+  played.current ||= view === "playground";
   useShortcuts(() => setHelp(true));
   useEffect(() => {
     document.title = `${VIEWS.find(([name]) => name === view)![1]} · Firstpass`;
@@ -41,9 +43,11 @@ function Page(): JSX.Element {
       <Bar view={view} onHelp={() => setHelp(true)} />
       <Standing />
       <main ref={main} id="main" tabIndex={-1}>
-        <div hidden={view !== "playground"}>
-          <Playground continued={continued} onLeave={() => setContinued(null)} />
-        </div>
+        {played.current ? (
+          <div hidden={view !== "playground"}>
+            <Playground continued={continued} onLeave={() => setContinued(null)} />
+          </div>
+        ) : null}
         {view === "sessions" ? <Sessions name={second ?? null} onContinue={goOn} /> : null}
         {view === "exchanges" ? second ? <Exchange key={second} id={second} /> : <Exchanges /> : null}
         {view === "results" ? <Results name={second ?? null} /> : null}
