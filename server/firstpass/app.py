@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,8 +23,9 @@ from firstpass.audit import Audit
 from firstpass.browsing import Browsing
 from firstpass.cascade import T
 from firstpass.contract import Shelf
+from firstpass.contract.known import Known, known
 from firstpass.engine.keeping import keep_ready
-from firstpass.errors import BadSettings, FirstpassError, TierUnavailable
+from firstpass.errors import BadAsk, BadSettings, FirstpassError, TierUnavailable
 from firstpass.evidence.memory import forget
 from firstpass.exchange import Ask, Consult, Exchange, Receipt
 from firstpass.fleet import Fleet
@@ -106,6 +108,10 @@ class Server:
         return self._now.shelf
 
     @property
+    def results_dir(self) -> Path:
+        return self._settings.server.results_path
+
+    @property
     def record(self) -> Record:
         return self._now.record
 
@@ -139,6 +145,18 @@ class Server:
         course = await aside(self._of(ask).policy.explain, ask)
         forget_texts()
         return course
+
+    async def known(self, ask: Ask) -> Known:
+        """By any contract: the work is the same for all, and is bounded as theirs is."""
+        with self._of(ask) as there:
+            contract = next(iter(there.parts.contracts.values()))
+            try:
+                return await there.desk(known, contract, ask)
+            except BadAsk as error:
+                raise BadAsk(str(error), part=error.failure.part, param="diff") from error
+            finally:
+                forget_texts()
+                there.desk.forget()
 
     def _of(self, ask: Ask) -> Arrangement:
         """The one that the ask was read under. Raises: TierUnavailable where that has ended meanwhile."""

@@ -21,7 +21,8 @@ from tests.keyed import bearer, new_key
 from tests.listening import listening
 from tests.machine import stretched
 
-EVERY = sorted({path.replace("{", "").replace("}", "") for _, path in OPERATIONS} | {"/openapi.json", "/nowhere"})
+UNDESCRIBED = {"/openapi.json", "/nowhere", "/", "/assets/style.css"}
+EVERY = sorted({path.replace("{", "").replace("}", "") for _, path in OPERATIONS} | UNDESCRIBED)
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
 FOREIGN = (
     {"sec-fetch-site": "cross-site"},

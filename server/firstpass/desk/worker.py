@@ -18,7 +18,8 @@ from io import BufferedRWPair
 from pathlib import Path
 from typing import NoReturn, get_args
 
-import firstpass.contract.judging  # noqa: F401  Workers are asked for it, and import nothing of their own.
+import firstpass.contract.judging
+import firstpass.contract.known  # noqa: F401
 from firstpass.contract import Contract
 from firstpass.desk.frames import HEAD_BYTES, framed, length
 from firstpass.evidence.account import account_of

@@ -107,6 +107,11 @@ class Server(Section):
     contracts_dir: Path | None = Field(
         None, description="A folder of contracts of your own, NAME/VERSION/contract.toml and so on."
     )
+    results_dir: Path | None = Field(
+        None,
+        description="A folder whose folders are runs of `firstpass eval` and `firstpass bench`; the page shows them."
+        " By default `results` in data_dir.",
+    )
     allowed_startup_files: tuple[str, ...] = Field(
         (),
         description="Names of .pth files, sitecustomize.py or usercustomize.py that may run at every start of Python"
@@ -165,6 +170,10 @@ class Server(Section):
     @property
     def store_path(self) -> Path:
         return self.data_dir / "firstpass.sqlite"
+
+    @property
+    def results_path(self) -> Path:
+        return self.results_dir or self.data_dir / "results"
 
     @property
     def pepper_path(self) -> Path:

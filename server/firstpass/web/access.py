@@ -15,7 +15,7 @@ from firstpass.errors import FirstpassError, Forbidden
 from firstpass.store.keys import KeyRecord
 from firstpass.web.credentials import Credentials
 from firstpass.web.envelope import refusal
-from firstpass.web.scopes import OPEN_PATHS, group_of
+from firstpass.web.scopes import group_of, is_open
 
 Admit = Callable[[KeyRecord], None]
 """Counts a request of a key. Raises: RateLimited."""
@@ -78,7 +78,7 @@ class Gate:
     async def _holder(self, scope: Scope, headers: Headers) -> KeyRecord | None:
         """Raises: Unauthorised, RateLimited, Forbidden for a route that the key may not use."""
         path, client = scope["path"], scope.get("client")
-        if path in OPEN_PATHS:
+        if is_open(path):
             return None
         holder = await self._credentials.holder(headers, client[0] if client else "")
         if holder is not None:

@@ -8,7 +8,7 @@ from firstpass.errors import Failure
 from firstpass.spans import Spans
 from firstpass.web.answer import as_failure
 from firstpass.web.metrics import Metrics
-from firstpass.web.scopes import GROUPS, OPEN_PATHS, group_of
+from firstpass.web.scopes import GROUPS, OPEN_PATHS, group_of, is_page
 
 PROBE = "probe"
 """Of the paths that say how the server is: that it is not ready is no refusal."""
@@ -29,7 +29,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        group = WHOLE.get(path) or group_of(path) or "none"
+        group = WHOLE.get(path) or group_of(path) or ("page" if is_page(path) else "none")
 
         def counted(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from firstpass.contract import Files
+from firstpass.contract.known import Known
 from firstpass.exchange import Ask, Label
 from firstpass.policy.escalation import Course
 
@@ -25,6 +26,10 @@ def explanation(ask: Ask, course: Course) -> dict[str, Any]:
         "rule": asdict(course.rule) if course.rule else None,
         "steps": list(course.steps),
     }
+
+
+def evidence(known: Known) -> dict[str, Any]:
+    return {"object": "evidence"} | asdict(known)
 
 
 def contract(files: Files, *, whole: bool = False) -> dict[str, Any]:

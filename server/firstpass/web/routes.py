@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI, Request, Response
@@ -19,6 +20,7 @@ from starlette.types import Lifespan
 from firstpass.audit import Audit
 from firstpass.browsing import Browsing
 from firstpass.contract import Shelf
+from firstpass.contract.known import Known
 from firstpass.dialect.anthropic import read_request as messages_parse
 from firstpass.dialect.anthropic.write_reply import ANTHROPIC
 from firstpass.dialect.base import Dialect
@@ -61,12 +63,14 @@ from firstpass.web.direct import Direct, Handle
 from firstpass.web.document.copies import Copies
 from firstpass.web.document.operation import HEADERS
 from firstpass.web.envelope import from_anthropic, refusal
+from firstpass.web.front_page import add_page
 from firstpass.web.loading import Engines
 from firstpass.web.metrics import Metrics
 from firstpass.web.models import Listing
 from firstpass.web.observed import Observed
 from firstpass.web.reading import Reading
 from firstpass.web.reloading import Reloaded, add_reload
+from firstpass.web.results import add_results
 from firstpass.web.weighing import Weighing
 
 
@@ -103,6 +107,9 @@ class Backend(Protocol):
     started_unix: float
 
     @property
+    def results_dir(self) -> Path: ...
+
+    @property
     def shelf(self) -> Shelf: ...
 
     @property
@@ -132,6 +139,10 @@ class Backend(Protocol):
 
     async def explain(self, ask: Ask) -> Course:
         """What would become of the ask; nobody is asked, and nothing is recorded."""
+        ...
+
+    async def known(self, ask: Ask) -> Known:
+        """What code knows of the diff that the ask is; nobody is asked, nothing is recorded. Raises: BadAsk, Busy."""
         ...
 
     async def run(self, ask: Ask, sink: Sink | None) -> Exchange: ...
@@ -180,6 +191,8 @@ def build(
     add_browsing(app, backend.browsing)
     add_audit(app, backend.audit)
     add_reload(app, backend.reload, partial(_without_fields, limits=limits))
+    add_results(app, backend.results_dir)
+    add_page(app)
     _add_status(app, backend)
     _add_document(app, backend)
     return app
@@ -219,6 +232,12 @@ def _add_asks(app: FastAPI, posts: dict[str, Handle], backend: Backend, limits: 
         raw, caller = await _received(request, limits)
         ask = await reading.read(raw, caller.key, parse.chat, raw, caller, _house(request, backend))
         return ours.explanation(ask, await backend.explain(ask))
+
+    @app.post("/v1/evidence")
+    async def evidence(request: Request) -> dict[str, object]:
+        raw, caller = await _received(request, limits)
+        ask = await reading.read(raw, caller.key, parse.evidence, raw, caller, _house(request, backend))
+        return ours.evidence(await backend.known(ask))
 
 
 def _add_responses(app: FastAPI, posts: dict[str, Handle], backend: Backend, limits: Limits, reading: Reading) -> None:

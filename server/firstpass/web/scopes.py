@@ -5,6 +5,9 @@ from collections.abc import Mapping
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Answered without a key, and so to every key."""
 
+PAGE, ASSETS = "/", "/assets/"
+"""The page and its files, which have no data: it brings its own key with what it asks for."""
+
 GROUPS: Mapping[str, str] = {
     "chat": "/v1/chat/completions",
     "completions": "/v1/completions",
@@ -13,6 +16,7 @@ GROUPS: Mapping[str, str] = {
     "messages": "/v1/messages",
     "infer": "/infer",
     "explain": "/v1/explain",
+    "evidence": "/v1/evidence",
     "models": "/v1/models",
     "loading": "/v1/models/*/load",
     "contracts": "/v1/contracts",
@@ -21,6 +25,7 @@ GROUPS: Mapping[str, str] = {
     "sessions": "/v1/sessions",
     "usage": "/v1/usage",
     "audit": "/v1/audit",
+    "results": "/v1/results",
     "settings": "/v1/settings",
     "metrics": "/metrics",
     "openapi": "/openapi.json",
@@ -34,6 +39,14 @@ ENDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Groups of routes within another's: to see the models is not yet to move them, and to say what an answer is worth is
 not yet to read the record. By name, the other group, and how their paths end."""
+
+
+def is_page(path: str) -> bool:
+    return path == PAGE or path.startswith(ASSETS)
+
+
+def is_open(path: str) -> bool:
+    return path in OPEN_PATHS or is_page(path)
 
 
 def group_of(path: str) -> str | None:

@@ -18,6 +18,7 @@ from firstpass.dialect.openai.wire import (
     ChatMessage,
     CompletionBody,
     EmbeddingsBody,
+    EvidenceBody,
     FirstpassOptions,
     InferBody,
     LabelBody,
@@ -28,7 +29,7 @@ from firstpass.dialect.openai.wire import (
 from firstpass.dialect.patience import patience
 from firstpass.dialect.values import few
 from firstpass.errors import BadAsk
-from firstpass.exchange import Ask, CallerDialect, Kind, Label, strictest
+from firstpass.exchange import OWN_NAMES, Ask, CallerDialect, Kind, Label, strictest
 from firstpass.experiments import placed
 from firstpass.house import House
 
@@ -141,6 +142,13 @@ def infer(raw: bytes, caller: Caller, house: House) -> Ask:
     sampling = sampling_of(body, logprobs=True)
     shared = SamplingBody(model=body.model, firstpass=body.firstpass)
     return ask_of(shared, "chat", (Message("user", body.prompt),), sampling, caller, house, "infer")
+
+
+def evidence(raw: bytes, caller: Caller, house: House) -> Ask:
+    """A diff that nobody is asked about. Raises: BadAsk."""
+    diff = Message("user", validated(EvidenceBody, raw).diff)
+    settings, model = house.settings, OWN_NAMES["cascade"]
+    return Ask(new_id(), time.time(), "chat", model, "cascade", (diff,), settings=settings, store=False, key=caller.key)
 
 
 def label(raw: bytes, exchange_id: str, key: str | None, now_unix: float) -> Label:

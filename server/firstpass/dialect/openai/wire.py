@@ -390,6 +390,12 @@ class InferBody(Wire):
     firstpass: FirstpassOptions = FirstpassOptions()
 
 
+class EvidenceBody(Wire):
+    """diff: as git writes it."""
+
+    diff: StrictStr
+
+
 class LabelBody(Wire):
     """What somebody says of an answer; an edit says how it should have been."""
 

@@ -20,7 +20,7 @@ MEANINGS: Mapping[int, str] = {
     400: "The request itself: `param` names the field.",
     401: "No API key, or not a live one; a mistyped one, also where none is needed.",
     403: "A rule of this server or of the API key: host, browser origin, route, model, egress ceiling.",
-    404: "There is no such model, contract or exchange.",
+    404: "There is no such model, contract, exchange or result.",
     409: "A model that is in use or pinned can not be unloaded.",
     413: "The body is over `server.body_limit_bytes`.",
     415: "The body is not application/json.",

@@ -8,10 +8,12 @@ from pydantic import BaseModel, Field
 
 from firstpass.chat import Usage
 from firstpass.contract.form import Section
+from firstpass.contract.known import KnownFile, KnownTerm, UnreadFile
 from firstpass.dialect.described import Operation, Where, in_query
 from firstpass.dialect.how import How
 from firstpass.dialect.openai.described import CHAT_RULES, ModelCard, OpenAIError
-from firstpass.dialect.openai.wire import ChatBody, InferBody, LabelBody
+from firstpass.dialect.openai.wire import ChatBody, EvidenceBody, InferBody, LabelBody
+from firstpass.evidence.suspects.suspicion import Suspect
 from firstpass.exchange import Ceiling, Route, Target
 from firstpass.web.audit import NOTE
 from firstpass.web.browsing import ExchangesQuery, SessionQuery, SessionsQuery, UsageQuery
@@ -50,6 +52,57 @@ class Explanation(BaseModel):
     arm: str | None
     rule: dict[str, Any] | None
     steps: list[str]
+
+
+class KnownEvidence(BaseModel):
+    """What code knows of a diff. calls: newly introduced. perhaps_calls: those that may be. terms: the most telling
+    first. suspects: the gravest first. unread: files that may have calls which were not read. left_out: by list, how
+    many more there are.
+    """
+
+    object: Literal["evidence"]
+    files: list[KnownFile]
+    languages: list[str]
+    calls: list[str]
+    perhaps_calls: list[str]
+    removed_calls: list[str]
+    todos: list[str]
+    terms: list[KnownTerm]
+    phrases: list[str]
+    suspects: list[Suspect]
+    unread: list[UnreadFile]
+    notes: list[str]
+    left_out: dict[str, int]
+
+
+class ResultOutline(BaseModel):
+    """A run of `firstpass eval` or `firstpass bench`. arms: their names."""
+
+    id: str
+    object: Literal["result.outline"]
+    kind: Literal["eval", "bench"]
+    made_unix: float | None
+    arms: list[str]
+
+
+class DamagedResult(BaseModel):
+    id: str
+    object: Literal["result.damaged"]
+    why: str
+
+
+class ResultList(BaseModel):
+    object: Literal["list"]
+    data: list[ResultOutline | DamagedResult]
+
+
+class FoundResult(BaseModel):
+    """results: the run's results.json."""
+
+    id: str
+    object: Literal["result"]
+    kind: Literal["eval", "bench"]
+    results: dict[str, Any]
 
 
 class ContractOutline(BaseModel):
@@ -277,6 +330,16 @@ OPERATIONS: Mapping[Where, Operation] = {
         rules=CHAT_RULES,
         fails=(404,),
     ),
+    ("POST", "/v1/evidence"): Operation(
+        "What code knows of a diff: its calls, TODOs, telling terms, suspects. Nobody is asked, nothing is recorded.",
+        KnownEvidence,
+        OpenAIError,
+        body=EvidenceBody,
+    ),
+    ("GET", "/v1/results"): Operation(
+        "The newest runs of `firstpass eval` and `firstpass bench` in `server.results_dir`.", ResultList, OpenAIError
+    ),
+    ("GET", "/v1/results/{name}"): Operation("One of them, whole.", FoundResult, OpenAIError, fails=(404,)),
     ("POST", "/v1/models/{name}/load"): Operation(
         "Load a model of this machine, and wait until it is there. Others may have to leave the memory for it.",
         ModelCard,

@@ -1,0 +1,32 @@
+// How numbers, sizes and times are written. Knows no component.
+
+export const seconds = (value: number | null | undefined): string => {
+  if (value === null || value === undefined) return "–";
+  return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 2 : 1)} s`;
+};
+
+export const bytes = (value: number): string => {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+};
+
+export const count = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "–" : value.toLocaleString("en");
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+
+export const moment = (unix: number, now = Date.now()): string => {
+  const then = new Date(unix * 1000);
+  return new Date(now).toDateString() === then.toDateString() ? clock.format(then) : `${day.format(then)}, ${clock.format(then)}`;
+};
+
+export const whole = (unix: number): string => new Date(unix * 1000).toISOString();
+
+export const plural = (number: number, one: string, many = `${one}s`): string =>
+  `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
