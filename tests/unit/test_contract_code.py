@@ -230,6 +230,17 @@ def test_a_heading_that_only_a_hunk_s_heading_shows_is_not_told() -> None:
     assert "Sessions" in "\n".join(by_code("changes", account_of(shown)))
 
 
+def test_code_is_not_failed_for_the_function_that_it_read_in_a_hunk_s_heading_and_a_model_is() -> None:
+    """Bug: "The check ... in `delete_user` was removed", written by code, made the whole answer unverified."""
+    lost = ["     user = find(name)", "-    if not request.user.is_admin:", "-        raise PermissionDenied()"]
+    diff = changed("shop/users.py", *lost, "     user.delete()", heading="def delete_user(request, name):")
+    text = mended(diff, SAYS_LITTLE)
+    assert "in `delete_user`" in text.partition("Review:")[2] and failed(diff, text) == []
+    summary, rest = text.split("\n", 1)
+    (finding,) = failed(diff, f"{summary[:-1]} in delete_user.\n{rest}")
+    assert (finding.check, finding.subject) == ("hallucinated", "delete_user")
+
+
 def test_an_empty_diff_has_nothing_to_be_told_of() -> None:
     assert says_enough("There are no changes.", account_of(""))
 

@@ -58,6 +58,11 @@ class Case:
         """(name, writer, items) of the sections that one of these writes."""
         return ((name, writer, self.answer[name]) for name, writer in self.code.items() if writer in writers)
 
+    def by_code(self, section: str) -> frozenset[str]:
+        """The items that code writes there."""
+        writer = self.code.get(section)
+        return frozenset(by_code(writer, self.account)) if writer else frozenset()
+
     def holding(self, *holds: Holds) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(name, items) of the sections that hold one of these."""
         return ((section.name, self.answer[section.name]) for section in self.form.sections if section.holds in holds)
@@ -77,8 +82,7 @@ def format_(case: Case) -> Iterator[Finding]:
 
 def _echoes(case: Case, section: str, holds: Holds) -> Iterator[Finding]:
     """What code wrote may quote a diff that repeats itself."""
-    writer = case.code.get(section)
-    by_it = frozenset(by_code(writer, case.account)) if writer else frozenset[str]()
+    by_it = case.by_code(section)
     own = [item for item in case.answer[section] if item not in by_it]
     if said := repeats("\n".join(own)):
         yield Finding("format", "fail", f"{section} repeats itself: {_short(said)}", section, said)
@@ -145,10 +149,19 @@ def names(case: Case) -> Iterator[Finding]:
 
 
 def prose(case: Case) -> Iterator[Finding]:
-    """References in the free text occur in the diff's lines, or in its repository where there is an index of one."""
+    """References in the free text occur in the diff's lines, or in its repository where there is an index of one.
+
+    What code wrote may name the function that a hunk's heading has; a model can not tell that from the one before it.
+    """
     evidence = case.evidence
     for section, items in case.holding(*PROSE):
-        for reference in unknown("\n".join(items), evidence.identifiers):
+        by_it = case.by_code(section)
+        own = "\n".join(item for item in items if item not in by_it)
+        code_s = "\n".join(item for item in items if item in by_it)
+        for reference in (
+            *unknown(own, evidence.identifiers),
+            *unknown(code_s, evidence.identifiers | evidence.headings),
+        ):
             if evidence.names.issuperset(names_in(reference)) and evidence.headings.isdisjoint(names_in(reference)):
                 message = f"{section} names {_short(reference)}, which is in the repository but not in the diff"
                 yield Finding("elsewhere", "note", message, section, reference)
