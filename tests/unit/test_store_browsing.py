@@ -78,6 +78,19 @@ def test_a_place_or_a_word_that_there_is_not_is_an_error_that_names_the_field(st
     assert caught.value.failure.param in ("before", "after", "q")
 
 
+def test_a_page_after_anothers_exchange_is_told_from_one_after_none_by_nothing(store: SqliteStore) -> None:
+    store.append(exchange(1, key="aa"))
+    store.append(exchange(2, key="bb"))
+    for query in (Query(before="ex_2"), Query(after="ex_2")):
+        assert len(list(store.browse(query))) <= 1
+        with pytest.raises(BadAsk, match="no exchange 'ex_2'"):
+            store.browse(replace(query, owners=("aa",)))
+    store._connection.execute("UPDATE exchanges SET seconds = 9")
+    assert ids(store.browse(Query(after="ex_1", owners=("aa",)))) == [], "a page may end with one that is damaged"
+    with pytest.raises(BadAsk, match="no exchange 'ex_2'"):
+        store.browse(Query(before="ex_2", owners=("aa",)))
+
+
 @pytest.mark.parametrize(
     "words",
     [

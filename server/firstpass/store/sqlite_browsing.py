@@ -52,8 +52,8 @@ class SqliteBrowsing:
     def _numbers(self, query: Query) -> Sequence[int]:
         match = match_of(query)
         self._catch_up()
-        after = self._number_of(query.after, "after") if query.after is not None else -1
-        before = self._number_of(query.before, "before") if query.before is not None else END
+        after = self._number_of(query.after, query, "after") if query.after is not None else -1
+        before = self._number_of(query.before, query, "before") if query.before is not None else END
         order: Order = "DESC" if query.after is None else "ASC"
         return self._matching(match, order, query.limit, after, before)
 
@@ -87,11 +87,18 @@ class SqliteBrowsing:
         [(behind,)] = self._browser.rows("search", sql)
         return bool(behind)
 
-    def _number_of(self, exchange_id: str, param: str) -> int:
+    def _number_of(self, exchange_id: str, query: Query, param: str) -> int:
+        """Another's exchange is told from none by nothing."""
         [(number,)] = self._browser.rows("search", NUMBER, exchange_id, *BIRTH)
-        if number is None:
+        if number is None or not (query.owners is None or self._may_be_listed(number, query)):
             raise BadAsk(f"{param}: no exchange {exchange_id[:80]!r} in the record", param=param)
         return int(number)
+
+    def _may_be_listed(self, number: int, query: Query) -> bool:
+        found = self._at(number)
+        if isinstance(found, Damaged):
+            return bool(self._matching(match_of(Query(owners=query.owners)), "ASC", 1, number - 1, number + 1))
+        return found is not None and _fits(found, query)
 
     def _at(self, number: int) -> Exchange | Damaged | None:
         """None for one that has just been purged."""
