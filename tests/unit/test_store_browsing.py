@@ -13,7 +13,7 @@ import pytest
 from firstpass.chat import Message, ToolCall, Usage
 from firstpass.errors import BadAsk, StoreFailed, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
-from firstpass.store import Damaged
+from firstpass.store import Damaged, index, sqlite_browsing
 from firstpass.store.index import Index
 from firstpass.store.indexed import MOST_CHARACTERS
 from firstpass.store.query import Query, Used
@@ -336,3 +336,36 @@ def test_words_past_the_bound_are_not_searched_and_those_before_are(store: Sqlit
     store.append(exchange(1, "alpha " + "w " * MOST_CHARACTERS + "omega"))
     assert found(store, "alpha") == ["ex_1"] and found(store, "omega") == []
     assert store.forget("ex_1") and found(store, "alpha") == []
+
+
+def test_a_session_whose_newest_exchange_is_damaged_is_found_by_words_once_on_every_page(store: SqliteStore) -> None:
+    for number, session in enumerate("babaa"):
+        store.append(exchange(number, "alpha", session=session))
+    assert len(found(store, "alpha")) == 5
+    store._connection.execute("UPDATE exchanges SET seconds = 9 WHERE id IN ('ex_3', 'ex_4')")
+    assert [one.name for one in store.sessions(Query(words="alpha"))] == ["b", "a"]
+    assert [one.name for one in store.sessions(Query(words="alpha", before="b"))] == ["a"]
+    assert [one.name for one in store.sessions(Query(words="alpha", before="a"))] == []
+
+
+def test_a_session_is_forgotten_whole_although_the_index_has_not_come_so_far(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "GROW_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite_browsing, "CATCH_UPS", 1)
+    made = [exchange(number, f"alpha {number}", session="s") for number in range(30)]
+    store._write("append them", lambda: [store.append(one) for one in made])
+    assert store.forget_session(None, "s") == 30
+    assert found(store, "alpha") == []
+
+
+def test_an_index_that_errs_about_owners_shows_and_forgets_nothing_of_another(store: SqliteStore) -> None:
+    store.append(exchange(1, "alpha", session="s", key="aa"))
+    assert found(store, "alpha") == ["ex_1"]
+    mine = exchange(1, "alpha", session="s", key="bb")
+    store._write("mislead", lambda: store._index.replace(0, exchange(1, "alpha", session="s", key="aa"), mine))
+    for query in (Query(owners=("bb",)), Query(words="alpha", owners=("bb",))):
+        assert [one for one in store.sessions(query) if one.first or one.latest] == []
+    assert store.forget_session("bb", "s") == 0
+    kept = store.read("ex_1")
+    assert kept is not None and kept.ask.store
