@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -369,3 +370,25 @@ def test_an_index_that_errs_about_owners_shows_and_forgets_nothing_of_another(st
     assert store.forget_session("bb", "s") == 0
     kept = store.read("ex_1")
     assert kept is not None and kept.ask.store
+
+
+def test_no_beginning_of_a_forgotten_word_stays_between_the_pages_of_the_index(store: SqliteStore) -> None:
+    def edges() -> list[str]:
+        return [bytes(term[1:]).decode() for (term,) in store._connection.execute("SELECT term FROM found_idx")]
+
+    words = {sha256(f"{number}".encode()).hexdigest(): number // 30 for number in range(3000)}
+    texts = [" ".join(word for word, owner in words.items() if owner == number) for number in range(100)]
+    store._write("append all", lambda: [store.append(exchange(number, text)) for number, text in enumerate(texts)])
+    assert found(store, max(words)) == [f"ex_{words[max(words)]}"]
+    begun = ([word for word in words if word.startswith(edge)] for edge in edges())
+    gone = {words[alone[0]] for alone in begun if len(alone) == 1}
+    assert gone
+    for number in gone:
+        assert store.forget(f"ex_{number}")
+    said = [word for word, number in words.items() if number not in gone]
+    for edge in edges():
+        assert not any(word.startswith(edge) for word in words) or any(word.startswith(edge) for word in said), edge
+    for word, number in words.items():
+        if number not in gone and number % 7 == 0:
+            assert found(store, f"{word[:30]}*") == [f"ex_{number}"]
+    store._connection.execute("INSERT INTO found (found) VALUES ('integrity-check')")

@@ -14,6 +14,7 @@ import apsw
 
 from firstpass.chat import Usage
 from firstpass.exchange import Exchange, Refuse
+from firstpass.store import edges
 from firstpass.store.codec import decode
 from firstpass.store.indexed import NOBODY, VERSION, marks_of, membership, words_of
 from firstpass.store.log import Log, parsed
@@ -112,7 +113,9 @@ class Index:
     def _replace(self, number: int, before: Exchange, after: Exchange | None) -> None:
         if not list(self._connection.execute(IS_THERE, (number,))):
             return
-        self._connection.execute(DELETE, (number, marks_of(before), words_of(before)))
+        said = marks_of(before), words_of(before)
+        self._connection.execute(DELETE, (number, *said))
+        edges.clear(self._connection, "\n".join(said))
         self._leave_session(before)
         if after is not None:
             self._add(number, after)
