@@ -72,7 +72,13 @@ def test_pages_lead_through_all_of_it_in_both_directions(store: SqliteStore) -> 
     assert ids(store.browse(Query(after="ex_6"))) == []
 
 
-@pytest.mark.parametrize("query", [Query(before="ex_9"), Query(after="ex_9"), Query(words="()  ,"), Query(words="a*")])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(Query(before="ex_9"), Query(after="ex_9"), Query(words="()  ,"), Query(words="a*"), Query(words="long-a*")),
+        *(Query(words="--a*"), Query(words='"' + "a " * 65 + '"'), Query(words="a." * 65), Query(words="会" * 65)),
+    ],
+)
 def test_a_place_or_a_word_that_there_is_not_is_an_error_that_names_the_field(store: SqliteStore, query: Query) -> None:
     with pytest.raises(BadAsk) as caught:
         store.browse(query)
@@ -104,6 +110,7 @@ def test_a_page_after_anothers_exchange_is_told_from_one_after_none_by_nothing(s
         "naive",
         "snake_case",
         "会话",
+        "会话*",
         "創建會話",
         "ログイン",
         "사용자",
