@@ -28,8 +28,8 @@ USED = (
     "SELECT owner, sum(requests), sum(refused), sum(prompt_tokens), sum(completion_tokens), (SELECT total(usd) FROM"
     " spends WHERE spends.owner = used.owner AND day >= ?1) FROM used WHERE day >= ?1 GROUP BY owner ORDER BY 2 DESC"
 )
-BEGUN = "(exchanges > 1 OR name NOT GLOB 'ex_*')"
-"""A response that nobody went on with is no session yet."""
+BEGUN = f"(exchanges > 1 OR name NOT GLOB 'ex_{'[0-9a-f]' * 24}')"
+"""A response that nobody went on with, whose id the name would be, is no session yet."""
 
 END = 2**62
 Order = Literal["ASC", "DESC"]

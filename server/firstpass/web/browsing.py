@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import Field, StrictStr
+from starlette.convertors import Convertor, register_url_convertor
 
 from firstpass.browsing import Browsing, Seen, Viewer
 from firstpass.conversation import title, turns
@@ -22,6 +23,21 @@ from firstpass.store.query import Query, Session
 from firstpass.store.scopes import day_of
 
 DAY_SECONDS = 86_400
+
+
+class Name(Convertor[str]):
+    """All that is left of a path, with slashes and line ends."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", Name())
 
 
 class Paged(Wire):
@@ -54,6 +70,10 @@ class SessionsQuery(Paged):
 
 class SessionQuery(Paged):
     pass
+
+
+class OwnerQuery(Wire):
+    key: StrictStr | None = Field(None, max_length=80, description="That of this key's owner.")
 
 
 class UsageQuery(Wire):
@@ -92,17 +112,17 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
         data = [listed(one) for one in found[: page.limit]]
         return {"object": "list", "data": data, "has_more": len(found) > page.limit}
 
-    @app.get("/v1/sessions/{session:path}")
+    @app.get("/v1/sessions/{session:name}")
     async def session(session: str, request: Request) -> dict[str, object]:
         page = query(SessionQuery, request.query_params)
         there, found = await browsing.session(session, sought(request, page), said)
         messages = [turn for turns in reversed(found.data) for turn in turns]
         return listed(there) | {"messages": messages, "has_more": found.has_more}
 
-    @app.delete("/v1/sessions/{session:path}")
+    @app.delete("/v1/sessions/{session:name}")
     async def forget_session(session: str, request: Request) -> dict[str, object]:
-        page = query(SessionQuery, request.query_params)
-        count = await browsing.forget_session(session, sought(request, page))
+        wanted = query(OwnerQuery, request.query_params)
+        count = await browsing.forget_session(session, Query(owners=_viewer(request).owners(wanted.key)))
         return {"id": session, "object": "session", "deleted": True, "exchanges": count}
 
     @app.get("/v1/usage")

@@ -14,7 +14,7 @@ from firstpass.dialect.openai.described import CHAT_RULES, ModelCard, OpenAIErro
 from firstpass.dialect.openai.wire import ChatBody, InferBody, LabelBody
 from firstpass.exchange import Ceiling, Route, Target
 from firstpass.web.audit import NOTE
-from firstpass.web.browsing import ExchangesQuery, SessionQuery, SessionsQuery, UsageQuery
+from firstpass.web.browsing import ExchangesQuery, OwnerQuery, SessionQuery, SessionsQuery, UsageQuery
 
 
 class InferToken(BaseModel):
@@ -345,7 +345,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         ForgottenSession,
         OpenAIError,
         fails=(400, 404),
-        parameters=in_query(SessionQuery),
+        parameters=in_query(OwnerQuery),
     ),
     ("GET", "/v1/usage"): Operation(
         "What the caller's own key had, in requests, tokens and the verifiers' cost.",
