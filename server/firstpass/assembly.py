@@ -20,10 +20,10 @@ from firstpass.contract import Shelf
 from firstpass.egress import EgressDoor
 from firstpass.egress.known import known_secrets
 from firstpass.engine import EngineSpec
-from firstpass.engine.address import is_loopback
 from firstpass.errors import BadSettings
 from firstpass.exchange import Target
 from firstpass.gate import Gate, load_gate
+from firstpass.loopback import is_loopback
 from firstpass.policy.escalation import Verifier as Whereabouts
 from firstpass.policy.rules import Rule
 from firstpass.redaction import Redactor

@@ -28,7 +28,12 @@ FirstpassError
 ├── PullFailed (no status)    a model was not fetched: the hub, the way to it, or bytes that are not the recorded ones
 ├── BadCheckpoint (no status) what was exported of the log can not be read, or another log's key signed it
 ├── BadIndex 500              a repository's index can not be read or written
+├── NoChange (no status)      git does not say what changed
+│   └── ChangeTooLarge        it would say more than anybody reads
+├── NotPosted (no status)     a comment was not put on a pull request, or there is no place for it
+├── BadHook (no status)       a git hook that can not be put there or taken away
 ├── BadLabels (no status)     what an evaluation was given to ask about can not be read
+├── BadCases (no status)      a file of cases, or one of them, is not as it has to be
 └── BadSettings (no status)   the configuration; ends the process at start
 """
 
@@ -229,3 +234,23 @@ class BadIndex(FirstpassError):
 
 class BadLabels(FirstpassError):
     code = "bad_labels"
+
+
+class BadCases(FirstpassError):
+    code = "bad_cases"
+
+
+class NoChange(FirstpassError):
+    code = "no_change"
+
+
+class ChangeTooLarge(NoChange):
+    pass
+
+
+class NotPosted(FirstpassError):
+    code = "not_posted"
+
+
+class BadHook(FirstpassError):
+    code = "bad_hook"

@@ -13,8 +13,8 @@ import httpx
 import uvicorn
 
 from firstpass.app import Again, build
-from firstpass.engine.address import is_loopback
 from firstpass.errors import TierUnavailable
+from firstpass.loopback import is_loopback
 from firstpass.settings import Server, Settings
 from firstpass.startup_files import refuse_strangers
 from firstpass.web.connection import Patience, prompt

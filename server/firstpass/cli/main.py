@@ -1,5 +1,7 @@
 """The command line of Firstpass: serve a model, ask it, read the record, make keys, look after the models."""
 
+import sys
+
 import typer
 
 from firstpass.cli.lazy import Later, Lazily
@@ -42,6 +44,16 @@ COMMANDS = (
         "mock",
         "firstpass.cli.mock:mock",
         "Serve a scripted model, with faults where wanted, until Ctrl-C: what a server does under them needs no model.",
+    ),
+    Later(
+        "check",
+        "firstpass.cli.check:check",
+        "Hold a server to the cases of a repository: what its answers must mention, must not, and how they may come.",
+    ),
+    Later(
+        "case",
+        "firstpass.cli.case:case",
+        "Cases that `firstpass check` asks: list those of a file, make one of a recorded exchange.",
     ),
     Later(
         "ask",
@@ -89,9 +101,25 @@ COMMANDS = (
         "Conversations of the record: list, show, export and forget them.",
     ),
     Later(
+        "replay",
+        "firstpass.cli.replay:replay",
+        "Ask recorded exchanges again, of another model, contract or server, and show what changed.",
+    ),
+    Later(
         "experiment",
         "firstpass.cli.experiment:experiment",
         "Compare the arms of an experiment by what the record has of them: labels, checks, latency, cost.",
+    ),
+    Later(
+        "hook",
+        "firstpass.cli.hook:hook",
+        "Git hooks: a draft of each commit's message, a summary of each push. They never stop either.",
+    ),
+    Later(
+        "pull-request",
+        "firstpass.cli.pull_request:pull_request",
+        "Summarise a pull or merge request; with --post, put the summary there as one comment, which is kept up to"
+        " date.",
     ),
     Later("keys", "firstpass.cli.keys:keys", "API keys: needed as soon as the server listens beyond loopback."),
     Later(
@@ -133,7 +161,14 @@ def _commands() -> None:
 
 
 def main() -> None:
-    """The console script. Errors of ours and the system's end with a line on stderr and status 1."""
+    """The console script. Errors of ours and the system's end with a line on stderr and status 1.
+
+    A git hook skips typer's reading of the commands, for which it loads pydantic: a commit waits for it.
+    """
+    if sys.argv[1:3] == ["hook", "run"] and "--help" not in sys.argv:
+        from firstpass.hooks.running import called
+
+        return called(sys.argv[3:])
     try:
         app()
     except (FirstpassError, OSError) as error:

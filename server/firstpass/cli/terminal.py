@@ -1,7 +1,6 @@
 """What the commands share when they talk to a person: two consoles, tables, an error's line. It knows no command."""
 
 import logging
-import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -15,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from firstpass.controls import plain as plain
+
 TABLE_WIDTH = 200
 """Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -53,11 +52,6 @@ def write_files(folder: Path, written: Mapping[str, str]) -> None:
 def fail(message: str, status: int = 1) -> NoReturn:
     err.print(f"[red]firstpass:[/] {escape(message)}")
     raise SystemExit(status)
-
-
-def plain(text: str) -> str:
-    """Text of a model or a diff without the control characters that would steer a terminal."""
-    return _CONTROLS.sub("", text)
 
 
 def moment(unix: float) -> str:

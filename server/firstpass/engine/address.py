@@ -1,10 +1,10 @@
 """Addresses of engines that somebody else runs, which are on this machine. It opens none."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from firstpass.errors import BadSettings
+from firstpass.loopback import is_loopback
 
 
 def local_address(url: str) -> tuple[str, Path | None]:
@@ -18,10 +18,3 @@ def local_address(url: str) -> tuple[str, Path | None]:
         raise BadSettings(f"engine.url: {url!r} has characters that no URL has; percent-encode them")
     base = url.rstrip("/")
     return (base if parts.path.strip("/") else f"{base}/v1"), None
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

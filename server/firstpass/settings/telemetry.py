@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from firstpass.engine.address import is_loopback
+from firstpass.loopback import is_loopback
 from firstpass.settings.section import Section
 
 

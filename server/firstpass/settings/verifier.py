@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from firstpass.engine.address import is_loopback
+from firstpass.loopback import is_loopback
 from firstpass.settings.section import Section
 
 

@@ -24,7 +24,7 @@ from firstpass.store.succession import BIRTHS, MIGRATED
 
 log = logging.getLogger(__name__)
 
-GROW_SECONDS = 0.01
+GROW_SECONDS = 0.02
 """For which others wait at most, while some exchanges are taken in."""
 
 T = TypeVar("T")

@@ -29,8 +29,8 @@ TRY_SECONDS = 1.0
 ASIDE_SECONDS = 0.1
 """For which nobody wrote, when what is done aside has its turn."""
 
-MOST_BEFORE_ASIDE = 64
-"""Commits that are made before it has one all the same."""
+MOST_BEFORE_ASIDE = 128
+"""Writes that are made before it has one all the same."""
 
 TRIAL = "UPDATE migrations SET name = name WHERE rowid = 1"
 """Changes nothing, and has to reach the disk like any other."""
@@ -75,7 +75,7 @@ class Writer:
         self._taking = threading.Lock()
         self._log_is_due = False
         self._closed = False
-        self._aside, self._aside_is_due, self._commits = aside, True, 0
+        self._aside, self._aside_is_due, self._writes = aside, True, 0
 
     @property
     def writes_here(self) -> bool:
@@ -134,7 +134,7 @@ class Writer:
         """Raises: Empty where there is something else to do meanwhile."""
         if self.trouble:
             return self._jobs.get(timeout=TRY_SECONDS)
-        if self._aside_is_due and self._commits >= MOST_BEFORE_ASIDE:
+        if self._aside_is_due and self._writes >= MOST_BEFORE_ASIDE:
             raise Empty
         return self._jobs.get(timeout=ASIDE_SECONDS if self._aside_is_due else None)
 
@@ -143,7 +143,7 @@ class Writer:
         job = Job("index what it has", self._aside, Future())
         with self.lock:
             self._together([job])
-        self._aside_is_due, self._commits = job.error is None and bool(job.result), 0
+        self._aside_is_due, self._writes = job.error is None and bool(job.result), 0
         if job.error is not None:
             log.error("%s", job.error)
 
@@ -161,7 +161,7 @@ class Writer:
         """Where they fail together after they were begun, it may be the doing of one: each is tried alone."""
         if not jobs:
             return
-        self._aside_is_due, self._commits = True, self._commits + 1
+        self._aside_is_due, self._writes = True, self._writes + len(jobs)
         with self.lock:
             if not self._together(jobs) and len(jobs) > 1:
                 for job in jobs:

@@ -105,7 +105,7 @@ def _messages(messages: Sequence[Message], *, thoughts: bool) -> Iterator[dict[s
         if shown and message.role != "user":
             yield {"role": "user", "content": shown}
             shown = []
-        fields = _message(message, thoughts=thoughts)
+        fields = message_fields(message, thoughts=thoughts)
         yield fields | {"content": [*shown, *map(_part, message.parts)]} if shown else fields
     if waiting:
         yield {"role": "user", "content": waiting}
@@ -118,7 +118,7 @@ def _part(part: str | Image) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": part.url} | detail}
 
 
-def _message(message: Message, *, thoughts: bool) -> dict[str, Any]:
+def message_fields(message: Message, *, thoughts: bool) -> dict[str, Any]:
     content = list(map(_part, message.parts)) if message.images else message.content
     fields: dict[str, Any] = {"role": message.role, "content": content}
     if message.name is not None:

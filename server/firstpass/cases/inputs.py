@@ -1,0 +1,85 @@
+"""What a case's `diff_file` and `commit` stand for, read from the repository that the case lies in. Knows no case."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from firstpass.errors import BadCases
+from firstpass.evidence.sources import git_environment
+
+MOST_BYTES = 4_000_000
+"""Of one input: more than any request may have by default."""
+
+GIT_SECONDS = 60.0
+
+_REVISION = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]{0,399}")
+_SHOWN = (
+    "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--no-relative", "--unified=3",
+    "--src-prefix=a/", "--dst-prefix=b/", "--patch",
+)  # fmt: skip
+
+
+def repository_of(path: Path) -> Path:
+    """The directory of the repository that the file lies in; where there is none, the file's own directory."""
+    folder = path.resolve().parent
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+
+
+def diff_of_file(case_file: Path, named: str) -> str:
+    """Raises: BadCases for a file that is not of the repository, too large, or no text."""
+    root = repository_of(case_file)
+    try:
+        whole = (case_file.resolve().parent / named).resolve(strict=True)
+        if Path(named).is_absolute() or not whole.is_relative_to(root):
+            raise BadCases(f"{named} leaves the repository {root}")
+        if not whole.is_file():
+            raise BadCases(f"{named} is no file")
+        return text_of(whole, MOST_BYTES)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadCases(f"{named} can not be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def text_of(path: Path, most_bytes: int) -> str:
+    """Raises: BadCases, OSError."""
+    with path.open("rb") as file:
+        raw = file.read(most_bytes + 1)
+    if len(raw) > most_bytes:
+        raise BadCases(f"{path.name} has more than {most_bytes} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadCases(f"{path.name} is no UTF-8 text (byte {error.start}, in line {line})") from error
+
+
+def diff_of_commit(case_file: Path, named: str) -> str:
+    """What git shows of a commit, or between the two of a range. Raises: BadCases with git's own words."""
+    if not _REVISION.fullmatch(named):
+        raise BadCases(f"{named!r} is no name of a commit or of a range")
+    folder = case_file.resolve().parent
+    own = ("diff",) if ".." in named else ("show", "--format=", "--no-show-signature", "--diff-merges=first-parent")
+    command = ("git", "-C", str(folder), "-c", "core.quotePath=true", *own, *_SHOWN, "--end-of-options", named, "--")
+    diff = _output(command, named)
+    if not diff.strip():
+        raise BadCases(f"{named} changes nothing")
+    return diff
+
+
+def _output(command: tuple[str, ...], named: str) -> str:
+    """Bytes that are no UTF-8 are replaced, as everywhere: a diff of a Latin-1 file is still a diff."""
+    with tempfile.TemporaryFile() as shown:
+        try:
+            done = subprocess.run(
+                command, stdout=shown, stderr=subprocess.PIPE, timeout=GIT_SECONDS, env=git_environment(), check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BadCases(f"git can not be run: {error}") from error
+        if done.returncode:
+            words = " ".join(done.stderr.decode(errors="replace").split())
+            hint = "; a shallow clone has only some commits" if "unknown revision" in words or "bad " in words else ""
+            raise BadCases(f"git does not show {named}: {words[:300]}{hint}")
+        if shown.seek(0, 2) > MOST_BYTES:
+            raise BadCases(f"the diff of {named} has more than {MOST_BYTES} bytes")
+        shown.seek(0)
+        return shown.read().decode(errors="replace")

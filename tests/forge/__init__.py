@@ -1,0 +1,1 @@
+"""A stand-in for the two services' APIs, and what their makers publish of the form of what they say."""
