@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from firstpass.chat import Message, ToolCall, Usage
-from firstpass.errors import BadAsk, StoreFailed, TierFailed
+from firstpass.errors import BadAsk, StoreFailed, StoreUnavailable, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
 from firstpass.store import Damaged, index, sqlite_browsing
 from firstpass.store.index import Index
@@ -399,3 +399,18 @@ def test_no_beginning_of_a_forgotten_word_stays_between_the_pages_of_the_index(s
         if number not in gone and number % 7 == 0:
             assert found(store, f"{word[:30]}*") == [f"ex_{number}"]
     store._connection.execute("INSERT INTO found (found) VALUES ('integrity-check')")
+
+
+def test_a_full_disk_is_said_to_be_one_while_the_index_grows_and_it_goes_on_with_more_room(store: SqliteStore) -> None:
+    made = [exchange(number, " ".join(f"alpha w{number}x{word}" for word in range(200))) for number in range(60)]
+
+    def bound(pages: int | None = None) -> None:
+        [(there,)] = store._connection.execute("PRAGMA page_count")
+        store._connection.execute(f"PRAGMA max_page_count = {pages or there}")
+
+    store._write("append all", lambda: [*(store.append(one) for one in made), bound()])
+    with pytest.raises(StoreUnavailable, match="full"):
+        while store._write("index what it has", store._index.grow):
+            pass
+    store._write("make room", lambda: bound(10**6))
+    assert len(list(store.browse(Query(words="alpha", limit=100)))) == 60

@@ -128,15 +128,19 @@ class Index:
     def _whole(self, work: Callable[[], T]) -> T | None:
         """None where the index is found to be damaged, and begins again.
 
-        A look at it has its last words written, which otherwise would fail with whatever is written next.
+        A look at it has its last words written, which otherwise would fail with whatever is written next. What fails
+        otherwise, as on a full disk, is undone with its transaction, which may be gone by then.
         """
+        run = self._connection.execute
+        run("SAVEPOINT whole")
         try:
-            with self._connection:
-                done = work()
-                list(self._connection.execute(LATEST, (f"marks : {NOBODY}",)))
+            done = work()
+            list(run(LATEST, (f"marks : {NOBODY}",)))
         except apsw.CorruptError as error:
+            run("ROLLBACK TO whole; RELEASE whole")
             self.begin_again(error)
             return None
+        run("RELEASE whole")
         return done
 
     def _leave_session(self, exchange: Exchange) -> None:
