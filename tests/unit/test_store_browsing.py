@@ -196,7 +196,7 @@ def test_what_is_forgotten_is_still_listed_but_found_by_no_word_and_not_in_the_f
 def test_what_is_not_to_be_stored_is_listed_and_found_by_no_word(store: SqliteStore, tmp_path: Path) -> None:
     store.append(exchange(1, "zanzibarword", store=False, session="hushhushname"))
     assert ids(store.browse(Query())) == ["ex_1"] and found(store, "zanzibarword") == []
-    assert store.sessions(Query()) == []
+    assert list(store.sessions(Query())) == []
     assert b"zanzibarword" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -209,14 +209,14 @@ def test_what_is_purged_leaves_the_index_too(store: SqliteStore, tmp_path: Path)
     [session] = store.sessions(Query())
     assert session.exchanges == 1 and session.first == session.latest
     store.purge(2**40, 2000.0)
-    assert store.sessions(Query()) == []
+    assert list(store.sessions(Query())) == []
     assert b"zanzibarword" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_sessions_are_listed_by_their_last_use_page_by_page(store: SqliteStore) -> None:
     for number, session in enumerate("abcab"):
         store.append(exchange(number, session=session))
-    listed = store.sessions(Query())
+    listed = list(store.sessions(Query()))
     assert [(one.name, one.exchanges) for one in listed] == [("b", 2), ("a", 2), ("c", 1)]
     first, latest = listed[0].first, listed[0].latest
     assert first is not None and latest is not None and (first.ask.id, latest.ask.id) == ("ex_1", "ex_4")

@@ -200,6 +200,19 @@ def test_a_page_of_huge_exchanges_ends_early_and_says_that_there_is_more(
     assert len(page["data"][0]["title"]) <= 120
 
 
+def test_a_list_of_sessions_that_takes_long_ends_early_and_goes_on_from_there(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        ask(client, "one", name)
+    monkeypatch.setattr(browsing, "PAGE_SECONDS", 0.0)
+    for query in ({}, {"q": "one"}):
+        page = client.get("/v1/sessions", params=query).json()
+        assert [one["id"] for one in page["data"]] == ["c"] and page["has_more"]
+        page = client.get("/v1/sessions", params={"before": "b"} | query).json()
+        assert [one["id"] for one in page["data"]] == ["a"] and not page["has_more"]
+
+
 def test_what_is_deleted_is_gone_for_good(client: httpx.Client, tmp_path: Path) -> None:
     one, other = ask(client, "zanzibar", "s"), ask(client, "quixote", "s")
     assert client.delete(f"{LISTED}/{one}").json() == {"id": one, "object": "exchange", "deleted": True}

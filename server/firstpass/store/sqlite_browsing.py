@@ -119,10 +119,10 @@ class SqliteBrowsing:
         except (LookupError, TypeError) as error:
             raise StoreFailed(f"entry {number} of the log is damaged", part="store") from error
 
-    def sessions(self, query: Query) -> list[Session]:
+    def sessions(self, query: Query) -> Iterator[Session]:
         self._catch_up()
         if query.words is not None:
-            return list(self._sessions_with(query, match_of(query)))
+            return self._sessions_with(query, match_of(query))
         where, values = ["latest < ?", BEGUN], list[int | str]([self._latest_of(query)])
         if query.owners is not None:
             where.append(f"owner IN ({', '.join('?' * len(query.owners))})")
@@ -132,7 +132,7 @@ class SqliteBrowsing:
             values.append(query.session)
         sql = f"SELECT owner, name FROM sessions WHERE {' AND '.join(where)} ORDER BY latest DESC LIMIT ?"  # noqa: S608
         rows = self._browser.rows("list sessions", sql, *values, query.limit)
-        return [self._session(owner or None, name) for owner, name in rows]
+        return (self._session(owner or None, name) for owner, name in rows)
 
     def _latest_of(self, query: Query) -> int:
         """Where the session `before` which others are wanted stands."""

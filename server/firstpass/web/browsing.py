@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -108,9 +107,8 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, object]:
         page = query(SessionsQuery, request.query_params)
-        found = await browsing.sessions(replace(wanted := sought(request, page, words=page.q), limit=wanted.limit + 1))
-        data = [listed(one) for one in found[: page.limit]]
-        return {"object": "list", "data": data, "has_more": len(found) > page.limit}
+        found = await browsing.sessions(sought(request, page, words=page.q), listed)
+        return {"object": "list", "data": found.data, "has_more": found.has_more}
 
     @app.get("/v1/sessions/{session:name}")
     async def session(session: str, request: Request) -> dict[str, object]:
