@@ -84,9 +84,9 @@ class Browsing:
         await self._look(self._seen, exchange_id, viewer)
         await asyncio.shield(asyncio.to_thread(self._store.forget, exchange_id))
 
-    async def sessions(self, query: Query) -> list[Session]:
+    async def sessions(self, query: Query, make: Callable[[Session], T]) -> Page[T]:
         """Raises: BadAsk, StoreFailed."""
-        return await self._look(self._store.sessions, query)
+        return await self._look(self._sessions, query, make)
 
     async def session(self, name: str, query: Query, make: Make[T]) -> tuple[Session, Page[T]]:
         """A session and its newest exchanges, newest first. Raises: NotFound, BadAsk, StoreFailed."""
@@ -127,16 +127,25 @@ class Browsing:
             weight += characters
         return Page(made, has_more=False)
 
+    def _sessions(self, query: Query, make: Callable[[Session], T]) -> Page[T]:
+        """One at a time: each has two exchanges, which may be large."""
+        end, made = time.monotonic() + PAGE_SECONDS, list[T]()
+        for session in self._store.sessions(replace(query, limit=query.limit + 1)):
+            if len(made) == query.limit or (made and time.monotonic() > end):
+                return Page(made, has_more=True)
+            made.append(make(session))
+        return Page(made, has_more=False)
+
     def _session(self, name: str, query: Query, make: Make[T]) -> tuple[Session, Page[T]]:
         session = self._found(name, query)
         return session, self._page(replace(query, session=name, owners=(session.owner,)), make)
 
     def _found(self, name: str, query: Query) -> Session:
         """Of several owners' sessions of one name, the last used."""
-        found = self._store.sessions(Query(limit=1, session=name, owners=query.owners))
-        if not found:
+        found = next(iter(self._store.sessions(Query(limit=1, session=name, owners=query.owners))), None)
+        if found is None:
             raise NotFound(f"no session {name[:80]!r} in the record", part="store", param="session")
-        return found[0]
+        return found
 
     def _used(self, since: str, owners: tuple[str | None, ...] | None) -> list[tuple[Used, str | None]]:
         names = {key.owner: key.name for key in whole_keys(self._store.list_keys())}

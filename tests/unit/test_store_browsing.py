@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import apsw
 import pytest
 
 from firstpass.chat import Message, ToolCall, Usage
-from firstpass.errors import BadAsk, StoreFailed, TierFailed
+from firstpass.errors import BadAsk, StoreFailed, StoreUnavailable, TierFailed
 from firstpass.exchange import Answer, Ask, Consult, Exchange, Refuse, Reply, Step
-from firstpass.store import Damaged
+from firstpass.store import Damaged, index, sqlite_browsing
 from firstpass.store.index import Index
 from firstpass.store.indexed import MOST_CHARACTERS
 from firstpass.store.query import Query, Used
@@ -71,11 +72,30 @@ def test_pages_lead_through_all_of_it_in_both_directions(store: SqliteStore) -> 
     assert ids(store.browse(Query(after="ex_6"))) == []
 
 
-@pytest.mark.parametrize("query", [Query(before="ex_9"), Query(after="ex_9"), Query(words="()  ,"), Query(words="a*")])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(Query(before="ex_9"), Query(after="ex_9"), Query(words="()  ,"), Query(words="a*"), Query(words="long-a*")),
+        *(Query(words="--a*"), Query(words='"' + "a " * 65 + '"'), Query(words="a." * 65), Query(words="会" * 65)),
+    ],
+)
 def test_a_place_or_a_word_that_there_is_not_is_an_error_that_names_the_field(store: SqliteStore, query: Query) -> None:
     with pytest.raises(BadAsk) as caught:
         store.browse(query)
     assert caught.value.failure.param in ("before", "after", "q")
+
+
+def test_a_page_after_anothers_exchange_is_told_from_one_after_none_by_nothing(store: SqliteStore) -> None:
+    store.append(exchange(1, key="aa"))
+    store.append(exchange(2, key="bb"))
+    for query in (Query(before="ex_2"), Query(after="ex_2")):
+        assert len(list(store.browse(query))) <= 1
+        with pytest.raises(BadAsk, match="no exchange 'ex_2'"):
+            store.browse(replace(query, owners=("aa",)))
+    store._connection.execute("UPDATE exchanges SET seconds = 9")
+    assert ids(store.browse(Query(after="ex_1", owners=("aa",)))) == [], "a page may end with one that is damaged"
+    with pytest.raises(BadAsk, match="no exchange 'ex_2'"):
+        store.browse(Query(before="ex_2", owners=("aa",)))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +110,7 @@ def test_a_place_or_a_word_that_there_is_not_is_an_error_that_names_the_field(st
         "naive",
         "snake_case",
         "会话",
+        "会话*",
         "創建會話",
         "ログイン",
         "사용자",
@@ -175,7 +196,7 @@ def test_what_is_forgotten_is_still_listed_but_found_by_no_word_and_not_in_the_f
 def test_what_is_not_to_be_stored_is_listed_and_found_by_no_word(store: SqliteStore, tmp_path: Path) -> None:
     store.append(exchange(1, "zanzibarword", store=False, session="hushhushname"))
     assert ids(store.browse(Query())) == ["ex_1"] and found(store, "zanzibarword") == []
-    assert store.sessions(Query()) == []
+    assert list(store.sessions(Query())) == []
     assert b"zanzibarword" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -188,14 +209,14 @@ def test_what_is_purged_leaves_the_index_too(store: SqliteStore, tmp_path: Path)
     [session] = store.sessions(Query())
     assert session.exchanges == 1 and session.first == session.latest
     store.purge(2**40, 2000.0)
-    assert store.sessions(Query()) == []
+    assert list(store.sessions(Query())) == []
     assert b"zanzibarword" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_sessions_are_listed_by_their_last_use_page_by_page(store: SqliteStore) -> None:
     for number, session in enumerate("abcab"):
         store.append(exchange(number, session=session))
-    listed = store.sessions(Query())
+    listed = list(store.sessions(Query()))
     assert [(one.name, one.exchanges) for one in listed] == [("b", 2), ("a", 2), ("c", 1)]
     first, latest = listed[0].first, listed[0].latest
     assert first is not None and latest is not None and (first.ask.id, latest.ask.id) == ("ex_1", "ex_4")
@@ -323,3 +344,73 @@ def test_words_past_the_bound_are_not_searched_and_those_before_are(store: Sqlit
     store.append(exchange(1, "alpha " + "w " * MOST_CHARACTERS + "omega"))
     assert found(store, "alpha") == ["ex_1"] and found(store, "omega") == []
     assert store.forget("ex_1") and found(store, "alpha") == []
+
+
+def test_a_session_whose_newest_exchange_is_damaged_is_found_by_words_once_on_every_page(store: SqliteStore) -> None:
+    for number, session in enumerate("babaa"):
+        store.append(exchange(number, "alpha", session=session))
+    assert len(found(store, "alpha")) == 5
+    store._connection.execute("UPDATE exchanges SET seconds = 9 WHERE id IN ('ex_3', 'ex_4')")
+    assert [one.name for one in store.sessions(Query(words="alpha"))] == ["b", "a"]
+    assert [one.name for one in store.sessions(Query(words="alpha", before="b"))] == ["a"]
+    assert [one.name for one in store.sessions(Query(words="alpha", before="a"))] == []
+
+
+def test_a_session_is_forgotten_whole_although_the_index_has_not_come_so_far(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "GROW_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite_browsing, "CATCH_UPS", 1)
+    made = [exchange(number, f"alpha {number}", session="s") for number in range(30)]
+    store._write("append them", lambda: [store.append(one) for one in made])
+    assert store.forget_session(None, "s") == 30
+    assert found(store, "alpha") == []
+
+
+def test_an_index_that_errs_about_owners_shows_and_forgets_nothing_of_another(store: SqliteStore) -> None:
+    store.append(exchange(1, "alpha", session="s", key="aa"))
+    assert found(store, "alpha") == ["ex_1"]
+    mine = exchange(1, "alpha", session="s", key="bb")
+    store._write("mislead", lambda: store._index.replace(0, exchange(1, "alpha", session="s", key="aa"), mine))
+    for query in (Query(owners=("bb",)), Query(words="alpha", owners=("bb",))):
+        assert [one for one in store.sessions(query) if one.first or one.latest] == []
+    assert store.forget_session("bb", "s") == 0
+    kept = store.read("ex_1")
+    assert kept is not None and kept.ask.store
+
+
+def test_no_beginning_of_a_forgotten_word_stays_between_the_pages_of_the_index(store: SqliteStore) -> None:
+    def edges() -> list[str]:
+        return [bytes(term[1:]).decode() for (term,) in store._connection.execute("SELECT term FROM found_idx")]
+
+    words = {sha256(f"{number}".encode()).hexdigest(): number // 30 for number in range(3000)}
+    texts = [" ".join(word for word, owner in words.items() if owner == number) for number in range(100)]
+    store._write("append all", lambda: [store.append(exchange(number, text)) for number, text in enumerate(texts)])
+    assert found(store, max(words)) == [f"ex_{words[max(words)]}"]
+    begun = ([word for word in words if word.startswith(edge)] for edge in edges())
+    gone = {words[alone[0]] for alone in begun if len(alone) == 1}
+    assert gone
+    for number in gone:
+        assert store.forget(f"ex_{number}")
+    said = [word for word, number in words.items() if number not in gone]
+    for edge in edges():
+        assert not any(word.startswith(edge) for word in words) or any(word.startswith(edge) for word in said), edge
+    for word, number in words.items():
+        if number not in gone and number % 7 == 0:
+            assert found(store, f"{word[:30]}*") == [f"ex_{number}"]
+    store._connection.execute("INSERT INTO found (found) VALUES ('integrity-check')")
+
+
+def test_a_full_disk_is_said_to_be_one_while_the_index_grows_and_it_goes_on_with_more_room(store: SqliteStore) -> None:
+    made = [exchange(number, " ".join(f"alpha w{number}x{word}" for word in range(200))) for number in range(60)]
+
+    def bound(pages: int | None = None) -> None:
+        [(there,)] = store._connection.execute("PRAGMA page_count")
+        store._connection.execute(f"PRAGMA max_page_count = {pages or there}")
+
+    store._write("append all", lambda: [*(store.append(one) for one in made), bound()])
+    with pytest.raises(StoreUnavailable, match="full"):
+        while store._write("index what it has", store._index.grow):
+            pass
+    store._write("make room", lambda: bound(10**6))
+    assert len(list(store.browse(Query(words="alpha", limit=100)))) == 60

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import openai
@@ -156,6 +157,26 @@ def test_a_response_that_is_gone_on_with_is_a_session_from_its_beginning(client:
     assert client.get("/v1/sessions/named").json()["exchanges"] == 2
 
 
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "\n", " ", "a/", "//a", "50%", "a%2Fb", "x" * 200, "ex_mine", "?#", "ש🎉"]
+)
+def test_a_session_of_any_name_is_listed_read_and_forgotten(client: httpx.Client, name: str) -> None:
+    made = ask(client, "one", name)
+    assert [one["id"] for one in client.get("/v1/sessions").json()["data"]] == [name]
+    assert ids(client, session=name) == [made]
+    address = f"/v1/sessions/{quote(name, safe='')}"
+    assert client.get(address).json()["id"] == name
+    assert client.delete(address).json()["exchanges"] == 1
+
+
+@pytest.mark.parametrize("field", ["limit", "before", "rocket"])
+def test_a_part_of_a_session_is_not_forgotten_and_who_wants_it_is_told(client: httpx.Client, field: str) -> None:
+    made = ask(client, "one", "s")
+    response = client.delete("/v1/sessions/s", params={field: 1})
+    assert response.status_code == 400 and response.json()["error"]["param"] == field
+    assert ids(client, q="one") == [made]
+
+
 def test_a_long_session_comes_page_by_page(client: httpx.Client) -> None:
     for number in range(5):
         ask(client, f"turn {number}", "long")
@@ -177,6 +198,19 @@ def test_a_page_of_huge_exchanges_ends_early_and_says_that_there_is_more(
     page = client.get(LISTED).json()
     assert [one["id"] for one in page["data"]] == made[:1:-1] and page["has_more"]
     assert len(page["data"][0]["title"]) <= 120
+
+
+def test_a_list_of_sessions_that_takes_long_ends_early_and_goes_on_from_there(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        ask(client, "one", name)
+    monkeypatch.setattr(browsing, "PAGE_SECONDS", 0.0)
+    for query in ({}, {"q": "one"}):
+        page = client.get("/v1/sessions", params=query).json()
+        assert [one["id"] for one in page["data"]] == ["c"] and page["has_more"]
+        page = client.get("/v1/sessions", params={"before": "b"} | query).json()
+        assert [one["id"] for one in page["data"]] == ["a"] and not page["has_more"]
 
 
 def test_what_is_deleted_is_gone_for_good(client: httpx.Client, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def list_sessions(
 ) -> None:
     """List the sessions of the record, the last used first."""
     with opened(load(config)) as store:
-        found = store.sessions(Query(limit=limit, words=search))
+        found = list(store.sessions(Query(limit=limit, words=search)))
     if as_json:
         typer.echo(json.dumps([_outline(session) for session in found], ensure_ascii=False))
         return
@@ -107,7 +107,7 @@ def _outline(session: Session) -> dict[str, Any]:
 
 def _session(store: Store, name: str, key: str | None) -> Session:
     owners = None if key is None else (None if key == "-" else key,)
-    found = store.sessions(Query(limit=2, session=name, owners=owners))
+    found = list(store.sessions(Query(limit=2, session=name, owners=owners)))
     if not found:
         fail(f"no session {name} in the record")
     if len(found) > 1:

@@ -14,6 +14,7 @@ import apsw
 
 from firstpass.chat import Usage
 from firstpass.exchange import Exchange, Refuse
+from firstpass.store import edges
 from firstpass.store.codec import decode
 from firstpass.store.indexed import NOBODY, VERSION, marks_of, membership, words_of
 from firstpass.store.log import Log, parsed
@@ -112,7 +113,9 @@ class Index:
     def _replace(self, number: int, before: Exchange, after: Exchange | None) -> None:
         if not list(self._connection.execute(IS_THERE, (number,))):
             return
-        self._connection.execute(DELETE, (number, marks_of(before), words_of(before)))
+        said = marks_of(before), words_of(before)
+        self._connection.execute(DELETE, (number, *said))
+        edges.clear(self._connection, "\n".join(said))
         self._leave_session(before)
         if after is not None:
             self._add(number, after)
@@ -125,15 +128,19 @@ class Index:
     def _whole(self, work: Callable[[], T]) -> T | None:
         """None where the index is found to be damaged, and begins again.
 
-        A look at it has its last words written, which otherwise would fail with whatever is written next.
+        A look at it has its last words written, which otherwise would fail with whatever is written next. What fails
+        otherwise, as on a full disk, is undone with its transaction, which may be gone by then.
         """
+        run = self._connection.execute
+        run("SAVEPOINT whole")
         try:
-            with self._connection:
-                done = work()
-                list(self._connection.execute(LATEST, (f"marks : {NOBODY}",)))
+            done = work()
+            list(run(LATEST, (f"marks : {NOBODY}",)))
         except apsw.CorruptError as error:
+            run("ROLLBACK TO whole; RELEASE whole")
             self.begin_again(error)
             return None
+        run("RELEASE whole")
         return done
 
     def _leave_session(self, exchange: Exchange) -> None:

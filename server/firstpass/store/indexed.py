@@ -37,8 +37,10 @@ _UNSPACED = re.compile(
 """Characters of scripts that put no space between words: each is a word here, and several are a phrase."""
 
 _TERM = re.compile(r'"([^"]*)"?|(\S+)')
+_WORD = re.compile(r"\w+")
 _SHORTEST_BEGINNING = 3
-_MOST_TERMS = 32
+_MOST_WORDS = 64
+"""In all, those in quotes too: each is looked for in every place of an exchange."""
 
 
 def marks_of(exchange: Exchange) -> str:
@@ -119,17 +121,19 @@ def _wanted_marks(query: Query) -> Iterator[str]:
 
 def _terms(words: str) -> list[str]:
     """Each of them has to be there: words, "several in this order", and the beginning of a word with * at its end."""
-    found = []
+    found, count = [], 0
     for quoted, bare in _TERM.findall(words):
         begins = bare.endswith("*")
         text = spaced(quoted or bare.rstrip("*")).replace('"', " ").strip()
-        if not any(letter.isalnum() or letter == "_" for letter in text):
+        said = _WORD.findall(text)
+        if not said:
             continue
-        if begins and len(text) < _SHORTEST_BEGINNING:
+        count += len(said)
+        if begins and len(said[-1]) < _SHORTEST_BEGINNING and not _UNSPACED.fullmatch(said[-1]):
             raise BadAsk(f"q: {bare[:40]!r} begins too many words; {_SHORTEST_BEGINNING} letters are needed", param="q")
         found.append(f'"{text}"' + ("*" if begins else ""))
     if not found:
         raise BadAsk("q: there is no word in it", param="q")
-    if len(found) > _MOST_TERMS:
-        raise BadAsk(f"q: at most {_MOST_TERMS} words are looked for at once", param="q")
+    if count > _MOST_WORDS:
+        raise BadAsk(f"q: at most {_MOST_WORDS} words are looked for at once", param="q")
     return found

@@ -9,7 +9,10 @@ FOUND = """
             marks, words, content = '', tokenize = "unicode61 remove_diacritics 2 tokenchars '_'"
         );
         INSERT INTO found (found, rank) VALUES ('secure-delete', 1)"""
-"""The index of words. It keeps no text; what is deleted from it leaves it for good."""
+"""The index of words. It keeps no text; what is deleted from it leaves it for good, once `edges` has cleared it."""
+
+TOKENIZER = ("unicode61", ["remove_diacritics", "2", "tokenchars", "_"])
+"""By which it makes words of a text."""
 
 BOOK = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT"
 """Of which migrations were made."""

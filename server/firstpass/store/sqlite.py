@@ -118,19 +118,26 @@ class SqliteStore(SqliteBrowsing, SqliteKeys):
 
     def forget_session(self, owner: str | None, name: str) -> int:
         """One after the other, so that nobody waits for all; one that is damaged keeps no other from going."""
-        ids, damaged = self.session_ids(owner, name), list[StoreFailed]()
-        for exchange_id in ids:
+        numbers, damaged, gone = self._session_numbers(owner, name), list[StoreFailed](), 0
+        for number in numbers:
             try:
-                self._write("forget an exchange", partial(self._forget, exchange_id))
+                forget = partial(self._forget_in, owner, name, self._id_at(number))
+                gone += self._write("forget an exchange", forget)
             except (StoreLost, StoreUnavailable):
                 raise
             except StoreFailed as error:
                 damaged.append(error)
-        if ids:
+        if numbers:
             self._writer.empty_log(EMPTY_MILLISECONDS)
         if damaged:
-            raise StoreFailed(f"{len(damaged)} of {len(ids)} exchanges stay: {damaged[0]}", part="store")
-        return len(ids)
+            raise StoreFailed(f"{len(damaged)} of {len(numbers)} exchanges stay: {damaged[0]}", part="store")
+        return gone
+
+    def _forget_in(self, owner: str | None, name: str, exchange_id: str) -> bool:
+        """An index is no record: what it says of whose an exchange is lets nothing go."""
+        exchange = _exchange(self._log, exchange_id)
+        its_own = exchange is not None and (exchange.ask.key, exchange.ask.conversation) == (owner, name)
+        return its_own and self._forget(exchange_id)
 
     def _forget(self, exchange_id: str) -> bool:
         row = self._log.checked("exchanges", exchange_id)

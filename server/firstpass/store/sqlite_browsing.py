@@ -28,8 +28,8 @@ USED = (
     "SELECT owner, sum(requests), sum(refused), sum(prompt_tokens), sum(completion_tokens), (SELECT total(usd) FROM"
     " spends WHERE spends.owner = used.owner AND day >= ?1) FROM used WHERE day >= ?1 GROUP BY owner ORDER BY 2 DESC"
 )
-BEGUN = "(exchanges > 1 OR name NOT GLOB 'ex_*')"
-"""A response that nobody went on with is no session yet."""
+BEGUN = f"(exchanges > 1 OR name NOT GLOB 'ex_{'[0-9a-f]' * 24}')"
+"""A response that nobody went on with, whose id the name would be, is no session yet."""
 
 END = 2**62
 Order = Literal["ASC", "DESC"]
@@ -52,8 +52,8 @@ class SqliteBrowsing:
     def _numbers(self, query: Query) -> Sequence[int]:
         match = match_of(query)
         self._catch_up()
-        after = self._number_of(query.after, "after") if query.after is not None else -1
-        before = self._number_of(query.before, "before") if query.before is not None else END
+        after = self._number_of(query.after, query, "after") if query.after is not None else -1
+        before = self._number_of(query.before, query, "before") if query.before is not None else END
         order: Order = "DESC" if query.after is None else "ASC"
         return self._matching(match, order, query.limit, after, before)
 
@@ -87,11 +87,18 @@ class SqliteBrowsing:
         [(behind,)] = self._browser.rows("search", sql)
         return bool(behind)
 
-    def _number_of(self, exchange_id: str, param: str) -> int:
+    def _number_of(self, exchange_id: str, query: Query, param: str) -> int:
+        """Another's exchange is told from none by nothing."""
         [(number,)] = self._browser.rows("search", NUMBER, exchange_id, *BIRTH)
-        if number is None:
+        if number is None or not (query.owners is None or self._may_be_listed(number, query)):
             raise BadAsk(f"{param}: no exchange {exchange_id[:80]!r} in the record", param=param)
         return int(number)
+
+    def _may_be_listed(self, number: int, query: Query) -> bool:
+        found = self._at(number)
+        if isinstance(found, Damaged):
+            return bool(self._matching(match_of(Query(owners=query.owners)), "ASC", 1, number - 1, number + 1))
+        return found is not None and _fits(found, query)
 
     def _at(self, number: int) -> Exchange | Damaged | None:
         """None for one that has just been purged."""
@@ -105,12 +112,17 @@ class SqliteBrowsing:
             return Damaged(named, str(error))
 
     def _id_at(self, number: int) -> str:
-        return self._browser.do("list an exchange", lambda: str(parsed(self._browser.log.line(number) or b"")["id"]))
+        try:
+            return self._browser.do(
+                "list an exchange", lambda: str(parsed(self._browser.log.line(number) or b"")["id"])
+            )
+        except (LookupError, TypeError) as error:
+            raise StoreFailed(f"entry {number} of the log is damaged", part="store") from error
 
-    def sessions(self, query: Query) -> list[Session]:
+    def sessions(self, query: Query) -> Iterator[Session]:
         self._catch_up()
         if query.words is not None:
-            return list(self._sessions_with(query, match_of(query)))
+            return self._sessions_with(query, match_of(query))
         where, values = ["latest < ?", BEGUN], list[int | str]([self._latest_of(query)])
         if query.owners is not None:
             where.append(f"owner IN ({', '.join('?' * len(query.owners))})")
@@ -120,7 +132,7 @@ class SqliteBrowsing:
             values.append(query.session)
         sql = f"SELECT owner, name FROM sessions WHERE {' AND '.join(where)} ORDER BY latest DESC LIMIT ?"  # noqa: S608
         rows = self._browser.rows("list sessions", sql, *values, query.limit)
-        return [self._session(owner or None, name) for owner, name in rows]
+        return (self._session(owner or None, name) for owner, name in rows)
 
     def _latest_of(self, query: Query) -> int:
         """Where the session `before` which others are wanted stands."""
@@ -140,15 +152,16 @@ class SqliteBrowsing:
         """Those with the newest of the exchanges that match come first; each found one is left out of the next look."""
         match = f"({match}) AND marks : {IN_A_SESSION}"
         below, given, left = self._match_before(query, match), set[str](), query.limit
-        while left and (number := self._newest(_without(match, given), below)) is not None:
-            exchange = self._at(number)
-            if not isinstance(exchange, Exchange) or (name := exchange.ask.conversation) is None:
-                below = number
+        while left and (found := self._newest_whole(_without(match, given), below)) is not None:
+            below, exchange = found
+            owner, name = exchange.ask.key, exchange.ask.conversation
+            if name is None or not _fits(exchange, query):
                 continue
-            member = membership(exchange.ask.key, name)
+            member = membership(owner, name)
             given.add(member)
-            if below == END or self._newest(f"({match}) AND marks : {member}", END) == number:
-                session = self._session(exchange.ask.key, name)
+            newest = found if query.before is None else self._newest_whole(f"({match}) AND marks : {member}", END)
+            if newest is not None and newest[0] == below:
+                session = self._session(owner, name)
                 if session.exchanges > 1 or name != exchange.ask.id:
                     left -= 1
                     yield session
@@ -156,8 +169,16 @@ class SqliteBrowsing:
     def _match_before(self, query: Query, match: str) -> int:
         if query.before is None:
             return END
-        number = self._newest(f"{match} AND marks : {mark('session', query.before)}", END)
-        return number if number is not None else self._no_session(query.before)
+        found = self._newest_whole(f"{match} AND marks : {mark('session', query.before)}", END)
+        return found[0] if found is not None else self._no_session(query.before)
+
+    def _newest_whole(self, match: str, below: int) -> tuple[int, Exchange] | None:
+        """Of those that can be read, which is where they stand."""
+        while (number := self._newest(match, below)) is not None:
+            if isinstance(exchange := self._at(number), Exchange):
+                return number, exchange
+            below = number
+        return None
 
     def _newest(self, match: str, below: int) -> int | None:
         return next(iter(self._matching(match, "DESC", 1, before=below)), None)
@@ -168,13 +189,18 @@ class SqliteBrowsing:
         ends = [self._matching(member, order, 1) for order in orders]
         sql = "SELECT exchanges FROM sessions WHERE owner = ? AND name = ?"
         count = self._browser.rows("list sessions", sql, owner or "", name)
-        first, latest = (_whole(self._at(numbers[0])) if numbers else None for numbers in ends)
+        first, latest = (_of(owner, self._at(numbers[0])) if numbers else None for numbers in ends)
         return Session(owner, name, count[0][0] if count else 0, first, latest)
 
     def session_ids(self, owner: str | None, name: str) -> list[str]:
         """Of its exchanges, oldest first."""
-        self._catch_up()
-        return [self._id_at(number) for number in self._matching(f"marks : {membership(owner, name)}", "ASC", -1)]
+        return [self._id_at(number) for number in self._session_numbers(owner, name)]
+
+    def _session_numbers(self, owner: str | None, name: str) -> list[int]:
+        """Of all its exchanges, however long the index takes to have them."""
+        while self._is_behind() and self._write("index what it has", self._index.grow):
+            pass
+        return self._matching(f"marks : {membership(owner, name)}", "ASC", -1)
 
     def used(self, since: str, owners: Sequence[str | None] | None) -> list[Used]:
         self._catch_up()
@@ -193,8 +219,8 @@ def _fits(exchange: Exchange, query: Query) -> bool:
     return query.owners is None or exchange.ask.key in query.owners
 
 
-def _whole(found: Exchange | Damaged | None) -> Exchange | None:
-    return found if isinstance(found, Exchange) else None
+def _of(owner: str | None, found: Exchange | Damaged | None) -> Exchange | None:
+    return found if isinstance(found, Exchange) and found.ask.key == owner else None
 
 
 def _without(match: str, members: Iterable[str]) -> str:

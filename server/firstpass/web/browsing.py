@@ -3,11 +3,11 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import Field, StrictStr
+from starlette.convertors import Convertor, register_url_convertor
 
 from firstpass.browsing import Browsing, Seen, Viewer
 from firstpass.conversation import title, turns
@@ -22,6 +22,21 @@ from firstpass.store.query import Query, Session
 from firstpass.store.scopes import day_of
 
 DAY_SECONDS = 86_400
+
+
+class Name(Convertor[str]):
+    """All that is left of a path, with slashes and line ends."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", Name())
 
 
 class Paged(Wire):
@@ -56,6 +71,10 @@ class SessionQuery(Paged):
     pass
 
 
+class OwnerQuery(Wire):
+    key: StrictStr | None = Field(None, max_length=80, description="That of this key's owner.")
+
+
 class UsageQuery(Wire):
     days: int = Field(30, ge=1, le=3660, description="So many, today included; 30.")
     key: StrictStr | None = Field(None, max_length=80, description="Of this key's owner alone.")
@@ -88,21 +107,20 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, object]:
         page = query(SessionsQuery, request.query_params)
-        found = await browsing.sessions(replace(wanted := sought(request, page, words=page.q), limit=wanted.limit + 1))
-        data = [listed(one) for one in found[: page.limit]]
-        return {"object": "list", "data": data, "has_more": len(found) > page.limit}
+        found = await browsing.sessions(sought(request, page, words=page.q), listed)
+        return {"object": "list", "data": found.data, "has_more": found.has_more}
 
-    @app.get("/v1/sessions/{session:path}")
+    @app.get("/v1/sessions/{session:name}")
     async def session(session: str, request: Request) -> dict[str, object]:
         page = query(SessionQuery, request.query_params)
         there, found = await browsing.session(session, sought(request, page), said)
         messages = [turn for turns in reversed(found.data) for turn in turns]
         return listed(there) | {"messages": messages, "has_more": found.has_more}
 
-    @app.delete("/v1/sessions/{session:path}")
+    @app.delete("/v1/sessions/{session:name}")
     async def forget_session(session: str, request: Request) -> dict[str, object]:
-        page = query(SessionQuery, request.query_params)
-        count = await browsing.forget_session(session, sought(request, page))
+        wanted = query(OwnerQuery, request.query_params)
+        count = await browsing.forget_session(session, Query(owners=_viewer(request).owners(wanted.key)))
         return {"id": session, "object": "session", "deleted": True, "exchanges": count}
 
     @app.get("/v1/usage")

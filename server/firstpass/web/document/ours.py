@@ -16,7 +16,7 @@ from firstpass.dialect.openai.wire import ChatBody, EvidenceBody, InferBody, Lab
 from firstpass.evidence.suspects.suspicion import Suspect
 from firstpass.exchange import Ceiling, Route, Target
 from firstpass.web.audit import NOTE
-from firstpass.web.browsing import ExchangesQuery, SessionQuery, SessionsQuery, UsageQuery
+from firstpass.web.browsing import ExchangesQuery, OwnerQuery, SessionQuery, SessionsQuery, UsageQuery
 
 
 class InferToken(BaseModel):
@@ -408,7 +408,7 @@ OPERATIONS: Mapping[Where, Operation] = {
         ForgottenSession,
         OpenAIError,
         fails=(400, 404),
-        parameters=in_query(SessionQuery),
+        parameters=in_query(OwnerQuery),
     ),
     ("GET", "/v1/usage"): Operation(
         "What the caller's own key had, in requests, tokens and the verifiers' cost.",
