@@ -220,9 +220,10 @@ def test_sessions_are_listed_by_their_last_use_page_by_page(store: SqliteStore) 
     assert [(one.name, one.exchanges) for one in listed] == [("b", 2), ("a", 2), ("c", 1)]
     first, latest = listed[0].first, listed[0].latest
     assert first is not None and latest is not None and (first.ask.id, latest.ask.id) == ("ex_1", "ex_4")
-    assert [one.name for one in store.sessions(Query(limit=1, before="b"))] == ["a"]
+    assert [one.place for one in listed] == ["ex_4", "ex_3", "ex_2"]
+    assert [one.name for one in store.sessions(Query(limit=1, before="ex_4"))] == ["a"]
     assert [one.name for one in store.sessions(Query(session="c"))] == ["c"]
-    with pytest.raises(BadAsk, match="no session 'x'"):
+    with pytest.raises(BadAsk, match="no exchange 'x'"):
         store.sessions(Query(before="x"))
 
 
@@ -233,6 +234,9 @@ def test_two_owners_sessions_of_one_name_are_two(store: SqliteStore) -> None:
         assert [(one.owner, one.exchanges) for one in store.sessions(query)] == [(None, 1), ("aa", 1)]
         mine = store.sessions(replace(query, owners=("aa",)))
         assert [(one.owner, one.exchanges) for one in mine] == [("aa", 1)]
+        [newest, oldest] = store.sessions(query)
+        assert [one.owner for one in store.sessions(replace(query, before=newest.place))] == ["aa"]
+        assert list(store.sessions(replace(query, before=oldest.place))) == []
     assert store.forget_session("aa", "s") == 1
     assert [one.owner for one in store.sessions(Query())] == [None]
 
@@ -244,9 +248,9 @@ def test_sessions_are_searched_by_what_was_said_in_them_each_once_page_by_page(s
         store.append(exchange(number, text, session=session))
     assert [one.name for one in store.sessions(Query(words="x"))] == ["a", "c", "b"]
     assert [one.name for one in store.sessions(Query(words="x", limit=1))] == ["a"]
-    assert [one.name for one in store.sessions(Query(words="x", limit=1, before="a"))] == ["c"]
-    assert [one.name for one in store.sessions(Query(words="x", before="c"))] == ["b"]
-    assert [one.name for one in store.sessions(Query(words="y"))] == ["a", "b"]
+    assert [one.name for one in store.sessions(Query(words="x", limit=1, before="ex_5"))] == ["c"]
+    assert [one.name for one in store.sessions(Query(words="x", before="ex_3"))] == ["b"]
+    assert [(one.name, one.place) for one in store.sessions(Query(words="y"))] == [("a", "ex_2"), ("b", "ex_1")]
 
 
 def test_a_forgotten_session_leaves_others_and_no_word_of_its_own(store: SqliteStore, tmp_path: Path) -> None:
@@ -351,9 +355,9 @@ def test_a_session_whose_newest_exchange_is_damaged_is_found_by_words_once_on_ev
         store.append(exchange(number, "alpha", session=session))
     assert len(found(store, "alpha")) == 5
     store._connection.execute("UPDATE exchanges SET seconds = 9 WHERE id IN ('ex_3', 'ex_4')")
-    assert [one.name for one in store.sessions(Query(words="alpha"))] == ["b", "a"]
-    assert [one.name for one in store.sessions(Query(words="alpha", before="b"))] == ["a"]
-    assert [one.name for one in store.sessions(Query(words="alpha", before="a"))] == []
+    assert [(one.name, one.place) for one in store.sessions(Query(words="alpha"))] == [("b", "ex_2"), ("a", "ex_1")]
+    assert [one.name for one in store.sessions(Query(words="alpha", before="ex_2"))] == ["a"]
+    assert [one.name for one in store.sessions(Query(words="alpha", before="ex_1"))] == []
 
 
 def test_a_session_is_forgotten_whole_although_the_index_has_not_come_so_far(

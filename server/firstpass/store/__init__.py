@@ -116,7 +116,7 @@ class Store(Protocol):
     def sessions(self, query: Query) -> Iterator[Session]:
         """Those that have exchanges of that kind, the most lately used first; with words, those where they were said.
 
-        before: the name of one. Of the rest of the query only `limit`, `session`, `words` and `owners` count without
+        before: the `place` of one. Of the rest of the query only `limit`, `session`, `words` and `owners` count without
         words. Raises: BadAsk, as `browse`.
         """
         ...

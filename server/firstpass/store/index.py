@@ -90,7 +90,7 @@ class Index:
         except (ValueError, LookupError, AttributeError) as error:
             log.warning("what entry %d of the log is about can't be searched, it is damaged: %s", number, error)
             return
-        if counts:
+        if counts and exchange.ask.shadows is None:
             self._count(exchange)
 
     def _count(self, exchange: Exchange) -> None:

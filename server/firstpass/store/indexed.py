@@ -15,7 +15,7 @@ VERSION = 1
 """Of what this module says of an exchange. Its index is made anew where another version made it: words leave the index
 only when they are said once more exactly as they went in."""
 
-MOST_CHARACTERS = 2**17
+MOST_CHARACTERS = 2**15
 """Of one exchange's words; what is beyond is not searched."""
 
 EVERY = "every"

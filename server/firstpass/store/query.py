@@ -31,11 +31,12 @@ class Query:
 class Session:
     """The exchanges of one owner that were asked under one name. first, latest: of those that can be read.
 
-    exchanges: how many there are.
+    place: the exchange by which it stands where it does in a list. exchanges: how many there are.
     """
 
     owner: str | None
     name: str
+    place: str
     exchanges: int
     first: Exchange | None
     latest: Exchange | None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, TypeVar
 
 import apsw
 
@@ -11,7 +11,7 @@ from firstpass.exchange import Exchange
 from firstpass.store import Damaged
 from firstpass.store.codec import decode
 from firstpass.store.index import BIRTH, Index
-from firstpass.store.indexed import IN_A_SESSION, mark, match_of, membership
+from firstpass.store.indexed import IN_A_SESSION, match_of, membership
 from firstpass.store.log import Log, parsed
 from firstpass.store.query import Query, Session, Used
 from firstpass.store.reader import Reader
@@ -53,7 +53,7 @@ class SqliteBrowsing:
         match = match_of(query)
         self._catch_up()
         after = self._number_of(query.after, query, "after") if query.after is not None else -1
-        before = self._number_of(query.before, query, "before") if query.before is not None else END
+        before = self._before(query)
         order: Order = "DESC" if query.after is None else "ASC"
         return self._matching(match, order, query.limit, after, before)
 
@@ -123,35 +123,24 @@ class SqliteBrowsing:
         self._catch_up()
         if query.words is not None:
             return self._sessions_with(query, match_of(query))
-        where, values = ["latest < ?", BEGUN], list[int | str]([self._latest_of(query)])
+        where, values = ["latest < ?", BEGUN], list[int | str]([self._before(query)])
         if query.owners is not None:
             where.append(f"owner IN ({', '.join('?' * len(query.owners))})")
             values += [owner or "" for owner in query.owners]
         if query.session is not None:
             where.append("name = ?")
             values.append(query.session)
-        sql = f"SELECT owner, name FROM sessions WHERE {' AND '.join(where)} ORDER BY latest DESC LIMIT ?"  # noqa: S608
+        sql = f"SELECT owner, name, latest FROM sessions WHERE {' AND '.join(where)} ORDER BY latest DESC LIMIT ?"  # noqa: S608
         rows = self._browser.rows("list sessions", sql, *values, query.limit)
-        return (self._session(owner or None, name) for owner, name in rows)
+        return (self._session(owner or None, name, place) for owner, name, place in rows)
 
-    def _latest_of(self, query: Query) -> int:
-        """Where the session `before` which others are wanted stands."""
-        if query.before is None:
-            return END
-        owners = [None] if query.owners is None else [owner or "" for owner in query.owners]
-        sql = "SELECT max(latest) FROM sessions WHERE name = ?1 AND (?2 IS NULL OR owner = ?2)"
-        found = [self._browser.rows("list sessions", sql, query.before, owner)[0][0] for owner in owners]
-        numbers = [int(number) for number in found if number is not None]
-        return max(numbers) if numbers else self._no_session(query.before)
-
-    @staticmethod
-    def _no_session(name: str) -> NoReturn:
-        raise BadAsk(f"before: no session {name[:80]!r} in the record", param="before")
+    def _before(self, query: Query) -> int:
+        return self._number_of(query.before, query, "before") if query.before is not None else END
 
     def _sessions_with(self, query: Query, match: str) -> Iterator[Session]:
         """Those with the newest of the exchanges that match come first; each found one is left out of the next look."""
         match = f"({match}) AND marks : {IN_A_SESSION}"
-        below, given, left = self._match_before(query, match), set[str](), query.limit
+        below, given, left = self._before(query), set[str](), query.limit
         while left and (found := self._newest_whole(_without(match, given), below)) is not None:
             below, exchange = found
             owner, name = exchange.ask.key, exchange.ask.conversation
@@ -161,16 +150,10 @@ class SqliteBrowsing:
             given.add(member)
             newest = found if query.before is None else self._newest_whole(f"({match}) AND marks : {member}", END)
             if newest is not None and newest[0] == below:
-                session = self._session(owner, name)
+                session = self._session(owner, name, below)
                 if session.exchanges > 1 or name != exchange.ask.id:
                     left -= 1
                     yield session
-
-    def _match_before(self, query: Query, match: str) -> int:
-        if query.before is None:
-            return END
-        found = self._newest_whole(f"{match} AND marks : {mark('session', query.before)}", END)
-        return found[0] if found is not None else self._no_session(query.before)
 
     def _newest_whole(self, match: str, below: int) -> tuple[int, Exchange] | None:
         """Of those that can be read, which is where they stand."""
@@ -183,14 +166,15 @@ class SqliteBrowsing:
     def _newest(self, match: str, below: int) -> int | None:
         return next(iter(self._matching(match, "DESC", 1, before=below)), None)
 
-    def _session(self, owner: str | None, name: str) -> Session:
+    def _session(self, owner: str | None, name: str, place: int) -> Session:
+        """place: the number of the exchange that has it stand there in the list."""
         member = f"marks : {membership(owner, name)}"
         orders: tuple[Order, Order] = ("ASC", "DESC")
         ends = [self._matching(member, order, 1) for order in orders]
         sql = "SELECT exchanges FROM sessions WHERE owner = ? AND name = ?"
         count = self._browser.rows("list sessions", sql, owner or "", name)
         first, latest = (_of(owner, self._at(numbers[0])) if numbers else None for numbers in ends)
-        return Session(owner, name, count[0][0] if count else 0, first, latest)
+        return Session(owner, name, self._id_at(place), count[0][0] if count else 0, first, latest)
 
     def session_ids(self, owner: str | None, name: str) -> list[str]:
         """Of its exchanges, oldest first."""

@@ -64,6 +64,7 @@ class ExchangesQuery(Paged):
 
 
 class SessionsQuery(Paged):
+    before: StrictStr | None = Field(None, max_length=400, description="Those after the session of this `place`.")
     q: StrictStr | None = Field(None, max_length=1000, description="As for exchanges: of one of them.")
 
 
@@ -195,6 +196,7 @@ def listed(session: Session) -> dict[str, Any]:
         "object": "session",
         "id": session.name,
         "key": session.owner,
+        "place": session.place,
         "begun_unix": first.ask.received_unix if first else None,
         "latest_unix": latest.ask.received_unix if latest else None,
         "exchanges": session.exchanges,

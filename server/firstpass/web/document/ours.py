@@ -236,11 +236,15 @@ class ForgottenExchange(BaseModel):
 
 
 class SessionOutline(BaseModel):
-    """id: as its callers named it, or the response that it began with. begun_unix, latest_unix: of what can be read."""
+    """id: as its callers named it, or the response that it began with. begun_unix, latest_unix: of what can be read.
+
+    place: what `before` takes for the next page of a list.
+    """
 
     object: Literal["session"]
     id: str
     key: str | None
+    place: str
     begun_unix: float | None
     latest_unix: float | None
     exchanges: int
