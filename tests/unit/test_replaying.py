@@ -13,8 +13,10 @@ from firstpass.cli import replaying
 from firstpass.cli.replaying import How, Ran, Server, found, run
 from firstpass.errors import TierFailed
 from firstpass.exchange import Answer, Ask, Ceiling, Consult, Exchange, Reply, Step
+from firstpass.replay.report import headline, lines
 from firstpass.replay.subject import Subject, of_exchange
-from firstpass.replay.totals import Arm
+from firstpass.replay.totals import Arm, fails
+from firstpass.replay.wording import bracketed
 
 AFAR, NEAR = "http://machine.example", "http://127.0.0.1:1"
 CHOICE = {"message": {"content": "hi"}, "finish_reason": "stop"}
@@ -113,6 +115,23 @@ async def test_a_case_is_held_against_the_first_arm_and_is_no_outcome_there() ->
         arms, servers = [Arm("old", NEAR), Arm("new", NEAR, "strong")], {NEAR: Server(NEAR, client, {})}
         done = await run([replace(subject(), before=None)], arms, servers, How(), lambda: None)
     assert [(one.arm, one.before.text, one.after.text) for one in done.outcomes] == [("new", "a", "c")]
+
+
+OTHER = httpx.Response(200, json=BODY | {"choices": [CHOICE | {"message": {"content": "other"}}]}, headers=HEADERS)
+BROKEN = httpx.Response(502, json={"error": {"message": "no", "code": "engine_failed"}})
+DETOUR = httpx.Response(200, json=BODY, headers=HEADERS | {"x-firstpass-route": "strong"})
+
+
+@pytest.mark.parametrize(("odd", "worse"), [(OTHER, 0), (BROKEN, 1), (DETOUR, 0)])
+async def test_one_other_answer_among_repeats_is_seen(odd: httpx.Response, worse: int) -> None:
+    """The commonest answer is the one that is shown; one that changed, or broke, counts nevertheless."""
+    answers = [gives({}), odd, gives({})]
+    done, _ = await ran(lambda body: answers.pop(), subject(), repeats=3)
+    one = done.outcomes[0]
+    assert (one.change.same, one.alike, one.worse, headline(one)) == (True, 2, worse, "unsteady")
+    assert (fails([one], "changed"), fails([one], "worse")) == (True, worse == 1)
+    said = [bracketed(line.pieces) for line in lines(one, None)]
+    assert said[0] == "2 of 3 answers are this one" + worse * "; worse than before: 1"
 
 
 async def test_a_contract_is_asked_only_of_what_had_one_of_that_name() -> None:

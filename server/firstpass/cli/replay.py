@@ -69,7 +69,9 @@ Out = Annotated[
 Limit = Annotated[
     int | None, typer.Option(help=f"Of these, the newest; by default {LIMIT}, and a whole session.", min=1, max=MOST)
 ]
-FailOn = Annotated[Literal["changed", "worse"] | None, typer.Option(help="Status 1 where any answer is that.")]
+FailOn = Annotated[
+    Literal["changed", "worse"] | None, typer.Option(help="Status 1 where any answer is that, of all repeats.")
+]
 Repeat = Annotated[int, typer.Option(help="Answers of each request: how many are alike.", min=1, max=REPEATS_MOST)]
 
 
@@ -298,7 +300,9 @@ def _print(done: Report) -> None:
     for outcome in done.outcomes:
         arm = f"  {outcome.arm}" if several else ""
         word = report.headline(outcome)
-        colour = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow"}.get(word, "dim")
+        colour = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow", "unsteady": "yellow"}.get(
+            word, "dim"
+        )
         title = escape(plain(outcome.title))
         out.print(f"[{colour}]{word:<9}[/] {escape(plain(outcome.exchange))}{arm}  [dim]{title}[/]")
         for line in report.lines(outcome, done.price):

@@ -17,7 +17,7 @@ from firstpass.exchange import Ask
 from firstpass.replay.answer import Answered, fresh, refused
 from firstpass.replay.asking import ORIGIN, TERSE, Unfit, directed
 from firstpass.replay.ceiling import withheld
-from firstpass.replay.compare import change
+from firstpass.replay.compare import change, verdict
 from firstpass.replay.steady import STEADYING, doubts, steadied, unlike_then
 from firstpass.replay.subject import Subject
 from firstpass.replay.totals import Arm, Outcome, Skipped
@@ -199,6 +199,7 @@ class _Asking:
             change(before or after, after, self._form),
             len(answers),
             alike,
+            sum(verdict(before or after, one) == "worse" for one in answers),
             lost=(*subject.asked.lost, *self._unmarked),
             **told,
         )
@@ -249,6 +250,11 @@ class _Asking:
 
 def _commonest(answers: Sequence[Answered]) -> tuple[Answered, int]:
     """The answer that came most often, the first of its like; and how often it came."""
-    counted = Counter(answer.essence for answer in answers)
-    first = max(answers, key=lambda answer: counted[answer.essence])
-    return first, counted[first.essence]
+    counted = Counter(map(_seen, answers))
+    first = max(answers, key=lambda answer: counted[_seen(answer)])
+    return first, counted[_seen(first)]
+
+
+def _seen(answer: Answered) -> tuple[object, ...]:
+    """What makes it another answer: what its caller gets, how it came, and what fails it."""
+    return answer.essence, answer.route, tuple((one.check, one.subject, one.message) for one in answer.failed)
