@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from firstpass.bench.figures import Price
+from firstpass.cli import replay
 from firstpass.cli.recorded import moment_of, of_file
 from firstpass.errors import BadLabels
 from firstpass.exchange import Finding
@@ -146,3 +147,12 @@ def test_a_file_that_has_something_else_is_an_error_with_its_place(tmp_path: Pat
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(BadLabels, match="can not be read"):
         of_file(file, [], Chosen(), 5)
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a piece ends in the midst of brackets, or in backslashes, colours begin and end nevertheless."""
+    for old, new in (("a [/b", "a"), ("see [b", "see"), ("a \\\\\\ x", "a \\\\\\ y"), ("a [red] b", "a [/] b")):
+        one = outcome(answered(old), answered(new), name="[/ex\\\\\\")
+        replay.print_report(Report([Arm("again", "here")], [one]))
+        shown = capsys.readouterr().out
+        assert told(one)[0] in shown and "[/ex\\\\\\" in shown

@@ -18,6 +18,7 @@ import httpx
 import typer
 from rich.markup import escape
 from rich.progress import Progress
+from rich.text import Text
 
 from firstpass.cases.reading import read_cases
 from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, Url
@@ -32,7 +33,7 @@ from firstpass.replay.chosen import Chosen
 from firstpass.replay.report import Report
 from firstpass.replay.subject import Subject, of_case, of_exchange
 from firstpass.replay.totals import Arm, Skipped, fails
-from firstpass.replay.wording import Piece
+from firstpass.replay.wording import Piece, bracketed
 from firstpass.settings import load
 
 LIMIT, MOST = 20, 10_000
@@ -42,6 +43,7 @@ LENT = ("models", "repositories", "vllm-cache")
 """Of the data directory, what a server that is started beside shares: no record, no keys."""
 
 FAILED, INTERRUPTED = 1, 130
+COLOURS = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow", "unsteady": "yellow"}
 ARM_FORMS = "NAME=MODEL, NAME=CONTRACT@VERSION, NAME=URL, NAME=URL#MODEL, NAME=FILE.toml, NAME=FILE.toml#MODEL"
 
 _ARM = re.compile(
@@ -131,7 +133,7 @@ def replay(
     done = Report(arms, ran.outcomes, [*skipped, *ran.skipped], price, against, ran.cut_short, facts)
     if out_dir is not None:
         _write(done, out_dir)
-    typer.echo(report.as_json(done), nl=False) if as_json else _print(done)
+    typer.echo(report.as_json(done), nl=False) if as_json else print_report(done)
     if out_dir is not None:
         err.print(f"written to {escape(str(out_dir))}")
     if ran.cut_short:
@@ -295,18 +297,14 @@ def _write(done: Report, folder: Path) -> None:
             file.write(text)
 
 
-def _print(done: Report) -> None:
+def print_report(done: Report) -> None:
     several = len(done.by_arm) > 1
     for outcome in done.outcomes:
-        arm = f"  {outcome.arm}" if several else ""
-        word = report.headline(outcome)
-        colour = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow", "unsteady": "yellow"}.get(
-            word, "dim"
-        )
-        title = escape(plain(outcome.title))
-        out.print(f"[{colour}]{word:<9}[/] {escape(plain(outcome.exchange))}{arm}  [dim]{title}[/]")
+        word, arm = report.headline(outcome), f"  {outcome.arm}" if several else ""
+        told = f" {plain(outcome.exchange)}{arm}  "
+        out.print(Text.assemble((f"{word:<9}", COLOURS.get(word, "dim")), told, (plain(outcome.title), "dim")))
         for line in report.lines(outcome, done.price):
-            out.print(f"    [dim]{escape(plain(line.about))}:[/] {_styled(line.pieces)}")
+            out.print(Text.assemble("    ", (f"{plain(line.about)}: ", "dim"), *map(_marked, line.pieces)))
     out.print()
     print_rows(report.table(done))
     for sentence in report.sentences(done):
@@ -315,18 +313,7 @@ def _print(done: Report) -> None:
         err.print(escape(plain(sentence)))
 
 
-def _styled(pieces: Sequence[Piece]) -> str:
-    """In colours, with brackets for who sees none; what goes on in further lines stands under the first."""
-    styled = (_marked(piece) for piece in pieces)
-    return "".join(styled).replace("\n", "\n        ")
-
-
-def _marked(piece: Piece) -> str:
-    text = escape(plain(piece.text))
-    match piece.kind:
-        case "gone":
-            return f"[red]{escape('[-')}{text}-][/]"
-        case "new":
-            return f"[green]{{+{text}+}}[/]"
-        case "same":
-            return text
+def _marked(piece: Piece) -> tuple[str, str]:
+    """In colour, with brackets for who sees none; what goes on in further lines stands under the first."""
+    text = plain(bracketed([piece])).replace("\n", "\n        ")
+    return text, {"gone": "red", "new": "green", "same": ""}[piece.kind]
