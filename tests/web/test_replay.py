@@ -132,6 +132,19 @@ def test_findings_come_with_a_worse_answer_and_the_status_says_so(
     assert replayed(server, exchange, "--fail-on", "changed", **home)["totals"]["again"]["same"] == 1
 
 
+def test_an_arm_without_any_answer_is_no_proof(server: httpx.Client, model: Model, home: dict[str, str]) -> None:
+    """Of the two, one is asked nothing, as the exchange has no contract: that nothing of it is worse says nothing."""
+    exchange = asked(server)
+    arms = ("--url", str(server.base_url), "--arm", "a=local", "--arm", "b=pr-summary@4", "--fail-on", "worse")
+    assert "nothing was answered in b" in why(firstpass("replay", exchange, *arms, **home))
+
+
+def test_two_arms_that_are_both_silent_are_no_proof(server: httpx.Client, tmp_path: Path) -> None:
+    (file := tmp_path / "firstpass.cases.toml").write_text('[[case]]\nname = "a"\nprompt = "b"\ncontract = "gone@1"\n')
+    arms = ("--url", str(server.base_url), "--arm", "a=firstpass", "--arm", "b=local", "--fail-on", "changed")
+    assert "nothing was answered in b" in why(firstpass("replay", "--cases", str(file), *arms))
+
+
 def test_every_api_is_asked_again_as_it_was_asked(server: httpx.Client, model: Model, home: dict[str, str]) -> None:
     """What the engine is sent is the same, but for what steadies it."""
     model.text = "plain words"
@@ -344,12 +357,15 @@ def test_files_are_written_for_their_owner_alone(
     exchange = asked(server, DIFF, model="firstpass", **PINNED)
     asked(server, store=False)
     model.text = OMITS
-    folder = tmp_path / "out"
+    (folder := tmp_path / "out").mkdir()
+    (folder / "report.md").write_text("of an earlier run, for everybody")
+    (folder / "outcomes.jsonl").symlink_to(tmp_path / "elsewhere")
     replayed(server, "--limit", "2", "--out", str(folder), **home)
     lines = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
     assert [one["result"] for one in lines][1:] == ["not asked"] and lines[0]["exchange"] == exchange
     told = (folder / "report.md").read_text()
     assert told.startswith("# Replay against the record") and "| again |" in told
+    assert not (tmp_path / "elsewhere").exists()
     assert {(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {0o600}
 
 

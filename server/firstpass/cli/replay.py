@@ -32,7 +32,7 @@ from firstpass.replay import report
 from firstpass.replay.chosen import Chosen
 from firstpass.replay.report import Report
 from firstpass.replay.subject import Subject, of_case, of_exchange
-from firstpass.replay.totals import Arm, Skipped, fails
+from firstpass.replay.totals import Arm, Skipped, answered, fails
 from firstpass.replay.wording import Piece, bracketed
 from firstpass.settings import load
 
@@ -138,8 +138,8 @@ def replay(
         err.print(f"written to {escape(str(out_dir))}")
     if ran.cut_short:
         raise typer.Exit(INTERRUPTED)
-    if fail_on and not ran.outcomes:
-        fail("nothing was asked again, so --fail-on can't be told")
+    if fail_on and (untold := [arm.name for arm in (arms[1:] if cases else arms) if not answered(arm, ran.outcomes)]):
+        fail(f"nothing was answered in {', '.join(untold)}, so --fail-on can't be told")
     if fail_on and fails(ran.outcomes, fail_on):
         raise typer.Exit(FAILED)
 
@@ -292,7 +292,8 @@ async def _ran(
 def _write(done: Report, folder: Path) -> None:
     """For their owner alone: they have the words of the record."""
     for name, text in {"outcomes.jsonl": report.lines_of_outcomes(done), "report.md": report.as_markdown(done)}.items():
-        opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        (folder / name).unlink(missing_ok=True)
+        opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(opened, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
 

@@ -145,6 +145,11 @@ def sign_test(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / 2**number) if number else 1.0
 
 
+def answered(arm: Arm, outcomes: Iterable[Outcome]) -> bool:
+    """Whether there is anything to tell of the arm: where it is as silent as what it is held against, there is not."""
+    return any(one.arm == arm.name and not (one.before.error and one.after.error) for one in outcomes)
+
+
 def fails(outcomes: Iterable[Outcome], on: str) -> bool:
     """Whether anything is as `--fail-on` says, in any of its repeats: changed, which worse is too, or worse."""
     seen: dict[str, Callable[[Outcome], bool]] = {
