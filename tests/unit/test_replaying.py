@@ -89,6 +89,15 @@ async def test_a_server_that_is_busy_is_asked_again_when_it_says_and_not_for_eve
     assert done.outcomes[0].after.error == "503 off" and len(sent) == 1
 
 
+@pytest.mark.parametrize("said", ["\u00b2", "nan", "-1", "9" * 5000, "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_a_wait_that_is_no_number_of_seconds_is_not_waited(said: str) -> None:
+    busy = httpx.Response(
+        503, json={"error": {"message": "m", "code": "off"}}, headers=[(b"retry-after", said.encode("latin-1"))]
+    )
+    done, sent = await ran(lambda body: busy, subject())
+    assert done.outcomes[0].after.error == "503 off" and len(sent) == 1
+
+
 async def test_an_answer_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "MOST_BYTES", 10)
     done, _ = await ran(gives, subject())

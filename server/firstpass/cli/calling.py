@@ -1,5 +1,6 @@
 """A running server, as commands ask it: one request, and an error that a person can read. It knows no command."""
 
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ from firstpass.cli.terminal import fail
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
+BUSY = (429, 503)
+RETRY_AFTER = re.compile(r"[0-9]{1,5}")
 
 Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
 Ca = Annotated[Path | None, typer.Option(envvar="FIRSTPASS_CA", help="For https: a PEM file of the server's CA.")]
@@ -41,6 +44,14 @@ def _asked(method: str, url: str, body: dict[str, Any] | None, api_key: str | No
         fail(f"bad URL or API key: {error}")
     except httpx.HTTPError as error:
         fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
+
+
+def busy_seconds(response: httpx.Response, most: float) -> float | None:
+    """How long until it is worth asking again; None where it is not, or not within so many seconds."""
+    said = response.headers.get("retry-after", "")
+    if response.status_code not in BUSY or not RETRY_AFTER.fullmatch(said):
+        return None
+    return float(said) if float(said) <= most else None
 
 
 def error_message(response: httpx.Response) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from firstpass.cli.calling import busy_seconds
 from firstpass.contract.form import Form, Section, form_of
 from firstpass.dialect.values import NONSENSE
 from firstpass.errors import TierFailed
@@ -64,7 +65,7 @@ class Server:
                 async with asyncio.timeout(seconds), self._stream(path, body, headers) as response:
                     raw = await _body(response)
                 took = time.perf_counter() - began
-                if (wait := _wait(response)) is None or number == TRIES:
+                if (wait := busy_seconds(response, MOST_WAIT_SECONDS)) is None or number == TRIES:
                     break
                 await asyncio.sleep(wait)
         except httpx.HTTPError as broken:
@@ -95,14 +96,6 @@ async def _body(response: httpx.Response) -> bytes:
         if size > MOST_BYTES:
             raise TooLong
     return b"".join(parts)
-
-
-def _wait(response: httpx.Response) -> float | None:
-    """In seconds, where the server is busy and says for how long."""
-    said = response.headers.get("retry-after", "")
-    if response.status_code not in (429, 503) or not said.isdigit() or int(said) > MOST_WAIT_SECONDS:
-        return None
-    return float(said)
 
 
 async def found(url: str, client: httpx.AsyncClient) -> Server:
