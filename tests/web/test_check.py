@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -21,10 +21,12 @@ from typer.testing import CliRunner
 from firstpass.cases.reading import read_cases
 from firstpass.cli.main import app
 from firstpass.errors import FirstpassError
+from firstpass.exchange import Route
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, STRAYS, openai_app, says
 
 QUIET = ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY", "FIRSTPASS_URL", "FIRSTPASS_API_KEY")
+ROUTES = json.dumps(get_args(Route))
 HEAD = '[[case]]\nname = "a session"\ndiff_file = "auth.diff"\ncontract = "pr-summary@3"\n'
 
 
@@ -178,7 +180,16 @@ def test_many_cases_are_asked_at_once_and_come_in_their_order(
             (),
             "firstpass.cases.toml:5: case 'a session': 'must_mentoin': there is no such",
         ),
-        (HEAD.replace("auth.diff", "none.diff"), (), "firstpass.cases.toml:3: case 'a session': diff_file: none.diff"),
+        (
+            HEAD.replace("auth.diff", "none.diff"),
+            (),
+            "firstpass.cases.toml:3: case 'a session': diff_file: 'none.diff'",
+        ),
+        (
+            HEAD + f'expect_checks = "any"\nexpect_route = {ROUTES}\n',
+            (),
+            "it expects nothing, so any answer would pass",
+        ),
         (HEAD + 'expect_checks = "any"\n', (), "it expects nothing, so any answer would pass"),
         (HEAD, ("--only", "b*"), "--only b*: no case is called so"),
         (HEAD, ("firstpass.cases.toml", "./firstpass.cases.toml"), "is given twice"),
