@@ -156,3 +156,10 @@ def test_what_looks_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[
         replay.print_report(Report([Arm("again", "here")], [one]))
         shown = capsys.readouterr().out
         assert told(one)[0] in shown and "[/ex\\\\\\" in shown
+
+
+def test_half_of_a_pair_ends_no_report(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report([Arm("again", "here")], [outcome(answered("a b"), answered("a \ud83d"))])
+    replay.print_report(report)
+    assert "a [-b-]{++}" in capsys.readouterr().out
+    assert json.loads(as_json(report).encode())["outcomes"][0]["after"]["text"] == "a \ud83d"

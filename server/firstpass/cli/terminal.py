@@ -18,7 +18,7 @@ from rich.table import Column, Table
 TABLE_WIDTH = 200
 """Columns; a narrower terminal wraps the line, which is better than an exchange's id cut short."""
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -56,7 +56,7 @@ def fail(message: str, status: int = 1) -> NoReturn:
 
 
 def plain(text: str) -> str:
-    """Text of a model or a diff without the control characters that would steer a terminal."""
+    """Text of a model or a diff without what would steer a terminal, and without halves of UTF-16 pairs, which none can show."""
     return _CONTROLS.sub("", text)
 
 

@@ -270,7 +270,12 @@ def as_json(report: Report) -> str:
         "not_asked": [asdict(one) for one in report.skipped],
         "sentences": list(sentences(report)),
     }
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    return _line(json.dumps(body, indent=2, ensure_ascii=False))
+
+
+def _line(text: str) -> str:
+    """Half of a UTF-16 pair is written as JSON says it: no file and no terminal could take it."""
+    return f"{text.encode(errors='backslashreplace').decode()}\n"
 
 
 def _counted(one: Totals) -> dict[str, Any]:
@@ -291,4 +296,4 @@ def line_of(outcome: Outcome, price: Price | None) -> dict[str, Any]:
 def lines_of_outcomes(report: Report) -> str:
     asked = [line_of(one, report.price) for one in report.outcomes]
     skipped = [asdict(one) | {"result": "not asked"} for one in report.skipped]
-    return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in (*asked, *skipped))
+    return "".join(_line(json.dumps(one, ensure_ascii=False)) for one in (*asked, *skipped))
