@@ -429,3 +429,21 @@ def test_a_list_of_a_wrong_file_is_its_error(repository: Path, monkeypatch: pyte
     cases(repository, "seed = true")
     done = here(monkeypatch, repository, "case", "list")
     assert done.exit_code == 1 and "firstpass.cases.toml:5: case 'a session': seed:" in why(done)
+
+
+@pytest.mark.parametrize(
+    "command", [("check",), ("ps",), ("replay", "--cases", "firstpass.cases.toml", "--arm", "a=x", "--arm", "b=y")]
+)
+def test_no_error_repeats_the_api_key(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """A line end behind it, as a secret of CI may have, is not a part of it; what else no header can have ends it."""
+    cases(repository, 'must_mention = ["createSession"]')
+    with front(says(NAMES)) as client:
+        url = str(client.base_url)
+        ended = here(monkeypatch, repository, *command, "--url", url, FIRSTPASS_API_KEY="fp_secret\n")
+        within = here(monkeypatch, repository, *command, "--url", url, FIRSTPASS_API_KEY="fp_sec\nret")
+    for done in (ended, within):
+        assert "secret" not in done.output + str(done.exception) and "ret\n" not in done.output
+    assert "header" not in ended.output + str(ended.exception)
+    assert within.exit_code == 2 and "characters that no API key has" in within.output

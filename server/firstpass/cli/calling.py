@@ -17,7 +17,17 @@ RETRY_AFTER = re.compile(r"[0-9]{1,5}")
 
 Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
 Ca = Annotated[Path | None, typer.Option(envvar="FIRSTPASS_CA", help="For https: a PEM file of the server's CA.")]
-ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
+
+
+def _key(said: str | None) -> str | None:
+    """Space at its ends, as secrets of CI may have it, is none of the key's; the error does not repeat it."""
+    key = (said or "").strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise typer.BadParameter("it has characters that no API key has")
+    return key or None
+
+
+ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True, callback=_key)]
 
 
 def post(url: str, body: dict[str, Any] | None, api_key: str | None, ca: Path | None) -> httpx.Response:

@@ -56,7 +56,7 @@ def fail(message: str, status: int = 1) -> NoReturn:
 
 
 def plain(text: str) -> str:
-    """Text of a model or a diff without what would steer a terminal, and without halves of UTF-16 pairs, which none can show."""
+    """Text of a model or a diff without what would steer a terminal, or what none can show: halves of UTF-16 pairs."""
     return _CONTROLS.sub("", text)
 
 
