@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import Result
-from fastapi import Request
+from fastapi import FastAPI, Request
 from typer.testing import CliRunner
 
 from firstpass.cli import main
@@ -143,6 +143,26 @@ def test_two_arms_that_are_both_silent_are_no_proof(server: httpx.Client, tmp_pa
     (file := tmp_path / "firstpass.cases.toml").write_text('[[case]]\nname = "a"\nprompt = "b"\ncontract = "gone@1"\n')
     arms = ("--url", str(server.base_url), "--arm", "a=firstpass", "--arm", "b=local", "--fail-on", "changed")
     assert "nothing was answered in b" in why(firstpass("replay", "--cases", str(file), *arms))
+
+
+def test_an_api_key_is_told_to_one_server(server: httpx.Client, tmp_path: Path) -> None:
+    """The one at --url; each other would learn what opens it."""
+    (file := tmp_path / "firstpass.cases.toml").write_text('[[case]]\nname = "a"\nprompt = "b"\n')
+    (thief := FastAPI()).state.keys = []
+
+    @thief.get("/v1/contracts")
+    async def contracts(request: Request) -> dict[str, Any]:
+        thief.state.keys.append(request.headers.get("authorization"))
+        return {"data": []}
+
+    with serving(thief) as url:
+        arms = ("--cases", str(file), "--arm", "a=local", "--arm", f"b={url}")
+        key = {"FIRSTPASS_API_KEY": "fp_secret"}
+        assert "is no Firstpass" in why(firstpass("replay", "--url", str(server.base_url), *arms, **key))
+        both = ("--cases", str(file), "--arm", f"a={server.base_url}", "--arm", f"b={url}")
+        assert "is for one server" in why(firstpass("replay", *both, **key))
+        assert "is no Firstpass" in why(firstpass("replay", "--url", url, *both, **key))
+    assert thief.state.keys == [None, "Bearer fp_secret"]
 
 
 def test_every_api_is_asked_again_as_it_was_asked(server: httpx.Client, model: Model, home: dict[str, str]) -> None:

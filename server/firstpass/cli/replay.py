@@ -43,6 +43,7 @@ LENT = ("models", "repositories", "vllm-cache")
 """Of the data directory, what a server that is started beside shares: no record, no keys."""
 
 FAILED, INTERRUPTED = 1, 130
+WEB = ("http://", "https://")
 COLOURS = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow", "unsteady": "yellow"}
 ARM_FORMS = "NAME=MODEL, NAME=CONTRACT@VERSION, NAME=URL, NAME=URL#MODEL, NAME=FILE.toml, NAME=FILE.toml#MODEL"
 
@@ -127,7 +128,9 @@ def replay(
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
     with _places(arms) as places:
-        ran = asyncio.run(_ran(subjects, arms, places, how, _client(api_key, ca, at_once, timeout)))
+        keyed = _keyed(places, here) if api_key else None
+        opens = _client(api_key, keyed, ca, at_once, timeout)
+        ran = asyncio.run(_ran(subjects, arms, places, how, opens))
     facts = {"made_unix": now, "version": version("firstpass"), "as_asked": as_asked, "kept": keep}
     against = arms[0].name if cases else "the record"
     done = Report(arms, ran.outcomes, [*skipped, *ran.skipped], price, against, ran.cut_short, facts)
@@ -243,7 +246,7 @@ def _places(arms: Sequence[Arm]) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _place(place: str) -> Iterator[str]:
-    if place.startswith(("http://", "https://")):
+    if place.startswith(WEB):
         yield place
         return
     settings = load(Path(place))
@@ -256,12 +259,24 @@ def _place(place: str) -> Iterator[str]:
             yield url
 
 
+def _keyed(places: Iterable[str], here: str) -> str | None:
+    """The place that the API key is for: --url's where an arm asks it, else the one URL of all arms.
+
+    Raises: BadLabels where there are several: each of them would learn a key that is another's.
+    """
+    urls = [place for place in places if place.startswith(WEB)]
+    if here in urls or not urls:
+        return here
+    if len(urls) > 1:
+        raise BadLabels(f"an API key is for one server, and arms ask {' and '.join(urls)}: say which by --url")
+    return urls[0]
+
+
 Opens = Callable[[str], httpx.AsyncClient]
 
 
-def _client(api_key: str | None, ca: Path | None, at_once: int, seconds: float) -> Opens:
-    """No proxy of the environment, and no redirect, leads the words elsewhere."""
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+def _client(api_key: str | None, keyed: str | None, ca: Path | None, at_once: int, seconds: float) -> Opens:
+    """No proxy of the environment, and no redirect, leads the words elsewhere. keyed: who alone is told the key."""
     limits = httpx.Limits(max_connections=at_once)
     try:
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
@@ -269,6 +284,7 @@ def _client(api_key: str | None, ca: Path | None, at_once: int, seconds: float) 
         fail(f"{ca} is no PEM file of certificates ({error})")
 
     def opens(url: str) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {api_key}"} if api_key and url == keyed else {}
         return httpx.AsyncClient(
             base_url=url, headers=headers, limits=limits, timeout=seconds, trust_env=False, verify=verify
         )
