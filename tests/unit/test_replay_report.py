@@ -137,6 +137,7 @@ def test_a_file_has_exchanges_in_any_of_the_forms_that_they_are_written_in(tmp_p
         ('{"ask": {}}', ":1 is no exchange"),
         ('{"object": "exchange", "exchange": null}', "is no exchange"),
         ("\xff", "is no exchange"),
+        (encode(exchange()).replace('"step":1', '"step":9'), "of a step that it does not have"),
     ],
 )
 def test_a_file_that_has_something_else_is_an_error_with_its_place(tmp_path: Path, text: str, said: str) -> None:

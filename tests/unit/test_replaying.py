@@ -98,6 +98,13 @@ async def test_a_wait_that_is_no_number_of_seconds_is_not_waited(said: str) -> N
     assert done.outcomes[0].after.error == "503 off" and len(sent) == 1
 
 
+async def test_headers_are_sent_as_they_came() -> None:
+    """Latin-1, which is what HTTP has, and not what the client would make of it."""
+    one = subject()
+    done, _ = await ran(gives, replace(one, asked=replace(one.asked, headers={"anthropic-beta": "\xe9"})))
+    assert done.outcomes[0].change.same
+
+
 async def test_an_answer_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "MOST_BYTES", 10)
     done, _ = await ran(gives, subject())

@@ -81,7 +81,8 @@ class Server:
     def _stream(
         self, path: str, body: dict[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[httpx.Response]:
-        return self.client.stream("POST", path, json=body, headers=dict(headers))
+        """Headers are Latin-1, as they came."""
+        return self.client.stream("POST", path, json=body, headers=httpx.Headers(dict(headers), "latin-1"))
 
 
 class TooLong(Exception):
