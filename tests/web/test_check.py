@@ -310,6 +310,8 @@ BUSY = (503, {"retry-after": "0"}, b'{"error": {"message": "loading", "code": "x
         ([(200, {}, b"<html>")], 3, "200 with a body that is no answer of the chat API"),
         ([(200, {}, b'{"choices": []}')], 3, "200 with a body that is no answer of the chat API"),
         ([(200, {}, b'[1]')], 3, "200 with a body that is no answer of the chat API"),
+        ([(200, {}, b"[" * 200_000)], 3, "200 with a body that is no answer of the chat API"),
+        ([(500, {}, b"[" * 200_000)], 3, "no answer: 500: [[["),
         ([(302, {"location": "/elsewhere"}, b"")], 3, "no answer: 302"),
     ],
 )  # fmt: skip

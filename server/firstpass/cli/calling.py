@@ -9,6 +9,7 @@ import httpx
 import typer
 
 from firstpass.cli.terminal import fail
+from firstpass.dialect.values import NONSENSE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
@@ -69,5 +70,5 @@ def error_message(response: httpx.Response) -> str:
     try:
         error = response.json()["error"]
         return f"{error['message']} ({response.status_code} {error['code']}, {error.get('part', 'web')})"
-    except (ValueError, KeyError, TypeError):
+    except NONSENSE:
         return f"{response.status_code}: {response.text[:300]}"

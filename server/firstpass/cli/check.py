@@ -27,6 +27,7 @@ from firstpass.cases.services import code_quality, github, junit
 from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, busy_seconds, error_message
 from firstpass.cli.eval import own_server
 from firstpass.cli.terminal import AsJson, Config, err, fail, plain, print_rows
+from firstpass.dialect.values import NONSENSE
 from firstpass.errors import BadCases, FirstpassError
 from firstpass.settings import load
 
@@ -206,7 +207,7 @@ def said_of(response: httpx.Response, seconds: float) -> Said:
         text = _text(body["choices"][0]["message"])
         route = how.get("route") or response.headers.get("x-firstpass-route")
         exchange = response.headers.get("x-request-id")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except NONSENSE:
         return Unanswered(f"{status} with a body that is no answer of the chat API", seconds)
     return Answered(text, seconds, route, None if failed is None else tuple(failed), exchange)
 
