@@ -182,7 +182,11 @@ def test_markdown_shows_what_was_said_as_it_is(outcomes: list[Outcome]) -> None:
     assert "\n````text\ntests/a,b.toml:7\nmust_not_mention" in text and text.count("\n````\n") == 1
 
 
-def test_markdown_stays_within_what_is_shown(place: Place) -> None:
-    many = [outcome(place, Answered("rollback " * 1_000, 1.0), str(number)) for number in range(300)]
-    text = as_markdown(many)
-    assert len(text) < 600_000 and text.endswith("More than fits here is in the job's log.\n")
+@pytest.mark.parametrize("words", ["rollback ", "rollback \u6f22\u5b57 "])
+def test_markdown_stays_within_what_is_shown(place: Place, words: str) -> None:
+    """In bytes, which are more than characters, and with a table that is too long alone."""
+    many = [outcome(place, Answered(words * 1_000, 1.0), str(number)) for number in range(300)]
+    lengthy = [outcome(place, Answered("Fine.", 1.0), f"{words * 20}{number}") for number in range(3_000)]
+    for cases in (many, lengthy):
+        text = as_markdown(cases)
+        assert len(text.encode()) < 501_000 and text.endswith("More than fits here is in the job's log.\n")

@@ -139,6 +139,9 @@ HEAD = '[[case]]\nname = "a"\n'
         (f'{HEAD}prompt = "b"\n[case.body]\ntop_q = 1\n', "toml:4: case 'a': body: unknown parameter: top_q"),
         (f'{HEAD}prompt = "b"\n[case.body]\ntop_p = 2\n', "body: top_p: Input should be less than or equal to 1"),
         (f'{HEAD}prompt = "b"\n[case.body]\nuser = 2026-01-01\n', "date is not JSON serializable"),
+        (f'{HEAD}prompt = "b"\nseed = {"1" * 5_000}\n', "somewhere.toml: Exceeds the limit"),
+        (f'{HEAD}prompt = "b"\n[case.body{".a" * 20_000}]\n', "maximum recursion depth exceeded"),
+        (f'{HEAD}prompt = "b"\n[case.body]\nn = 2\n', "body: n: a case is judged by one answer"),
         (f'{HEAD}messages = []\n', "toml:3: case 'a': messages: List should have at least 1 item"),
         (f'{HEAD}messages = [{{ role = "robot", content = "b" }}]\n', "toml:3: case 'a': messages: messages.0.role"),
         ('[[case]]\nname = " a"\nprompt = "b"\n', "name: must be printable, without space at its ends"),
@@ -280,12 +283,16 @@ def test_a_path_that_leaves_the_repository_is_refused(
         "latin.diff": "no UTF-8 text",
         "large.diff": f"more than {MOST_BYTES} bytes",
         "a\0b": "can not be read",
+        ".git/HEAD": "is git's own",
+        "config.diff": "is git's own",
+        "a\n::add-mask::b": "No such file",
     }
+    (repository / "config.diff").symlink_to(".git/HEAD")
     for named, words in refused.items():
         line = json.dumps({"name": "a", "contract": "pr-summary", "diff_file": named})
         with pytest.raises(BadCases, match=words) as raised:
             cases_of(line, repository / "cases.jsonl")
-        assert "case 'a': diff_file:" in str(raised.value)
+        assert "case 'a': diff_file:" in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_range_is_its_net_change_and_a_merge_what_it_brought_in(repository: Path) -> None:

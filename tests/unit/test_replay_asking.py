@@ -80,6 +80,12 @@ def test_a_chat_of_anthropic_s_api_is_asked_again_as_it_was_asked(ask: Ask) -> N
     assert like(read_back(ask, again_), ask) == ask
 
 
+def test_a_header_that_can_not_be_written_is_lost_and_said() -> None:
+    ask = replace(asked(Message("user", "hello")), dialect="anthropic", forwarded={"anthropic-beta": "\u2603"})
+    again_ = made(ask)
+    assert again_.path == "/v1/chat/completions" and again_.lost == ("the headers anthropic-beta",)
+
+
 @EXAMPLES
 @given(st.text(max_size=9), st.none() | st.integers(0, 20), st.none() | st.booleans())
 def test_a_completion_is_asked_again_as_it_was_asked(prompt: str, logprobs: int | None, echo: bool | None) -> None:

@@ -86,6 +86,8 @@ def test_calls_are_compared_as_the_json_that_they_are() -> None:
     twice = given_(calls=(("a", "{}"), ("b", "{}")))
     assert edits(twice, given_(calls=twice.calls[::-1]))[0][1] == "moved"
     assert not change(given_(calls=(("a", "no json"),)), given_(calls=(("a", "other"),)), forms).same
+    doubled = given_(calls=(("weather", '{"city": "Rome", "days": 2, "city": "Oslo"}'),))
+    assert not change(before, doubled, forms).same, "which city it is, readers say differently"
 
 
 def test_findings_come_and_go_and_fewer_failures_are_better() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from firstpass.bench.figures import Price
+from firstpass.cli import replay
 from firstpass.cli.recorded import moment_of, of_file
 from firstpass.errors import BadLabels
 from firstpass.exchange import Finding
@@ -136,6 +137,7 @@ def test_a_file_has_exchanges_in_any_of_the_forms_that_they_are_written_in(tmp_p
         ('{"ask": {}}', ":1 is no exchange"),
         ('{"object": "exchange", "exchange": null}', "is no exchange"),
         ("\xff", "is no exchange"),
+        (encode(exchange()).replace('"step":1', '"step":9'), "of a step that it does not have"),
     ],
 )
 def test_a_file_that_has_something_else_is_an_error_with_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -146,3 +148,19 @@ def test_a_file_that_has_something_else_is_an_error_with_its_place(tmp_path: Pat
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(BadLabels, match="can not be read"):
         of_file(file, [], Chosen(), 5)
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a piece ends in the midst of brackets, or in backslashes, colours begin and end nevertheless."""
+    for old, new in (("a [/b", "a"), ("see [b", "see"), ("a \\\\\\ x", "a \\\\\\ y"), ("a [red] b", "a [/] b")):
+        one = outcome(answered(old), answered(new), name="[/ex\\\\\\")
+        replay.print_report(Report([Arm("again", "here")], [one]))
+        shown = capsys.readouterr().out
+        assert told(one)[0] in shown and "[/ex\\\\\\" in shown
+
+
+def test_half_of_a_pair_ends_no_report(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report([Arm("again", "here")], [outcome(answered("a b"), answered("a \ud83d"))])
+    replay.print_report(report)
+    assert "a [-b-]{++}" in capsys.readouterr().out
+    assert json.loads(as_json(report).encode())["outcomes"][0]["after"]["text"] == "a \ud83d"

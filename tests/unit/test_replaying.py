@@ -13,8 +13,10 @@ from firstpass.cli import replaying
 from firstpass.cli.replaying import How, Ran, Server, found, run
 from firstpass.errors import TierFailed
 from firstpass.exchange import Answer, Ask, Ceiling, Consult, Exchange, Reply, Step
+from firstpass.replay.report import headline, lines
 from firstpass.replay.subject import Subject, of_exchange
-from firstpass.replay.totals import Arm
+from firstpass.replay.totals import Arm, fails
+from firstpass.replay.wording import bracketed
 
 AFAR, NEAR = "http://machine.example", "http://127.0.0.1:1"
 CHOICE = {"message": {"content": "hi"}, "finish_reason": "stop"}
@@ -87,6 +89,22 @@ async def test_a_server_that_is_busy_is_asked_again_when_it_says_and_not_for_eve
     assert done.outcomes[0].after.error == "503 off" and len(sent) == 1
 
 
+@pytest.mark.parametrize("said", ["\u00b2", "nan", "-1", "9" * 5000, "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_a_wait_that_is_no_number_of_seconds_is_not_waited(said: str) -> None:
+    busy = httpx.Response(
+        503, json={"error": {"message": "m", "code": "off"}}, headers=[(b"retry-after", said.encode("latin-1"))]
+    )
+    done, sent = await ran(lambda body: busy, subject())
+    assert done.outcomes[0].after.error == "503 off" and len(sent) == 1
+
+
+async def test_headers_are_sent_as_they_came() -> None:
+    """Latin-1, which is what HTTP has, and not what the client would make of it."""
+    one = subject()
+    done, _ = await ran(gives, replace(one, asked=replace(one.asked, headers={"anthropic-beta": "\xe9"})))
+    assert done.outcomes[0].change.same
+
+
 async def test_an_answer_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "MOST_BYTES", 10)
     done, _ = await ran(gives, subject())
@@ -113,6 +131,23 @@ async def test_a_case_is_held_against_the_first_arm_and_is_no_outcome_there() ->
         arms, servers = [Arm("old", NEAR), Arm("new", NEAR, "strong")], {NEAR: Server(NEAR, client, {})}
         done = await run([replace(subject(), before=None)], arms, servers, How(), lambda: None)
     assert [(one.arm, one.before.text, one.after.text) for one in done.outcomes] == [("new", "a", "c")]
+
+
+OTHER = httpx.Response(200, json=BODY | {"choices": [CHOICE | {"message": {"content": "other"}}]}, headers=HEADERS)
+BROKEN = httpx.Response(502, json={"error": {"message": "no", "code": "engine_failed"}})
+DETOUR = httpx.Response(200, json=BODY, headers=HEADERS | {"x-firstpass-route": "strong"})
+
+
+@pytest.mark.parametrize(("odd", "worse"), [(OTHER, 0), (BROKEN, 1), (DETOUR, 0)])
+async def test_one_other_answer_among_repeats_is_seen(odd: httpx.Response, worse: int) -> None:
+    """The commonest answer is the one that is shown; one that changed, or broke, counts nevertheless."""
+    answers = [gives({}), odd, gives({})]
+    done, _ = await ran(lambda body: answers.pop(), subject(), repeats=3)
+    one = done.outcomes[0]
+    assert (one.change.same, one.alike, one.worse, headline(one)) == (True, 2, worse, "unsteady")
+    assert (fails([one], "changed"), fails([one], "worse")) == (True, worse == 1)
+    said = [bracketed(line.pieces) for line in lines(one, None)]
+    assert said[0] == "2 of 3 answers are this one" + worse * "; worse than before: 1"
 
 
 async def test_a_contract_is_asked_only_of_what_had_one_of_that_name() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -21,10 +21,12 @@ from typer.testing import CliRunner
 from firstpass.cases.reading import read_cases
 from firstpass.cli.main import app
 from firstpass.errors import FirstpassError
+from firstpass.exchange import Route
 from tests.conftest import Front, serving
 from tests.doubles import DIFF, NAMES, STRAYS, openai_app, says
 
 QUIET = ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY", "FIRSTPASS_URL", "FIRSTPASS_API_KEY")
+ROUTES = json.dumps(get_args(Route))
 HEAD = '[[case]]\nname = "a session"\ndiff_file = "auth.diff"\ncontract = "pr-summary@3"\n'
 
 
@@ -178,7 +180,16 @@ def test_many_cases_are_asked_at_once_and_come_in_their_order(
             (),
             "firstpass.cases.toml:5: case 'a session': 'must_mentoin': there is no such",
         ),
-        (HEAD.replace("auth.diff", "none.diff"), (), "firstpass.cases.toml:3: case 'a session': diff_file: none.diff"),
+        (
+            HEAD.replace("auth.diff", "none.diff"),
+            (),
+            "firstpass.cases.toml:3: case 'a session': diff_file: 'none.diff'",
+        ),
+        (
+            HEAD + f'expect_checks = "any"\nexpect_route = {ROUTES}\n',
+            (),
+            "it expects nothing, so any answer would pass",
+        ),
         (HEAD + 'expect_checks = "any"\n', (), "it expects nothing, so any answer would pass"),
         (HEAD, ("--only", "b*"), "--only b*: no case is called so"),
         (HEAD, ("firstpass.cases.toml", "./firstpass.cases.toml"), "is given twice"),
@@ -299,6 +310,8 @@ BUSY = (503, {"retry-after": "0"}, b'{"error": {"message": "loading", "code": "x
         ([(200, {}, b"<html>")], 3, "200 with a body that is no answer of the chat API"),
         ([(200, {}, b'{"choices": []}')], 3, "200 with a body that is no answer of the chat API"),
         ([(200, {}, b'[1]')], 3, "200 with a body that is no answer of the chat API"),
+        ([(200, {}, b"[" * 200_000)], 3, "200 with a body that is no answer of the chat API"),
+        ([(500, {}, b"[" * 200_000)], 3, "no answer: 500: [[["),
         ([(302, {"location": "/elsewhere"}, b"")], 3, "no answer: 302"),
     ],
 )  # fmt: skip
@@ -418,3 +431,21 @@ def test_a_list_of_a_wrong_file_is_its_error(repository: Path, monkeypatch: pyte
     cases(repository, "seed = true")
     done = here(monkeypatch, repository, "case", "list")
     assert done.exit_code == 1 and "firstpass.cases.toml:5: case 'a session': seed:" in why(done)
+
+
+@pytest.mark.parametrize(
+    "command", [("check",), ("ps",), ("replay", "--cases", "firstpass.cases.toml", "--arm", "a=x", "--arm", "b=y")]
+)
+def test_no_error_repeats_the_api_key(
+    front: Front, repository: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """A line end behind it, as a secret of CI may have, is not a part of it; what else no header can have ends it."""
+    cases(repository, 'must_mention = ["createSession"]')
+    with front(says(NAMES)) as client:
+        url = str(client.base_url)
+        ended = here(monkeypatch, repository, *command, "--url", url, FIRSTPASS_API_KEY="fp_secret\n")
+        within = here(monkeypatch, repository, *command, "--url", url, FIRSTPASS_API_KEY="fp_sec\nret")
+    for done in (ended, within):
+        assert "secret" not in done.output + str(done.exception) and "ret\n" not in done.output
+    assert "header" not in ended.output + str(ended.exception)
+    assert within.exit_code == 2 and "characters that no API key has" in within.output

@@ -5,21 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import Request
+from click.testing import Result
+from fastapi import FastAPI, Request
+from typer.testing import CliRunner
 
+from firstpass.cli import main
+from firstpass.errors import FirstpassError
 from firstpass.exchange import Exchange
 from firstpass.store.sqlite import SqliteStore
 from tests.conftest import Front, fronted, serving
 from tests.doubles import DIFF, NAMES, OMITS, STRAYS, messages_app, openai_app, says
 from tests.unit.test_replay_asking import PIXEL
-from tests.web.test_cli import firstpass
+from tests.web import test_cli
 
 PINNED = {"firstpass": {"contract": "pr-summary@3", "session": "s1"}}
 PROBE = "ready?"
@@ -76,9 +80,23 @@ def asked(client: httpx.Client, content: Any = "hello", path: str = "/v1/chat/co
     return response.headers["x-request-id"]
 
 
+def firstpass(*arguments: str, **variables: str) -> Result:
+    """In this process, where a command need not load all of it first; `main` prints what ends it."""
+    with pytest.MonkeyPatch.context() as here:
+        for name, value in {"COLUMNS": "200", **variables}.items():
+            here.setenv(name, value)
+        return CliRunner().invoke(main.app, arguments)
+
+
+def why(done: Result) -> str:
+    """The line that ends it."""
+    assert done.exit_code == 1 and isinstance(done.exception, FirstpassError | OSError | SystemExit), done.exception
+    return done.stderr if isinstance(done.exception, SystemExit) else str(done.exception)
+
+
 def replayed(client: httpx.Client, *arguments: str, status: int = 0, **variables: str) -> dict[str, Any]:
     done = firstpass("replay", "--url", str(client.base_url), "--json", *arguments, **variables)
-    assert done.returncode == status, done.stderr.decode()
+    assert done.exit_code == status, done.output
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -95,7 +113,7 @@ def test_the_same_model_gives_the_same_answers_and_another_text_is_shown(
     changed = replayed(server, "--limit", "5", **home)
     first, second = changed["outcomes"]
     assert first["change"]["edits"][0]["where"] == "Summary" and second["change"]["edits"][0]["where"] == "text"
-    shown = firstpass("replay", "--url", str(server.base_url), summary, **home).stdout.decode()
+    shown = firstpass("replay", "--url", str(server.base_url), summary, **home).stdout
     assert "Summary: Create [-a session-]{+two sessions+} at login." in shown and "changed" in shown
 
 
@@ -112,6 +130,39 @@ def test_findings_come_with_a_worse_answer_and_the_status_says_so(
     assert found["totals"]["again"]["worse"] == 1 and "1 worse of 1 pairs" in found["sentences"][0]
     model.text = NAMES
     assert replayed(server, exchange, "--fail-on", "changed", **home)["totals"]["again"]["same"] == 1
+
+
+def test_an_arm_without_any_answer_is_no_proof(server: httpx.Client, model: Model, home: dict[str, str]) -> None:
+    """Of the two, one is asked nothing, as the exchange has no contract: that nothing of it is worse says nothing."""
+    exchange = asked(server)
+    arms = ("--url", str(server.base_url), "--arm", "a=local", "--arm", "b=pr-summary@4", "--fail-on", "worse")
+    assert "nothing was answered in b" in why(firstpass("replay", exchange, *arms, **home))
+
+
+def test_two_arms_that_are_both_silent_are_no_proof(server: httpx.Client, tmp_path: Path) -> None:
+    (file := tmp_path / "firstpass.cases.toml").write_text('[[case]]\nname = "a"\nprompt = "b"\ncontract = "gone@1"\n')
+    arms = ("--url", str(server.base_url), "--arm", "a=firstpass", "--arm", "b=local", "--fail-on", "changed")
+    assert "nothing was answered in b" in why(firstpass("replay", "--cases", str(file), *arms))
+
+
+def test_an_api_key_is_told_to_one_server(server: httpx.Client, tmp_path: Path) -> None:
+    """The one at --url; each other would learn what opens it."""
+    (file := tmp_path / "firstpass.cases.toml").write_text('[[case]]\nname = "a"\nprompt = "b"\n')
+    (thief := FastAPI()).state.keys = []
+
+    @thief.get("/v1/contracts")
+    async def contracts(request: Request) -> dict[str, Any]:
+        thief.state.keys.append(request.headers.get("authorization"))
+        return {"data": []}
+
+    with serving(thief) as url:
+        arms = ("--cases", str(file), "--arm", "a=local", "--arm", f"b={url}")
+        key = {"FIRSTPASS_API_KEY": "fp_secret"}
+        assert "is no Firstpass" in why(firstpass("replay", "--url", str(server.base_url), *arms, **key))
+        both = ("--cases", str(file), "--arm", f"a={server.base_url}", "--arm", f"b={url}")
+        assert "is for one server" in why(firstpass("replay", *both, **key))
+        assert "is no Firstpass" in why(firstpass("replay", "--url", url, *both, **key))
+    assert thief.state.keys == [None, "Bearer fp_secret"]
 
 
 def test_every_api_is_asked_again_as_it_was_asked(server: httpx.Client, model: Model, home: dict[str, str]) -> None:
@@ -214,7 +265,7 @@ def test_another_machine_is_sent_nothing_that_may_not_go_there(
     asked(server)
     sent = len(model.seen)
     done = firstpass("replay", "--url", "http://machine.invalid", "--limit", "1", **home)
-    assert done.returncode == 1 and b"no answer from" in done.stderr and len(model.seen) == sent
+    assert "no answer from" in why(done) and len(model.seen) == sent
 
 
 def test_what_is_no_firstpass_is_not_asked(server: httpx.Client, model: Model, home: dict[str, str]) -> None:
@@ -222,7 +273,7 @@ def test_what_is_no_firstpass_is_not_asked(server: httpx.Client, model: Model, h
     other = openai_app(says("-"))
     with serving(other) as url:
         done = firstpass("replay", "--url", url, "--limit", "1", **home)
-    assert done.returncode == 1 and b"is no Firstpass" in done.stderr and other.state.seen == []
+    assert "is no Firstpass" in why(done) and other.state.seen == []
 
 
 def test_words_are_kept_only_where_that_is_wanted(
@@ -252,7 +303,8 @@ def test_arms_stand_side_by_side_and_a_file_of_settings_is_a_server(
         settings = tmp_path / "other.toml"
         settings.write_text(f'[engine]\nkind = "external"\nurl = "{url}/v1"\n')
         arms = ("--arm", "local", "--arm", f"worse={settings}", "--arm", "newer=pr-summary@4")
-        found = replayed(server, exchange, *arms, **home, TMPDIR=str(scratch))
+        command = ("replay", "--url", str(server.base_url), "--json", exchange, *arms)
+        found = json.loads(test_cli.firstpass(*command, **home, TMPDIR=str(scratch)).stdout)
     results = {one["arm"]: one["result"] for one in found["outcomes"]}
     assert results["local"] == "same" and results["worse"] == "worse", found
     newer = found["outcomes"][2]
@@ -275,13 +327,13 @@ def test_exchanges_are_chosen_from_the_record_or_from_a_file(
     assert [each["exchange"] for each in replayed(server, "--of-contract", "pr-summary", **home)["outcomes"]] == [one]
     assert len(replayed(server, "--since", "1h", **home)["outcomes"]) > 1
     file = tmp_path / "some.json"
-    file.write_bytes(firstpass("history", "--json", "--limit", "50", **home).stdout)
+    file.write_text(firstpass("history", "--json", "--limit", "50", **home).stdout)
     nowhere = {"FIRSTPASS_SERVER__DATA_DIR": str(tmp_path / "empty")}
     assert [each["exchange"] for each in replayed(server, "--file", str(file), two, **nowhere)["outcomes"]] == [two]
     lines = tmp_path / "some.jsonl"
-    lines.write_bytes(firstpass("history", two, "--json", **home).stdout + b'\n{"ask": 1}\n')
+    lines.write_text(firstpass("history", two, "--json", **home).stdout + '\n{"ask": 1}\n')
     bad = firstpass("replay", "--url", str(server.base_url), "--file", str(lines), **nowhere)
-    assert bad.returncode == 1 and b"some.jsonl:3 is no exchange" in bad.stderr and b"Traceback" not in bad.stderr
+    assert "some.jsonl:3 is no exchange" in why(bad)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +356,7 @@ def test_bad_words_are_a_line_and_a_status(
     asked(server)
     url = () if "--url" in arguments else ("--url", str(server.base_url))
     done = firstpass("replay", *url, *arguments, **home)
-    assert done.returncode == 1 and said in done.stderr.decode() and b"Traceback" not in done.stderr
+    assert said in why(done)
 
 
 def test_cases_are_held_against_the_first_arm(server: httpx.Client, model: Model, tmp_path: Path) -> None:
@@ -316,7 +368,7 @@ def test_cases_are_held_against_the_first_arm(server: httpx.Client, model: Model
         alone = firstpass("replay", "--cases", str(file), "--url", str(server.base_url))
     assert [(one["exchange"], one["arm"], one["result"]) for one in found["outcomes"]] == [("login", "new", "worse")]
     assert found["against"] == "old"
-    assert alone.returncode == 1 and b"two arms are needed" in alone.stderr
+    assert "two arms are needed" in why(alone)
 
 
 def test_files_are_written_for_their_owner_alone(
@@ -325,12 +377,15 @@ def test_files_are_written_for_their_owner_alone(
     exchange = asked(server, DIFF, model="firstpass", **PINNED)
     asked(server, store=False)
     model.text = OMITS
-    folder = tmp_path / "out"
+    (folder := tmp_path / "out").mkdir()
+    (folder / "report.md").write_text("of an earlier run, for everybody")
+    (folder / "outcomes.jsonl").symlink_to(tmp_path / "elsewhere")
     replayed(server, "--limit", "2", "--out", str(folder), **home)
     lines = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
     assert [one["result"] for one in lines][1:] == ["not asked"] and lines[0]["exchange"] == exchange
     told = (folder / "report.md").read_text()
     assert told.startswith("# Replay against the record") and "| again |" in told
+    assert not (tmp_path / "elsewhere").exists()
     assert {(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {0o600}
 
 
@@ -338,9 +393,12 @@ def test_ctrl_c_keeps_what_is_done(server: httpx.Client, model: Model, home: dic
     first = asked(server, "quick")
     second = asked(server, "slow")
 
+    begun, ended = threading.Event(), threading.Event()
+
     def slowly(body: dict[str, Any]) -> str:
         if body["messages"][-1]["content"] == "slow":
-            time.sleep(20)
+            begun.set()
+            ended.wait(20)
         return NAMES
 
     with serving(openai_app(slowly)) as url, fronted(url, Path(home["FIRSTPASS_SERVER__DATA_DIR"]) / "x") as client:
@@ -350,11 +408,12 @@ def test_ctrl_c_keeps_what_is_done(server: httpx.Client, model: Model, home: dic
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
         try:
-            time.sleep(8)
+            assert begun.wait(60)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
         finally:
             process.kill()
+            ended.set()
     assert process.returncode == 130, err.decode()
     found = json.loads(out)
     assert [one["exchange"] for one in found["outcomes"]] == [first] and found["cut_short"]

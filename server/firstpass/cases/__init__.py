@@ -6,7 +6,7 @@ elsewhere. This module knows no server and no file: it says what a case is and h
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from firstpass.exchange import Ceiling, Route
 
@@ -74,8 +74,9 @@ class Case:
     @property
     def expects(self) -> bool:
         """Whether there is an answer that would fail it."""
-        named = self.must_mention or self.must_not_mention or self.expect_route
-        return bool(named) or self.max_seconds is not None or self.expect_checks == "passed"
+        named = self.must_mention or self.must_not_mention
+        excluded = self.expect_route and set(self.expect_route) != set(get_args(Route))
+        return bool(named or excluded) or self.max_seconds is not None or self.expect_checks == "passed"
 
 
 def body_of(case: Case) -> dict[str, Any]:

@@ -32,12 +32,14 @@ def diff_of_file(case_file: Path, named: str) -> str:
     try:
         whole = (case_file.resolve().parent / named).resolve(strict=True)
         if Path(named).is_absolute() or not whole.is_relative_to(root):
-            raise BadCases(f"{named} leaves the repository {root}")
+            raise BadCases(f"{named!r} leaves the repository {root}")
+        if ".git" in whole.relative_to(root).parts:
+            raise BadCases(f"{named!r} is git's own, which may have secrets")
         if not whole.is_file():
-            raise BadCases(f"{named} is no file")
+            raise BadCases(f"{named!r} is no file")
         return text_of(whole, MOST_BYTES)
     except (OSError, RuntimeError, ValueError) as error:
-        raise BadCases(f"{named} can not be read: {getattr(error, 'strerror', None) or error}") from error
+        raise BadCases(f"{named!r} can not be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def text_of(path: Path, most_bytes: int) -> str:

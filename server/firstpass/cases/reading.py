@@ -121,7 +121,7 @@ def found(folder: Path) -> Path:
 def _of_toml(text: str, path: Path) -> Iterator[_Raw]:
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadCases(_located(path, str(error))) from error
     if unknown := [name for name in document if name != "case"]:
         raise BadCases(f"{path}: {_shown(unknown[0])} is unknown; cases are tables [[case]]")
@@ -205,6 +205,8 @@ def _refuse_senseless(entry: Entry, fault: Fault) -> None:
         raise fault("must_not_mention", f"{_shown(min(both))} stands in must_mention, too")
     if entry.contract is None and entry.expect_checks == "passed":
         raise fault("expect_checks", "without a contract nothing checks the answer")
+    if entry.body.get("n", 1) != 1:
+        raise fault("body", "n: a case is judged by one answer; --repeat asks it again")
     if own := [name for name in OWN_FIELDS if name in entry.body]:
         raise fault("body", f"{own[0]} does not belong there")
 
@@ -255,7 +257,7 @@ def _refuse_unaskable(case: Case, fault: Fault) -> None:
     except BadAsk as error:
         first = (error.failure.param or "").partition(".")[0]
         raise fault(first if first == "messages" else "body" if first in case.body else None, str(error)) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise fault(None, str(error)) from error
 
 

@@ -8,8 +8,8 @@ from firstpass.dialect.openai.write_request import body_of
 from firstpass.errors import BadCases
 from firstpass.exchange import Ask, Exchange
 
-ELSEWHERE = ("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed")
-"""Fields of a request that are a case's own."""
+ELSEWHERE = ("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed", "n")
+"""Fields of a request that are a case's own, or that it has none for: one answer is judged."""
 
 
 def case_of_exchange(exchange: Exchange, name: str | None = None) -> Case:

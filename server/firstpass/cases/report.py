@@ -15,7 +15,7 @@ MOST_SHOWN = 4_000
 """Characters of an answer; the rest is in the record, and in the JSON."""
 
 MOST_MARKDOWN = 500_000
-"""GitHub shows no summary of a step above 1 MiB, of all that wrote one together."""
+"""Bytes. GitHub shows no summary of a step above 1 MiB, of all that wrote one together."""
 
 HEAD = ("case", "verdict", "route", "seconds")
 
@@ -138,18 +138,19 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
     lines = ["### firstpass check", "", f"{summary(outcomes)}.", ""]
     head, *body = rows(outcomes)
     lines += [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    lines += [f"| {' | '.join(map(_cell, row))} |" for row in body]
-    left = MOST_MARKDOWN - sum(map(len, lines))
-    for outcome in outcomes:
-        if outcome.verdict == "passed" and not outcome.unstable:
-            continue
-        fenced = _fenced(told(outcome))
-        left -= len(fenced)
+    left = MOST_MARKDOWN
+    for part in (*(f"| {' | '.join(map(_cell, row))} |" for row in body), *_told_apart(outcomes)):
+        left -= len(part.encode()) + 1
         if left < 0:
-            lines += ["", "More than fits here is in the job's log."]
-            break
-        lines += ["", f"**{_cell(outcome.case.name)}**", "", fenced]
+            return "\n".join((*lines, "", "More than fits here is in the job's log.", ""))
+        lines.append(part)
     return "\n".join(lines) + "\n"
+
+
+def _told_apart(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        if outcome.verdict != "passed" or outcome.unstable:
+            yield f"\n**{_cell(outcome.case.name)}**\n\n{_fenced(told(outcome))}"
 
 
 def _cell(text: str) -> str:

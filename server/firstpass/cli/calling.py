@@ -1,5 +1,6 @@
 """A running server, as commands ask it: one request, and an error that a person can read. It knows no command."""
 
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,13 +9,26 @@ import httpx
 import typer
 
 from firstpass.cli.terminal import fail
+from firstpass.dialect.values import NONSENSE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_SECONDS = 600.0
+BUSY = (429, 503)
+RETRY_AFTER = re.compile(r"[0-9]{1,5}")
 
 Url = Annotated[str, typer.Option(envvar="FIRSTPASS_URL", help="The server.")]
 Ca = Annotated[Path | None, typer.Option(envvar="FIRSTPASS_CA", help="For https: a PEM file of the server's CA.")]
-ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True)]
+
+
+def _key(said: str | None) -> str | None:
+    """Space at its ends, as secrets of CI may have it, is none of the key's; the error does not repeat it."""
+    key = (said or "").strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise typer.BadParameter("it has characters that no API key has")
+    return key or None
+
+
+ApiKey = Annotated[str | None, typer.Option(envvar="FIRSTPASS_API_KEY", show_envvar=True, callback=_key)]
 
 
 def post(url: str, body: dict[str, Any] | None, api_key: str | None, ca: Path | None) -> httpx.Response:
@@ -43,10 +57,18 @@ def _asked(method: str, url: str, body: dict[str, Any] | None, api_key: str | No
         fail(f"no answer from {url} ({error}); is the server up? Start it with `firstpass serve`")
 
 
+def busy_seconds(response: httpx.Response, most: float) -> float | None:
+    """How long until it is worth asking again; None where it is not, or not within so many seconds."""
+    said = response.headers.get("retry-after", "")
+    if response.status_code not in BUSY or not RETRY_AFTER.fullmatch(said):
+        return None
+    return float(said) if float(said) <= most else None
+
+
 def error_message(response: httpx.Response) -> str:
     """For people."""
     try:
         error = response.json()["error"]
         return f"{error['message']} ({response.status_code} {error['code']}, {error.get('part', 'web')})"
-    except (ValueError, KeyError, TypeError):
+    except NONSENSE:
         return f"{response.status_code}: {response.text[:300]}"

@@ -24,9 +24,10 @@ from firstpass.cases.judging import Answered, Outcome, Refused, Run, Said, Unans
 from firstpass.cases.reading import found, read_cases
 from firstpass.cases.report import as_json, as_markdown, counts, rows, summary, told
 from firstpass.cases.services import code_quality, github, junit
-from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, error_message
+from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, busy_seconds, error_message
 from firstpass.cli.eval import own_server
 from firstpass.cli.terminal import AsJson, Config, err, fail, plain, print_rows
+from firstpass.dialect.values import NONSENSE
 from firstpass.errors import BadCases, FirstpassError
 from firstpass.settings import load
 
@@ -185,22 +186,11 @@ class Asker:
                 words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 return Unanswered(words, time.monotonic() - began)
             seconds = time.monotonic() - began
-            wait = _wait(response)
+            wait = busy_seconds(response, LONGEST_WAIT_SECONDS)
             if wait is None or not left:
                 break
             await asyncio.sleep(wait)
         return said_of(response, seconds)
-
-
-def _wait(response: httpx.Response) -> float | None:
-    """How long until it is worth asking again; None where it is not, or not soon."""
-    if response.status_code not in (429, 503):
-        return None
-    try:
-        seconds = float(response.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds <= LONGEST_WAIT_SECONDS else None
 
 
 def said_of(response: httpx.Response, seconds: float) -> Said:
@@ -217,7 +207,7 @@ def said_of(response: httpx.Response, seconds: float) -> Said:
         text = _text(body["choices"][0]["message"])
         route = how.get("route") or response.headers.get("x-firstpass-route")
         exchange = response.headers.get("x-request-id")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except NONSENSE:
         return Unanswered(f"{status} with a body that is no answer of the chat API", seconds)
     return Answered(text, seconds, route, None if failed is None else tuple(failed), exchange)
 

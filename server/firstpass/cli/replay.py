@@ -18,6 +18,7 @@ import httpx
 import typer
 from rich.markup import escape
 from rich.progress import Progress
+from rich.text import Text
 
 from firstpass.cases.reading import read_cases
 from firstpass.cli.calling import DEFAULT_URL, ApiKey, Ca, Url
@@ -31,8 +32,8 @@ from firstpass.replay import report
 from firstpass.replay.chosen import Chosen
 from firstpass.replay.report import Report
 from firstpass.replay.subject import Subject, of_case, of_exchange
-from firstpass.replay.totals import Arm, Skipped, fails
-from firstpass.replay.wording import Piece
+from firstpass.replay.totals import Arm, Skipped, answered, fails
+from firstpass.replay.wording import Piece, bracketed
 from firstpass.settings import load
 
 LIMIT, MOST = 20, 10_000
@@ -42,6 +43,8 @@ LENT = ("models", "repositories", "vllm-cache")
 """Of the data directory, what a server that is started beside shares: no record, no keys."""
 
 FAILED, INTERRUPTED = 1, 130
+WEB = ("http://", "https://")
+COLOURS = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow", "unsteady": "yellow"}
 ARM_FORMS = "NAME=MODEL, NAME=CONTRACT@VERSION, NAME=URL, NAME=URL#MODEL, NAME=FILE.toml, NAME=FILE.toml#MODEL"
 
 _ARM = re.compile(
@@ -69,7 +72,9 @@ Out = Annotated[
 Limit = Annotated[
     int | None, typer.Option(help=f"Of these, the newest; by default {LIMIT}, and a whole session.", min=1, max=MOST)
 ]
-FailOn = Annotated[Literal["changed", "worse"] | None, typer.Option(help="Status 1 where any answer is that.")]
+FailOn = Annotated[
+    Literal["changed", "worse"] | None, typer.Option(help="Status 1 where any answer is that, of all repeats.")
+]
 Repeat = Annotated[int, typer.Option(help="Answers of each request: how many are alike.", min=1, max=REPEATS_MOST)]
 
 
@@ -123,19 +128,21 @@ def replay(
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
     with _places(arms) as places:
-        ran = asyncio.run(_ran(subjects, arms, places, how, _client(api_key, ca, at_once, timeout)))
+        keyed = _keyed(places, here) if api_key else None
+        opens = _client(api_key, keyed, ca, at_once, timeout)
+        ran = asyncio.run(_ran(subjects, arms, places, how, opens))
     facts = {"made_unix": now, "version": version("firstpass"), "as_asked": as_asked, "kept": keep}
     against = arms[0].name if cases else "the record"
     done = Report(arms, ran.outcomes, [*skipped, *ran.skipped], price, against, ran.cut_short, facts)
     if out_dir is not None:
         _write(done, out_dir)
-    typer.echo(report.as_json(done), nl=False) if as_json else _print(done)
+    typer.echo(report.as_json(done), nl=False) if as_json else print_report(done)
     if out_dir is not None:
         err.print(f"written to {escape(str(out_dir))}")
     if ran.cut_short:
         raise typer.Exit(INTERRUPTED)
-    if fail_on and not ran.outcomes:
-        fail("nothing was asked again, so --fail-on can't be told")
+    if fail_on and (untold := [arm.name for arm in (arms[1:] if cases else arms) if not answered(arm, ran.outcomes)]):
+        fail(f"nothing was answered in {', '.join(untold)}, so --fail-on can't be told")
     if fail_on and fails(ran.outcomes, fail_on):
         raise typer.Exit(FAILED)
 
@@ -239,7 +246,7 @@ def _places(arms: Sequence[Arm]) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _place(place: str) -> Iterator[str]:
-    if place.startswith(("http://", "https://")):
+    if place.startswith(WEB):
         yield place
         return
     settings = load(Path(place))
@@ -252,12 +259,24 @@ def _place(place: str) -> Iterator[str]:
             yield url
 
 
+def _keyed(places: Iterable[str], here: str) -> str | None:
+    """The place that the API key is for: --url's where an arm asks it, else the one URL of all arms.
+
+    Raises: BadLabels where there are several: each of them would learn a key that is another's.
+    """
+    urls = [place for place in places if place.startswith(WEB)]
+    if here in urls or not urls:
+        return here
+    if len(urls) > 1:
+        raise BadLabels(f"an API key is for one server, and arms ask {' and '.join(urls)}: say which by --url")
+    return urls[0]
+
+
 Opens = Callable[[str], httpx.AsyncClient]
 
 
-def _client(api_key: str | None, ca: Path | None, at_once: int, seconds: float) -> Opens:
-    """No proxy of the environment, and no redirect, leads the words elsewhere."""
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+def _client(api_key: str | None, keyed: str | None, ca: Path | None, at_once: int, seconds: float) -> Opens:
+    """No proxy of the environment, and no redirect, leads the words elsewhere. keyed: who alone is told the key."""
     limits = httpx.Limits(max_connections=at_once)
     try:
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
@@ -265,6 +284,7 @@ def _client(api_key: str | None, ca: Path | None, at_once: int, seconds: float) 
         fail(f"{ca} is no PEM file of certificates ({error})")
 
     def opens(url: str) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {api_key}"} if api_key and url == keyed else {}
         return httpx.AsyncClient(
             base_url=url, headers=headers, limits=limits, timeout=seconds, trust_env=False, verify=verify
         )
@@ -288,21 +308,20 @@ async def _ran(
 def _write(done: Report, folder: Path) -> None:
     """For their owner alone: they have the words of the record."""
     for name, text in {"outcomes.jsonl": report.lines_of_outcomes(done), "report.md": report.as_markdown(done)}.items():
-        opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        (folder / name).unlink(missing_ok=True)
+        opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(opened, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
 
 
-def _print(done: Report) -> None:
+def print_report(done: Report) -> None:
     several = len(done.by_arm) > 1
     for outcome in done.outcomes:
-        arm = f"  {outcome.arm}" if several else ""
-        word = report.headline(outcome)
-        colour = {"worse": "red", "no answer": "red", "better": "green", "changed": "yellow"}.get(word, "dim")
-        title = escape(plain(outcome.title))
-        out.print(f"[{colour}]{word:<9}[/] {escape(plain(outcome.exchange))}{arm}  [dim]{title}[/]")
+        word, arm = report.headline(outcome), f"  {outcome.arm}" if several else ""
+        told = f" {plain(outcome.exchange)}{arm}  "
+        out.print(Text.assemble((f"{word:<9}", COLOURS.get(word, "dim")), told, (plain(outcome.title), "dim")))
         for line in report.lines(outcome, done.price):
-            out.print(f"    [dim]{escape(plain(line.about))}:[/] {_styled(line.pieces)}")
+            out.print(Text.assemble("    ", (f"{plain(line.about)}: ", "dim"), *map(_marked, line.pieces)))
     out.print()
     print_rows(report.table(done))
     for sentence in report.sentences(done):
@@ -311,18 +330,7 @@ def _print(done: Report) -> None:
         err.print(escape(plain(sentence)))
 
 
-def _styled(pieces: Sequence[Piece]) -> str:
-    """In colours, with brackets for who sees none; what goes on in further lines stands under the first."""
-    styled = (_marked(piece) for piece in pieces)
-    return "".join(styled).replace("\n", "\n        ")
-
-
-def _marked(piece: Piece) -> str:
-    text = escape(plain(piece.text))
-    match piece.kind:
-        case "gone":
-            return f"[red]{escape('[-')}{text}-][/]"
-        case "new":
-            return f"[green]{{+{text}+}}[/]"
-        case "same":
-            return text
+def _marked(piece: Piece) -> tuple[str, str]:
+    """In colour, with brackets for who sees none; what goes on in further lines stands under the first."""
+    text = plain(bracketed([piece])).replace("\n", "\n        ")
+    return text, {"gone": "red", "new": "green", "same": ""}[piece.kind]

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from firstpass.cli.calling import busy_seconds
 from firstpass.contract.form import Form, Section, form_of
 from firstpass.dialect.values import NONSENSE
 from firstpass.errors import TierFailed
@@ -17,7 +18,7 @@ from firstpass.exchange import Ask
 from firstpass.replay.answer import Answered, fresh, refused
 from firstpass.replay.asking import ORIGIN, TERSE, Unfit, directed
 from firstpass.replay.ceiling import withheld
-from firstpass.replay.compare import change
+from firstpass.replay.compare import change, verdict
 from firstpass.replay.steady import STEADYING, doubts, steadied, unlike_then
 from firstpass.replay.subject import Subject
 from firstpass.replay.totals import Arm, Outcome, Skipped
@@ -64,7 +65,7 @@ class Server:
                 async with asyncio.timeout(seconds), self._stream(path, body, headers) as response:
                     raw = await _body(response)
                 took = time.perf_counter() - began
-                if (wait := _wait(response)) is None or number == TRIES:
+                if (wait := busy_seconds(response, MOST_WAIT_SECONDS)) is None or number == TRIES:
                     break
                 await asyncio.sleep(wait)
         except httpx.HTTPError as broken:
@@ -80,7 +81,8 @@ class Server:
     def _stream(
         self, path: str, body: dict[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[httpx.Response]:
-        return self.client.stream("POST", path, json=body, headers=dict(headers))
+        """Headers are Latin-1, as they came."""
+        return self.client.stream("POST", path, json=body, headers=httpx.Headers(dict(headers), "latin-1"))
 
 
 class TooLong(Exception):
@@ -95,14 +97,6 @@ async def _body(response: httpx.Response) -> bytes:
         if size > MOST_BYTES:
             raise TooLong
     return b"".join(parts)
-
-
-def _wait(response: httpx.Response) -> float | None:
-    """In seconds, where the server is busy and says for how long."""
-    said = response.headers.get("retry-after", "")
-    if response.status_code not in (429, 503) or not said.isdigit() or int(said) > MOST_WAIT_SECONDS:
-        return None
-    return float(said)
 
 
 async def found(url: str, client: httpx.AsyncClient) -> Server:
@@ -199,6 +193,7 @@ class _Asking:
             change(before or after, after, self._form),
             len(answers),
             alike,
+            sum(verdict(before or after, one) == "worse" for one in answers),
             lost=(*subject.asked.lost, *self._unmarked),
             **told,
         )
@@ -249,6 +244,11 @@ class _Asking:
 
 def _commonest(answers: Sequence[Answered]) -> tuple[Answered, int]:
     """The answer that came most often, the first of its like; and how often it came."""
-    counted = Counter(answer.essence for answer in answers)
-    first = max(answers, key=lambda answer: counted[answer.essence])
-    return first, counted[first.essence]
+    counted = Counter(map(_seen, answers))
+    first = max(answers, key=lambda answer: counted[_seen(answer)])
+    return first, counted[_seen(first)]
+
+
+def _seen(answer: Answered) -> tuple[object, ...]:
+    """What makes it another answer: what its caller gets, how it came, and what fails it."""
+    return answer.essence, answer.route, tuple((one.check, one.subject, one.message) for one in answer.failed)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firstpass.chat import ToolCall, Usage
+from firstpass.chat import ToolCall, Usage, strict_json
 from firstpass.dialect.anthropic import read_reply as anthropic_in
 from firstpass.dialect.openai import read_reply as openai_in
 from firstpass.dialect.values import NONSENSE
@@ -62,9 +62,16 @@ class Answered:
 def canonical(arguments: str) -> str:
     """The same for texts that are the same JSON; a text that is none stands for itself."""
     try:
-        return json.dumps(json.loads(arguments), sort_keys=True)
+        return json.dumps(strict_json(arguments, _members), sort_keys=True)
     except (ValueError, RecursionError):
         return arguments
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises: ValueError for a name that stands twice: which of the values counts, each reader says otherwise."""
+    if len(members := dict(pairs)) != len(pairs):
+        raise ValueError("a name stands twice")
+    return members
 
 
 def recorded(exchange: Exchange) -> Answered:

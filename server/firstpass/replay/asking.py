@@ -97,7 +97,7 @@ def _written(ask: Ask, write: Callable[[Ask], Again], read: Callable[[bytes, Cal
         made = write(ask)
         raw = json.dumps({"model": ask.model} | dict(made.fields)).encode()
         heard = read(raw, Caller(Headers(made.headers), None), house)
-    except FirstpassError as error:
+    except (FirstpassError, UnicodeError) as error:
         return Unfit(f"it can not be written again: {error}")
     if other := list(_unlike(ask, heard)):
         return Unfit(f"it can not be written again as it was: {', '.join(other)} would differ")

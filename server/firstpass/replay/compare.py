@@ -61,7 +61,7 @@ def change(before: Answered, after: Answered, form_of: FormOf) -> Change:
     came, went = _apart(new, old), _apart(old, new)
     same = before.essence == after.essence and not came and not went and before.route == after.route
     edits = () if before.error or after.error else tuple(_edits(before, after, form_of))
-    return Change(same, _verdict(before, after), edits, came, went)
+    return Change(same, verdict(before, after), edits, came, went)
 
 
 def _is_measure(finding: Finding) -> bool:
@@ -69,7 +69,7 @@ def _is_measure(finding: Finding) -> bool:
     return finding.severity == "note" and finding.value is not None
 
 
-def _verdict(before: Answered, after: Answered) -> Verdict | None:
+def verdict(before: Answered, after: Answered) -> Verdict | None:
     """Fewer failed checks are better. Any answer is better than none."""
     if bool(before.error) != bool(after.error):
         return "worse" if after.error else "better"

@@ -58,15 +58,24 @@ def headline(outcome: Outcome) -> str:
     if outcome.after.error:
         return "no answer" if not outcome.change.same else "same, no answer"
     if outcome.change.same:
-        return "same"
+        return "same" if outcome.steady else "unsteady"
     return outcome.change.verdict if outcome.change.verdict in ("better", "worse") else "changed"
 
 
 def lines(outcome: Outcome, price: Price | None) -> Iterator[Line]:
-    """What changed, the weightiest first; of an answer that is the same, nothing."""
-    old, new, changed = outcome.before, outcome.after, outcome.change
-    if changed.same:
+    """What changed, the weightiest first; of an answer that is the same each time, nothing."""
+    if not outcome.change.same:
+        yield from _changed(outcome, price)
+    elif outcome.steady:
         return
+    if outcome.repeats > 1:
+        worse = f"; worse than before: {outcome.worse}" if outcome.worse else ""
+        yield Line("repeats", [Piece("same", f"{outcome.alike} of {outcome.repeats} answers are this one{worse}")])
+    yield from (Line("mind", [Piece("same", doubt)]) for doubt in (*outcome.sent, *outcome.doubts, *outcome.lost_told))
+
+
+def _changed(outcome: Outcome, price: Price | None) -> Iterator[Line]:
+    old, new, changed = outcome.before, outcome.after, outcome.change
     yield from _pair("answer", _ending(old), _ending(new))
     yield from _pair("checks failed", *(str(len(one.failed)) for one in (old, new) if one.checked and not one.error))
     yield from (Line("finding", [Piece("gone", _told(one))]) for one in changed.went)
@@ -78,9 +87,6 @@ def lines(outcome: Outcome, price: Price | None) -> Iterator[Line]:
         yield from _pair("contract", str(old.contract), str(new.contract))
         yield from _pair("model", str(old.model), str(new.model))
         yield Line("used", [Piece("same", _used(old, new, price))])
-    if outcome.repeats > 1:
-        yield Line("repeats", [Piece("same", f"{outcome.alike} of {outcome.repeats} answers are this one")])
-    yield from (Line("mind", [Piece("same", doubt)]) for doubt in (*outcome.sent, *outcome.doubts, *outcome.lost_told))
 
 
 def _pair(about: str, *values: str) -> Iterator[Line]:
@@ -154,6 +160,7 @@ def _rows(one: Totals) -> Iterator[tuple[str, str]]:
     yield "changed", _of(one.changed, one.pairs)
     yield "better", _of(one.better, one.checked) if one.checked else ""
     yield "worse", _of(one.worse, one.checked) if one.checked else ""
+    yield "worse in a repeat", _of(one.worse_once, one.pairs) if one.repeats > 1 else ""
     yield "no answer now", str(one.errors or "")
     yield f"all {one.repeats} repeats alike", _of(one.steady, one.pairs) if one.repeats > 1 else ""
     yield "tokens read", _both(one.tokens_before[0], one.tokens_after[0])
@@ -185,7 +192,7 @@ def sentences(report: Report) -> Iterator[str]:
         yield f"{_of(left, len(report.outcomes))}: something left the machine on the way; `firstpass audit list` has it"
     for said, number in Counter(_every_doubt(report.outcomes)).items():
         yield f"{_of(number, len(report.outcomes))}: {said}"
-    if any((not one.change.same or one.alike < one.repeats) and not one.after.error for one in report.outcomes):
+    if any((not one.change.same or not one.steady) and not one.after.error for one in report.outcomes):
         yield f"besides, {IN_ENGINES}"
     if report.cut_short:
         yield "stopped before all was asked"
@@ -216,7 +223,7 @@ def as_markdown(report: Report) -> str:
     told += [_row(row) for row in body]
     told += ["", *(f"- {_plain(sentence)}" for sentence in (*sentences(report), *left_out(report.skipped)))]
     for outcome in report.outcomes:
-        if outcome.change.same:
+        if outcome.change.same and outcome.steady:
             continue
         told += ["", f"## {_plain(headline(outcome))}: {_plain(outcome.exchange)} ({_plain(outcome.arm)})", ""]
         told += [_plain(outcome.title), ""]
@@ -263,7 +270,12 @@ def as_json(report: Report) -> str:
         "not_asked": [asdict(one) for one in report.skipped],
         "sentences": list(sentences(report)),
     }
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    return _line(json.dumps(body, indent=2, ensure_ascii=False))
+
+
+def _line(text: str) -> str:
+    """Half of a UTF-16 pair is written as JSON says it: no file and no terminal could take it."""
+    return f"{text.encode(errors='backslashreplace').decode()}\n"
 
 
 def _counted(one: Totals) -> dict[str, Any]:
@@ -284,4 +296,4 @@ def line_of(outcome: Outcome, price: Price | None) -> dict[str, Any]:
 def lines_of_outcomes(report: Report) -> str:
     asked = [line_of(one, report.price) for one in report.outcomes]
     skipped = [asdict(one) | {"result": "not asked"} for one in report.skipped]
-    return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in (*asked, *skipped))
+    return "".join(_line(json.dumps(one, ensure_ascii=False)) for one in (*asked, *skipped))

@@ -28,8 +28,9 @@ class Arm:
 class Outcome:
     """One exchange in one arm. title: of what was asked. after: of the repeats, the answer that came most often.
 
-    repeats: how many answers there are. alike: how many of them are as `after` is. doubts: why the answer may be
-    another one next time. lost: what of the request could not be said again. sent: how it was decoded otherwise.
+    repeats: how many answers there are. alike: how many of them are as `after` is. worse: how many are worse than what
+    was before. doubts: why the answer may be another one next time. lost: what of the request could not be said again.
+    sent: how it was decoded otherwise.
     """
 
     exchange: str
@@ -41,9 +42,15 @@ class Outcome:
     change: Change
     repeats: int = 1
     alike: int = 1
+    worse: int = 0
     doubts: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     sent: tuple[str, ...] = ()
+
+    @property
+    def steady(self) -> bool:
+        """Whether all repeats had the same answer."""
+        return self.alike == self.repeats
 
     @property
     def lost_told(self) -> tuple[str, ...]:
@@ -64,6 +71,7 @@ class Totals:
     """Of one arm. Pairs are exchanges; each number is of these, but for tokens, US dollars and seconds, which are sums.
 
     checked: pairs of which checks say something. errors: no answer now. steady: all answers of the repeats are alike.
+    worse_once: in any of the repeats.
     chance: how likely better and worse are to differ by so much where neither is likelier, two-sided (the exact sign
     test; McNemar's, on pairs). Seconds are medians of the pairs that have both.
     """
@@ -75,6 +83,7 @@ class Totals:
     worse: int
     errors: int
     steady: int
+    worse_once: int
     repeats: int
     tokens_before: tuple[int, int]
     tokens_after: tuple[int, int]
@@ -106,7 +115,8 @@ def totals(outcomes: Sequence[Outcome], price: Price | None) -> Totals:
         better=better,
         worse=worse,
         errors=sum(bool(one.after.error) for one in outcomes),
-        steady=sum(one.alike == one.repeats for one in outcomes),
+        steady=sum(one.steady for one in outcomes),
+        worse_once=sum(one.worse > 0 for one in outcomes),
         repeats=max((one.repeats for one in outcomes), default=1),
         tokens_before=_sum(one.tokens for one in before),
         tokens_after=_sum(one.tokens for one in after),
@@ -135,11 +145,16 @@ def sign_test(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / 2**number) if number else 1.0
 
 
+def answered(arm: Arm, outcomes: Iterable[Outcome]) -> bool:
+    """Whether there is anything to tell of the arm: where it is as silent as what it is held against, there is not."""
+    return any(one.arm == arm.name and not (one.before.error and one.after.error) for one in outcomes)
+
+
 def fails(outcomes: Iterable[Outcome], on: str) -> bool:
-    """Whether anything is as `--fail-on` says: changed, which worse is too, or worse."""
+    """Whether anything is as `--fail-on` says, in any of its repeats: changed, which worse is too, or worse."""
     seen: dict[str, Callable[[Outcome], bool]] = {
-        "changed": lambda one: not one.change.same,
-        "worse": lambda one: one.change.verdict == "worse",
+        "changed": lambda one: not (one.change.same and one.steady),
+        "worse": lambda one: one.change.verdict == "worse" or one.worse > 0,
     }
     return any(map(seen[on], outcomes))
 
