@@ -5,8 +5,8 @@ A server holds a request to its ceiling; which machine that server stands on, on
 
 from urllib.parse import urlsplit
 
-from firstpass.loopback import is_loopback
 from firstpass.exchange import Ceiling
+from firstpass.loopback import is_loopback
 
 
 def is_here(url: str) -> bool:
