@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from firstpass.forge.github import GitHub
 from firstpass.forge.markdown import code, prose
 from tests.conftest import fronted, serving
 from tests.doubles import openai_app
-from tests.forge.standing import NUMBER, OWN, PROJECT, TOKEN, Forge, Kind, forge_app, shown
+from tests.forge.standing import NUMBER, OWN, PROJECT, TOKEN, Forge, Kind, Said, forge_app, shown
 from tests.repository import Repository, made
 
 KINDS: tuple[Kind, ...] = ("GitHub", "GitLab")
@@ -262,6 +263,48 @@ def test_a_service_that_is_busy_is_asked_again_when_it_says() -> None:
         forge.faults = [("PATCH", 500, {})]
         assert posting.put(service, f"{MARK}\ny").became == "updated"
         assert posting.put(service, f"{MARK}\ny\n").became == "as it was"
+
+
+def test_a_page_that_is_not_full_is_not_taken_for_the_last() -> None:
+    """Both services hide comments after they counted them: behind such a page our own was not found, and made again."""
+    with door(unseen=("somebody",)) as (forge, service, _):
+        for _number in range(130):
+            forge.says("somebody", "hidden")
+        forge.says(OWN["GitHub"], f"{MARK}\nold")
+        assert posting.put(service, f"{MARK}\nx").became == "updated" and forge.methods().count("POST") == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"retry-after": "5"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) - 5)},
+        {"x-says": "You have exceeded a secondary rate limit"},
+    ],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_who_asked_too_often_is_not_taken_for_somebody_else(fault: dict[str, str]) -> None:
+    """A 403 of a rate limit was read as a workflow's token, and a user's comment was made again beside the first."""
+    with door(names_itself=True) as (forge, service, waited):
+        forge.comments.append(Said(1, OWN["GitHub"], f"{MARK}\nold"))
+        forge.faults = [("GET", 403, fault)] * 3
+        assert posting.put(service, f"{MARK}\nx").became == "updated" and len(waited) == 3
+        forge.faults = [("GET", 403, fault)] * 4
+        with pytest.raises(Lost, match="403"):
+            service.own()
+        forge.faults = [("GET", 403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 900)})]
+        with pytest.raises(Lost, match=r"come back in \d+ s"):
+            service.own()
+
+
+def test_a_comment_that_was_deleted_meanwhile_is_made_again() -> None:
+    with door() as (forge, service, _):
+        forge.says(OWN["GitHub"], f"{MARK}\nold")
+        forge.faults = [("PATCH", 404, {})]
+        assert posting.put(service, f"{MARK}\nx").became == "updated"
+        forge.faults = [("PATCH", 410, {}), ("PATCH", 410, {})]
+        with pytest.raises(Refused, match="410"):
+            posting.put(service, f"{MARK}\ny")
 
 
 def test_a_service_that_stays_broken_or_wants_hours_is_given_up() -> None:
