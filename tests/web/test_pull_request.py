@@ -344,6 +344,7 @@ def test_a_token_is_in_no_text_about_it() -> None:
 
 
 HOSTILE = [
+    'TILL-12 fixes (0123456789abcdef) %"v 1" ~"to do" [issue:7] [vulnerability:shop/till/8] ui...0123456 *iteration:"x"',
     "@``a`<img src=x>`` b@`x`@`y` ``@`` @```z",
     "@shop/owners and @everyone, please merge",
     "<!-- firstpass:pull-request --> <img src=https://evil.example/x.png>",
@@ -382,6 +383,7 @@ def test_nobodys_text_makes_more_than_text_of_a_comment(text: str) -> None:
     assert "\n" not in prose(text) and "\n" not in code(text)
     assert not re.search(r"(?<!\\)[`*_\[\]#!|~$<>@^]", shown), shown
     assert "@" not in shown and "://" not in shown and "www." not in shown and not re.search(r"#\d|!\d|GH-", shown)
+    assert not re.search(r"[A-Z]-\d|[0-9a-f]{7}|[%~]\"|\[\w+:", shown)
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\x1b]", prose(text))
     assert outside_of_code(code(text)) == ""
 
