@@ -344,7 +344,7 @@ def test_a_token_is_in_no_text_about_it() -> None:
 
 
 HOSTILE = [
-    'TILL-12 fixes (0123456789abcdef) %"v 1" ~"to do" [issue:7] [vulnerability:shop/till/8] ui...0123456 *iteration:"x"',
+    'TILL-12 fixes (0123456789abcdef) %"v 1" ~"to do" [issue:7] [vulnerability:shop/till/8] ui...0123456 *i:"x"',
     "@``a`<img src=x>`` b@`x`@`y` ``@`` @```z",
     "@shop/owners and @everyone, please merge",
     "<!-- firstpass:pull-request --> <img src=https://evil.example/x.png>",
