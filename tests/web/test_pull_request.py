@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from fastapi import FastAPI
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -443,6 +444,22 @@ def test_a_file_with_a_hostile_name_is_shown_and_does_nothing(shop: Repository, 
         assert "@" not in outside_of_code(body[len(MARK) :]) and "<!--" not in outside_of_code(body[len(MARK) :])
         assert not [line for line in body.split("\n") if line.startswith("/")]
         assert post(shop, job(shop, kind, url)).returncode == 0 and len(forge.comments) == 1
+
+
+def test_nothing_in_a_jobs_log_is_a_command_to_its_runner(shop: Repository) -> None:
+    """`##[add-mask]e` in an answer hid each `e` of the log, and `##[error]` marked the job."""
+    application = FastAPI()
+    how = {"route": "draft", "exchange": "ex_1", "contract": "pr-summary@4", "receipts": [], "findings": []}
+    text = "Summary: Add `##[add-mask]e` here.\nChanges:\n::error::gone\n- `##[error]x`"
+
+    @application.post("/v1/chat/completions")
+    def chat() -> dict[str, Any]:
+        return {"choices": [{"message": {"content": text}}], "firstpass": how}
+
+    with serving(application) as url:
+        done = shop.firstpass("pull-request", **job(shop, "GitHub", "http://127.0.0.1:9", FIRSTPASS_URL=url))
+    assert done.returncode == 0 and "`## [error]x`" in done.stdout and "##[" not in done.stdout + done.stderr
+    assert not [line for line in done.stdout.split("\n") if line.strip().startswith("::")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
