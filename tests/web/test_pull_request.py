@@ -25,7 +25,7 @@ from firstpass.forge.markdown import code, prose
 from tests.conftest import fronted, serving
 from tests.doubles import openai_app
 from tests.forge.standing import NUMBER, OWN, PROJECT, TOKEN, Forge, Kind, Said, forge_app, shown
-from tests.repository import Repository, made
+from tests.repository import Repository, copied, made
 
 KINDS: tuple[Kind, ...] = ("GitHub", "GitLab")
 SAID = "Summary: Create a session in login.\nChanges:\n- auth.py: createSession\nCalls:\n- createSession()\n"
@@ -51,11 +51,9 @@ def server(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         yield str(client.base_url)
 
 
-@pytest.fixture
-def shop(tmp_path: Path, server: str, model: Model) -> Repository:
-    """A repository with a branch that is one commit ahead of main, and main one ahead of where it left."""
-    model.says = SAID
-    repository = made(tmp_path, FIRSTPASS_URL=server, NO_PROXY="*")
+@pytest.fixture(scope="module")
+def branched(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    repository = made(tmp_path_factory.mktemp("branched"))
     repository.git("checkout", "-qb", "side")
     repository.adds("auth.py", CHANGED)
     repository.git("commit", "-qm", "Sessions")
@@ -64,6 +62,13 @@ def shop(tmp_path: Path, server: str, model: Model) -> Repository:
     repository.git("commit", "-qm", "Later")
     repository.git("checkout", "-q", "side")
     return repository
+
+
+@pytest.fixture
+def shop(tmp_path: Path, server: str, model: Model, branched: Repository) -> Repository:
+    """A repository with a branch that is one commit ahead of main, and main one ahead of where it left."""
+    model.says = SAID
+    return copied(branched, tmp_path, FIRSTPASS_URL=server, NO_PROXY="*")
 
 
 def job(shop: Repository, kind: Kind, api: str, **more: str) -> dict[str, str]:
