@@ -57,6 +57,14 @@ def test_the_workflow_may_do_no_more_than_read_and_comment() -> None:
     assert all(step["with"]["persist-credentials"] is False for step in workflow["jobs"]["summary"]["steps"][:2])
 
 
+def test_two_jobs_of_one_request_do_not_run_at_once() -> None:
+    """Each found no comment of ours, and both made one."""
+    workflow = yaml.safe_load((EXAMPLES / "workflow.yml").read_text())
+    assert "github.event.pull_request.number" in workflow["concurrency"]["group"]
+    gitlab = yaml.safe_load((EXAMPLES / "firstpass.gitlab-ci.yml").read_text())
+    assert "$CI_MERGE_REQUEST_IID" in gitlab["firstpass"]["resource_group"]
+
+
 def run_job(folder: Path, environment: dict[str, str], port: str) -> "subprocess.CompletedProcess[str]":
     command = [str(EXAMPLES / "job"), f"--port={port}"]
     return subprocess.run(
