@@ -615,6 +615,15 @@ def test_a_folder_that_others_may_use_is_asked_for(alone: Repository, tmp_path: 
     assert "core.hooksPath is set" in alone.firstpass("hook", "status").stdout
 
 
+@pytest.mark.parametrize("path", ["", "/dev/null"], ids=["empty", "null"])
+def test_hooks_that_are_switched_off_are_said_to_be(alone: Repository, path: str) -> None:
+    """An empty core.hooksPath had the hooks written among the user's own files."""
+    alone.git("config", "core.hooksPath", path)
+    done = alone.firstpass("hook", "install", "--shared")
+    assert done.returncode == 1 and f"core.hooksPath sends git to {path!r}" in done.stderr
+    assert not (alone.folder / "pre-push").exists()
+
+
 def test_husky_is_left_alone_and_its_user_told_what_to_add(shop: Repository) -> None:
     shop.write(".husky/_/h", '#!/bin/sh\nsh -e ".husky/$(basename "$0")" "$@"\n')
     script = '#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n'
