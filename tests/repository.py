@@ -1,10 +1,15 @@
 """Real git repositories with nobody's settings, an editor that keeps what it was shown, and a remote beside them."""
 
+import atexit
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from shutil import copytree, rmtree
+from tempfile import mkdtemp
+
+from tests import warm
 
 EDITOR = '#!/bin/sh\ncp "$1" "$SHOWN"\n'
 
@@ -48,7 +53,9 @@ class Repository:
         return done.stdout + done.stderr
 
     def firstpass(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "firstpass", *arguments, **variables)
+        """In a process of its own, though a quick one: the hooks and the job start theirs from nothing."""
+        done = warm.firstpass(arguments, self.folder, self.environment | variables)
+        return subprocess.CompletedProcess(("firstpass", *arguments), *done)
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.folder / name
@@ -88,12 +95,25 @@ class Repository:
 
 def made(root: Path, **variables: str) -> Repository:
     """A new repository with one commit, which no hook saw."""
+    return copied(_made(), root, **variables)
+
+
+def copied(of: Repository, root: Path, **variables: str) -> Repository:
+    """The same again, below another folder."""
+    copytree(of.folder.parent, root, symlinks=True, dirs_exist_ok=True)
+    return Repository(root / of.folder.name, root / of.home.name, variables)
+
+
+@cache
+def _made() -> Repository:
+    root = Path(mkdtemp())
+    atexit.register(rmtree, root)
     home, folder = root / "home", root / "my shop"
     home.mkdir()
     folder.mkdir()
     (home / "editor").write_text(EDITOR)
     (home / "editor").chmod(0o755)
-    repository = Repository(folder, home, variables)
+    repository = Repository(folder, home)
     repository.git("init", "-q", "-b", "main")
     repository.adds("auth.py", "def login(user):\n    check(user)\n    return user\n")
     repository.git("commit", "-qm", "Begin")

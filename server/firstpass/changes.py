@@ -1,18 +1,22 @@
-"""What changed, as git says it: a diff of the index or of commits, within bounds. It knows no model and no server.
+"""git, run within a time and a size, and what changed, as it says it. It knows no model and no server.
 
-git's own environment is left as it is: in a hook, GIT_DIR and GIT_INDEX_FILE say what is being committed.
+In a hook GIT_DIR and GIT_INDEX_FILE say what is being committed, so git has them; of a repository that is named they
+would make another one, so there it has not.
 """
 
 import os
 import re
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event, Timer
 from time import monotonic
 from typing import IO
 
-from firstpass.errors import ChangeTooLarge, NoChange
+from firstpass.errors import ChangeTooLarge, NoChange, NoGit
 
 DIFF_BYTES = 2 * 2**20
 """Of a diff that is asked about; half of what a server takes by default, since a body has it as JSON."""
@@ -20,10 +24,15 @@ DIFF_BYTES = 2 * 2**20
 WORDS_BYTES = 2**20
 """Of anything else that git says."""
 
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
+"""What leads git to another repository than the one that it is told; a hook has that set."""
+
+SECRETS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "FIRSTPASS_API_KEY")
+
 QUIET = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
 
 FORM = (
-    *("-c", "core.fsmonitor=false", "-c", "diff.suppressBlankEmpty=false"),
+    *("-c", "core.fsmonitor=false", "-c", "diff.suppressBlankEmpty=false", "-c", "core.quotePath=true"),
     *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--unified=3", "--inter-hunk-context=0"),
     *("--find-renames", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative", "--submodule=short"),
 )
@@ -48,19 +57,27 @@ class Deadline:
         return self.at - monotonic()
 
 
-def git(*arguments: str, until: Deadline, limit_bytes: int = WORDS_BYTES) -> bytes:
-    """What git prints, with nothing on its standard input. Raises: NoChange, with git's words where it has some."""
+def git(*arguments: str, until: Deadline, limit_bytes: int = WORDS_BYTES, of: Path | None = None) -> bytes:
+    """What git prints, with nothing on its standard input. Raises: NoChange, with git's words where it has some.
+
+    of: a repository's directory, or one in it; by default it is the one that this process, or its hook, is in.
+    """
     late = Event()
-    with TemporaryFile() as words, _started(arguments, words) as child:
+    with TemporaryFile() as words, _started(arguments, words, of) as child:
         assert child.stdout is not None
         timer = Timer(max(0.0, until.left), _end, (child, late))
         timer.daemon = True
         timer.start()
-        said = child.stdout.read(limit_bytes + 1)
-        if len(said) > limit_bytes:
-            child.kill()
-        status = child.wait()
-        timer.cancel()
+        try:
+            said = child.stdout.read(limit_bytes + 1)
+            if len(said) > limit_bytes:
+                _end(child)
+            status = child.wait()
+        except BaseException:
+            _end(child)
+            raise
+        finally:
+            timer.cancel()
         if late.is_set():
             raise NoChange("git took too long")
         if len(said) > limit_bytes:
@@ -71,23 +88,34 @@ def git(*arguments: str, until: Deadline, limit_bytes: int = WORDS_BYTES) -> byt
     return said
 
 
-def _end(child: "subprocess.Popen[bytes]", late: Event) -> None:
-    late.set()
-    child.kill()
+def _end(child: "subprocess.Popen[bytes]", late: Event | None = None) -> None:
+    """With what it started itself, as a fetch of a partial clone: that holds the pipe which is read to its end."""
+    if late is not None:
+        late.set()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
-def _started(arguments: tuple[str, ...], words: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """words: where its standard error goes."""
+def _started(arguments: tuple[str, ...], words: IO[bytes], of: Path | None) -> "subprocess.Popen[bytes]":
+    """In a session of its own, which can be ended whole and asks nobody at a terminal. words: its standard error."""
+    where = () if of is None else ("-C", str(of))
     try:
         return subprocess.Popen(
-            ["git", *arguments],
+            ["git", *where, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=words,
-            env=os.environ | QUIET,
+            env=git_environment(of),
+            start_new_session=True,
         )
     except OSError as error:
-        raise NoChange(f"git does not start ({error.strerror})") from error
+        raise NoGit(f"git does not start ({error.strerror})") from error
+
+
+def git_environment(of: Path | None) -> dict[str, str]:
+    """Nobody's token: git needs none, and may run what a repository's settings name."""
+    left_out = (*SECRETS, *ELSEWHERE) if of is not None else SECRETS
+    return {name: value for name, value in os.environ.items() if name not in left_out} | QUIET
 
 
 def _words(said: bytes) -> str:

@@ -2,9 +2,10 @@
 
 import re
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""With those that turn the direction of what follows, so that it reads as another text, and halves of characters."""
 
 
 def plain(text: str) -> str:
-    """Text of a model or a diff without what would steer a terminal, or what none can show: halves of UTF-16 pairs."""
+    """Without control characters, and without what no terminal or file can show as it is."""
     return _CONTROLS.sub("", text)

@@ -248,6 +248,10 @@ class ChangeTooLarge(NoChange):
     pass
 
 
+class NoGit(NoChange):
+    pass
+
+
 class NotPosted(FirstpassError):
     code = "not_posted"
 

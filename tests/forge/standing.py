@@ -43,7 +43,8 @@ class Forge:
     """faults: what the next requests get in the place of an answer: (method, status, headers), or a drip.
 
     done_first: a fault answers only after what was asked has been done. asked: method, path and body of each request;
-    elsewhere: headers and bodies of each, without the one header that is for the token.
+    unseen: authors whose comments are counted and then left out of their page, as both services do with what a token
+    may not see. elsewhere: headers and bodies of each, without the one header that is for the token.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Forge:
     faults: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
     done_first: bool = False
     names_itself: bool = False
+    unseen: tuple[str, ...] = ()
     echoes: bool = False
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
@@ -79,7 +81,7 @@ def forge_app(forge: Forge) -> FastAPI:
         done = None if fault and not forge.done_first else _done(forge, f"/{path}", project, request, body)
         if fault:
             forge.faults.remove(fault)
-            return _error(forge, fault[1], "Not now", fault[2])
+            return _error(forge, fault[1], fault[2].get("x-says", "Not now"), fault[2])
         assert done is not None
         return done
 
@@ -140,8 +142,11 @@ def _list(forge: Forge, request: Request) -> Response:
     known = DESCRIBED[forge.kind]["operations"][name]["query"]
     _hold(forge, {"type": "object", "additionalProperties": False, "properties": known}, query, f"query of {name}")
     page, size = int(query.get("page", 1)), int(query.get("per_page", 30))
-    rows = [_written(forge, said) for said in forge.comments[(page - 1) * size : page * size]]
-    return _answered(forge, name, rows)
+    counted = forge.comments[(page - 1) * size : page * size]
+    answer = _answered(forge, name, [_written(forge, said) for said in counted if said.author not in forge.unseen])
+    if len(forge.comments) > page * size:
+        answer.headers["link"] = f'<{request.url.include_query_params(page=page + 1)}>; rel="next", <x>; rel="last"'
+    return answer
 
 
 def _made(forge: Forge, request: Request, body: Any) -> Response:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from firstpass.changes import git_environment
 from firstpass.evidence.diffs.diff import Diff, FileDiff, parse_diff
-from firstpass.evidence.sources import git_environment
 
 MAIN = """def load(path):
     return path
@@ -52,7 +52,7 @@ def git_in(directory: Path) -> Git:
             "commit.gpgsign=false",
             *arguments,
         ]
-        ran = subprocess.run(command, capture_output=True, check=False, env=git_environment() | own | by)
+        ran = subprocess.run(command, capture_output=True, check=False, env=git_environment(directory) | own | by)
         assert ran.returncode == code, ran.stderr
         return ran.stdout.decode("utf-8", "replace")
 

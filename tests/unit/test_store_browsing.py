@@ -75,7 +75,13 @@ def test_pages_lead_through_all_of_it_in_both_directions(store: SqliteStore) -> 
 @pytest.mark.parametrize(
     "query",
     [
-        *(Query(before="ex_9"), Query(after="ex_9"), Query(words="()  ,"), Query(words="a*"), Query(words="long-a*")),
+        *(
+            Query(before="ex_9"),
+            Query(after="ex_9"),
+            Query(words="()  ,"),
+            Query(words="creat*"),
+            Query(words="long-a*"),
+        ),
         *(Query(words="--a*"), Query(words='"' + "a " * 65 + '"'), Query(words="a." * 65), Query(words="会" * 65)),
     ],
 )
@@ -105,12 +111,10 @@ def test_a_page_after_anothers_exchange_is_told_from_one_after_none_by_nothing(s
         "CREATESESSION",
         "auth.py",
         '"log the user"',
-        "creat*",
         "naïve",
         "naive",
         "snake_case",
         "会话",
-        "会话*",
         "創建會話",
         "ログイン",
         "사용자",
@@ -128,9 +132,7 @@ def test_words_are_found_as_a_person_writes_them(store: SqliteStore, words: str)
     assert found(store, words) == ["ex_1"]
 
 
-@pytest.mark.parametrize(
-    "words", ["rocket launch", '"user the log"', "session", "snake", "户用", "created*", "elsewhere"]
-)
+@pytest.mark.parametrize("words", ["rocket launch", '"user the log"', "session", "snake", "户用", "elsewhere"])
 def test_words_that_are_not_there_are_not_found(store: SqliteStore, words: str) -> None:
     store.append(exchange(1, "log the user in with createSession() snake_case rocket 用户会话", "else"))
     assert found(store, words) == []
@@ -262,7 +264,7 @@ def test_a_forgotten_session_leaves_others_and_no_word_of_its_own(store: SqliteS
     assert store.session_ids(None, "hushhushname") == ["ex_0", "ex_1", "ex_2"]
     assert store.forget_session(None, "hushhushname") == 3
     assert [one.name for one in store.sessions(Query())] == ["other"]
-    assert found(store, "zanzibar*") == [] and store.forget_session(None, "hushhushname") == 0
+    assert found(store, "zanzibar0") == [] and store.forget_session(None, "hushhushname") == 0
     on_disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"zanzibar" not in on_disk and b"hushhushname" not in on_disk
 
@@ -401,7 +403,7 @@ def test_no_beginning_of_a_forgotten_word_stays_between_the_pages_of_the_index(s
         assert not any(word.startswith(edge) for word in words) or any(word.startswith(edge) for word in said), edge
     for word, number in words.items():
         if number not in gone and number % 7 == 0:
-            assert found(store, f"{word[:30]}*") == [f"ex_{number}"]
+            assert found(store, word) == [f"ex_{number}"]
     store._connection.execute("INSERT INTO found (found) VALUES ('integrity-check')")
 
 

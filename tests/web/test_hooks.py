@@ -173,6 +173,30 @@ def test_where_comments_stay_in_the_message_remarks_go_to_the_terminal(shop: Rep
     assert "firstpass: Firstpass wrote this draft" in said and "Firstpass" not in shop.newest
 
 
+def test_where_git_writes_no_scissors_it_would_keep_a_remark_too(shop: Repository) -> None:
+    shop.adds("auth.py", CHANGED)
+    said = shop.git("-c", "commit.cleanup=scissors", "-c", "commit.status=false", "commit")
+    assert "firstpass: Firstpass wrote this draft" in said and "Firstpass" not in shop.newest
+
+
+def test_a_message_file_that_is_a_link_stays_one_with_its_rights(shop: Repository) -> None:
+    there = shop.home / "message"
+    there.write_text("")
+    there.chmod(0o660)
+    (shop.folder / ".git" / "COMMIT_EDITMSG").unlink(missing_ok=True)
+    (shop.folder / ".git" / "COMMIT_EDITMSG").symlink_to(there)
+    shop.adds("auth.py", CHANGED)
+    assert shop.commit().startswith(DRAFT) and shop.newest.startswith(DRAFT)
+    assert (shop.folder / ".git" / "COMMIT_EDITMSG").is_symlink() and there.stat().st_mode & 0o777 == 0o660
+
+
+def test_a_url_that_is_none_is_said(shop: Repository, asked: Asked) -> None:
+    shop.adds("auth.py", CHANGED)
+    for url in ("http://[::1", "http://127.0.0.1:99999", "127.0.0.1:8080"):
+        done = shop.tries("commit", FIRSTPASS_URL=url)
+        assert "no draft of the message: the server's URL " in done.stderr and not asked
+
+
 @pytest.mark.parametrize("sign", [";", "auto"])
 def test_remarks_begin_with_the_sign_that_git_uses_for_comments(shop: Repository, asked: Asked, sign: str) -> None:
     shop.git("config", "core.commentChar", sign)
@@ -589,6 +613,15 @@ def test_a_folder_that_others_may_use_is_asked_for(alone: Repository, tmp_path: 
     assert refused.returncode == 1 and "--shared" in refused.stderr and not shared.exists()
     assert alone.firstpass("hook", "install", "--shared").returncode == 0 and (shared / "pre-push").exists()
     assert "core.hooksPath is set" in alone.firstpass("hook", "status").stdout
+
+
+@pytest.mark.parametrize("path", ["", "/dev/null"], ids=["empty", "null"])
+def test_hooks_that_are_switched_off_are_said_to_be(alone: Repository, path: str) -> None:
+    """An empty core.hooksPath had the hooks written among the user's own files."""
+    alone.git("config", "core.hooksPath", path)
+    done = alone.firstpass("hook", "install", "--shared")
+    assert done.returncode == 1 and f"core.hooksPath sends git to {path!r}" in done.stderr
+    assert not (alone.folder / "pre-push").exists()
 
 
 def test_husky_is_left_alone_and_its_user_told_what_to_add(shop: Repository) -> None:

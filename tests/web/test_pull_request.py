@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from fastapi import FastAPI
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -22,8 +24,8 @@ from firstpass.forge.github import GitHub
 from firstpass.forge.markdown import code, prose
 from tests.conftest import fronted, serving
 from tests.doubles import openai_app
-from tests.forge.standing import NUMBER, OWN, PROJECT, TOKEN, Forge, Kind, forge_app, shown
-from tests.repository import Repository, made
+from tests.forge.standing import NUMBER, OWN, PROJECT, TOKEN, Forge, Kind, Said, forge_app, shown
+from tests.repository import Repository, copied, made
 
 KINDS: tuple[Kind, ...] = ("GitHub", "GitLab")
 SAID = "Summary: Create a session in login.\nChanges:\n- auth.py: createSession\nCalls:\n- createSession()\n"
@@ -49,11 +51,9 @@ def server(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         yield str(client.base_url)
 
 
-@pytest.fixture
-def shop(tmp_path: Path, server: str, model: Model) -> Repository:
-    """A repository with a branch that is one commit ahead of main, and main one ahead of where it left."""
-    model.says = SAID
-    repository = made(tmp_path, FIRSTPASS_URL=server, NO_PROXY="*")
+@pytest.fixture(scope="module")
+def branched(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    repository = made(tmp_path_factory.mktemp("branched"))
     repository.git("checkout", "-qb", "side")
     repository.adds("auth.py", CHANGED)
     repository.git("commit", "-qm", "Sessions")
@@ -62,6 +62,13 @@ def shop(tmp_path: Path, server: str, model: Model) -> Repository:
     repository.git("commit", "-qm", "Later")
     repository.git("checkout", "-q", "side")
     return repository
+
+
+@pytest.fixture
+def shop(tmp_path: Path, server: str, model: Model, branched: Repository) -> Repository:
+    """A repository with a branch that is one commit ahead of main, and main one ahead of where it left."""
+    model.says = SAID
+    return copied(branched, tmp_path, FIRSTPASS_URL=server, NO_PROXY="*")
 
 
 def job(shop: Repository, kind: Kind, api: str, **more: str) -> dict[str, str]:
@@ -264,6 +271,48 @@ def test_a_service_that_is_busy_is_asked_again_when_it_says() -> None:
         assert posting.put(service, f"{MARK}\ny\n").became == "as it was"
 
 
+def test_a_page_that_is_not_full_is_not_taken_for_the_last() -> None:
+    """Both services hide comments after they counted them: behind such a page our own was not found, and made again."""
+    with door(unseen=("somebody",)) as (forge, service, _):
+        for _number in range(130):
+            forge.says("somebody", "hidden")
+        forge.says(OWN["GitHub"], f"{MARK}\nold")
+        assert posting.put(service, f"{MARK}\nx").became == "updated" and forge.methods().count("POST") == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"retry-after": "5"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) - 5)},
+        {"x-says": "You have exceeded a secondary rate limit"},
+    ],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_who_asked_too_often_is_not_taken_for_somebody_else(fault: dict[str, str]) -> None:
+    """A 403 of a rate limit was read as a workflow's token, and a user's comment was made again beside the first."""
+    with door(names_itself=True) as (forge, service, waited):
+        forge.comments.append(Said(1, OWN["GitHub"], f"{MARK}\nold"))
+        forge.faults = [("GET", 403, fault)] * 3
+        assert posting.put(service, f"{MARK}\nx").became == "updated" and len(waited) == 3
+        forge.faults = [("GET", 403, fault)] * 4
+        with pytest.raises(Lost, match="403"):
+            service.own()
+        forge.faults = [("GET", 403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 900)})]
+        with pytest.raises(Lost, match=r"come back in \d+ s"):
+            service.own()
+
+
+def test_a_comment_that_was_deleted_meanwhile_is_made_again() -> None:
+    with door() as (forge, service, _):
+        forge.says(OWN["GitHub"], f"{MARK}\nold")
+        forge.faults = [("PATCH", 404, {})]
+        assert posting.put(service, f"{MARK}\nx").became == "updated"
+        forge.faults = [("PATCH", 410, {}), ("PATCH", 410, {})]
+        with pytest.raises(Refused, match="410"):
+            posting.put(service, f"{MARK}\ny")
+
+
 def test_a_service_that_stays_broken_or_wants_hours_is_given_up() -> None:
     with door() as (forge, service, waited):
         forge.faults = [("GET", 500, {})] * 4
@@ -301,6 +350,7 @@ def test_a_token_is_in_no_text_about_it() -> None:
 
 
 HOSTILE = [
+    'TILL-12 fixes (0123456789abcdef) %"v 1" ~"to do" [issue:7] [vulnerability:shop/till/8] ui...0123456 *i:"x"',
     "@``a`<img src=x>`` b@`x`@`y` ``@`` @```z",
     "@shop/owners and @everyone, please merge",
     "<!-- firstpass:pull-request --> <img src=https://evil.example/x.png>",
@@ -339,6 +389,7 @@ def test_nobodys_text_makes_more_than_text_of_a_comment(text: str) -> None:
     assert "\n" not in prose(text) and "\n" not in code(text)
     assert not re.search(r"(?<!\\)[`*_\[\]#!|~$<>@^]", shown), shown
     assert "@" not in shown and "://" not in shown and "www." not in shown and not re.search(r"#\d|!\d|GH-", shown)
+    assert not re.search(r"[A-Z]-\d|[0-9a-f]{7}|[%~]\"|\[\w+:", shown)
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\x1b]", prose(text))
     assert outside_of_code(code(text)) == ""
 
@@ -398,6 +449,22 @@ def test_a_file_with_a_hostile_name_is_shown_and_does_nothing(shop: Repository, 
         assert "@" not in outside_of_code(body[len(MARK) :]) and "<!--" not in outside_of_code(body[len(MARK) :])
         assert not [line for line in body.split("\n") if line.startswith("/")]
         assert post(shop, job(shop, kind, url)).returncode == 0 and len(forge.comments) == 1
+
+
+def test_nothing_in_a_jobs_log_is_a_command_to_its_runner(shop: Repository) -> None:
+    """`##[add-mask]e` in an answer hid each `e` of the log, and `##[error]` marked the job."""
+    application = FastAPI()
+    how = {"route": "draft", "exchange": "ex_1", "contract": "pr-summary@4", "receipts": [], "findings": []}
+    text = "Summary: Add `##[add-mask]e` here.\nChanges:\n::error::gone\n- `##[error]x`"
+
+    @application.post("/v1/chat/completions")
+    def chat() -> dict[str, Any]:
+        return {"choices": [{"message": {"content": text}}], "firstpass": how}
+
+    with serving(application) as url:
+        done = shop.firstpass("pull-request", **job(shop, "GitHub", "http://127.0.0.1:9", FIRSTPASS_URL=url))
+    assert done.returncode == 0 and "`## [error]x`" in done.stdout and "##[" not in done.stdout + done.stderr
+    assert not [line for line in done.stdout.split("\n") if line.strip().startswith("::")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -57,6 +57,14 @@ def test_the_workflow_may_do_no_more_than_read_and_comment() -> None:
     assert all(step["with"]["persist-credentials"] is False for step in workflow["jobs"]["summary"]["steps"][:2])
 
 
+def test_two_jobs_of_one_request_do_not_run_at_once() -> None:
+    """Each found no comment of ours, and both made one."""
+    workflow = yaml.safe_load((EXAMPLES / "workflow.yml").read_text())
+    assert "github.event.pull_request.number" in workflow["concurrency"]["group"]
+    gitlab = yaml.safe_load((EXAMPLES / "firstpass.gitlab-ci.yml").read_text())
+    assert "$CI_MERGE_REQUEST_IID" in gitlab["firstpass"]["resource_group"]
+
+
 def run_job(folder: Path, environment: dict[str, str], port: str) -> "subprocess.CompletedProcess[str]":
     command = [str(EXAMPLES / "job"), f"--port={port}"]
     return subprocess.run(
@@ -117,6 +125,15 @@ def test_a_server_that_does_not_get_ready_ends_the_job_with_its_log(tmp_path: Pa
     assert TOKEN not in done.stdout + done.stderr
 
 
+def test_a_port_where_another_server_listens_is_refused(tmp_path: Path) -> None:
+    """What answered there was taken for the job's own server, and heard the diff."""
+    heard = list[Any]()
+    with serving(openai_app(lambda body: str(heard.append(body)))) as other:
+        environment = dict(os.environ) | {"FIRSTPASS_VENV": str(Path(sys.executable).parents[1])}
+        done = run_job(tmp_path, environment, other.rpartition(":")[2])
+    assert done.returncode == 1 and "job: no server of ours can listen" in done.stderr and not heard
+
+
 def test_the_server_and_the_cases_do_not_see_the_token(tmp_path: Path) -> None:
     """In the place of the program a script that writes down what it was started with, as a user's own might."""
     program = tmp_path / "venv" / "bin" / "firstpass"
@@ -126,7 +143,9 @@ def test_the_server_and_the_cases_do_not_see_the_token(tmp_path: Path) -> None:
     (program.parent / "python").write_text("#!/bin/sh\nexit 0\n")
     (program.parent / "python").chmod(0o755)
     (tmp_path / "firstpass.cases.toml").write_text("")
-    tokens = {"GITHUB_TOKEN": TOKEN, "GITLAB_TOKEN": TOKEN, "CI_JOB_TOKEN": TOKEN}
+    names = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD", "CI_DEPENDENCY_PROXY_PASSWORD")
+    tokens = dict.fromkeys(names, TOKEN)
+    tokens["CI_REPOSITORY_URL"] = f"https://gitlab-ci-token:{TOKEN}@gitlab.example/shop/till.git"
     more = {"FIRSTPASS_VENV": str(tmp_path / "venv"), "SEEN": str(tmp_path)}
     done = run_job(tmp_path, dict(os.environ) | tokens | more, free_port())
     assert done.returncode == 0, done.stderr

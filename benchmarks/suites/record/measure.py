@@ -110,7 +110,6 @@ def looks(store: SqliteStore, made: Made) -> dict[str, Callable[[], Any]]:
         "a word that is rare": lambda: found(Query(words=of.choice(made.words[-20_000:]))),
         "three words": lambda: found(Query(words=f"{word()} {word()} {word()}")),
         "a phrase": lambda: found(Query(words=f'"{word()} {word()}"')),
-        "the beginning of a word": lambda: found(Query(words=f"{word()[:9]}*")),
         "a word of one key and route": lambda: found(
             Query(words=word(), owners=(f"{of.randrange(5):08x}",), route="repaired")
         ),

@@ -17,11 +17,11 @@ from typing import IO
 import tree_sitter
 
 from firstpass.bench.cases import Case, case_of
+from firstpass.changes import git_environment
 from firstpass.errors import BadLabels
 from firstpass.evidence import FileDiff, LanguageName, language_of, normalised, parse_diff
 from firstpass.evidence.calls.in_hunks import PROVIDED, called
 from firstpass.evidence.comments.todos import MARKERS, todo_of
-from firstpass.evidence.sources import git_environment
 from firstpass.evidence.trees.languages import grammar
 from firstpass.evidence.trees.reading import Allowance, captured
 
@@ -236,7 +236,7 @@ def _git(repository: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]
     with tempfile.TemporaryFile() as said:
         try:
             git = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=git_environment()
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=git_environment(repository)
             )
         except OSError as error:
             raise BadLabels(f"git can not be run: {error}") from error

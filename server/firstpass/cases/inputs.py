@@ -1,12 +1,10 @@
 """What a case's `diff_file` and `commit` stand for, read from the repository that the case lies in. Knows no case."""
 
 import re
-import subprocess
-import tempfile
 from pathlib import Path
 
-from firstpass.errors import BadCases
-from firstpass.evidence.sources import git_environment
+from firstpass.changes import Deadline, git
+from firstpass.errors import BadCases, ChangeTooLarge, NoChange
 
 MOST_BYTES = 4_000_000
 """Of one input: more than any request may have by default."""
@@ -56,32 +54,26 @@ def text_of(path: Path, most_bytes: int) -> str:
 
 
 def diff_of_commit(case_file: Path, named: str) -> str:
-    """What git shows of a commit, or between the two of a range. Raises: BadCases with git's own words."""
+    """What git shows of a commit, or between the two of a range. Raises: BadCases with git's own words.
+
+    Bytes that are no UTF-8 are replaced, as everywhere: a diff of a Latin-1 file is still a diff.
+    """
     if not _REVISION.fullmatch(named):
         raise BadCases(f"{named!r} is no name of a commit or of a range")
-    folder = case_file.resolve().parent
     own = ("diff",) if ".." in named else ("show", "--format=", "--no-show-signature", "--diff-merges=first-parent")
-    command = ("git", "-C", str(folder), "-c", "core.quotePath=true", *own, *_SHOWN, "--end-of-options", named, "--")
-    diff = _output(command, named)
+    try:
+        diff = git(
+            *("-c", "core.quotePath=true", *own, *_SHOWN, "--end-of-options", named, "--"),
+            of=case_file.resolve().parent,
+            until=Deadline.after(GIT_SECONDS),
+            limit_bytes=MOST_BYTES,
+        ).decode(errors="replace")
+    except ChangeTooLarge as error:
+        raise BadCases(f"the diff of {named} has more than {MOST_BYTES} bytes") from error
+    except NoChange as error:
+        unknown = any(words in str(error) for words in ("unknown revision", "bad "))
+        hint = "; a shallow clone has only some commits" if unknown else ""
+        raise BadCases(f"git does not show {named}: {error}{hint}") from error
     if not diff.strip():
         raise BadCases(f"{named} changes nothing")
     return diff
-
-
-def _output(command: tuple[str, ...], named: str) -> str:
-    """Bytes that are no UTF-8 are replaced, as everywhere: a diff of a Latin-1 file is still a diff."""
-    with tempfile.TemporaryFile() as shown:
-        try:
-            done = subprocess.run(
-                command, stdout=shown, stderr=subprocess.PIPE, timeout=GIT_SECONDS, env=git_environment(), check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BadCases(f"git can not be run: {error}") from error
-        if done.returncode:
-            words = " ".join(done.stderr.decode(errors="replace").split())
-            hint = "; a shallow clone has only some commits" if "unknown revision" in words or "bad " in words else ""
-            raise BadCases(f"git does not show {named}: {words[:300]}{hint}")
-        if shown.seek(0, 2) > MOST_BYTES:
-            raise BadCases(f"the diff of {named} has more than {MOST_BYTES} bytes")
-        shown.seek(0)
-        return shown.read().decode(errors="replace")

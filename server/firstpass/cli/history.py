@@ -16,7 +16,7 @@ from firstpass.store.codec import encode
 from firstpass.store.query import Query
 
 LIST_LIMIT = 100_000
-SEARCH = 'Those with these words, "several in a row" in quotes; one with * at its end is a beginning.'
+SEARCH = 'Those with all of these words, "several in a row" in quotes.'
 
 
 def history(

@@ -108,9 +108,14 @@ def _summary(diff: bytes | str, head: str, asked: Callable[[bytes], str]) -> str
 
 
 def _show(request: Request | None, body: str) -> None:
-    typer.echo(body)
+    _print(body)
     if request is not None:
         err.print(escape(f"not posted: --post would put this on {request.called}"))
+
+
+def _print(body: str) -> None:
+    """GitHub's runner reads a log for commands: `::` where a line begins, as none of ours does, and `##[` anywhere."""
+    typer.echo(body.replace("##[", "## ["))
 
 
 def _post(request: Request, body: str, author: str | None) -> None:
@@ -149,5 +154,5 @@ def _instead(body: str, why: str) -> None:
         with Path(path).open("a", encoding="utf-8") as summary:
             summary.write(f"{body}\n")
     else:
-        typer.echo(body)
+        _print(body)
     err.print(escape(f"no comment ({why}); the summary is in the job's {'summary' if path else 'log'} instead"))

@@ -6,8 +6,9 @@ environment are used. It knows no comment and no settings.
 """
 
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +30,11 @@ WORDS = 300
 REPEATED = ("GET", "PATCH", "PUT")
 """Done twice they are done once; a POST makes another one."""
 
+RATE_WORDS = 2000
+"""Of an answer's bytes, those in which it may say that there is a rate limit."""
+
 HIDDEN = "***"
+_NEXT = re.compile(r';\s*rel="?next\b', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,25 @@ class Door:
 
     def ask(self, method: str, path: str, body: dict[str, str] | None = None, **query: str) -> Any:
         """What it answers, as JSON. path: below the base. Raises: Refused, Lost."""
+        return self._asked(method, path, body, query)[0]
+
+    def pages(self, path: str, most: int, **query: str) -> Iterator[list[dict[str, Any]]]:
+        """A list, page by page, as long as the service says that there is a next one. Raises: Refused, Lost.
+
+        A page that is not full need not be the last: both leave out what the token may not see after they counted.
+        """
+        for page in range(1, most + 1):
+            said, headers = self._asked("GET", path, None, {**query, "page": str(page)})
+            if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+                raise Lost(f"{self._host}: a list is not as the API describes it")
+            yield said
+            if _NEXT.search(headers.get("link", "")) is None:
+                return
+        raise Lost(f"{self._host}: there are more than {most} pages")
+
+    def _asked(
+        self, method: str, path: str, body: dict[str, str] | None, query: dict[str, str]
+    ) -> tuple[Any, httpx.Headers]:
         for attempt in range(1, TRIES + 1):
             try:
                 status, headers, said = self._sent(method, path, body, query)
@@ -82,8 +106,11 @@ class Door:
                     raise Lost(f"no answer from {self._host} ({type(error).__name__})") from None
                 self._waits(WAIT_SECONDS * attempt)
                 continue
-            if not _passes(status, headers, method) or attempt == TRIES:
-                return self._read(status, said)
+            limited = _is_limited(status, headers, said)
+            if not (limited or (status >= 500 and method in REPEATED)):
+                return self._read(status, said), headers
+            if attempt == TRIES:
+                raise Lost(f"{self._host} answers {status}{self._words(said)}")
             self._waits(_wait(headers, attempt, self._host))
         raise AssertionError("the last try returns or raises")
 
@@ -155,17 +182,26 @@ def _checked(base: str) -> str:
     return base.rstrip("/")
 
 
-def _passes(status: int, headers: httpx.Headers, method: str) -> bool:
-    """Whether it may be otherwise soon. GitHub says 403 with Retry-After to who asks too often."""
-    if status == 429 or (status == 403 and "retry-after" in headers):
+def _is_limited(status: int, headers: httpx.Headers, said: bytes) -> bool:
+    """Whether it was asked too often. GitHub says so by 403, too, which else means that a token may not."""
+    if status == 429:
         return True
-    return status >= 500 and method in REPEATED
+    spent = headers.get("x-ratelimit-remaining") == "0" or b"rate limit" in said[:RATE_WORDS].lower()
+    return status == 403 and ("retry-after" in headers or spent)
 
 
 def _wait(headers: httpx.Headers, attempt: int, host: str) -> float:
     """Seconds. Raises: Lost where it would be too long. A date in the place of seconds is taken for none."""
-    asked = headers.get("retry-after", "")
-    seconds = float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else WAIT_SECONDS * attempt
+    asked, reset = (_number(headers.get(name, "")) for name in ("retry-after", "x-ratelimit-reset"))
+    seconds = WAIT_SECONDS * attempt
+    if asked is not None:
+        seconds = asked
+    elif reset is not None and headers.get("x-ratelimit-remaining") == "0":
+        seconds = max(1.0, reset - time.time())
     if seconds > LONGEST_WAIT_SECONDS:
         raise Lost(f"{host} wants us to come back in {seconds:.0f} s")
     return seconds
+
+
+def _number(said: str) -> float | None:
+    return float(said) if said.isascii() and said.isdigit() and len(said) < 11 else None

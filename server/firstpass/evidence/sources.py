@@ -3,27 +3,24 @@
 What .gitignore files mean git itself says, also of a directory that is no repository.
 """
 
-import os
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from firstpass.errors import BadIndex
+from firstpass.changes import Deadline, git
+from firstpass.errors import BadIndex, NoChange, NoGit
 from firstpass.evidence.credentials import holds_secret
 from firstpass.evidence.facts.kinds import GENERATED_MARK, NOT_OURS
 from firstpass.evidence.trees.languages import language_of
 
 MOST_BYTES = 500_000
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
+GIT_SECONDS = 300.0
+LISTED_BYTES = 2**28
+"""Of all paths together: some millions of files."""
+
 _HEAD_BYTES = 2_000
 _LONG_LINE = 500
-
-
-def git_environment() -> dict[str, str]:
-    """Without what leads git to another repository than the one that it is told; a hook has that set."""
-    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def sources(root: Path) -> Iterator[str]:
@@ -48,27 +45,28 @@ def is_file(root: Path, path: str) -> bool:
 
 def _listed(root: Path) -> bytes:
     """Each file's path and a zero byte."""
-    inside = _git(root, "rev-parse", "--is-inside-work-tree")
-    if inside.returncode == 0 and inside.stdout.strip() == b"true":
-        return _done(_git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"))
-    with tempfile.TemporaryDirectory() as empty:
-        _done(_git(root, "init", "--quiet", "--bare", empty))
-        aside = (f"--git-dir={empty}", f"--work-tree={root}")
-        return _done(_git(root, *aside, "ls-files", "-z", "--others", "--exclude-per-directory=.gitignore"))
-
-
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = ["git", "-C", str(root), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, check=False, env=git_environment())
-    except OSError as error:
-        raise BadIndex(f"git can not be run: {error}") from error
+        if _is_work_tree(root):
+            return _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        with tempfile.TemporaryDirectory() as empty:
+            _git(root, "init", "--quiet", "--bare", empty)
+            aside = (f"--git-dir={empty}", f"--work-tree={root}")
+            return _git(root, *aside, "ls-files", "-z", "--others", "--exclude-per-directory=.gitignore")
+    except NoChange as error:
+        raise BadIndex(f"git can not list the files: {error}") from error
 
 
-def _done(ran: subprocess.CompletedProcess[bytes]) -> bytes:
-    if ran.returncode:
-        raise BadIndex(f"git can not list the files: {ran.stderr.decode(errors='replace').strip()}")
-    return ran.stdout
+def _is_work_tree(root: Path) -> bool:
+    try:
+        return _git(root, "rev-parse", "--is-inside-work-tree").strip() == b"true"
+    except NoGit:
+        raise
+    except NoChange:
+        return False
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    return git(*arguments, of=root, until=Deadline.after(GIT_SECONDS), limit_bytes=LISTED_BYTES)
 
 
 def why_not(text: bytes) -> str | None:

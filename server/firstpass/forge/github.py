@@ -36,13 +36,8 @@ class GitHub:
             return WORKFLOW
 
     def comments(self) -> list[Comment]:
-        found = list[Comment]()
-        for page in range(1, PAGES + 1):
-            said = self._door.ask("GET", self._list, per_page=str(PAGE), page=str(page))
-            found += [_comment(one) for one in _rows(said)]
-            if len(said) < PAGE:
-                return found
-        raise Lost(f"there are more than {PAGES * PAGE} comments")
+        rows = self._door.pages(self._list, PAGES, per_page=str(PAGE))
+        return [_comment(one) for page in rows for one in page]
 
     def create(self, body: str) -> Comment:
         return _comment(self._door.ask("POST", self._list, {"body": body}))
@@ -55,12 +50,6 @@ def _comment(said: Any) -> Comment:
     """A deleted user's comment has no user."""
     user = (said.get("user") if isinstance(said, dict) else None) or {}
     return Comment(_number(said), str(user.get("login", "")).lower(), str(said.get("body") or ""))
-
-
-def _rows(said: object) -> list[dict[str, Any]]:
-    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
-        raise Lost("the list of comments is not as the API describes it")
-    return said
 
 
 def _number(said: Any) -> int:

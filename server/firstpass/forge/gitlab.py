@@ -29,17 +29,8 @@ class GitLab:
 
     def comments(self) -> list[Comment]:
         """Without the notes that GitLab itself makes of each change."""
-        found = list[Comment]()
-        for page in range(1, PAGES + 1):
-            said = self._door.ask(
-                "GET", self._list, per_page=str(PAGE), page=str(page), sort="asc", order_by="created_at"
-            )
-            if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
-                raise Lost("the list of notes is not as the API describes it")
-            found += [_comment(one) for one in said if not one.get("system")]
-            if len(said) < PAGE:
-                return found
-        raise Lost(f"there are more than {PAGES * PAGE} notes")
+        rows = self._door.pages(self._list, PAGES, per_page=str(PAGE), sort="asc", order_by="created_at")
+        return [_comment(one) for page in rows for one in page if not one.get("system")]
 
     def create(self, body: str) -> Comment:
         return _comment(self._door.ask("POST", self._list, {"body": body}))

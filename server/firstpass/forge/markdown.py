@@ -9,17 +9,17 @@ import re
 
 from firstpass.controls import plain
 
-_UNSEEN = re.compile("[\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\u061c\ufeff]")
+_UNSEEN = re.compile("[\u00ad\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u061c\ufeff\U000e0000-\U000e007f]")
 """What shows nothing, and what turns the direction of what is shown."""
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SIGNS = re.compile(r"^[-+=]|[\\`*_\[\]#!|~^$&<>@]")
 _LINKED = re.compile(
     r"@|://|www\.|mailto:|xmpp:"  # mentions and addresses
-    r"|[#!~%$&^]\w|\[\[|\bGH-\d"  # issues, requests, labels, milestones, snippets, wiki pages
+    r"|[#!~%$&^*][\w\"]|\[\w+:|\[\[|(?-i:\b[A-Z][A-Z0-9_]*-\d)"  # issues, also of Jira, requests, labels, wiki pages
     r"|:[\w+-]+:"  # emoji
     r"|^\d+[.)]$|^/\w"  # lists, GitLab's commands
-    r"|^[0-9a-f]{7,64}\W*$",  # commits
+    r"|(?<![^\W_])[0-9a-f]{7,64}(?![^\W_])",  # commits
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"(\$?)(?<!`)(`+)(?!`)(.+?)(?<!`)\2(?!`)(\$?)")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from firstpass.egress.forge import Door, Lost, Token
+from firstpass.egress.forge import Door, Lost, Refused, Token
+from firstpass.errors import NotPosted
 from firstpass.forge import Comment, Request, Service, github, gitlab
 from firstpass.forge.comment import MARK, cut
 
@@ -39,14 +40,19 @@ def put(service: Service, body: str) -> Posted:
                 return Posted(_updated(service, ours[0], body), others=len(ours) - 1)
             made = service.create(body)
             return Posted("made", stranger=made.author if made.author != own else None)
-        except Lost:
-            if attempt == TRIES:
+        except NotPosted as error:
+            if attempt == TRIES or not (isinstance(error, Lost) or (ours and _is_gone(error))):
                 raise
     raise AssertionError("the last try returns or raises")
 
 
 def _is_ours(comment: Comment, own: str) -> bool:
     return comment.author == own and comment.body.startswith(MARK)
+
+
+def _is_gone(error: NotPosted) -> bool:
+    """Somebody deleted the comment since it was listed."""
+    return isinstance(error, Refused) and error.http in (404, 410)
 
 
 def _updated(service: Service, ours: Comment, body: str) -> Literal["updated", "as it was"]:

@@ -26,11 +26,11 @@ def server(configured: str | None, environment: str | None) -> SplitResult:
     What a hook sends is sent without a word, so another machine has to be named in git's own settings.
     Raises: NoAnswer.
     """
-    url = urlsplit(configured or environment or DEFAULT_URL)
     try:
+        url = urlsplit(configured or environment or DEFAULT_URL)
         host, _ = url.hostname or "", url.port
     except ValueError as error:
-        raise NoAnswer("the server's URL has a port that is none") from error
+        raise NoAnswer("the server's URL has an address or a port that is none") from error
     if url.scheme not in ("http", "https") or not host or url.username or url.password:
         raise NoAnswer("the server's URL is neither http://HOST nor https://HOST")
     if not configured and not is_loopback(host):

@@ -62,6 +62,10 @@ def with_remarks(message: bytes, remarks: Sequence[bytes], sign: bytes) -> bytes
     return before + gap + made + b"".join(lines[at:])
 
 
+def has_scissors(message: bytes, sign: bytes) -> bool:
+    return any(_is_scissors(line, sign) for line in message.splitlines())
+
+
 def _own(message: bytes, sign: bytes | None) -> list[bytes]:
     """The lines before the scissors. sign: None where it is not known."""
     lines = list[bytes]()

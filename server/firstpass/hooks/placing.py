@@ -47,10 +47,14 @@ def place() -> Place:
     except NoChange as error:
         raise BadHook(str(error)) from error
     try:
-        shared = bool(git("config", "--get", "core.hooksPath", until=until).strip())
+        path = git("config", "--get", "core.hooksPath", until=until).strip()
     except NoChange:
-        shared = False
-    return Place(Path(os.fsdecode(folder.rstrip(b"\n"))).absolute(), shared)
+        path = None
+    named = Path(os.fsdecode(folder.rstrip(b"\n"))).absolute()
+    if path == b"" or (_is_there(named) and not named.is_dir()):
+        where = str(named) if path else ""
+        raise BadHook(f"core.hooksPath sends git to {where!r}, which is no folder: hooks are switched off here")
+    return Place(named, shared=path is not None)
 
 
 def look(where: Place) -> list[Hook]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copymode
 
 from firstpass import changes
 from firstpass.answered import TOO_LARGE, Answered, NoAnswer, question
@@ -152,11 +153,17 @@ def _drafted(before: bytes, answered: Answered, sign: bytes, config: Config) -> 
     except (LookupError, UnicodeError) as error:
         raise NoAnswer(f"the draft can't be written in i18n.commitEncoding ({encoding})") from error
     after = message.with_draft(before, draft, sign) if as_text else before
-    if (config.text("commit.cleanup") or "").lower() not in KEEPS_COMMENTS:
+    if not _keeps_comments(before, sign, config):
         return message.with_remarks(after, remarks, sign)
     for line in _remarks(answered, as_text):
         _tell(line) if line else None
     return after
+
+
+def _keeps_comments(before: bytes, sign: bytes, config: Config) -> bool:
+    """Whether a comment would stay in the message. With commit.status off git writes no scissors, and cuts nothing."""
+    cleanup = (config.text("commit.cleanup") or "").lower()
+    return cleanup in KEEPS_COMMENTS or (cleanup == "scissors" and not message.has_scissors(before, sign))
 
 
 def _remarks(answered: Answered, as_text: bool) -> list[str]:
@@ -178,10 +185,12 @@ def _findings(answered: Answered) -> list[str]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; what a link leads to, with the rights that it had."""
+    path = path.resolve(strict=True)
     new = path.with_name(f"{path.name}.firstpass-{os.getpid()}")
     try:
         new.write_bytes(content)
+        copymode(path, new)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)

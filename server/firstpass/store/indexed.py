@@ -38,7 +38,6 @@ _UNSPACED = re.compile(
 
 _TERM = re.compile(r'"([^"]*)"?|(\S+)')
 _WORD = re.compile(r"\w+")
-_SHORTEST_BEGINNING = 3
 _MOST_WORDS = 64
 """In all, those in quotes too: each is looked for in every place of an exchange."""
 
@@ -120,18 +119,17 @@ def _wanted_marks(query: Query) -> Iterator[str]:
 
 
 def _terms(words: str) -> list[str]:
-    """Each of them has to be there: words, "several in this order", and the beginning of a word with * at its end."""
+    """Each of them has to be there: whole words, and "several in this order"."""
     found, count = [], 0
     for quoted, bare in _TERM.findall(words):
-        begins = bare.endswith("*")
-        text = spaced(quoted or bare.rstrip("*")).replace('"', " ").strip()
+        text = spaced(quoted or bare).replace('"', " ").strip()
         said = _WORD.findall(text)
         if not said:
             continue
+        if bare.endswith("*"):
+            raise BadAsk(f"q: {bare[:40]!r}: whole words are looked for, no beginnings", param="q")
         count += len(said)
-        if begins and len(said[-1]) < _SHORTEST_BEGINNING and not _UNSPACED.fullmatch(said[-1]):
-            raise BadAsk(f"q: {bare[:40]!r} begins too many words; {_SHORTEST_BEGINNING} letters are needed", param="q")
-        found.append(f'"{text}"' + ("*" if begins else ""))
+        found.append(f'"{text}"')
     if not found:
         raise BadAsk("q: there is no word in it", param="q")
     if count > _MOST_WORDS:

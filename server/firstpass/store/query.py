@@ -11,7 +11,7 @@ class Query:
 
     before, after: ids of exchanges, those that ended before or after which are wanted; of those after one, the oldest,
     oldest first.
-    words: all of which are there, "several in a row" in quotes; a word with * at its end is a beginning.
+    words: all of which are there, "several in a row" in quotes.
     contract: with or without its version. owners: of API keys, None for none; None in their place: everybody's.
     """
 

@@ -52,9 +52,7 @@ class ExchangesQuery(Paged):
         None, max_length=400, description="Those that are newer than this one, the next ones; not with before."
     )
     q: StrictStr | None = Field(
-        None,
-        max_length=1000,
-        description='Words that were all said, "several in a row" in quotes; one with * at its end is a beginning.',
+        None, max_length=1000, description='Words that were all said, "several in a row" in quotes.'
     )
     session: StrictStr | None = Field(None, max_length=400, description="The name of one.")
     route: Route | None = Field(None, description="By which the answer came.")
