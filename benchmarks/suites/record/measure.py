@@ -158,7 +158,7 @@ def main() -> None:
                 rate = asyncio.run(fill(store, Made(1), sizes[name]))
             found[f"{name}: filled, exchanges a second"] = round(rate)
     stores = {name: SqliteStore(path) for name, path in paths.items()}
-    made = Made(2)
+    made = Made(time.time_ns())
     took = appends(stores, made, given.appends)
     for name, seconds in took.items():
         found[f"{name}: append, ms"] = milliseconds(seconds)
