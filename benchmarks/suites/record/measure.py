@@ -115,8 +115,8 @@ def looks(store: SqliteStore, made: Made) -> dict[str, Callable[[], Any]]:
         ),
         "a word that nobody said": lambda: found(Query(words=f"nobody{of.random()}")),
         "one session": lambda: found(Query(session=f"session {of.randrange(100)}")),
-        "the last sessions": lambda: store.sessions(Query(limit=50)),
-        "sessions with a word": lambda: store.sessions(Query(limit=20, words=word())),
+        "the last sessions": lambda: list(store.sessions(Query(limit=50))),
+        "sessions with a word": lambda: list(store.sessions(Query(limit=20, words=word()))),
     }
 
 
