@@ -4,9 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, ask } from "../api";
 import { Check, Trouble } from "../parts/common";
 import { EvidencePanel } from "../parts/evidence";
-import { useLoaded } from "../hooks";
+import { useLatest, useLoaded } from "../hooks";
 import { carryOut, finalText, type Run, type Said, type Wish } from "../run";
 import type { Contract, Evidence, List, Model } from "../shapes";
+import { plural } from "../words";
 import { SAMPLE } from "../sample";
 import { Lane, LaneWish, type Offered } from "./lane";
 
@@ -21,6 +22,8 @@ const OWN: Record<string, string> = {
 export interface Continued {
   session: string;
   said: Said[];
+  /** Whether the session has older messages than these. */
+  more: boolean;
   wish: Partial<Wish>;
 }
 
@@ -52,7 +55,12 @@ const version = (contract: Contract): number => Number(contract.id.split("@")[1]
 const newestFirst = (contracts: Contract[]): Contract[] =>
   [...contracts].sort((a, b) => a.name.localeCompare(b.name) || version(b) - version(a));
 
-export function Playground({ continued, onLeave }: { continued: Continued | null; onLeave: () => void }): JSX.Element {
+export function Playground(given: {
+  continued: Continued | null;
+  onSaid: (said: Said[]) => void;
+  onLeave: () => void;
+}): JSX.Element {
+  const { continued, onLeave } = given;
   const [kind, setKind] = useState<Kind>("diff");
   const [texts, setTexts] = useState<Record<Kind, string>>({ diff: "", chat: "" });
   const [wishes, setWishes] = useState<Wish[]>([{ model: "firstpass", contract: "", egress: "" }]);
@@ -60,6 +68,7 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
   const [runs, setRuns] = useState<Run[]>([]);
   const [evidence, setEvidence] = useState<Evidence | ApiError | null>(null);
   const ending = useRef<AbortController | null>(null);
+  const latest = useLatest(continued);
   const { offered, error, again, ready } = useOffered();
 
   useEffect(() => {
@@ -71,7 +80,7 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
     setKind("chat");
     setRuns([]);
     setWishes((all) => [{ ...all[0]!, contract: "", ...continued.wish }]);
-  }, [continued]);
+  }, [continued?.session, continued?.wish]);
 
   const choose = (next: Kind): void => {
     setKind(next);
@@ -92,6 +101,7 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
     setEvidence(null);
     setRuns([]);
     if (isDiff(text)) void known(text, until.signal).then((found) => until.signal.aborted || setEvidence(found));
+    const goesOn = continued;
     wishes.forEach((wish, number) => {
       void carryOut({ wish, messages, session, ...flags }, until.signal, (run) => {
         if (ending.current !== until) return;
@@ -100,6 +110,9 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
           next[number] = run;
           return next;
         });
+      }).then((run) => {
+        const answered = session && number === 0 && run.phase === "done" && goesOn === latest.current;
+        if (answered) given.onSaid([...messages, { role: "assistant", content: finalText(run) }]);
       });
     });
   };
@@ -158,6 +171,7 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
               number={number + 1}
               alone={wishes.length === 1}
               offered={offered}
+              busy={busy}
               onChange={(next) => setWishes(wishes.map((one, at) => (at === number ? next : one)))}
               onRemove={() => {
                 setWishes(wishes.filter((_, at) => at !== number));
@@ -235,7 +249,8 @@ function Before({ continued, onLeave }: { continued: Continued; onLeave: () => v
     <div class="before">
       <p class="row">
         <span>
-          Goes on with session <code>{continued.session}</code>, {continued.said.length} messages
+          Goes on with session <code>{continued.session}</code>, {continued.more ? "its newest " : ""}
+          {plural(continued.said.length, "message")}
         </span>
         <button type="button" class="quiet" onClick={onLeave}>
           Leave it
