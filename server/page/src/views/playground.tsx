@@ -12,6 +12,7 @@ import { SAMPLE } from "../sample";
 import { Lane, LaneWish, type Offered } from "./lane";
 
 const MOST_LANES = 3;
+const PAINT_MS = 60;
 const OWN: Record<string, string> = {
   firstpass: "firstpass (draft, check, verify)",
   local: "local (the draft alone)",
@@ -67,6 +68,8 @@ export function Playground(given: {
   const [flags, setFlags] = useState({ heat: true, optimistic: true, store: true });
   const [runs, setRuns] = useState<Run[]>([]);
   const [evidence, setEvidence] = useState<Evidence | ApiError | null>(null);
+  const newest = useRef<Run[]>([]);
+  const painting = useRef(0);
   const ending = useRef<AbortController | null>(null);
   const latest = useLatest(continued);
   const { offered, error, again, ready } = useOffered();
@@ -78,7 +81,7 @@ export function Playground(given: {
   useEffect(() => {
     if (!continued) return;
     setKind("chat");
-    setRuns([]);
+    setRuns((newest.current = []));
     setWishes((all) => [{ ...all[0]!, contract: "", ...continued.wish }]);
   }, [continued?.session, continued?.wish]);
 
@@ -99,22 +102,28 @@ export function Playground(given: {
     const messages = [...before, { role: "user", content: text }];
     const session = kind === "chat" && continued ? continued.session : "";
     setEvidence(null);
-    setRuns([]);
+    setRuns((newest.current = []));
     if (isDiff(text)) void known(text, until.signal).then((found) => until.signal.aborted || setEvidence(found));
     const goesOn = continued;
     wishes.forEach((wish, number) => {
       void carryOut({ wish, messages, session, ...flags }, until.signal, (run) => {
-        if (ending.current !== until) return;
-        setRuns((all) => {
-          const next = [...all];
-          next[number] = run;
-          return next;
-        });
+        if (ending.current === until) show(number, run);
       }).then((run) => {
         const answered = session && number === 0 && run.phase === "done" && goesOn === latest.current;
         if (answered) given.onSaid([...messages, { role: "assistant", content: finalText(run) }]);
       });
     });
+  };
+  /** What is written is painted some times a second, however fast it comes; all else at once. */
+  const show = (number: number, run: Run): void => {
+    newest.current = Object.assign([...newest.current], { [number]: run });
+    const paint = (): void => {
+      window.clearTimeout(painting.current);
+      painting.current = 0;
+      setRuns(newest.current);
+    };
+    if (run.phase !== "writing") paint();
+    else painting.current ||= window.setTimeout(paint, PAINT_MS);
   };
   const stop = (): void => ending.current?.abort();
 
@@ -175,7 +184,7 @@ export function Playground(given: {
               onChange={(next) => setWishes(wishes.map((one, at) => (at === number ? next : one)))}
               onRemove={() => {
                 setWishes(wishes.filter((_, at) => at !== number));
-                setRuns(runs.filter((_, at) => at !== number));
+                setRuns((newest.current = runs.filter((_, at) => at !== number)));
               }}
             />
           ))}
