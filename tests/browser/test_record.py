@@ -60,7 +60,7 @@ def test_a_tab_that_nobody_looks_at_asks_for_nothing(open_tab: Open, server: htt
         page.wait_for_timeout(500)  # For what was asked just before.
         asked = len(tab.requests)
         say(server, "nobody sees this yet")
-        page.wait_for_timeout(4500)
+        page.wait_for_timeout(2500)  # Longer than any view waits.
         assert len(tab.requests) == asked
         page.evaluate("() => { window.away = false }")
         expect(page.locator("a.title").first).to_have_text("nobody sees this yet")

@@ -49,7 +49,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
               <a href={linkTo("sessions", one.id)} aria-current={one.id === name ? "true" : undefined}>
                 <strong>{one.title || one.id}</strong>
                 <span class="fine">
-                  {[one.id, plural(one.exchanges, "exchange"), one.latest_unix ? moment(one.latest_unix) : ""].filter(Boolean).join(" · ")}
+                  {[plural(one.exchanges, "exchange"), one.latest_unix ? moment(one.latest_unix) : "", one.id].filter(Boolean).join(" · ")}
                 </span>
               </a>
             </li>
@@ -87,7 +87,7 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
   const [before, setBefore] = useState("");
   const path = `/v1/sessions/${encodeURIComponent(name)}`;
   const { value, error, again } = useLoaded(
-    (signal) => ask<Talk>(`${path}${query({ before, limit: 100 })}`, { signal }),
+    async (signal) => ({ ...(await ask<Talk>(`${path}${query({ before, limit: 100 })}`, { signal })), before }),
     [name, before],
     before ? undefined : POLL_MS,
   );
@@ -115,7 +115,7 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
           <button
             type="button"
             class="main"
-            disabled={!turns.length || before !== ""}
+            disabled={!turns.length || before !== "" || value?.before !== ""}
             title={before ? "From its latest messages" : ""}
             onClick={() =>
               given.onContinue({
