@@ -2,7 +2,8 @@
 
 import json
 import re
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from firstpass import app
 from firstpass.settings import Settings
+from firstpass.store.sqlite import SqliteStore
 from tests.browser.conftest import LARGE, SMALL, STRONG, Open, external, model
 from tests.browser.watching import tab
 from tests.conftest import fronted, serving, wait_until_ready
@@ -132,9 +134,12 @@ def test_an_answer_can_be_stopped(browser: Browser, tmp_path: Path) -> None:
         page = held.enter_context(tab(browser, front)).open()
         ask_about(page, "Go on.", chat=True)
         expect(lane(page).locator(".answer")).to_contain_text("a word")
+        page.get_by_role("button", name="Compare with another").click()
+        expect(page.get_by_role("button", name="Remove answer 1")).to_be_disabled()
         page.get_by_role("button", name="Stop").click()
         expect(lane(page).get_by_role("status")).to_contain_text("stopped")
         expect(page.get_by_role("button", name="Ask")).to_be_enabled()
+        expect(page.get_by_role("button", name="Remove answer 1")).to_be_enabled()
 
 
 def test_what_a_model_says_is_never_read_as_markup(browser: Browser, tmp_path: Path) -> None:
@@ -174,6 +179,24 @@ def test_a_key_is_asked_for_kept_in_memory_alone_and_forgotten(browser: Browser,
         )
         assert key not in "".join(kept)
         assert not page.context.cookies()
+        expect(page.get_by_role("button", name="Forget key")).to_be_focused()
         page.get_by_role("button", name="Forget key").click()
         expect(page.get_by_role("alert")).to_contain_text("key")
+        expect(page.get_by_role("rowheader", name="external")).to_have_count(0)
+        expect(page.get_by_label("API key")).to_be_focused()
         assert all(key not in request.url for request in opened.requests)
+
+
+def test_a_key_that_is_revoked_is_said_where_the_newest_come_by_themselves(browser: Browser, tmp_path: Path) -> None:
+    """The list stood still, and said that new ones come."""
+    key, record = new_key(tmp_path)
+    with listening(tmp_path, keys="required") as url, tab(browser, url) as opened:
+        opened.refusals = True
+        page = opened.open("exchanges")
+        page.get_by_label("API key").fill(key)
+        page.get_by_label("API key").press("Enter")
+        expect(page.get_by_text("new ones come by themselves")).to_be_visible()
+        with closing(SqliteStore(tmp_path / "firstpass.sqlite")) as store:
+            assert store.revoke_key(record.id, time.time())
+        expect(page.get_by_role("alert")).to_contain_text("key")
+        expect(page.get_by_text("new ones come by themselves")).to_have_count(0)

@@ -60,7 +60,7 @@ def test_a_tab_that_nobody_looks_at_asks_for_nothing(open_tab: Open, server: htt
         page.wait_for_timeout(500)  # For what was asked just before.
         asked = len(tab.requests)
         say(server, "nobody sees this yet")
-        page.wait_for_timeout(4500)
+        page.wait_for_timeout(2500)  # Longer than any view waits.
         assert len(tab.requests) == asked
         page.evaluate("() => { window.away = false }")
         expect(page.locator("a.title").first).to_have_text("nobody sees this yet")
@@ -148,6 +148,7 @@ def test_an_exchange_is_forgotten_only_after_a_question(open_tab: Open, server: 
         page.get_by_role("button", name="Forget…").click()
         page.get_by_role("button", name="Forget it").click()
         expect(page.get_by_role("heading", name="Exchanges")).to_be_visible()
+        expect(page.locator("main")).to_be_focused()
     assert "zanzibar" not in server.get(f"/v1/exchanges/{made}").text
 
 
@@ -165,13 +166,19 @@ def test_a_session_goes_on_with_another_model(open_tab: Open, server: httpx.Clie
         page.locator("#input").fill("And a prime?")
         page.locator("#input").press("Control+Enter")
         expect(page.get_by_role("article").locator(".answer")).to_have_text(STRONG)
+        expect(page.locator(".before")).to_contain_text("4 messages")
+        page.locator("#input").fill("And two of them?")
+        page.locator("#input").press("Control+Enter")
+        expect(page.locator(".before")).to_contain_text("6 messages")
         page.goto(f"{tab.url}/#/sessions/seas")
         turns = page.get_by_role("region", name="Session seas").locator(".turns > li")
-        expect(turns).to_have_count(4)
+        expect(turns).to_have_count(6)
         expect(turns.nth(1)).to_contain_text(SMALL.splitlines()[0])
         expect(turns.nth(3)).to_contain_text(STRONG)
     said = server.get("/v1/sessions/seas").json()["messages"]
-    assert [turn["route"] for turn in said if turn["role"] == "assistant"] == ["draft", "strong"]
+    assert [turn["route"] for turn in said if turn["role"] == "assistant"] == ["draft", "strong", "strong"]
+    last = server.get(f"/v1/exchanges/{said[-1]['exchange']}").json()["exchange"]["ask"]["messages"]
+    assert [one["content"] for one in last] == ["What is a walrus?", SMALL, "And a prime?", STRONG, "And two of them?"]
 
 
 def test_a_session_is_forgotten_only_after_a_question(open_tab: Open, server: httpx.Client) -> None:

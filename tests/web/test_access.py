@@ -34,6 +34,8 @@ FOREIGN = (
     {"sec-fetch-site": "cross-site", "upgrade": "websocket", "connection": "upgrade"},
 )
 
+FOLLOWED = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
 WHOLE = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
 CLOSING = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
@@ -51,6 +53,37 @@ def test_a_page_of_another_site_reaches_no_route_by_any_method(server: httpx.Cli
             response = server.request(method, path, headers=headers)
             assert response.status_code == 403, (method, path, headers)
             assert not response.headers.keys() & {"set-cookie", "access-control-allow-origin"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_of_another_site_opens_the_page(server: httpx.Client, site: str) -> None:
+    for method in ("GET", "HEAD"):
+        answered = server.request(method, "/", headers=FOLLOWED | {"sec-fetch-site": site})
+        assert answered.status_code == 200
+        assert "frame-ancestors 'none'" in answered.headers["content-security-policy"]
+        assert "access-control-allow-origin" not in answered.headers
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *({"sec-fetch-dest": dest} for dest in ("iframe", "frame", "embed", "object", "empty", "script", "style", "")),
+        *({"sec-fetch-mode": mode} for mode in ("no-cors", "cors", "same-origin", "websocket", "")),
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"host": "evil.example"},
+    ],
+)
+def test_nothing_else_of_another_site_opens_it(server: httpx.Client, other: dict[str, str]) -> None:
+    assert server.get("/", headers=FOLLOWED | other).status_code == 403
+
+
+@pytest.mark.parametrize("path", sorted({*EVERY, "/index.html", "/%2f", "/assets/"} - {"/"}))
+def test_a_link_of_another_site_opens_nothing_but_the_page(server: httpx.Client, path: str) -> None:
+    for method in METHODS:
+        assert server.request(method, path, headers=FOLLOWED).status_code == 403, (method, path)
+    for method in set(METHODS) - {"GET", "HEAD"}:
+        assert server.request(method, "/", headers=FOLLOWED).status_code == 403, method
 
 
 @pytest.mark.parametrize("path", EVERY)

@@ -1,17 +1,20 @@
 """The page at / as it is served, and the two routes that it alone needs: the evidence of a diff, and results."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from firstpass.web.results import MOST_BYTES
+from firstpass.web.results import MOST_BYTES, Results
 from tests.conftest import starting
 from tests.doubles import DIFF
 from tests.keyed import new_key
@@ -198,6 +201,66 @@ def test_nothing_outside_of_the_folder_is_read_nor_by_a_link(results: httpx.Clie
 def test_what_can_not_be_read_is_an_error_that_names_the_run(results: httpx.Client) -> None:
     answered = results.get("/v1/results/huge")
     assert answered.status_code == 500 and "huge" in answered.json()["error"]["message"]
+
+
+def test_a_run_of_many_values_holds_up_no_other_request(tmp_path: Path) -> None:
+    """Its JSON was made anew on the event loop, which stood still for most of the time that it took."""
+    many = json.dumps(EVAL)[:-1] + ', "rounds": [' + ",".join(['{"a":1}'] * 900_000) + "]}"
+    put(tmp_path / "results", "many", many)
+    with listening(tmp_path) as url, ThreadPoolExecutor(1) as other, httpx.Client(base_url=url, timeout=60) as client:
+        begun = time.monotonic()
+        reading = other.submit(httpx.get, f"{url}/v1/results/many", timeout=60)
+        waits = []
+        while not reading.done():
+            asked = time.monotonic()
+            client.get("/healthz")
+            waits.append(time.monotonic() - asked)
+        whole = time.monotonic() - begun
+    assert reading.result().is_success and max(waits) < 0.4 * whole, (max(waits), whole)
+
+
+def test_a_deep_run_is_answered_as_it_is(tmp_path: Path) -> None:
+    deep = json.dumps(EVAL)[:-1] + ', "deep": ' + "[" * 500 + "]" * 500 + "}"
+    put(tmp_path / "results", "deep", deep)
+    put(tmp_path / "results", "deeper", json.dumps(EVAL)[:-1] + ', "deep": ' + "[" * 10**6 + "]" * 10**6 + "}")
+    with listening(tmp_path) as url, httpx.Client(base_url=url, timeout=60) as client:
+        assert '"deep": [[[' in client.get("/v1/results/deep").text
+        assert "is not JSON" in client.get("/v1/results/deeper").json()["error"]["message"]
+        assert {one["id"] for one in client.get("/v1/results").json()["data"]} == {"deep", "deeper"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc here")
+def test_what_is_no_file_is_no_run_and_leaves_nothing_open(tmp_path: Path) -> None:
+    """A folder of that name left its descriptor open at every look."""
+    (tmp_path / "folder" / "results.json").mkdir(parents=True)
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "results.json")
+    results = Results(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        assert {one["object"] for one in results.all()["data"]} == {"result.damaged"}
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_list_reads_only_what_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each list read and parsed a hundred files, of up to 8 MiB each."""
+    there = put(tmp_path, "eval-1", EVAL)
+    results = Results(tmp_path)
+    first = results.all()
+    with monkeypatch.context() as patch:
+        patch.setattr("firstpass.web.results.strict_json", lambda text: 1 / 0)
+        assert results.all() == first
+    (there / "results.json").write_text(json.dumps(EVAL | {"made_unix": 7.0}))
+    assert results.all()["data"][0]["made_unix"] == 7.0
+    (there / "results.json").unlink()
+    assert results.all()["data"][0]["object"] == "result.damaged"
+
+
+def test_an_outline_is_short_whatever_is_in_the_run(tmp_path: Path) -> None:
+    arms = {f"{number} {'x' * 1000}": {} for number in range(1000)}
+    put(tmp_path, "wide", EVAL | {"arms": arms, "made_unix": True})
+    (outline,) = Results(tmp_path).all()["data"]
+    assert len(json.dumps(outline)) < 3000 and outline["made_unix"] is None
 
 
 def test_results_are_where_the_settings_say(tmp_path: Path) -> None:

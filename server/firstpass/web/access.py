@@ -15,7 +15,7 @@ from firstpass.errors import FirstpassError, Forbidden
 from firstpass.store.keys import KeyRecord
 from firstpass.web.credentials import Credentials
 from firstpass.web.envelope import refusal
-from firstpass.web.scopes import group_of, is_open
+from firstpass.web.scopes import PAGE, group_of, is_open
 
 Admit = Callable[[KeyRecord], None]
 """Counts a request of a key. Raises: RateLimited."""
@@ -46,7 +46,7 @@ class Gate:
             headers = Headers(scope=scope)
             try:
                 self._check_host(headers)
-                self._check_origin(headers)
+                self._check_origin(scope, headers)
                 holder = await self._holder(scope, headers)
                 scope.setdefault("state", {}).update(holder=holder, key=holder.owner if holder else None)
             except FirstpassError as error:
@@ -62,10 +62,10 @@ class Gate:
         if self._rules.hosts is not None and host not in self._rules.hosts:
             raise Forbidden(f"the Host header names {host!r}, which server.allowed_hosts does not", code="bad_host")
 
-    def _check_origin(self, headers: Headers) -> None:
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """A page of another site may not use this server through its visitor's browser, but for the allowed ones."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        if origin in self._rules.origins:
+        if origin in self._rules.origins or _opens_page(scope, headers):
             return
         if site is not None:
             foreign = site not in ("same-origin", "none")
@@ -87,6 +87,14 @@ class Gate:
                 raise Forbidden(message, code="route_forbidden")
             self._admit(holder)
         return holder
+
+
+def _opens_page(scope: Scope, headers: Headers) -> bool:
+    """A link of another site that somebody follows to the page: it has no data, can not be framed, and that site sees
+    nothing of it. W3C Fetch Metadata: a frame's destination is `iframe`; a form that posts has an Origin.
+    """
+    followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return followed and scope["method"] in ("GET", "HEAD") and scope["path"] == PAGE and "origin" not in headers
 
 
 def _hostname(netloc: str) -> str:

@@ -17,7 +17,15 @@ export function useLoaded<T>(load: (signal: AbortSignal) => Promise<T>, depends:
   const [error, setError] = useState<ApiError | null>(null);
   const [turn, setTurn] = useState(0);
   const again = useCallback(() => setTurn((before) => before + 1), []);
-  useEffect(() => onKey(again), [again]);
+  // What was shown to one key is not shown to the next, nor to none.
+  useEffect(
+    () =>
+      onKey(() => {
+        setValue(null);
+        again();
+      }),
+    [again],
+  );
   useEffect(() => {
     const ending = new AbortController();
     let timer = 0;
@@ -59,6 +67,7 @@ export function useSettled<T>(value: T, after = 60): T {
 const parts = (): string[] =>
   window.location.hash
     .replace(/^#\/?/, "")
+    .replace(/\?.*$/, "")
     .split("/")
     .map((part) => {
       try {
@@ -82,6 +91,28 @@ export function useAddress(): string[] {
 export const go = (...path: string[]): void => {
   window.location.hash = `/${path.map(encodeURIComponent).join("/")}`;
 };
+
+/** What the address has behind its ?, which stays with it through a reload and the browser's own way back. */
+export function useSaid(names: readonly string[]): [Record<string, string>, (fields: Record<string, string>, step: boolean) => void] {
+  const read = (): Record<string, string> => {
+    const given = new URLSearchParams(window.location.hash.split("?")[1] ?? "");
+    return Object.fromEntries(names.map((name) => [name, given.get(name) ?? ""]));
+  };
+  const [said, setSaid] = useState(read);
+  useEffect(() => {
+    const changed = (): void => setSaid(read());
+    window.addEventListener("hashchange", changed);
+    return () => window.removeEventListener("hashchange", changed);
+  }, []);
+  const say = (fields: Record<string, string>, step: boolean): void => {
+    setSaid(fields);
+    const given = new URLSearchParams(Object.entries(fields).filter(([, value]) => value));
+    const address = `${window.location.hash.split("?")[0]}${given.size ? `?${given}` : ""}`;
+    if (step) window.history.pushState(null, "", address);
+    else window.history.replaceState(null, "", address);
+  };
+  return [said, say];
+}
 
 export const linkTo = (...path: string[]): string => `#/${path.map(encodeURIComponent).join("/")}`;
 

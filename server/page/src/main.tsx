@@ -2,6 +2,7 @@
 import { render, type JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { go, useAddress } from "./hooks";
+import { Guarded } from "./parts/common";
 import { Bar, Help, Standing, VIEWS, useShortcuts } from "./parts/frame";
 import { Engines } from "./views/engines";
 import { Exchange } from "./views/exchange";
@@ -17,12 +18,19 @@ function Page(): JSX.Element {
   const [continued, setContinued] = useState<Continued | null>(null);
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
+  const moved = useRef(false);
   const played = useRef(false);
   played.current ||= view === "playground";
   useShortcuts(() => setHelp(true));
   useEffect(() => {
     document.title = `${VIEWS.find(([name]) => name === view)![1]} · Firstpass`;
     window.scrollTo(0, 0);
+    // What had the focus went with its view: it is at the beginning of the new one, not of the page.
+    const focus = window.setTimeout(() => {
+      if (moved.current && (document.activeElement ?? document.body) === document.body) main.current?.focus({ preventScroll: true });
+      moved.current = true;
+    }, 50);
+    return () => window.clearTimeout(focus);
   }, [view, second]);
   const goOn = (next: Continued): void => {
     setContinued(next);
@@ -45,14 +53,20 @@ function Page(): JSX.Element {
       <main ref={main} id="main" tabIndex={-1}>
         {played.current ? (
           <div hidden={view !== "playground"}>
-            <Playground continued={continued} onLeave={() => setContinued(null)} />
+            <Playground
+              continued={continued}
+              onSaid={(said) => setContinued((now) => now && { ...now, said })}
+              onLeave={() => setContinued(null)}
+            />
           </div>
         ) : null}
-        {view === "sessions" ? <Sessions name={second ?? null} onContinue={goOn} /> : null}
-        {view === "exchanges" ? second ? <Exchange key={second} id={second} /> : <Exchanges /> : null}
-        {view === "results" ? <Results name={second ?? null} /> : null}
-        {view === "engines" ? <Engines /> : null}
-        {view === "usage" ? <Usage /> : null}
+        <Guarded key={view === "exchanges" ? `${view}/${second ?? ""}` : view}>
+          {view === "sessions" ? <Sessions name={second || null} onContinue={goOn} /> : null}
+          {view === "exchanges" ? second ? <Exchange key={second} id={second} /> : <Exchanges /> : null}
+          {view === "results" ? <Results name={second || null} /> : null}
+          {view === "engines" ? <Engines /> : null}
+          {view === "usage" ? <Usage /> : null}
+        </Guarded>
       </main>
       <Help open={help} onClose={() => setHelp(false)} />
     </>

@@ -90,8 +90,8 @@ const NOTED: Record<string, string> = {
   "x-firstpass-experiment": "experiment",
 };
 
-/** Tells each new state; never throws. Where a model gives no log-probabilities it is asked again without. */
-export async function carryOut(asked: Asked, signal: AbortSignal, tell: (run: Run) => void): Promise<void> {
+/** Tells each new state and gives the last; never throws. Where a model gives no log-probabilities it is asked again without. */
+export async function carryOut(asked: Asked, signal: AbortSignal, tell: (run: Run) => void): Promise<Run> {
   let run = begun(asked);
   const changed = (more: Partial<Run>): void => {
     run = { ...run, ...more };
@@ -106,7 +106,7 @@ export async function carryOut(asked: Asked, signal: AbortSignal, tell: (run: Ru
   } catch (error) {
     if (signal.aborted) changed({ phase: "stopped" });
     else if (error instanceof ApiError && error.param === "logprobs" && asked.heat) {
-      await carryOut({ ...asked, heat: false }, signal, (next) =>
+      return carryOut({ ...asked, heat: false }, signal, (next) =>
         tell({ ...next, notes: ["this model gives no log-probabilities", ...next.notes] }),
       );
     } else {
@@ -114,6 +114,7 @@ export async function carryOut(asked: Asked, signal: AbortSignal, tell: (run: Ru
       changed({ phase: "failed", error: fault, exchange: run.exchange ?? fault.exchange });
     }
   }
+  return run;
 }
 
 async function heard(

@@ -152,6 +152,22 @@ export interface Reply {
   first_token_seconds: number | null;
   logprobs: Token[];
   reasoning?: { text: string } | null;
+  tool_calls?: ToolCall[];
+}
+
+export interface ToolCall {
+  name: string;
+  arguments: string;
+}
+
+export interface Message {
+  role: string;
+  content: string;
+  name?: string | null;
+  tool_calls?: ToolCall[];
+  tool_failed?: boolean;
+  reasoning?: { text: string } | null;
+  images?: { media_type: string; data: string }[];
 }
 
 export interface Step {
@@ -182,7 +198,8 @@ export interface Exchange {
     arm: string | null;
     key: string | null;
     store: boolean;
-    messages: { role: string; content: string }[];
+    shadows: string | null;
+    messages: Message[];
   };
   steps: Step[];
   ending: { step?: number; route?: Route; judged?: Gate | null; failure?: { message: string; code: string; status: number } } | null;
@@ -217,6 +234,8 @@ export interface Turn {
   model: string;
   route: Route | null;
   contract: string | null;
+  code?: string | null;
+  tool_calls?: ToolCall[];
   received_unix?: number;
 }
 

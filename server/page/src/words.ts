@@ -18,15 +18,24 @@ export const bytes = (value: number): string => {
 export const count = (value: number | null | undefined): string =>
   value === null || value === undefined ? "–" : value.toLocaleString("en");
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const year = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
+const isDate = (date: Date): boolean => !Number.isNaN(date.getTime());
+
+/** In the reader's own zone, with the day where that is not today and the year where it is another. */
 export const moment = (unix: number, now = Date.now()): string => {
-  const then = new Date(unix * 1000);
-  return new Date(now).toDateString() === then.toDateString() ? clock.format(then) : `${day.format(then)}, ${clock.format(then)}`;
+  const [then, here] = [new Date(unix * 1000), new Date(now)];
+  if (!isDate(then)) return "at no time";
+  if (here.toDateString() === then.toDateString()) return clock.format(then);
+  return `${(here.getFullYear() === then.getFullYear() ? day : year).format(then)}, ${clock.format(then)}`;
 };
 
-export const whole = (unix: number): string => new Date(unix * 1000).toISOString();
+export const whole = (unix: number): string => {
+  const then = new Date(unix * 1000);
+  return isDate(then) ? then.toISOString() : "";
+};
 
 export const plural = (number: number, one: string, many = `${one}s`): string =>
   `${number.toLocaleString("en")} ${number === 1 ? one : many}`;

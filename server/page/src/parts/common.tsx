@@ -1,8 +1,8 @@
 // Small pieces that every view is made of. They know no request.
 import type { ComponentChildren, JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useErrorBoundary, useState } from "preact/hooks";
 import type { ApiError } from "../api";
-import type { Route } from "../shapes";
+import type { Route, ToolCall } from "../shapes";
 
 const MEANING: Record<Route, string> = {
   draft: "The local draft as it is; a contract's checks passed it",
@@ -35,6 +35,32 @@ export function Trouble({ error, again }: { error: ApiError | null; again?: () =
           Try again
         </button>
       ) : null}
+    </div>
+  );
+}
+
+/** Tools that a model called, with what it gave them. */
+export function Calls({ calls }: { calls: readonly ToolCall[] }): JSX.Element | null {
+  if (!calls.length) return null;
+  return (
+    <ul class="plain calls">
+      {calls.map((call, number) => (
+        <li key={number}>
+          <span class="fine">calls</span> <code>{call.name}</code>
+          <pre>{call.arguments}</pre>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** A view that can not show what it was given says so, and the others go on. */
+export function Guarded({ children }: { children: ComponentChildren }): JSX.Element {
+  const [error] = useErrorBoundary();
+  if (!error) return <>{children}</>;
+  return (
+    <div class="trouble" role="alert">
+      This can not be shown: the server has sent what the page does not know.
     </div>
   );
 }

@@ -10,7 +10,8 @@ export function EvidencePanel({ evidence }: { evidence: Evidence }): JSX.Element
   return (
     <div class="evidence">
       <p class="fine">
-        {plural(files.length, "file")}, <span class="plus">+{added}</span> <span class="minus">−{removed}</span>
+        {plural(files.length + (evidence.left_out["files"] ?? 0), "file")}
+        {evidence.left_out["files"] ? `, of which ${files.length} are listed` : ""}, <span class="plus">+{added}</span> <span class="minus">−{removed}</span>
         {evidence.languages.length ? `, ${evidence.languages.join(", ")}` : ""}
       </p>
       <Part title="New calls" names={evidence.calls} more={evidence.left_out["calls"]} none="none" />

@@ -41,9 +41,16 @@ function KeyField(): JSX.Element {
   const [set, setSet] = useState(hasKey());
   const [text, setText] = useState("");
   useEffect(() => onKey(() => setSet(hasKey())), []);
+  const field = useRef<HTMLInputElement>(null);
+  const forget = useRef<HTMLButtonElement>(null);
+  const before = useRef(set);
+  useEffect(() => {
+    if (before.current !== set) (set ? forget : field).current?.focus();
+    before.current = set;
+  }, [set]);
   if (set) {
     return (
-      <button type="button" class="quiet" onClick={() => setKey("")} title="It is kept in this tab's memory alone">
+      <button ref={forget} type="button" class="quiet" onClick={() => setKey("")} title="It is kept in this tab's memory alone">
         Forget key
       </button>
     );
@@ -59,6 +66,7 @@ function KeyField(): JSX.Element {
       }}
     >
       <input
+        ref={field}
         id="key"
         type="password"
         autocomplete="off"

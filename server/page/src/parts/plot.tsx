@@ -12,12 +12,13 @@ export interface Dot {
 
 /** From 0 to `most`, or to the largest of what is drawn. */
 export function Dots(given: { title: string; dots: Dot[]; most?: number; written: (value: number) => string }): JSX.Element {
-  const every = given.dots.flatMap((dot) => [dot.figure?.value, dot.figure?.high, ...(dot.rounds ?? [])]);
+  const drawn = given.dots.map((dot) => ({ ...dot, figure: sane(dot.figure) }));
+  const every = drawn.flatMap((dot) => [dot.figure?.value, dot.figure?.high, ...(dot.rounds ?? [])]);
   const step = given.most ? given.most / 4 : round(Math.max(...every.map((value) => value ?? 0), 1e-9) / 4);
   const most = 4 * step;
   const across = (value: number): number => LEFT + (Math.min(value, most) / most) * (RIGHT - LEFT);
   const bottom = given.dots.length * ROW + 6;
-  const said = given.dots.map((dot) => `${dot.name} ${valued(dot.figure, given.written)}`).join(", ");
+  const said = drawn.map((dot) => `${dot.name} ${valued(dot.figure, given.written)}`).join(", ");
   return (
     <figure class="plot">
       <figcaption>{given.title}</figcaption>
@@ -30,13 +31,19 @@ export function Dots(given: { title: string; dots: Dot[]; most?: number; written
             </text>
           </g>
         ))}
-        {given.dots.map((dot, number) => (
+        {drawn.map((dot, number) => (
           <Line key={dot.name} dot={dot} y={number * ROW + 16} across={across} colour={number % 4} />
         ))}
       </svg>
     </figure>
   );
 }
+
+/** What is no number there is not drawn. */
+const sane = (figure: Figure | null): Figure | null => {
+  const number = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
+  return figure && { value: number(figure.value), low: number(figure.low), high: number(figure.high) };
+};
 
 /** The next larger number that reads well. */
 const round = (value: number): number => {

@@ -2,12 +2,12 @@
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { ApiError, ask } from "../api";
-import { Copy, RouteBadge, Trouble } from "../parts/common";
+import { Calls, Copy, RouteBadge, Trouble } from "../parts/common";
 import { Findings, GateScore, Receipts, Timeline, outlined } from "../parts/made";
 import { HeatLegend, Marked, findingLayers, heatLayers } from "../parts/marked";
 import { go, linkTo, useLoaded } from "../hooks";
-import type { Exchange as Recorded, Found, Label, Step } from "../shapes";
-import { count, moment, seconds, whole } from "../words";
+import type { Exchange as Recorded, Found, Label, Message, Step } from "../shapes";
+import { bytes, count, moment, seconds, whole } from "../words";
 
 export function Exchange({ id }: { id: string }): JSX.Element {
   const { value, error, again } = useLoaded((signal) => ask<Found>(`/v1/exchanges/${encodeURIComponent(id)}`, { signal }), [id]);
@@ -51,10 +51,15 @@ function Whole({ found, again }: { found: Found; again: () => void }): JSX.Eleme
       </section>
       <section class="card">
         <h2>What was asked</h2>
+        {exchange.ask.messages.length ? null : <p class="fine">Its words were not kept, or are forgotten.</p>}
         {exchange.ask.messages.map((message, number) => (
           <div key={number} class="turn">
-            <h3>{message.role}</h3>
-            <Said text={message.content} />
+            <h3>
+              {message.role}
+              {message.tool_failed ? <span class="fine"> failed</span> : null}
+            </h3>
+            <Thought text={message.reasoning?.text} />
+            <Asked message={message} />
           </div>
         ))}
       </section>
@@ -77,10 +82,36 @@ function Whole({ found, again }: { found: Found; again: () => void }): JSX.Eleme
 
 const MOST_LINES = 3000;
 
+/** Images are named and not shown: what came from a caller is not decoded here. */
+function Asked({ message }: { message: Message }): JSX.Element {
+  const { content, images = [], tool_calls: calls = [] } = message;
+  return (
+    <>
+      {content ? <Said text={content} /> : null}
+      {images.map((image, number) => (
+        <p key={number} class="fine">
+          an image, {image.media_type}, {bytes(Math.floor(image.data.length * 0.75))}
+        </p>
+      ))}
+      <Calls calls={calls} />
+      {content || images.length || calls.length ? null : <p class="fine">no words, or none that were kept</p>}
+    </>
+  );
+}
+
+function Thought({ text }: { text: string | undefined }): JSX.Element | null {
+  if (!text) return null;
+  return (
+    <details class="thought">
+      <summary>Thoughts</summary>
+      <pre>{text}</pre>
+    </details>
+  );
+}
+
 /** A diff with its added and removed lines in colour; any other text as it is. */
 function Said({ text }: { text: string }): JSX.Element {
   const lines = text.split("\n");
-  if (!text) return <pre>(its words were not kept)</pre>;
   if (!/^(diff --git |--- )/m.test(text) || lines.length > MOST_LINES) return <pre>{text}</pre>;
   return (
     <pre>
@@ -102,6 +133,7 @@ function Facts({ exchange }: { exchange: Recorded }): JSX.Element {
     ["Contract", asked.contract],
     ["Ceiling", asked.ceiling],
     ["Session", asked.session ? <a href={linkTo("sessions", asked.session)}>{asked.session}</a> : null],
+    ["Shadow of", asked.shadows ? <a href={linkTo("exchanges", asked.shadows)}>{asked.shadows}</a> : null],
     ["Experiment", asked.experiment ? `${asked.experiment}/${asked.arm}` : null],
     ["Key", asked.key],
     ["Settings", asked.settings ? <code>{asked.settings.slice(0, 12)}</code> : null],
@@ -147,6 +179,8 @@ function StepCard({ step, number, ends }: { step: Step; number: number; ends: bo
           {step.failure.status} {step.failure.code}: {step.failure.message}
         </p>
       ) : null}
+      <Thought text={step.reply?.reasoning?.text} />
+      <Calls calls={step.reply?.tool_calls ?? []} />
       {text ? <Marked text={text} layers={[...tokens, ...findingLayers(text, step.findings)]} /> : null}
       {tokens.length ? <HeatLegend /> : null}
       {step.edited !== null && step.reply && step.edited !== step.reply.text ? (

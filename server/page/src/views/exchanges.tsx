@@ -1,9 +1,9 @@
 // The record as a list: the newest as they come, searched and filtered, a page at a time.
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, query } from "../api";
+import { ApiError, ask, query } from "../api";
 import { Choice, Empty, RouteBadge, Trouble } from "../parts/common";
-import { go, linkTo, useLatest, useLoaded, useSettled } from "../hooks";
+import { go, linkTo, useLatest, useLoaded, useSaid, useSettled } from "../hooks";
 import type { Contract, Damaged, List, Model, Outline } from "../shapes";
 import { count, moment, plural, seconds, whole } from "../words";
 
@@ -25,7 +25,7 @@ export interface Filters {
   session: string;
 }
 
-const NONE: Filters = { q: "", route: "", model: "", contract: "", status: "", session: "" };
+const NAMES = ["q", "route", "model", "contract", "status", "session", "before"] as const;
 
 const any = (values: string[]): { value: string; label: string }[] => [
   { value: "", label: "any" },
@@ -33,16 +33,19 @@ const any = (values: string[]): { value: string; label: string }[] => [
 ];
 
 export function Exchanges(): JSX.Element {
-  const [filters, setFilters] = useState<Filters>(NONE);
-  const [before, setBefore] = useState("");
-  const settled = useSettled(filters);
-  const asked = JSON.stringify(settled);
-  useEffect(() => setBefore(""), [asked]);
+  const [said, say] = useSaid(NAMES);
+  const settled = useSettled(said);
+  const { before, ...filters } = said as unknown as Filters & { before: string };
+  const { before: from, ...wanted } = settled as unknown as Filters & { before: string };
+  const turn = (to: string): void => {
+    say({ ...filters, before: to }, true);
+    window.scrollTo(0, 0);
+  };
   return (
     <div class="exchanges">
       <h1>Exchanges</h1>
-      <Filtering filters={filters} onChange={setFilters} />
-      <Page filters={settled} before={before} onPage={setBefore} />
+      <Filtering filters={filters} onChange={(next) => say({ ...next, before: "" }, before !== "")} />
+      <Page filters={wanted} before={from} onPage={turn} />
     </div>
   );
 }
@@ -81,20 +84,19 @@ function Page({ filters, before, onPage }: { filters: Filters; before: string; o
     async (signal) => ({ ...(await ask<List<Row>>(`/v1/exchanges${wanted}`, { signal })), wanted }),
     [wanted],
   );
-  const [rows, setRows] = useState<Row[]>([]);
-  const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set());
-  useEffect(() => {
-    if (first.value) setRows(first.value.data);
-  }, [first.value]);
+  const [added, setAdded] = useState<Added>(NOTHING);
+  const newest = added.to === first.value ? added : NOTHING;
+  const rows = [...newest.rows, ...(first.value?.data ?? [])].slice(0, MOST_ROWS);
+  const fresh = newest.fresh;
   // What is still shown of an earlier search is followed by nothing.
-  useNewer(before === "" && first.value?.wanted === wanted, rows, asked, first.again, (newer) => {
-    setFresh(new Set(newer.map((row) => row.id)));
-    setRows((old) => [...newer, ...old].slice(0, MOST_ROWS));
+  const lost = useNewer(before === "" && first.value?.wanted === wanted, rows, asked, first.again, (newer) => {
+    const all = [...newer, ...newest.rows].slice(0, MOST_ROWS);
+    setAdded({ to: first.value, rows: all, fresh: new Set(newer.map((row) => row.id)) });
   });
   const last = rows.at(-1);
   return (
     <>
-      <Trouble error={first.error} again={first.again} />
+      <Trouble error={first.error ?? lost} again={first.again} />
       {first.value && !rows.length ? <Empty>{before ? "No older ones." : "No exchange is like that."}</Empty> : null}
       {rows.length ? <Table rows={rows} fresh={fresh} /> : null}
       <nav class="pages" aria-label="Pages">
@@ -103,7 +105,7 @@ function Page({ filters, before, onPage }: { filters: Filters; before: string; o
             Newest
           </button>
         ) : (
-          <span class="fine live">{first.value ? `${plural(rows.length, "exchange")} shown, new ones come by themselves` : "…"}</span>
+          <span class="fine live">{first.value && !lost ? `${plural(rows.length, "exchange")} shown, new ones come by themselves` : first.error || lost ? "" : "…"}</span>
         )}
         {last && (first.value?.has_more || rows.length > PAGE) ? (
           <button type="button" onClick={() => onPage(last.id)}>
@@ -115,35 +117,56 @@ function Page({ filters, before, onPage }: { filters: Filters; before: string; o
   );
 }
 
-/** Asks for what is newer than the first row, as long as the tab is visible. Where that is more than a page, for all. */
+/** What has come since the first look, `to`. */
+interface Added {
+  to: unknown;
+  rows: Row[];
+  fresh: ReadonlySet<string>;
+}
+
+const NOTHING: Added = { to: null, rows: [], fresh: new Set() };
+
+/** Asks for what is newer than the first row, as long as the tab is visible. Where that is more than a page, for all.
+
+Gives why the server refuses, if it does; that it is away is what the banner says. One look follows the other's end. */
 function useNewer(
   live: boolean,
   rows: Row[],
   asked: Record<string, string | number>,
   again: () => void,
   add: (newer: Row[]) => void,
-): void {
+): ApiError | null {
   const now = useLatest({ rows, add, asked });
+  const [lost, setLost] = useState<ApiError | null>(null);
   useEffect(() => {
-    if (!live) return;
+    if (!live) return setLost(null);
     const ending = new AbortController();
-    const timer = window.setInterval(() => {
-      if (document.hidden) return;
+    const look = async (): Promise<void> => {
       const after = now.current.rows[0]?.id ?? "";
-      ask<List<Row>>(`/v1/exchanges${query({ ...now.current.asked, after })}`, { signal: ending.signal })
-        .then(({ data, has_more }) => {
-          if (has_more && after) return again();
-          const known = new Set(now.current.rows.map((row) => row.id));
-          const newer = data.filter((row) => !known.has(row.id));
-          if (newer.length && !ending.signal.aborted) now.current.add(newer);
-        })
-        .catch(() => undefined); // The banner says that the server is away; the next look finds what was missed.
-    }, POLL_MS);
+      const { data, has_more } = await ask<List<Row>>(`/v1/exchanges${query({ ...now.current.asked, after })}`, { signal: ending.signal });
+      if (ending.signal.aborted) return;
+      setLost(null);
+      if (has_more && after) return again();
+      const known = new Set(now.current.rows.map((row) => row.id));
+      const newer = data.filter((row) => !known.has(row.id));
+      if (newer.length) now.current.add(newer);
+    };
+    let timer = 0;
+    const next = async (): Promise<void> => {
+      if (!document.hidden) {
+        await look().catch((fault: unknown) => {
+          if (!ending.signal.aborted) setLost(fault instanceof ApiError && fault.status !== 0 ? fault : null);
+        });
+      }
+      if (!ending.signal.aborted) timer = window.setTimeout(() => void next(), POLL_MS);
+    };
+    timer = window.setTimeout(() => void next(), POLL_MS);
     return () => {
       ending.abort();
-      window.clearInterval(timer);
+      window.clearTimeout(timer);
     };
   }, [live]);
+  return lost;
 }
 
 function Table({ rows, fresh }: { rows: Row[]; fresh: ReadonlySet<string> }): JSX.Element {

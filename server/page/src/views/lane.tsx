@@ -23,6 +23,7 @@ export function LaneWish(given: {
   wish: Wish;
   number: number;
   alone: boolean;
+  busy: boolean;
   offered: Offered;
   onChange: (wish: Wish) => void;
   onRemove: () => void;
@@ -35,7 +36,7 @@ export function LaneWish(given: {
       <Choice label="Contract" value={wish.contract} options={given.offered.contracts} onChange={(contract) => onChange({ ...wish, contract })} />
       <Choice label="What may leave" value={wish.egress} options={CEILINGS} onChange={(egress) => onChange({ ...wish, egress })} />
       {given.alone ? null : (
-        <button type="button" class="quiet remove" onClick={given.onRemove} aria-label={`Remove answer ${given.number}`}>
+        <button type="button" class="quiet remove" disabled={given.busy} onClick={given.onRemove} aria-label={`Remove answer ${given.number}`}>
           Remove
         </button>
       )}

@@ -4,13 +4,15 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, ask } from "../api";
 import { Check, Trouble } from "../parts/common";
 import { EvidencePanel } from "../parts/evidence";
-import { useLoaded } from "../hooks";
+import { useLatest, useLoaded } from "../hooks";
 import { carryOut, finalText, type Run, type Said, type Wish } from "../run";
 import type { Contract, Evidence, List, Model } from "../shapes";
+import { plural } from "../words";
 import { SAMPLE } from "../sample";
 import { Lane, LaneWish, type Offered } from "./lane";
 
 const MOST_LANES = 3;
+const PAINT_MS = 60;
 const OWN: Record<string, string> = {
   firstpass: "firstpass (draft, check, verify)",
   local: "local (the draft alone)",
@@ -21,6 +23,8 @@ const OWN: Record<string, string> = {
 export interface Continued {
   session: string;
   said: Said[];
+  /** Whether the session has older messages than these. */
+  more: boolean;
   wish: Partial<Wish>;
 }
 
@@ -52,14 +56,22 @@ const version = (contract: Contract): number => Number(contract.id.split("@")[1]
 const newestFirst = (contracts: Contract[]): Contract[] =>
   [...contracts].sort((a, b) => a.name.localeCompare(b.name) || version(b) - version(a));
 
-export function Playground({ continued, onLeave }: { continued: Continued | null; onLeave: () => void }): JSX.Element {
+export function Playground(given: {
+  continued: Continued | null;
+  onSaid: (said: Said[]) => void;
+  onLeave: () => void;
+}): JSX.Element {
+  const { continued, onLeave } = given;
   const [kind, setKind] = useState<Kind>("diff");
   const [texts, setTexts] = useState<Record<Kind, string>>({ diff: "", chat: "" });
   const [wishes, setWishes] = useState<Wish[]>([{ model: "firstpass", contract: "", egress: "" }]);
   const [flags, setFlags] = useState({ heat: true, optimistic: true, store: true });
   const [runs, setRuns] = useState<Run[]>([]);
   const [evidence, setEvidence] = useState<Evidence | ApiError | null>(null);
+  const newest = useRef<Run[]>([]);
+  const painting = useRef(0);
   const ending = useRef<AbortController | null>(null);
+  const latest = useLatest(continued);
   const { offered, error, again, ready } = useOffered();
 
   useEffect(() => {
@@ -69,9 +81,9 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
   useEffect(() => {
     if (!continued) return;
     setKind("chat");
-    setRuns([]);
+    setRuns((newest.current = []));
     setWishes((all) => [{ ...all[0]!, contract: "", ...continued.wish }]);
-  }, [continued]);
+  }, [continued?.session, continued?.wish]);
 
   const choose = (next: Kind): void => {
     setKind(next);
@@ -90,18 +102,28 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
     const messages = [...before, { role: "user", content: text }];
     const session = kind === "chat" && continued ? continued.session : "";
     setEvidence(null);
-    setRuns([]);
+    setRuns((newest.current = []));
     if (isDiff(text)) void known(text, until.signal).then((found) => until.signal.aborted || setEvidence(found));
+    const goesOn = continued;
     wishes.forEach((wish, number) => {
       void carryOut({ wish, messages, session, ...flags }, until.signal, (run) => {
-        if (ending.current !== until) return;
-        setRuns((all) => {
-          const next = [...all];
-          next[number] = run;
-          return next;
-        });
+        if (ending.current === until) show(number, run);
+      }).then((run) => {
+        const answered = session && number === 0 && run.phase === "done" && goesOn === latest.current;
+        if (answered) given.onSaid([...messages, { role: "assistant", content: finalText(run) }]);
       });
     });
+  };
+  /** What is written is painted some times a second, however fast it comes; all else at once. */
+  const show = (number: number, run: Run): void => {
+    newest.current = Object.assign([...newest.current], { [number]: run });
+    const paint = (): void => {
+      window.clearTimeout(painting.current);
+      painting.current = 0;
+      setRuns(newest.current);
+    };
+    if (run.phase !== "writing") paint();
+    else painting.current ||= window.setTimeout(paint, PAINT_MS);
   };
   const stop = (): void => ending.current?.abort();
 
@@ -158,10 +180,11 @@ export function Playground({ continued, onLeave }: { continued: Continued | null
               number={number + 1}
               alone={wishes.length === 1}
               offered={offered}
+              busy={busy}
               onChange={(next) => setWishes(wishes.map((one, at) => (at === number ? next : one)))}
               onRemove={() => {
                 setWishes(wishes.filter((_, at) => at !== number));
-                setRuns(runs.filter((_, at) => at !== number));
+                setRuns((newest.current = runs.filter((_, at) => at !== number)));
               }}
             />
           ))}
@@ -235,7 +258,8 @@ function Before({ continued, onLeave }: { continued: Continued; onLeave: () => v
     <div class="before">
       <p class="row">
         <span>
-          Goes on with session <code>{continued.session}</code>, {continued.said.length} messages
+          Goes on with session <code>{continued.session}</code>, {continued.more ? "its newest " : ""}
+          {plural(continued.said.length, "message")}
         </span>
         <button type="button" class="quiet" onClick={onLeave}>
           Leave it

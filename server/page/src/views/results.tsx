@@ -1,7 +1,7 @@
 // What `firstpass eval` and `firstpass bench` found, read from the server's folder of results.
 import type { JSX } from "preact";
 import { ask } from "../api";
-import { Empty, Trouble } from "../parts/common";
+import { Empty, Guarded, Trouble } from "../parts/common";
 import { Dots, valued } from "../parts/plot";
 import { linkTo, useLoaded } from "../hooks";
 import type { Figure, List, ResultOutline } from "../shapes";
@@ -63,7 +63,11 @@ export function Results({ name }: { name: string | null }): JSX.Element {
           ))}
         </ul>
       </section>
-      {name ? <One key={name} name={name} /> : null}
+      {name ? (
+        <Guarded key={name}>
+          <One name={name} />
+        </Guarded>
+      ) : null}
     </div>
   );
 }

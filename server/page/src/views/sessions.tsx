@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { ApiError, ask, query } from "../api";
-import { Empty, RouteBadge, Trouble } from "../parts/common";
+import { Calls, Empty, RouteBadge, Trouble } from "../parts/common";
 import { go, linkTo, useLoaded, useSettled } from "../hooks";
 import type { List, Session, Turn } from "../shapes";
 import { moment, plural } from "../words";
@@ -49,7 +49,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
               <a href={linkTo("sessions", one.id)} aria-current={one.id === name ? "true" : undefined}>
                 <strong>{one.title || one.id}</strong>
                 <span class="fine">
-                  {[one.id, plural(one.exchanges, "exchange"), one.latest_unix ? moment(one.latest_unix) : ""].filter(Boolean).join(" · ")}
+                  {[plural(one.exchanges, "exchange"), one.latest_unix ? moment(one.latest_unix) : "", one.id].filter(Boolean).join(" · ")}
                 </span>
               </a>
             </li>
@@ -75,7 +75,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
 
 /** Neither a refusal nor what is damaged is told to a model. */
 const wasSaid = (turn: Turn): boolean =>
-  turn.role === "assistant" ? turn.route !== null : ["user", "system", "developer"].includes(turn.role);
+  turn.role === "assistant" ? turn.route !== null && turn.content !== "" : ["user", "system", "developer"].includes(turn.role);
 
 interface Talk {
   messages: Turn[];
@@ -87,7 +87,7 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
   const [before, setBefore] = useState("");
   const path = `/v1/sessions/${encodeURIComponent(name)}`;
   const { value, error, again } = useLoaded(
-    (signal) => ask<Talk>(`${path}${query({ before, limit: 100 })}`, { signal }),
+    async (signal) => ({ ...(await ask<Talk>(`${path}${query({ before, limit: 100 })}`, { signal })), before }),
     [name, before],
     before ? undefined : POLL_MS,
   );
@@ -115,10 +115,12 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
           <button
             type="button"
             class="main"
-            disabled={!turns.length}
+            disabled={!turns.length || before !== "" || value?.before !== ""}
+            title={before ? "From its latest messages" : ""}
             onClick={() =>
               given.onContinue({
                 session: name,
+                more: value?.has_more ?? false,
                 said: turns.filter(wasSaid).map(({ role, content }) => ({ role, content })),
                 wish: last ? { model: last.model } : {},
               })
@@ -132,7 +134,7 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
         </div>
       </header>
       <Trouble error={error ?? failed} again={again} />
-      {value?.has_more ? (
+      {value?.has_more && turns[0] ? (
         <button type="button" onClick={() => setBefore(turns[0]!.exchange)}>
           Earlier
         </button>
@@ -149,7 +151,7 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
               <strong>{turn.role}</strong>{" "}
               {turn.role === "assistant" ? (
                 <>
-                  <RouteBadge route={turn.route} /> {turn.model}
+                  <RouteBadge route={turn.route} code={turn.code ?? null} /> {turn.model}
                   {turn.contract ? ` · ${turn.contract}` : ""} ·{" "}
                 </>
               ) : null}
@@ -157,7 +159,8 @@ function Conversation(given: { name: string; onContinue: (continued: Continued) 
                 {turn.received_unix ? moment(turn.received_unix) : "step by step"}
               </a>
             </p>
-            <pre>{turn.content}</pre>
+            {turn.content ? <pre>{turn.content}</pre> : null}
+            <Calls calls={turn.tool_calls ?? []} />
           </li>
         ))}
       </ol>
