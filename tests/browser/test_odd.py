@@ -151,7 +151,7 @@ def test_a_long_session_goes_on_from_its_latest_messages_alone(opened: Tab) -> N
 
 def test_a_search_and_its_page_stay_through_a_look_at_an_exchange_and_a_reload(opened: Tab) -> None:
     page = opened.open("exchanges")
-    page.get_by_label("Search words").fill("turn")
+    page.get_by_label("Search whole words").fill("turn")
     expect(page.locator("a.title").first).to_have_text("turn 249")
     page.get_by_role("button", name="Older").click()
     expect(page.locator("a.title").first).to_have_text("turn 199")
@@ -162,6 +162,6 @@ def test_a_search_and_its_page_stay_through_a_look_at_an_exchange_and_a_reload(o
     expect(page.locator("a.title").first).to_have_text("turn 199")
     page.reload()
     expect(page.locator("a.title").first).to_have_text("turn 199")
-    expect(page.get_by_label("Search words")).to_have_value("turn")
+    expect(page.get_by_label("Search whole words")).to_have_value("turn")
     page.go_back()
     expect(page.locator("a.title").first).to_have_text("turn 249")

@@ -80,13 +80,25 @@ def test_exchanges_are_searched_and_filtered(open_tab: Open, server: httpx.Clien
         say(server, text, model)
     with open_tab() as tab:
         page = tab.open("exchanges")
-        page.get_by_label("Search words").fill("otters")
+        page.get_by_label("Search whole words").fill("otters")
         expect(page.locator("a.title")).to_have_text(["about otters"])
-        page.get_by_label("Search words").fill("about")
+        page.get_by_label("Search whole words").fill("about")
         page.get_by_role("combobox", name="Route", exact=True).select_option("strong")
         expect(page.locator("a.title")).to_have_text(["about eagles"])
         page.get_by_role("combobox", name="Model", exact=True).select_option("small")
         expect(page.get_by_text("No exchange is like that.")).to_be_visible()
+
+
+def test_sessions_lead_from_page_to_page(open_tab: Open, server: httpx.Client) -> None:
+    for number in range(52):
+        say(server, f"of many {number}", session=f"paged {number}")
+    with open_tab() as tab:
+        page = tab.open("sessions")
+        expect(page.locator(".picks a").first).to_contain_text("of many 51")
+        page.get_by_role("button", name="Older").click()
+        expect(page.locator(".picks a").first).to_contain_text("of many 1 ")
+        page.get_by_role("button", name="Newest").click()
+        expect(page.locator(".picks a").first).to_contain_text("of many 51")
 
 
 def test_an_exchange_is_read_step_by_step_and_labelled(open_tab: Open, server: httpx.Client) -> None:
@@ -156,7 +168,7 @@ def test_a_session_goes_on_with_another_model(open_tab: Open, server: httpx.Clie
     say(server, "What is a walrus?", session="seas")
     with open_tab() as tab:
         page = tab.open("sessions")
-        page.get_by_label("Search words").fill("walrus")
+        page.get_by_label("Search whole words").fill("walrus")
         page.get_by_role("link", name=re.compile("seas")).click()
         talk = page.get_by_role("region", name="Session seas")
         expect(talk.locator(".turns > li")).to_have_count(2)

@@ -221,6 +221,7 @@ export interface Found {
 
 export interface Session {
   id: string;
+  place: string;
   begun_unix: number | null;
   latest_unix: number | null;
   exchanges: number;

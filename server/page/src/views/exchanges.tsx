@@ -57,7 +57,7 @@ function Filtering({ filters, onChange }: { filters: Filters; onChange: (filters
   return (
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       <label class="field grow">
-        <span>Search words</span>
+        <span>Search whole words</span>
         <input id="search" type="search" value={filters.q} onInput={(event) => set("q")(event.currentTarget.value)} />
       </label>
       <Choice label="Route" value={filters.route} options={any(ROUTES)} onChange={set("route")} />

@@ -27,7 +27,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
       <section class="list" aria-label="Sessions">
         <form role="search" onSubmit={(event) => event.preventDefault()}>
           <label class="field">
-            <span>Search words</span>
+            <span>Search whole words</span>
             <input
               id="search"
               type="search"
@@ -45,7 +45,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
         ) : null}
         <ul class="picks">
           {found.map((one) => (
-            <li key={one.id}>
+            <li key={one.place}>
               <a href={linkTo("sessions", one.id)} aria-current={one.id === name ? "true" : undefined}>
                 <strong>{one.title || one.id}</strong>
                 <span class="fine">
@@ -62,7 +62,7 @@ export function Sessions({ name, onContinue }: { name: string | null; onContinue
             </button>
           ) : null}
           {value?.has_more ? (
-            <button type="button" onClick={() => setBefore(found.at(-1)!.id)}>
+            <button type="button" onClick={() => setBefore(found.at(-1)!.place)}>
               Older
             </button>
           ) : null}
