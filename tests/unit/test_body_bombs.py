@@ -46,6 +46,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "/v1/messages": lambda raw: messages.messages(raw, CALLER, HOUSE),
     "/v1/messages/count_tokens": lambda raw: messages.prompt(raw, CALLER, HOUSE),
     "/v1/responses": lambda raw: asyncio.run(responses.responses(raw, CALLER, HOUSE, nobody, 10**7)),
+    "/v1/evidence": lambda raw: openai.evidence(raw, CALLER, HOUSE),
     "/v1/exchanges/{exchange_id}/label": lambda raw: openai.label(raw, "ex_1", None, 0.0),
 }
 DOCUMENT = document(HOUSE)

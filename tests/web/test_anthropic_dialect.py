@@ -262,7 +262,8 @@ def test_every_error_has_the_envelope(
 class Broken:
     """A backend with a bug."""
 
-    audit = None
+    audit = browsing = None
+    results_dir = Path("nowhere")
     metrics = Metrics()
     spans = UNHEARD
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from firstpass.cli.keys import DURATION, opened, seconds_of
 from firstpass.cli.terminal import fail
 from firstpass.errors import BadLabels
-from firstpass.exchange import Exchange
+from firstpass.exchange import Answer, Exchange
 from firstpass.replay.chosen import Chosen, in_order
 from firstpass.settings import Settings
 from firstpass.store import Damaged, Store
@@ -106,7 +106,10 @@ def _exchange(fields: dict[str, object], where: str) -> Exchange | Damaged:
         ask = inner.get("ask")
         return Damaged(str(ask.get("id")) if isinstance(ask, dict) else where, str(inner["damaged"]))
     try:
-        return decode(TypeAdapter(object).dump_json(inner).decode())
+        exchange = decode(TypeAdapter(object).dump_json(inner).decode())
+        if isinstance(exchange.ending, Answer) and not 0 <= exchange.ending.step < len(exchange.steps):
+            raise ValueError("its answer is of a step that it does not have")
+        return exchange
     except ValueError as error:
         fault = _fault(error) if isinstance(error, ValidationError) else str(error)
         raise BadLabels(f"{where} is no exchange as `firstpass history --json` writes it: {fault}") from error
