@@ -252,7 +252,7 @@ async def written(path: Path, first_unix: float) -> None:
         for begin in range(0, MANY, AT_ONCE):
             some = (recorded(number, first_unix) for number in range(begin, begin + AT_ONCE))
             await asyncio.gather(*(store.soon(store.append, one) for one in some))
-        until(lambda: store.browse(Query(words=f"number{MANY - 1}")), 600.0, 0.1)
+        until(lambda: list(store.browse(Query(words=f"number{MANY - 1}"))), 600.0, 0.1)
 
 
 @pytest.fixture(scope="module")
