@@ -5,7 +5,7 @@ A look may take long, so all of them have one thread of their own: they wait for
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Generic, ParamSpec, TypeVar
@@ -23,6 +23,7 @@ PAGE_CHARACTERS = 8 * 2**20
 """Past which a page ends."""
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -53,8 +54,8 @@ class Page(Generic[T]):
     has_more: bool
 
 
-Make = Callable[[Exchange | Damaged], tuple[T, int]]
-"""What is shown of an exchange, and how many characters that is. It is called in the thread of the looks."""
+Make = Callable[[S], tuple[T, int]]
+"""What is shown of an exchange or a session, and how many characters that is. It is called in the looks' thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ class Browsing:
         self._thread = ThreadPoolExecutor(1, "browsing")
         self._looks = 0
 
-    async def exchanges(self, query: Query, make: Make[T]) -> Page[T]:
+    async def exchanges(self, query: Query, make: Make[Exchange | Damaged, T]) -> Page[T]:
         """Raises: BadAsk, StoreFailed."""
-        return await self._look(self._page, query, make)
+        return await self._look(_page, self._store.browse, query, make)
 
     async def exchange(self, exchange_id: str, viewer: Viewer, make: Callable[[Seen], T]) -> T:
         """Raises: NotFound, StoreFailed. Another's is told from none by nothing."""
@@ -84,11 +85,11 @@ class Browsing:
         await self._look(self._seen, exchange_id, viewer)
         await asyncio.shield(asyncio.to_thread(self._store.forget, exchange_id))
 
-    async def sessions(self, query: Query, make: Callable[[Session], T]) -> Page[T]:
+    async def sessions(self, query: Query, make: Make[Session, T]) -> Page[T]:
         """Raises: BadAsk, StoreFailed."""
-        return await self._look(self._sessions, query, make)
+        return await self._look(_page, self._store.sessions, query, make)
 
-    async def session(self, name: str, query: Query, make: Make[T]) -> tuple[Session, Page[T]]:
+    async def session(self, name: str, query: Query, make: Make[Exchange | Damaged, T]) -> tuple[Session, Page[T]]:
         """A session and its newest exchanges, newest first. Raises: NotFound, BadAsk, StoreFailed."""
         return await self._look(self._session, name, query, make)
 
@@ -116,29 +117,9 @@ class Browsing:
             raise NotFound(f"no exchange {exchange_id[:80]!r} in the record", part="store", param="exchange")
         return Seen(exchange, tuple(self._store.labels(exchange_id)))
 
-    def _page(self, query: Query, make: Make[T]) -> Page[T]:
-        """Ends early where exchanges are so large that it would take long, or much memory."""
-        end, weight, made = time.monotonic() + PAGE_SECONDS, 0, list[T]()
-        for exchange in self._store.browse(replace(query, limit=query.limit + 1)):
-            if len(made) == query.limit or weight > PAGE_CHARACTERS or (made and time.monotonic() > end):
-                return Page(made, has_more=True)
-            one, characters = make(exchange)
-            made.append(one)
-            weight += characters
-        return Page(made, has_more=False)
-
-    def _sessions(self, query: Query, make: Callable[[Session], T]) -> Page[T]:
-        """One at a time: each has two exchanges, which may be large."""
-        end, made = time.monotonic() + PAGE_SECONDS, list[T]()
-        for session in self._store.sessions(replace(query, limit=query.limit + 1)):
-            if len(made) == query.limit or (made and time.monotonic() > end):
-                return Page(made, has_more=True)
-            made.append(make(session))
-        return Page(made, has_more=False)
-
-    def _session(self, name: str, query: Query, make: Make[T]) -> tuple[Session, Page[T]]:
+    def _session(self, name: str, query: Query, make: Make[Exchange | Damaged, T]) -> tuple[Session, Page[T]]:
         session = self._found(name, query)
-        return session, self._page(replace(query, session=name, owners=(session.owner,)), make)
+        return session, _page(self._store.browse, replace(query, session=name, owners=(session.owner,)), make)
 
     def _found(self, name: str, query: Query) -> Session:
         """Of several owners' sessions of one name, the last used."""
@@ -153,3 +134,15 @@ class Browsing:
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _page(look: Callable[[Query], Iterator[S]], query: Query, make: Make[S, T]) -> Page[T]:
+    """One at a time is in memory. Ends early where they are so large that it would take long, or much memory."""
+    end, weight, made = time.monotonic() + PAGE_SECONDS, 0, list[T]()
+    for found in look(replace(query, limit=query.limit + 1)):
+        if len(made) == query.limit or weight > PAGE_CHARACTERS or (made and time.monotonic() > end):
+            return Page(made, has_more=True)
+        one, characters = make(found)
+        made.append(one)
+        weight += characters
+    return Page(made, has_more=False)

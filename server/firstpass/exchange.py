@@ -430,3 +430,9 @@ class Exchange:
     @property
     def receipts(self) -> tuple[Receipt, ...]:
         return tuple(receipt for step in self.steps for receipt in step.receipts)
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Read and written, in all steps, as far as the tiers have counted them."""
+        usages = [step.reply.usage for step in self.steps if step.reply and step.reply.usage]
+        return sum(usage.prompt_tokens for usage in usages), sum(usage.completion_tokens for usage in usages)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from firstpass.allowance.bucket import Bucket
 from firstpass.allowance.keyring import Keyring
-from firstpass.chat import Usage
 from firstpass.errors import RateLimited, StoreFailed
 from firstpass.exchange import Ask, Exchange
 from firstpass.store import Level, Store, Unit
@@ -59,9 +58,7 @@ class Rates:
         limit = self._keyring.scopes(owner).tokens
         if limit is None or owner is None:
             return
-        usages = (step.reply.usage or Usage(0, 0) for step in exchange.steps if step.reply)
-        used = sum(usage.prompt_tokens + usage.completion_tokens for usage in usages)
-        self._bucket(owner, "tokens", limit).use(used - reserved, self._clock())
+        self._bucket(owner, "tokens", limit).use(sum(exchange.tokens) - reserved, self._clock())
         self._note(owner, "tokens")
 
     def _take(self, owner: str, unit: Unit, limit: int, amount: int) -> None:

@@ -85,7 +85,7 @@ def _list(exchanges: list[Exchange | Damaged], as_json: bool) -> None:
         if isinstance(exchange, Damaged):
             rows.add_row("-", escape(plain(exchange.id)), "-", "-", "damaged", "-", "-", "-")
             continue
-        tokens = sum(step.reply.usage.completion_tokens for step in exchange.steps if step.reply and step.reply.usage)
+        _, tokens = exchange.tokens
         ask_ = exchange.ask
         rows.add_row(
             moment(ask_.received_unix),

@@ -83,7 +83,7 @@ def recorded(exchange: Exchange) -> Answered:
     shared: dict[str, Any] = {
         "exchange": ask.id,
         "contract": ask.contract,
-        "tokens": _sum(tokens for _, tokens in used),
+        "tokens": exchange.tokens,
         "verifier_tokens": _sum(by_verifiers) if by_verifiers else None,
         "seconds": exchange.seconds,
         "receipts": len(exchange.receipts),

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import apsw
 
-from firstpass.chat import Usage
 from firstpass.exchange import Exchange, Refuse
 from firstpass.store import edges
 from firstpass.store.codec import decode
@@ -95,10 +94,8 @@ class Index:
 
     def _count(self, exchange: Exchange) -> None:
         ask = exchange.ask
-        usages = [step.reply.usage or Usage(0, 0) for step in exchange.steps if step.reply]
-        tokens = (sum(one.prompt_tokens for one in usages), sum(one.completion_tokens for one in usages))
         refused = int(isinstance(exchange.ending, Refuse))
-        self._connection.execute(USE, (ask.key or "", day_of(ask.received_unix), refused, *tokens))
+        self._connection.execute(USE, (ask.key or "", day_of(ask.received_unix), refused, *exchange.tokens))
 
     def _add(self, number: int, exchange: Exchange) -> None:
         values = (number, marks_of(exchange), words_of(exchange))

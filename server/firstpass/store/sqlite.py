@@ -10,7 +10,6 @@ from weakref import finalize
 
 import apsw
 
-from firstpass.chat import Usage
 from firstpass.errors import StoreFailed, StoreLost, StoreUnavailable
 from firstpass.exchange import Answer, Exchange, Judgement, Label, Receipt, Refuse
 from firstpass.store import Damaged, HeldSettings, Proof, settings_digest
@@ -23,7 +22,7 @@ from firstpass.store.opening import check_sqlite, opened, prepare
 from firstpass.store.reader import Reader
 from firstpass.store.reasons import explained, unavailable
 from firstpass.store.retention import Retention
-from firstpass.store.sqlite_browsing import SqliteBrowsing
+from firstpass.store.sqlite_browsing import SqliteBrowsing, recorded
 from firstpass.store.sqlite_keys import SqliteKeys
 from firstpass.store.writer import Writer
 
@@ -92,7 +91,7 @@ class SqliteStore(SqliteBrowsing, SqliteKeys):
     def _kept(self, exchange: Exchange) -> Exchange:
         """A shadow may end when the words of the request that it repeats have been deleted already."""
         shadows = exchange.ask.shadows
-        repeated = None if shadows is None else _exchange(self._log, shadows)
+        repeated = None if shadows is None else recorded(self._log, shadows)
         return kept(exchange) if repeated is None or repeated.ask.store else forgotten(exchange)
 
     def _append(self, row: tuple[Any, ...]) -> None:
@@ -103,7 +102,7 @@ class SqliteStore(SqliteBrowsing, SqliteKeys):
         return self._write("record a departure", lambda: self._log.depart(exchange_id, receipt))
 
     def read(self, exchange_id: str) -> Exchange | None:
-        return self._reader.do("read an exchange", lambda: _exchange(self._reader.log, exchange_id))
+        return self._reader.do("read an exchange", lambda: recorded(self._reader.log, exchange_id))
 
     def forget(self, exchange_id: str) -> bool:
         """Its words and its shadows' are out of the record at once, and off the disk unless another process is just
@@ -135,7 +134,7 @@ class SqliteStore(SqliteBrowsing, SqliteKeys):
 
     def _forget_in(self, owner: str | None, name: str, exchange_id: str) -> bool:
         """An index is no record: what it says of whose an exchange is lets nothing go."""
-        exchange = _exchange(self._log, exchange_id)
+        exchange = recorded(self._log, exchange_id)
         its_own = exchange is not None and (exchange.ask.key, exchange.ask.conversation) == (owner, name)
         return its_own and self._forget(exchange_id)
 
@@ -167,7 +166,7 @@ class SqliteStore(SqliteBrowsing, SqliteKeys):
     def _listed(self, rowid: int) -> Exchange | Damaged | None:
         """None for one that has just been purged."""
         try:
-            return self._reader.do("list an exchange", lambda: _exchange(self._reader.log, rowid, by="rowid"))
+            return self._reader.do("list an exchange", lambda: recorded(self._reader.log, rowid, by="rowid"))
         except StoreLost:
             raise
         except StoreFailed as error:
@@ -323,20 +322,14 @@ class SqliteStore(SqliteBrowsing, SqliteKeys):
             self._connection.close()
 
 
-def _exchange(log: Log, identity: str | int, by: str | None = None) -> Exchange | None:
-    row = log.checked("exchanges", identity, by)
-    return decode(row["body"]) if row else None
-
-
 def _label(row: dict[str, Any]) -> Label:
     return Label(row["exchange_id"], *(row[name] for name in ("verdict", "source", "made_unix", "text", "key")))
 
 
 def _row(exchange: Exchange) -> tuple[Any, ...]:
-    """In the order of the table's columns. Tokens are summed over the steps."""
+    """In the order of the table's columns."""
     ask, ending = exchange.ask, exchange.ending
     assert ending is not None and exchange.seconds is not None, "only an ended exchange is stored"
-    usages = [step.reply.usage or Usage(0, 0) for step in exchange.steps if step.reply]
     return (
         ask.id,
         ask.received_unix,
@@ -346,8 +339,7 @@ def _row(exchange: Exchange) -> tuple[Any, ...]:
         ending.route if isinstance(ending, Answer) else None,
         ending.failure.status if isinstance(ending, Refuse) else 200,
         exchange.seconds,
-        sum(usage.prompt_tokens for usage in usages),
-        sum(usage.completion_tokens for usage in usages),
+        *exchange.tokens,
         encode(exchange),
         ask.experiment,
         ask.shadows,

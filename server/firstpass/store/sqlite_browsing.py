@@ -105,7 +105,7 @@ class SqliteBrowsing:
         named = f"entry {number}"
         try:
             named = self._id_at(number)
-            return self._browser.do("list an exchange", lambda: _read(self._browser.log, named))
+            return self._browser.do("list an exchange", lambda: recorded(self._browser.log, named))
         except StoreLost:
             raise
         except (StoreFailed, ValueError, LookupError, TypeError) as error:
@@ -193,8 +193,9 @@ class SqliteBrowsing:
         return [one for one in found if owners is None or one.owner in owners]
 
 
-def _read(log: Log, exchange_id: str) -> Exchange | None:
-    row = log.checked("exchanges", exchange_id)
+def recorded(log: Log, identity: str | int, by: str | None = None) -> Exchange | None:
+    """by: the column to find it by, its id by default. Raises: StoreFailed where the log does not vouch for it."""
+    row = log.checked("exchanges", identity, by)
     return decode(row["body"]) if row else None
 
 

@@ -106,7 +106,7 @@ def add_browsing(app: FastAPI, browsing: Browsing) -> None:
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, object]:
         page = query(SessionsQuery, request.query_params)
-        found = await browsing.sessions(sought(request, page, words=page.q), listed)
+        found = await browsing.sessions(sought(request, page, words=page.q), lambda one: (listed(one), 0))
         return {"object": "list", "data": found.data, "has_more": found.has_more}
 
     @app.get("/v1/sessions/{session:name}")
@@ -153,7 +153,7 @@ def outline(found: Exchange | Damaged) -> dict[str, Any]:
     if isinstance(found, Damaged):
         return {"object": "exchange.damaged", "id": found.id, "why": found.why}
     ask, ending, answer = found.ask, found.ending, found.answer
-    usages = [step.reply.usage for step in found.steps if step.reply and step.reply.usage]
+    prompt_tokens, completion_tokens = found.tokens
     return {
         "object": "exchange.outline",
         "id": ask.id,
@@ -165,8 +165,8 @@ def outline(found: Exchange | Damaged) -> dict[str, Any]:
         "status": ending.failure.status if isinstance(ending, Refuse) else 200,
         "code": ending.failure.code if isinstance(ending, Refuse) else None,
         "seconds": found.seconds,
-        "prompt_tokens": sum(usage.prompt_tokens for usage in usages),
-        "completion_tokens": sum(usage.completion_tokens for usage in usages),
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
         "failed": len(answer.failed) if answer else 0,
         "receipts": len(found.receipts),
         "title": title(found),
